@@ -1,0 +1,38 @@
+"""Where the folders beside the package are: inside it in a wheel, beside it in a checkout."""
+
+import os
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_CHECKOUT = os.path.dirname(_PACKAGE)
+
+
+# os instead of pathlib: this runs at every interpreter start.
+def _folder(name: str) -> str:
+    in_wheel = os.path.join(_PACKAGE, "_bundled", name)
+    in_checkout = os.path.join(_CHECKOUT, name)
+    if os.path.isdir(in_wheel):
+        return in_wheel
+    if os.path.isfile(os.path.join(_CHECKOUT, "pyproject.toml")) and os.path.isdir(in_checkout):
+        return in_checkout
+    raise FileNotFoundError(
+        f"nnunet-mamba is incomplete: neither {in_wheel} nor {in_checkout} exists. "
+        "Reinstall it: pip install --force-reinstall --no-deps nnunet-mamba"
+    )
+
+
+def trainers_folder() -> str:
+    """Return the folder of nnU-Net trainers, for ``nnUNet_extTrainer``.
+
+    Raises:
+        FileNotFoundError: the installation is damaged.
+    """
+    return _folder("trainers")
+
+
+def dataset_conversion_folder() -> str:
+    """Return the folder of the ``Dataset<id>_<Name>.py`` converters.
+
+    Raises:
+        FileNotFoundError: the installation is damaged.
+    """
+    return _folder("dataset_conversion")

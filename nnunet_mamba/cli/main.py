@@ -1,0 +1,33 @@
+"""The ``nnunet-mamba`` command; every command imports what is heavy when it runs."""
+
+import typer
+
+from nnunet_mamba import __version__
+from nnunet_mamba.cli import convert, demo, evaluate, trainers_path
+
+app = typer.Typer(
+    name="nnunet-mamba",
+    help="State-space (Mamba) segmentation networks for unmodified nnU-Net v2.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"nnunet-mamba {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+) -> None:
+    """State-space (Mamba) segmentation networks for unmodified nnU-Net v2."""
+
+
+app.add_typer(convert.app, name="convert")
+app.command("demo")(demo.demo)
+app.command("evaluate")(evaluate.evaluate)
+app.command("trainers-path")(trainers_path.trainers_path)
