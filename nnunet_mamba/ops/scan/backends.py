@@ -1,0 +1,154 @@
+"""Which implementation of the scan can run on which tensor."""
+
+import importlib
+import logging
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.scan import reference
+from nnunet_mamba.ops.scan.operands import ScanOperands
+
+VARIABLE = "NNUNET_MAMBA_SCAN"
+# Between float32's rounding (about 1e-6 on the probe) and the smallest error a wrong kernel makes (about 1e-2).
+PROBE_TOLERANCE = 1e-4
+
+_logger = logging.getLogger(__name__)
+
+
+class ScanImplementation(Protocol):
+    """The contract of a backend's module; see ``reference`` for the meaning."""
+
+    def forward(self, operands: ScanOperands) -> Tensor:
+        """Return y, (b, d, l), in the dtype of ``u``."""
+
+    def backward(self, dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
+        """Return one gradient per tensor operand, None for an absent one."""
+
+
+@dataclass(frozen=True)
+class ScanBackend:
+    """A module with ``forward`` and ``backward``, and the tensors it accepts.
+
+    Args:
+        name: the module's name in this folder, and the value of ``$NNUNET_MAMBA_SCAN`` that forces it.
+        dtypes: of the tokens u; the other operands follow them up to float32.
+        devices: torch device types, or None for all.
+        requires: an importable module it needs, or None.
+    """
+
+    name: str
+    dtypes: frozenset[torch.dtype]
+    devices: frozenset[str] | None = None
+    requires: str | None = None
+
+    def refusal(self, u: Tensor) -> str | None:
+        """Return why this backend cannot take tokens ``u``, or None if it can."""
+        if self.devices is not None and u.device.type not in self.devices:
+            return f"runs on {'/'.join(sorted(self.devices))}, not on {u.device.type}"
+        if u.dtype not in self.dtypes:
+            return f"does not take {u.dtype}"
+        if self.requires and not _installed(self.requires):
+            return f"{self.requires} is not installed"
+        return _probe_failure(self.name, str(u.device))
+
+    def load(self) -> ScanImplementation:
+        """Import the backend's module, and with it what it requires."""
+        return _load(self.name)
+
+
+_NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
+BACKENDS = {
+    backend.name: backend
+    for backend in (  # most preferred first; the reference takes everything
+        ScanBackend("reference", _NARROW | {torch.float64}),
+    )
+}
+
+
+@cache
+def _installed(module: str) -> bool:
+    return find_spec(module) is not None
+
+
+@cache
+def _load(name: str) -> ScanImplementation:
+    return cast("ScanImplementation", importlib.import_module(f"nnunet_mamba.ops.scan.{name}"))
+
+
+def _probe_operands(dtype: torch.dtype, device: str) -> ScanOperands:
+    """Return operands that use every feature of a scan, without touching torch's random state."""
+
+    def waves(*shape: int, low: float, high: float) -> Tensor:
+        numbers = torch.arange(1, 1 + torch.Size(shape).numel(), dtype=torch.float64)
+        unit = (torch.sin(numbers * 12.9898) * 43758.5453).frac().abs().reshape(shape)
+        return (low + (high - low) * unit).to(device, dtype)
+
+    b, g, d, n, length = 2, 2, 6, 3, 70
+    return ScanOperands(
+        u=waves(b, d, length, low=-1, high=1),
+        delta=waves(b, d, length, low=-2, high=1),
+        A=waves(d, n, low=-2, high=-0.1),
+        B=waves(b, g, n, length, low=-1, high=1),
+        C=waves(b, g, n, length, low=-1, high=1),
+        D=waves(d, low=0.5, high=1),
+        z=waves(b, d, length, low=-2, high=2),
+        delta_bias=waves(d, low=-0.5, high=0.5),
+        delta_softplus=True,
+    )
+
+
+@cache
+def _probe_failure(name: str, device: str) -> str | None:
+    """Run a tiny scan and its gradients on ``device``; return how it differs from the reference, or None."""
+    if name == "reference":
+        return None
+    operands = _probe_operands(torch.float32, device)
+    exact = _probe_operands(torch.float64, "cpu")
+    dy, exact_dy = operands.u.flip(2), exact.u.flip(2)
+    try:
+        implementation = _load(name)
+        results = (implementation.forward(operands), *implementation.backward(dy, operands))
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"its test scan failed: {type(error).__name__}: {error}"
+    expected = (reference.forward(exact), *reference.backward(exact_dy, exact))
+    for what, result, right in zip(("y", *ScanOperands._fields), results, expected, strict=False):
+        if result is None or right is None:
+            return f"its test scan returned no gradient of {what}"
+        error_size = float((result.double().cpu() - right).abs().max() / right.abs().max())
+        if not error_size < PROBE_TOLERANCE:
+            return f"its test scan is wrong: relative error {error_size:.1e} in {what if what == 'y' else 'd' + what}"
+    return None
+
+
+@cache
+def _log_choice(name: str, device: str, forced: bool) -> None:
+    _logger.info("selective scan on %s: %s%s", device, name, f" (forced by {VARIABLE})" if forced else "")
+
+
+def choose_backend(u: Tensor) -> ScanBackend:
+    """Return the backend named by ``$NNUNET_MAMBA_SCAN``, else the first one that takes ``u``.
+
+    Raises:
+        ValueError: the variable names no backend.
+        RuntimeError: the named backend does not take ``u``; lists every backend's reason.
+    """
+    name = os.environ.get(VARIABLE) or None
+    if name is not None and name not in BACKENDS:
+        raise ValueError(
+            f"{VARIABLE}={name!r} is not a scan backend; expected one of {', '.join(BACKENDS)}, or unset it"
+        )
+    for backend in BACKENDS.values() if name is None else (BACKENDS[name],):
+        if backend.refusal(u) is None:
+            _log_choice(backend.name, u.device.type, name is not None)
+            return backend
+    reasons = "\n".join(f"  {backend.name}: {backend.refusal(u) or 'available'}" for backend in BACKENDS.values())
+    asked = f"{VARIABLE}={name}" if name else "no backend"
+    raise RuntimeError(
+        f"{asked} cannot run a scan of {u.dtype} on {u.device}; name an available one or unset it:\n{reasons}"
+    )

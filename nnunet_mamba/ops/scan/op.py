@@ -1,0 +1,142 @@
+"""The scan as one torch operator: torch.compile and torch.export see a single node, never the choice of backend."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.scan.backends import choose_backend
+from nnunet_mamba.ops.scan.operands import ScanOperands, check_operands, grouped_alike
+
+N_TENSORS = 8
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+) -> Tensor:
+    """Run the selective scan of a Mamba block; names, order and meaning are those of mamba_ssm's selective_scan_fn.
+
+    With step = softplus(delta + delta_bias): h_t = exp(step_t A) h_{t-1} + step_t B_t u_t and
+    y_t = (C_t h_t + D u_t) SiLU(z_t).
+
+    Args:
+        u: input tokens, (b, d, l).
+        delta: step size, (b, d, l).
+        A: state decay, (d, n), real; negative for a stable state.
+        B: input matrix, (b, n, l), or (b, g, n, l) with group i serving channels i d/g to (i + 1) d/g, or constant in
+            time, (d, n).
+        C: output matrix, with the shapes of ``B`` but its own number of groups.
+        D: skip weight, (d,).
+        z: gate, (b, d, l).
+        delta_bias: added to ``delta``, (d,).
+        delta_softplus: pass the step size through softplus, which is linear above 20.
+
+    Returns:
+        y, (b, d, l), contiguous, in the dtype of ``u``; the state and sums are float32, or float64 for float64.
+
+    Raises:
+        TypeError: an operand is complex, not floating-point, or mixes float64 with narrower types.
+        ValueError: shapes do not fit together, devices differ, or ``$NNUNET_MAMBA_SCAN`` names no backend.
+        RuntimeError: the backend that ``$NNUNET_MAMBA_SCAN`` names cannot run here; the text says why.
+
+    Source:
+        Gu and Dao 2023, arXiv:2312.00752.
+    """
+    check_operands(ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus))
+    B, C = grouped_alike(B, C, u.shape[0], u.shape[2])
+    result: Tensor = _scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    return result
+
+
+@torch.library.custom_op("nnunet_mamba::selective_scan", mutates_args=())
+def _scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> Tensor:
+    # Autocast would reach the operations inside a backend and undo the float32 state.
+    with torch.autocast(u.device.type, enabled=False):
+        operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        return choose_backend(u).load().forward(operands).contiguous()
+
+
+@_scan.register_fake
+def _(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> Tensor:
+    return u.new_empty(u.shape)
+
+
+@torch.library.custom_op("nnunet_mamba::selective_scan_backward", mutates_args=())
+def _scan_backward(
+    dy: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    with torch.autocast(u.device.type, enabled=False):
+        operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        gradients = choose_backend(u).load().backward(dy, operands)
+    # An operator cannot return None, so the gradient of an absent operand is an empty tensor.
+    du, ddelta, dA, dB, dC, dD, dz, dbias = (u.new_empty(0) if x is None else x.contiguous() for x in gradients)
+    return du, ddelta, dA, dB, dC, dD, dz, dbias
+
+
+@_scan_backward.register_fake
+def _(
+    dy: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> tuple[Tensor, ...]:
+    operands = (u, delta, A, B, C, D, z, delta_bias)
+    return tuple(u.new_empty(0) if x is None else x.new_empty(x.shape) for x in operands)
+
+
+def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.delta_softplus = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _operand_gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    tensors = ctx.saved_tensors
+    gradients = _scan_backward(dy.contiguous(), *tensors, ctx.delta_softplus)
+    present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
+    return (*present, None)
+
+
+_scan.register_autograd(_operand_gradients, setup_context=_save_operands)

@@ -1,0 +1,156 @@
+"""The operands of one selective scan: their names, their checks, and the one form that backends see."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class ScanOperands(NamedTuple):
+    """What a backend is given, already checked; gradients come back in the order of the tensors here.
+
+    Args:
+        u: input tokens, (b, d, l).
+        delta: step size before bias and softplus, (b, d, l).
+        A: state decay, (d, n).
+        B: input matrix, (b, g, n, l); group i serves channels i * d / g up to (i + 1) * d / g.
+        C: output matrix, (b, g, n, l).
+        D: skip weight, (d,), or None.
+        z: gate before its SiLU, (b, d, l), or None.
+        delta_bias: added to ``delta``, (d,), or None.
+        delta_softplus: whether the step size passes through softplus after the bias.
+    """
+
+    u: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    z: Tensor | None
+    delta_bias: Tensor | None
+    delta_softplus: bool
+
+    @property
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """The eight tensor operands, None for an absent one."""
+        return tuple(self[:-1])
+
+    def to(self, dtype: torch.dtype) -> "ScanOperands":
+        """Return the same operands with every tensor in ``dtype``."""
+        converted = {
+            name: tensor.to(dtype)
+            for name, tensor in zip(self._fields, self.tensors, strict=False)
+            if tensor is not None
+        }
+        return self._replace(**converted)
+
+
+def state_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of state and sums for tokens of ``dtype``: float32, or float64 for float64."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != expected:
+        raise ValueError(
+            f"selective_scan: {name} has shape {tuple(tensor.shape)}, expected {symbols} = {expected} "
+            f"from the shapes of u (b, d, l) and A (d, n)"
+        )
+
+
+def _check_kinds(operands: ScanOperands) -> None:
+    u = operands.u
+    for name, tensor in zip(operands._fields, operands.tensors, strict=False):
+        if tensor is None:
+            continue
+        if tensor.is_complex():
+            raise TypeError(
+                f"selective_scan: {name} is {tensor.dtype}; only real state spaces are supported. Pass a real {name} "
+                f"(such as the negative decay rates -exp(A_log) for A)"
+            )
+        if not tensor.is_floating_point():
+            raise TypeError(f"selective_scan: {name} is {tensor.dtype}, expected a floating-point tensor; use .float()")
+        if (tensor.dtype == torch.float64) != (u.dtype == torch.float64):
+            raise TypeError(
+                f"selective_scan: {name} is {tensor.dtype} but u is {u.dtype}; float64 does not mix with narrower "
+                f"types. Convert one: {name}.to({u.dtype})"
+            )
+        if tensor.device != u.device:
+            raise ValueError(
+                f"selective_scan: {name} is on {tensor.device} but u is on {u.device}; move it: {name}.to('{u.device}')"
+            )
+
+
+def _check_matrix(name: str, matrix: Tensor, u: Tensor, n: int) -> None:
+    b, d, length = u.shape
+    if matrix.dim() == 2:
+        _require_shape(name, matrix, "(d, n)", (d, n))
+    elif matrix.dim() == 3:
+        _require_shape(name, matrix, "(b, n, l)", (b, n, length))
+    elif matrix.dim() == 4:
+        groups = matrix.shape[1]
+        _require_shape(name, matrix, "(b, g, n, l)", (b, groups, n, length))
+        if groups == 0 or d % groups:
+            raise ValueError(
+                f"selective_scan: {name} has {groups} groups (its second size), which does not divide the {d} "
+                f"channels of u; every group serves d / g consecutive channels"
+            )
+    else:
+        raise ValueError(
+            f"selective_scan: {name} has shape {tuple(matrix.shape)}, expected (b, n, l), (b, g, n, l) or, constant "
+            f"in time, (d, n)"
+        )
+
+
+def check_operands(operands: ScanOperands) -> None:
+    """Refuse operands that are not a real selective scan; B and C may still have 2, 3 or 4 dimensions.
+
+    Raises:
+        TypeError: a tensor is complex, not floating-point, or mixes float64 with narrower types.
+        ValueError: shapes do not fit together, or tensors are on different devices.
+    """
+    u, delta, A, B, C, D, z, delta_bias, _ = operands
+    _check_kinds(operands)
+    if u.dim() != 3:
+        raise ValueError(f"selective_scan: u has shape {tuple(u.shape)}, expected (b, d, l): batch, channels, tokens")
+    b, d, length = u.shape
+    if A.dim() != 2:
+        raise ValueError(f"selective_scan: A has shape {tuple(A.shape)}, expected (d, n) with d = {d} channels of u")
+    n = A.shape[1]
+    _require_shape("A", A, "(d, n)", (d, n))
+    _require_shape("delta", delta, "(b, d, l)", (b, d, length))
+    _check_matrix("B", B, u, n)
+    _check_matrix("C", C, u, n)
+    if D is not None:
+        _require_shape("D", D, "(d,)", (d,))
+    if z is not None:
+        _require_shape("z", z, "(b, d, l)", (b, d, length))
+    if delta_bias is not None:
+        _require_shape("delta_bias", delta_bias, "(d,)", (d,))
+
+
+def _grouped(matrix: Tensor, b: int, length: int) -> Tensor:
+    """Return B or C as (b, g, n, l); one that is constant in time has one group per channel."""
+    if matrix.dim() == 2:
+        return matrix[None, :, :, None].expand(b, -1, -1, length)
+    return matrix[:, None] if matrix.dim() == 3 else matrix
+
+
+def grouped_alike(B: Tensor, C: Tensor, b: int, length: int) -> tuple[Tensor, Tensor]:
+    """Return B and C as (b, g, n, l) with the same number of groups g.
+
+    Args:
+        B: (b, n, l), (b, g, n, l) or (d, n).
+        C: likewise, with its own number of groups.
+        b: batch size.
+        length: number of tokens.
+    """
+    B, C = _grouped(B, b, length), _grouped(C, b, length)
+    groups = math.lcm(B.shape[1], C.shape[1])
+    if B.shape[1] != groups:
+        B = B.repeat_interleave(groups // B.shape[1], dim=1)
+    if C.shape[1] != groups:
+        C = C.repeat_interleave(groups // C.shape[1], dim=1)
+    return B, C

@@ -1,0 +1,129 @@
+"""The definition of the selective scan, one token at a time, in plain torch: the oracle for every other backend.
+
+    step_t = softplus(delta_t + delta_bias)
+    h_t    = exp(step_t A) h_{t-1} + step_t B_t u_t
+    y_t    = (C_t h_t + D u_t) SiLU(z_t)
+
+Source:
+    Gu and Dao 2023, arXiv:2312.00752, algorithm 2; the gate, bias and softplus are those of the Mamba block around it.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.scan.operands import ScanOperands, state_dtype
+
+# Above this softplus(x) equals x in float32, and exp(x) would soon overflow.
+SOFTPLUS_THRESHOLD = 20.0
+
+
+class _Trace(NamedTuple):
+    """Everything the forward recurrence computes; g groups of k channels, d = g * k."""
+
+    step: Tensor  # (b, g, k, l)
+    decay: Tensor  # (b, g, k, l, n)
+    h: Tensor  # (b, g, k, l, n)
+    y: Tensor  # (b, d, l), before the gate
+
+
+def _step_size(x: ScanOperands) -> Tensor:
+    """Return the step size after bias and softplus, (b, d, l)."""
+    delta = x.delta if x.delta_bias is None else x.delta + x.delta_bias[:, None]
+    if not x.delta_softplus:
+        return delta
+    return torch.nn.functional.softplus(delta, threshold=SOFTPLUS_THRESHOLD)
+
+
+def _split(channels: Tensor, dim: int, groups: int) -> Tensor:
+    """Split the channels along ``dim`` into (g, k)."""
+    return torch.unflatten(channels, dim, (groups, channels.shape[dim] // groups))
+
+
+def _trace(x: ScanOperands) -> _Trace:
+    groups = x.B.shape[1]
+    u = _split(x.u, 1, groups)
+    step = _split(_step_size(x), 1, groups)
+    decay = torch.exp(torch.einsum("bgkl,gkn->bgkln", step, _split(x.A, 0, groups)))
+    update = torch.einsum("bgkl,bgnl->bgkln", step * u, x.B)
+    h = torch.empty_like(update)
+    state = update.new_zeros((*update.shape[:3], update.shape[4]))
+    for token, (decay_t, update_t) in enumerate(zip(decay.unbind(3), update.unbind(3), strict=True)):
+        state = decay_t * state + update_t
+        h[:, :, :, token] = state
+    y = torch.einsum("bgkln,bgnl->bgkl", h, x.C).flatten(1, 2)
+    if x.D is not None:
+        y = y + x.D[:, None] * x.u
+    return _Trace(step, decay, h, y)
+
+
+def forward(operands: ScanOperands) -> Tensor:
+    """Run the scan.
+
+    Returns:
+        y, (b, d, l), in the dtype of ``u``; state and sums are kept in float32, or float64 for float64.
+    """
+    x = operands.to(state_dtype(operands.u.dtype))
+    y = _trace(x).y
+    if x.z is not None:
+        y = y * torch.nn.functional.silu(x.z)
+    return y.to(operands.u.dtype)
+
+
+def _softplus_slope(x: ScanOperands) -> Tensor:
+    delta = x.delta if x.delta_bias is None else x.delta + x.delta_bias[:, None]
+    return torch.where(delta > SOFTPLUS_THRESHOLD, torch.ones_like(delta), torch.sigmoid(delta))
+
+
+def backward(dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
+    """Run the recurrence's adjoint, g_t = C_t dy_t + exp(step_{t+1} A) g_{t+1}, from the last token.
+
+    Written by hand because autograd does not run inside a custom op.
+
+    Args:
+        dy: gradient of the output, (b, d, l).
+        operands: those of the forward scan.
+
+    Returns:
+        One gradient per tensor operand in its shape and dtype, None for an absent one.
+    """
+    dtype = state_dtype(operands.u.dtype)
+    x, dy = operands.to(dtype), dy.to(dtype)
+    trace = _trace(x)
+    dz = None
+    if x.z is not None:
+        sigmoid = torch.sigmoid(x.z)
+        dz = dy * trace.y * sigmoid * (1 + x.z * (1 - sigmoid))
+        dy = dy * x.z * sigmoid
+
+    groups = x.B.shape[1]
+    grouped_dy, u = _split(dy, 1, groups), _split(x.u, 1, groups)
+    g = torch.einsum("bgkl,bgnl->bgkln", grouped_dy, x.C)
+    for token in range(u.shape[3] - 2, -1, -1):
+        g[:, :, :, token] += trace.decay[:, :, :, token + 1] * g[:, :, :, token + 1]
+    before = torch.nn.functional.pad(trace.h, (0, 0, 1, 0))[:, :, :, : u.shape[3]]  # h_{t-1}, with h_{-1} = 0
+    to_exponent = g * before * trace.decay
+    to_update = torch.einsum("bgkln,bgnl->bgkl", g, x.B)
+
+    du = (trace.step * to_update).flatten(1, 2)
+    if x.D is not None:
+        du = du + x.D[:, None] * dy
+    ddelta = torch.einsum("bgkln,gkn->bgkl", to_exponent, _split(x.A, 0, groups)) + u * to_update
+    ddelta = ddelta.flatten(1, 2)
+    if x.delta_softplus:
+        ddelta = ddelta * _softplus_slope(x)
+    gradients = (
+        du,
+        ddelta,
+        torch.einsum("bgkln,bgkl->gkn", to_exponent, trace.step).flatten(0, 1),
+        torch.einsum("bgkln,bgkl->bgnl", g, trace.step * u),
+        torch.einsum("bgkl,bgkln->bgnl", grouped_dy, trace.h),
+        None if x.D is None else torch.einsum("bdl,bdl->d", dy, x.u),
+        dz,
+        None if x.delta_bias is None else ddelta.sum((0, 2)),
+    )
+    return tuple(
+        None if gradient is None or operand is None else gradient.to(operand.dtype)
+        for gradient, operand in zip(gradients, operands.tensors, strict=True)
+    )
