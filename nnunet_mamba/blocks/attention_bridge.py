@@ -1,0 +1,98 @@
+"""The attention bridge: the skips of all levels weigh each other's positions, then each other's channels."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+SplitAttention = Literal["fc", "conv"]
+
+
+class SpatialAttention(nn.Module):
+    """One 7×7 convolution, dilated by 3 and shared by all levels, turns channel mean and maximum into a weight."""
+
+    published_names: ClassVar[Mapping[str, str]] = {"conv": "shared_conv2d.0"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 7, padding=9, dilation=3)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Return the weight of every position of ``level``, (b, c, h, w): (b, 1, h, w) in 0 to 1."""
+        # Not amax, whose gradient is shared between equal maxima; the published layer gives it to one of them.
+        maximum = level.max(dim=1, keepdim=True).values
+        return torch.sigmoid(self.conv(torch.cat([level.mean(dim=1, keepdim=True), maximum], dim=1)))
+
+
+class ChannelAttention(nn.Module):
+    """Weigh the channels of every level by the global averages of all levels.
+
+    Args:
+        channels: of the levels, highest resolution first.
+        split_att: "fc" makes each level's weights with a linear layer, "conv" with a convolution of one tap.
+    """
+
+    def __init__(self, channels: Sequence[int], *, split_att: SplitAttention) -> None:
+        super().__init__()
+        self.channels = tuple(channels)
+        total = sum(self.channels)
+        self.neighbours = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+        self.heads = nn.ModuleList(
+            nn.Linear(total, c) if split_att == "fc" else nn.Conv1d(total, c, 1) for c in self.channels
+        )
+
+    @property
+    def published_names(self) -> dict[str, str]:
+        """Our module names and the published ones."""
+        heads = {f"heads.{i}": f"att{i + 1}" for i in range(len(self.heads))}
+        return {"neighbours": "get_all_att", **heads}
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Return one weight in 0 to 1 per channel of every level: (b, c, 1, 1) for a level (b, c, h, w)."""
+        averages = torch.cat([level.flatten(2).mean(dim=2) for level in levels], dim=1)
+        averages = self.neighbours(averages[:, None])[:, 0]  # (b, total)
+        return [
+            torch.sigmoid(_apply_head(head, averages)).reshape(*level.shape[:2], *(1,) * (level.ndim - 2))
+            for head, level in zip(self.heads, levels, strict=True)
+        ]
+
+
+def _apply_head(head: nn.Module, averages: Tensor) -> Tensor:
+    """Apply a linear layer or a one-tap convolution to ``averages``, (b, total): (b, c)."""
+    weights: Tensor = head(averages[..., None])[..., 0] if isinstance(head, nn.Conv1d) else head(averages)
+    return weights
+
+
+class AttentionBridge(nn.Module):
+    """Refine the skips of all levels with spatial attention, then channel attention, each with its residual.
+
+    Args:
+        channels: of the levels, highest resolution first.
+        split_att: "fc" or "conv", see ``ChannelAttention``.
+
+    Raises:
+        ValueError: ``split_att`` is neither.
+
+    Source:
+        Ruan et al. 2022, "MALUNet", IEEE BIBM (spatial and channel attention bridge), as Wu et al. 2024,
+        arXiv:2403.20035, use it.
+    """
+
+    published_names: ClassVar[Mapping[str, str]] = {"spatial": "satt", "channel": "catt"}
+
+    def __init__(self, channels: Sequence[int], *, split_att: SplitAttention = "fc") -> None:
+        super().__init__()
+        if split_att not in get_args(SplitAttention):
+            raise ValueError(f"AttentionBridge: split_att={split_att!r}, expected 'fc' or 'conv'; pass one of them")
+        self.spatial = SpatialAttention()
+        self.channel = ChannelAttention(channels, split_att=split_att)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Return the refined ``levels``, (b, c_i, h_i, w_i) each, in their order and shapes."""
+        weighted = [level * self.spatial(level) for level in levels]
+        residual = [level + product for level, product in zip(levels, weighted, strict=True)]
+        return [
+            level * weight + product
+            for level, weight, product in zip(residual, self.channel(residual), weighted, strict=True)
+        ]

@@ -1,0 +1,13 @@
+"""Leaving automatic mixed precision where a layer needs full precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Return a context in which autocast is off on ``device_type``, such as "cpu" or "cuda"."""
+    # The meta device, on which shapes and operations are counted, has no autocast to leave.
+    if not torch.amp.is_autocast_available(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)

@@ -1,0 +1,65 @@
+"""The parallel vision Mamba (PVM) layer: chunks of the channels pass through small Mamba blocks side by side.
+
+A Mamba block's parameters grow with the square of its width, so n blocks on c / n channels have about 1 / n of one
+block's, and one block shared by all chunks 1 / n² of it.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nnunet_mamba.blocks.mamba import Mamba
+
+
+class ParallelVisionMamba(nn.Module):
+    """Mix all positions of a map in row-major order and change its number of channels.
+
+    tokens = norm(map); tokens = concat over chunks of (Mamba(chunk) + skip_scale * chunk); map = proj(norm(tokens)),
+    with one and the same norm.
+
+    Args:
+        in_channels: a multiple of ``n_parallel``.
+        out_channels: channels of the result.
+        n_parallel: number of chunks.
+        shared_mamba: one block for all chunks, as in the published code and its parameter counts; False gives each
+            chunk its own, as in the paper's text and figure.
+
+    Raises:
+        ValueError: the channels cannot be split into ``n_parallel`` equal chunks.
+
+    Source:
+        Wu et al. 2024, arXiv:2403.20035, equations 3.5 to 3.8.
+    """
+
+    published_names: ClassVar[Mapping[str, str]] = {"mambas.0": "mamba"}
+
+    def __init__(self, in_channels: int, out_channels: int, *, n_parallel: int = 4, shared_mamba: bool = True) -> None:
+        super().__init__()
+        if n_parallel < 1 or in_channels % n_parallel:
+            raise ValueError(
+                f"ParallelVisionMamba: {in_channels} channels cannot be split into n_parallel={n_parallel} equal "
+                f"chunks; choose an n_parallel that divides the channels, or a multiple of it as channels"
+            )
+        self.n_parallel = n_parallel
+        self.norm = nn.LayerNorm(in_channels)
+        n_blocks = 1 if shared_mamba else n_parallel
+        self.mambas = nn.ModuleList(Mamba(in_channels // n_parallel) for _ in range(n_blocks))
+        self.skip_scale = nn.Parameter(torch.ones(1))
+        self.proj = nn.Linear(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix ``x``, (b, in_channels, *spatial), into (b, out_channels, *spatial)."""
+        tokens = self.norm(x.flatten(2).mT)  # (b, l, c)
+        tokens = self._mix(tokens) + self.skip_scale * tokens
+        mixed: Tensor = self.proj(self.norm(tokens))
+        return torch.unflatten(mixed.mT, 2, x.shape[2:])
+
+    def _mix(self, tokens: Tensor) -> Tensor:
+        chunks = tokens.chunk(self.n_parallel, dim=2)
+        if len(self.mambas) > 1:
+            return torch.cat([mamba(chunk) for mamba, chunk in zip(self.mambas, chunks, strict=True)], dim=2)
+        # A shared block does not know chunks from cases: one call, (n_parallel * b, l, c / n_parallel).
+        mixed: Tensor = self.mambas[0](torch.cat(chunks))
+        return torch.cat(mixed.chunk(self.n_parallel), dim=2)

@@ -1,0 +1,1 @@
+"""The networks of the papers, one paper a file."""
