@@ -1,0 +1,41 @@
+"""Files that are either whole or not there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTIAL_PREFIX = ".partial-"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that becomes ``path`` only if the block succeeds.
+
+    It lies in the same folder, because a rename is atomic only within a file system, and has the same
+    ending, because writers look at it. The block creates the file itself, so it gets the permissions that
+    the user's umask gives, which those of ``tempfile`` (owner only) are not.
+
+    Args:
+        path: the file to create or replace; its folder is created.
+
+    Raises:
+        OSError: the file cannot be written; nothing partial is left, an earlier ``path`` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Delete what killed runs left in ``folder``: nnU-Net would take a partial .png for a case.
+
+    Args:
+        folder: looked at without its subfolders; it need not exist.
+    """
+    for partial in folder.glob(f"{PARTIAL_PREFIX}*"):
+        partial.unlink(missing_ok=True)

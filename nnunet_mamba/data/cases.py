@@ -1,0 +1,49 @@
+"""A case: what it is called, where its source files are and which files nnU-Net expects of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One image, with its label or without, as the source has it.
+
+    Args:
+        identifier: nnU-Net's name of the case, the start of its file names.
+        channels: the source files that its channels come from, in order. A colour photograph is one file.
+        label: the source file of its label; None only for a test case.
+        is_training: whether it goes to imagesTr (needs a label) or to imagesTs.
+    """
+
+    identifier: str
+    channels: tuple[Path, ...]
+    label: Path | None = None
+    is_training: bool = True
+
+    def __post_init__(self) -> None:
+        assert self.label is not None or not self.is_training, f"training case {self.identifier} has no label"
+
+
+def image_file_names(identifier: str, n_files: int, file_ending: str) -> list[str]:
+    """Return nnU-Net's file names of an image: one for each file that its channels are spread over.
+
+    Args:
+        identifier: the case's name.
+        n_files: how many files; an RGB photograph is three channels in one file.
+        file_ending: with its dot, ".png" or ".nii.gz".
+    """
+    return [f"{identifier}_{index:04d}{file_ending}" for index in range(n_files)]
+
+
+def case_files(case: Case, folder: Path, *, n_files: int, file_ending: str) -> list[Path]:
+    """Return where nnU-Net looks for a case: its image files in order, then its label if it has one.
+
+    Args:
+        case: a training or test case.
+        folder: ``$nnUNet_raw/DatasetXXX_Name``.
+        n_files: image files of a case.
+        file_ending: with its dot.
+    """
+    part = "Tr" if case.is_training else "Ts"
+    files = [folder / f"images{part}" / name for name in image_file_names(case.identifier, n_files, file_ending)]
+    return files if case.label is None else [*files, folder / f"labels{part}" / f"{case.identifier}{file_ending}"]

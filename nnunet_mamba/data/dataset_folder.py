@@ -1,0 +1,63 @@
+"""Where an nnU-Net data set belongs, and whether its number is free."""
+
+import os
+import re
+from pathlib import Path
+
+_VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+
+
+def dataset_name(dataset_id: int, name: str) -> str:
+    """Return nnU-Net's name of a data set, such as ``Dataset101_ISIC``.
+
+    Args:
+        dataset_id: 1 to 999.
+        name: letters, digits, ``_`` and ``-``.
+
+    Raises:
+        ValueError: either is something else.
+    """
+    if not 1 <= dataset_id <= 999:
+        raise ValueError(f"data set id {dataset_id}: expected 1 to 999, nnU-Net reads three digits")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError(f"data set name {name!r}: expected letters, digits, '_' and '-' only, such as ISIC")
+    return f"Dataset{dataset_id:03d}_{name}"
+
+
+def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None) -> Path:
+    """Return the folder for a raw data set; nothing is created.
+
+    Args:
+        dataset_id: 1 to 999.
+        name: letters, digits, ``_`` and ``-``.
+        output: the folder that holds raw data sets; None means ``$nnUNet_raw``.
+
+    Raises:
+        ValueError: invalid id or name.
+        FileNotFoundError: ``nnUNet_raw`` is not set and ``output`` not given.
+        FileExistsError: another data set has this id; nnU-Net would refuse both.
+    """
+    full_name = dataset_name(dataset_id, name)
+    if output is None:
+        value = os.environ.get("nnUNet_raw")
+        if not value:
+            raise FileNotFoundError(
+                "the environment variable nnUNet_raw is not set, so it is unknown where raw data sets belong; "
+                "give a folder with --output, or set it as for all nnU-Net commands:\n"
+                "  Linux, macOS:         export nnUNet_raw=/path/to/nnUNet_raw\n"
+                '  Windows (PowerShell): $env:nnUNet_raw = "C:\\path\\to\\nnUNet_raw"'
+            )
+        output = Path(value)
+    # nnU-Net looks an id up in all three of its folders and wants one name.
+    roots = [output, *(Path(os.environ[key]) for key in _VARIABLES if os.environ.get(key))]
+    if os.environ.get("nnUNet_raw") and output.resolve() != Path(os.environ["nnUNet_raw"]).resolve():
+        roots = [output]
+    for root in roots:
+        others = sorted(root.glob(f"Dataset{dataset_id:03d}*")) if root.is_dir() else []
+        for other in others:
+            if other.is_dir() and other.name != full_name:
+                raise FileExistsError(
+                    f"{other} has the id {dataset_id} too, and nnU-Net refuses two names for one id; "
+                    f"choose another --dataset-id, or the same --name, or remove that folder"
+                )
+    return output / full_name

@@ -1,0 +1,209 @@
+"""Read photographs and black-and-white masks, and refuse what has more than one meaning."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+MASK_THRESHOLD = 127  # of 0..255: resized masks are grey at their borders
+
+Shape: TypeAlias = tuple[int, int]
+ByteImage: TypeAlias = npt.NDArray[np.uint8]
+
+_EXIF_ORIENTATION = 0x0112
+# All that Pillow's decoders raise on damaged files, apart from OSError; they have no common class.
+_DECODER_ERRORS = (
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class ImageFileError(ValueError):
+    """An image file is damaged, or its pixels have no certain meaning; the text does not name the file."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image and report whatever goes wrong in the block as ImageFileError."""
+    try:
+        if path.stat().st_size == 0:
+            raise ImageFileError("the file is empty (0 bytes); copy or download it again")
+        with Image.open(path) as image:
+            if image.format == "PNG":
+                # Decoding alone does not look at PNG's checksums.
+                image.verify()
+        with Image.open(path) as image:
+            if getattr(image, "n_frames", 1) > 1:
+                raise ImageFileError(f"the file holds {image.n_frames} pictures; save the one that is meant")
+            if any(";16" in mode for mode in (image.mode, *_stored_modes(image))):
+                raise ImageFileError(f"16 bits per channel (mode {image.mode}); save it with 8 bits per channel")
+            yield image
+    except ImageFileError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageFileError("not an image, or its start is damaged; copy or download it again") from error
+    except (OSError, *_DECODER_ERRORS) as error:
+        raise ImageFileError(f"unreadable: {error}; copy or download it again") from error
+
+
+def _stored_modes(image: Image.Image) -> list[str]:
+    """Return the pixel formats in the file; for 16-bit colour they differ from the mode, which is 8-bit."""
+    arguments = [tile.args for tile in getattr(image, "tile", ())]
+    return [str(args[0] if isinstance(args, tuple) and args else args) for args in arguments]
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) if there is none that counts."""
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return orientation if isinstance(orientation, int) and 2 <= orientation <= 8 else 1
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    """Drop an alpha channel that says nothing; palette images get their colours."""
+    has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    if not has_alpha:
+        return image.convert("RGB") if image.mode == "P" else image
+    image = image.convert("RGBA")
+    lowest = image.getchannel("A").getextrema()[0]
+    if lowest != 255:
+        raise ImageFileError(f"transparent pixels (alpha down to {lowest}); save it without transparency")
+    return image.convert("RGB")
+
+
+def load_photograph(path: Path, *, label_shape: Shape | None = None, quick: bool = False) -> tuple[Image.Image, Shape]:
+    """Decode a photograph as 8-bit RGB, turned as its EXIF orientation says.
+
+    Where there is a label, it decides: drawn on the upright picture or on the stored pixels, whichever
+    has its size. Nobody can tell for half turns, mirror images and squares, and those are refused.
+
+    Args:
+        path: any of IMAGE_ENDINGS.
+        label_shape: (y, x) of the label, if there is one.
+        quick: decode a JPEG at up to an eighth of its size, to find damage; every byte of it is still read.
+
+    Returns:
+        The RGB image and its full size (y, x), whatever ``quick`` did.
+
+    Raises:
+        ImageFileError: damaged, blank, transparent, 16-bit, 1-bit, CMYK or ambiguous in orientation.
+    """
+    with _opened(path) as image:
+        if image.mode == "1":
+            raise ImageFileError("1 bit per pixel, as a mask has; expected a photograph")
+        if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA"):
+            raise ImageFileError(f"colour mode {image.mode}; save it as 8-bit RGB")
+        stored = (image.height, image.width)
+        orientation = _orientation(image)
+        if orientation > 1 and image.format == "TIFF":
+            raise ImageFileError(f"TIFF with orientation {orientation}; save the image upright")
+        turn = _must_turn(orientation, stored, label_shape)
+        if quick:
+            image.draft("RGB", (image.width // 8, image.height // 8))
+        rgb = _without_alpha(image).convert("RGB")
+        if all(low == high for low, high in (rgb.getchannel(name).getextrema() for name in "RGB")):
+            raise ImageFileError("blank: every pixel has the same colour")
+        if not turn:
+            return rgb, stored
+        # convert() carries the EXIF data over, so the orientation is still known here.
+        return ImageOps.exif_transpose(rgb), (stored[::-1] if orientation >= 5 else stored)
+
+
+def _must_turn(orientation: int, stored: Shape, label_shape: Shape | None) -> bool:
+    if orientation == 1 or label_shape is None:
+        return orientation > 1
+    shown = stored[::-1] if orientation >= 5 else stored
+    if shown == stored and label_shape == stored:
+        raise ImageFileError(
+            f"EXIF orientation {orientation}: the mask may belong to the turned or to the stored picture, "
+            "its size fits both; save the image upright, without the EXIF entry"
+        )
+    return label_shape != stored
+
+
+def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
+    """Read a black-and-white mask: 1 where it is brighter than MASK_THRESHOLD.
+
+    Colours count, never palette indices: in some published masks index 0 is white.
+
+    Args:
+        path: any of IMAGE_ENDINGS; 1-bit, grey, palette or grey RGB.
+        allow_empty: accept a mask that is black all over.
+
+    Returns:
+        (y, x), 0 background, 1 foreground. White all over is a mask like any other.
+
+    Raises:
+        ImageFileError: damaged, coloured, transparent, 16-bit, empty, or without any white.
+    """
+    with _opened(path) as image:
+        if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+            raise ImageFileError(f"colour mode {image.mode}; save the mask as 8-bit grey, black and white")
+        if _orientation(image) > 1:
+            raise ImageFileError(
+                f"mask with EXIF orientation {_orientation(image)}; save it upright, without the entry"
+            )
+        opaque = _without_alpha(image)
+        if opaque.mode == "RGB":
+            colours = np.asarray(opaque)
+            spread = int((colours.max(axis=2) - colours.min(axis=2)).max())
+            # JPEG leaves a little colour in grey pictures.
+            if spread > 32:
+                raise ImageFileError("coloured mask; expected black (background) and white (lesion)")
+        values = np.asarray(opaque.convert("L"))
+    highest = int(values.max())
+    if highest == 0 and not allow_empty:
+        raise ImageFileError("empty mask: every pixel is black; if that is meant, use --allow-empty-masks")
+    if 0 < highest <= MASK_THRESHOLD:
+        raise ImageFileError(
+            f"no white in the mask: its brightest value is {highest}, expected 0 for background and 255 for lesion; "
+            "multiply label numbers such as 0 and 1 by 255"
+        )
+    return (values > MASK_THRESHOLD).astype(np.uint8)
+
+
+def resized_image(image: Image.Image, shape: Shape | None) -> ByteImage:
+    """Return the image as (y, x, 3), resized with bicubic interpolation and antialiasing.
+
+    Args:
+        image: RGB.
+        shape: (y, x) to resize to; None keeps the size.
+    """
+    if shape is not None and shape != (image.height, image.width):
+        image = image.resize(shape[::-1], Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def resized_mask(mask: ByteImage, shape: Shape | None) -> ByteImage:
+    """Return a {0, 1} mask resized to the nearest pixel, so that no other value appears.
+
+    Args:
+        mask: (y, x).
+        shape: (y, x) to resize to; None keeps the size.
+    """
+    if shape is None or shape == mask.shape:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(shape[::-1], Image.Resampling.NEAREST))
+
+
+def write_png(path: Path, pixels: ByteImage) -> None:
+    """Write (y, x) or (y, x, 3) bytes as PNG; equal pixels give equal bytes.
+
+    Args:
+        path: the file to create.
+        pixels: uint8.
+    """
+    Image.fromarray(pixels).save(path, format="PNG")

@@ -1,0 +1,78 @@
+"""The same function over many items in worker processes, results in order."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Starting a worker takes as long as converting about this many photographs.
+ITEMS_PER_WORKER = 16
+
+
+def default_jobs() -> int:
+    """Return how many worker processes to start when the user names no number: one per core, at most four."""
+    return min(os.cpu_count() or 1, 4)
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    jobs: int,
+    description: str,
+    progress: bool,
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for every item, in the order of ``items`` whatever ``jobs`` is.
+
+    Args:
+        function: must be picklable (a function of a module, or a partial of one) if ``jobs`` > 1.
+        items: picklable too.
+        jobs: worker processes; short lists take fewer, one means this process.
+        description: label of the progress bar.
+        progress: show a bar on standard error.
+
+    Raises:
+        ChildProcessError: a worker died, usually for want of memory.
+    """
+    jobs = min(jobs, -(-len(items) // ITEMS_PER_WORKER))
+    with tqdm(total=len(items), desc=description, unit="case", disable=not progress) as bar:
+        if jobs <= 1:
+            for item in items:
+                yield function(item)
+                bar.update()
+            return
+        # Not fork: it copies the locks of threads that libraries may have started.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_follow_parent)
+        try:
+            for result in pool.map(function, items):
+                yield result
+                bar.update()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                f"a worker process died while {description}, probably for want of memory: use fewer with --jobs 1"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent process, and end when it does, even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

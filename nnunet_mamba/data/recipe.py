@@ -1,0 +1,144 @@
+"""What a converted folder was made from and how, so that another run can tell whether it may continue there."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnunet_mamba import __version__
+from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.data.cases import Case
+
+RECIPE_FILE = "nnunet_mamba_conversion.json"
+# Raise it when the same sources and options would give other pixels, or the file another meaning.
+RECIPE_REVISION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Converter, options and source files of a conversion.
+
+    Two recipes agree if converter, revision, options and the names and sizes of all source files do. Where
+    the sources lie and which release wrote the folder is recorded, but may change between two runs.
+
+    Args:
+        converter: name of the conversion script.
+        options: everything that decides the bytes written; JSON values.
+        cases: per identifier: part ("training" or "test"), files (names), bytes (their sizes).
+        sources: the folders that the files are in.
+        revision: see RECIPE_REVISION.
+    """
+
+    converter: str
+    options: Mapping[str, Any]
+    cases: Mapping[str, Mapping[str, Any]]
+    sources: Sequence[str] = field(default=(), compare=False)
+    revision: int = RECIPE_REVISION
+
+    @classmethod
+    def of(cls, converter: str, options: Mapping[str, Any], cases: Sequence[Case]) -> "Recipe":
+        """Return the recipe of a conversion.
+
+        Args:
+            converter: name of the conversion script.
+            options: everything that decides the bytes written; JSON values.
+            cases: all cases.
+        """
+        files = {case.identifier: [*case.channels, *([case.label] if case.label else [])] for case in cases}
+        return cls(
+            converter=converter,
+            options=dict(options),
+            cases={
+                case.identifier: {
+                    "part": "training" if case.is_training else "test",
+                    "files": [path.name for path in files[case.identifier]],
+                    "bytes": [_size(path) for path in files[case.identifier]],
+                }
+                for case in cases
+            },
+            sources=sorted({str(path.parent.resolve()) for paths in files.values() for path in paths}),
+        )
+
+    def differences(self, stored: "Recipe") -> list[str]:
+        """Return in words how a folder's stored recipe differs from this one, empty if a run may continue there.
+
+        Args:
+            stored: the recipe found in the folder.
+        """
+        found = [
+            f"{name}: the folder has {there}, this run has {here}"
+            for name, there, here in (
+                ("converter", stored.converter, self.converter),
+                ("recipe revision", stored.revision, self.revision),
+                *((key, stored.options.get(key), self.options.get(key)) for key in {**stored.options, **self.options}),
+            )
+            if there != here
+        ]
+        gone = sorted(stored.cases.keys() - self.cases.keys())
+        added = sorted(self.cases.keys() - stored.cases.keys())
+        changed = sorted(key for key in self.cases.keys() & stored.cases.keys() if self.cases[key] != stored.cases[key])
+        for names, text in (
+            (gone, "in the folder but not among the source files"),
+            (added, "among the source files but not in the folder"),
+            (changed, "made from other source files (name, size, or training instead of test)"),
+        ):
+            if names:
+                found.append(f"cases {text}: {len(names)}, the first is {names[0]}")
+        return found
+
+    def write(self, folder: Path, source_shapes: Mapping[str, Sequence[int]]) -> None:
+        """Write the recipe into ``folder``, before any image.
+
+        Args:
+            folder: of the data set.
+            source_shapes: per identifier the size (y, x) of its image before conversion.
+        """
+        content = {
+            "converter": self.converter,
+            "nnunet_mamba": __version__,
+            "revision": self.revision,
+            "options": self.options,
+            "sources": self.sources,
+            "cases": {key: {**case, "source_shape": list(source_shapes[key])} for key, case in self.cases.items()},
+        }
+        with replacing(folder / RECIPE_FILE) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_recipe(folder: Path) -> Recipe | None:
+    """Return the recipe stored in ``folder``, None if there is none.
+
+    Args:
+        folder: of a data set; it need not exist.
+
+    Raises:
+        ValueError: the file is there but is not a recipe.
+    """
+    path = folder / RECIPE_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete {folder} and convert again") from error
+    try:
+        return Recipe(
+            converter=content["converter"],
+            options=content["options"],
+            cases={
+                key: {name: case[name] for name in ("part", "files", "bytes")} for key, case in content["cases"].items()
+            },
+            sources=content["sources"],
+            revision=content["revision"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a conversion recipe ({error!r}); delete {folder} and convert again") from error
+
+
+def _size(path: Path) -> int | None:
+    """Return a file's size in bytes, None for one that the checks will report as unreadable."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
