@@ -1,0 +1,29 @@
+"""Which device a training really gets."""
+
+import os
+
+import torch
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may use, ``OMP_NUM_THREADS`` respected."""
+    if (requested := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(requested) > 0:
+        return int(requested)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
+    """Take the CPU where CUDA was asked for and is not there.
+
+    ``nnUNetv2_train`` asks for CUDA by default and sets torch to one thread for it, so the threads are set back.
+
+    Returns:
+        The device to train on, and one line for the user if it is not the one asked for.
+    """
+    if device.type != "cuda" or torch.cuda.is_available():
+        return device, None
+    cores = available_cores()
+    torch.set_num_threads(cores)
+    return torch.device("cpu"), f"No CUDA device found: training on the CPU with {cores} threads."

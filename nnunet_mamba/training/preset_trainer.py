@@ -1,0 +1,177 @@
+"""What all our nnU-Net trainers share: the network comes from a preset, the optimisation from a recipe."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from torch import nn
+from tqdm import tqdm
+
+from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.networks.catalogue import create_network
+from nnunet_mamba.nnunet_folders import nnunet_folder
+from nnunet_mamba.presets import Preset
+from nnunet_mamba.training.augmentation import flips_and_rotations
+from nnunet_mamba.training.cosine_schedule import CosineSchedule
+from nnunet_mamba.training.device import device_or_cpu
+from nnunet_mamba.training.parameter_groups import parameter_groups
+from nnunet_mamba.training.recipes import Recipe
+
+
+def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: str, patch_size: Sequence[int]) -> None:
+    """Raise before anything is written if the network cannot take patches of this many dimensions.
+
+    Args:
+        trainer_name: as given to ``-tr``.
+        preset: the trainer's network.
+        configuration: nnU-Net's name of it, such as "3d_fullres".
+        patch_size: of that configuration, voxels per axis.
+
+    Raises:
+        NotImplementedError: the network has no version of that many dimensions.
+    """
+    if len(patch_size) in preset.spatial_dims:
+        return
+    supported = " and ".join(f"{dims}D" for dims in preset.spatial_dims)
+    raise NotImplementedError(
+        f"{trainer_name} trains {supported} configurations, and '{configuration}' has {len(patch_size)}D patches "
+        f"{list(patch_size)}. Train '2d' with it: nnUNetv2_train DATASET 2d FOLD -tr {trainer_name}; "
+        f"or take '-tr nnUNetTrainer' for {len(patch_size)}D."
+    )
+
+
+class PresetTrainer(nnUNetTrainer):
+    """Train the network of ``preset`` as ``recipe`` says, with nnU-Net's data, loss, validation and files.
+
+    Two more class attributes make a small budget, see ``generated_trainers``.
+    """
+
+    preset: ClassVar[Preset]
+    recipe: ClassVar[Recipe]
+    epochs_of_name: ClassVar[int | None] = None
+    iterations_of_name: ClassVar[int | None] = None
+
+    # nnU-Net reads the parameter names of this method, so they are spelled out.
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008  the default of nnU-Net's own signature
+    ) -> None:
+        for variable in ("nnUNet_preprocessed", "nnUNet_results"):
+            nnunet_folder(variable)
+        patch_size = PlansManager(plans).get_configuration(configuration).patch_size
+        refuse_wrong_dimensions(type(self).__name__, self.preset, configuration, patch_size)
+        device, notice = device_or_cpu(device)
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        if notice:
+            self.print_to_log_file(notice)
+        self.enable_deep_supervision = False
+        self.initial_lr = self.recipe.initial_lr
+        self.weight_decay = self.recipe.weight_decay
+        self.save_every = self.recipe.save_every
+        self.num_epochs = self.epochs_of_name or self.recipe.num_epochs
+        if self.iterations_of_name:
+            self.num_iterations_per_epoch = self.iterations_of_name
+            self.num_val_iterations_per_epoch = max(1, self.iterations_of_name // 5)
+        self._first_epoch = 0
+        self._iterations: tqdm[Any] | None = None
+
+    # nnU-Net calls this on the class when it predicts and on the instance when it trains,
+    # and recognises the current signature by the name ``plans_manager``.
+    @classmethod
+    def build_network_architecture(
+        cls,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> nn.Module:
+        """Build the preset's network for this data set's channels and labels.
+
+        Args:
+            plans_manager: unused, the size of the network is the published one.
+            configuration_manager: its patch size must have the network's number of dimensions.
+            num_input_channels: of the images.
+            num_output_channels: labels with the background, or regions.
+            enable_deep_supervision: unused, the network has one output.
+
+        Raises:
+            NotImplementedError: the configuration's patches have another number of dimensions.
+        """
+        refuse_wrong_dimensions(cls.__name__, cls.preset, "this configuration", configuration_manager.patch_size)
+        return create_network(cls.preset.name, input_channels=num_input_channels, num_classes=num_output_channels)
+
+    def set_deep_supervision_enabled(self, enabled: bool) -> None:
+        """Do nothing: the network has one output; nnU-Net would look for a decoder of its own."""
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, CosineSchedule]:
+        """Return AdamW with the recipe's weight decay and one cosine over the whole run."""
+        groups = parameter_groups(self.network, self.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=self.initial_lr)
+        schedule = CosineSchedule(optimizer, self.initial_lr, self.recipe.final_lr, num_epochs=self.num_epochs)
+        return optimizer, schedule
+
+    @classmethod
+    def get_training_transforms(cls, *args: Any, **kwargs: Any) -> Any:
+        """Return flips and rotations; the arguments are nnU-Net's."""
+        transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
+        return flips_and_rotations(transforms, p_rotation=cls.recipe.p_rotation)
+
+    def on_train_start(self) -> None:
+        """Remember where a resumed run begins."""
+        super().on_train_start()
+        self._first_epoch = self.current_epoch
+
+    def on_train_epoch_start(self) -> None:
+        """Open a progress bar over the iterations of this epoch, on a terminal only."""
+        super().on_train_epoch_start()
+        self._iterations = tqdm(
+            total=self.num_iterations_per_epoch, desc=f"epoch {self.current_epoch}", leave=False, disable=None
+        )
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Train on one batch as nnU-Net does and advance the progress bar."""
+        outputs: dict[str, Any] = super().train_step(batch)
+        if self._iterations is not None:
+            self._iterations.update()
+        return outputs
+
+    def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
+        """Close the progress bar and log as nnU-Net does."""
+        if self._iterations is not None:
+            self._iterations.close()
+        super().on_train_epoch_end(train_outputs)
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write a checkpoint that is either whole or the one before; nnU-Net alone writes in place."""
+        if self.local_rank != 0 or self.disable_checkpointing:
+            super().save_checkpoint(filename)
+            return
+        with replacing(Path(filename)) as temporary:
+            super().save_checkpoint(str(temporary))
+
+    def on_epoch_end(self) -> None:
+        """Log as nnU-Net does; after the first epoch, estimate the time left."""
+        super().on_epoch_end()
+        epochs_left = self.num_epochs - self.current_epoch
+        if self.current_epoch == self._first_epoch + 1 and epochs_left > 0:
+            start, end = (self.logger.get_value(f"epoch_{edge}_timestamps", step=-1) for edge in ("start", "end"))
+            self.print_to_log_file(
+                f"About {readable_duration(epochs_left * (end - start))} left for the other {epochs_left} epochs, "
+                "and then the final validation."
+            )
+
+
+def readable_duration(seconds: float) -> str:
+    """Return a duration as people say it: "40 s", "12 min", "3 h 05 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,144 @@
+"""Stock nnU-Net finds the trainers after every way of installing, and nothing stays behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nnunet_mamba
+from nnunet_mamba import _startup
+from nnunet_mamba.bundled import dataset_conversion_folder, trainers_folder
+
+CHECKOUT = Path(nnunet_mamba.__file__).parents[1]
+TRAINER = "nnUNetTrainerUltraLightVM_1epoch_1iteration"
+needs_checkout = pytest.mark.skipif(not (CHECKOUT / "pyproject.toml").exists(), reason="needs the source tree")
+
+
+@pytest.mark.parametrize("before", ["", "/mine", os.pathsep.join(["/mine", "/ours"])])
+def test_appends_and_never_replaces(monkeypatch, before):
+    monkeypatch.setenv("nnUNet_extTrainer", before)
+    monkeypatch.delenv("NNUNET_MAMBA_NO_STARTUP", raising=False)
+    for _ in range(2):
+        _startup.append_trainers()
+        expected = [*filter(None, before.split(os.pathsep)), trainers_folder()]
+        assert os.environ["nnUNet_extTrainer"].split(os.pathsep) == expected
+
+
+def test_the_opt_out_leaves_the_variable_alone(monkeypatch):
+    monkeypatch.delenv("nnUNet_extTrainer", raising=False)
+    monkeypatch.setenv("NNUNET_MAMBA_NO_STARTUP", "1")
+    _startup.append_trainers()
+    assert "nnUNet_extTrainer" not in os.environ
+
+
+def test_bundled_folders_hold_what_they_say():
+    assert (Path(trainers_folder()) / "nnUNetTrainerUltraLightVM.py").is_file()
+    assert (Path(dataset_conversion_folder()) / "Dataset101_ISIC.py").is_file()
+
+
+def test_the_trainers_folder_is_a_leaf_that_holds_trainers_only():
+    names = {entry.name for entry in Path(trainers_folder()).iterdir() if entry.name != "__pycache__"}
+    others = {name for name in names if not (name.startswith("nnUNetTrainer") and name.endswith(".py"))}
+    assert others == {"nnunet_mamba_generated_trainers.py"}
+
+
+def _python(executable: Path | str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("nnUNet", "NNUNET_MAMBA", "PYTHON"))}
+    return subprocess.run(
+        [str(executable), *arguments], env={**kept, **variables}, capture_output=True, text=True, check=False, cwd="/"
+    )
+
+
+def test_the_start_of_an_interpreter_imports_nothing_heavy():
+    process = _python(sys.executable, "-c", "import sys; print(*sorted(sys.modules))")
+    assert process.returncode == 0, process.stderr
+    loaded = {name.split(".")[0] for name in process.stdout.split()}
+    assert "nnunet_mamba" in loaded, "the start-up file did not run: install the project, see the README"
+    assert not loaded & {"torch", "numpy", "nnunetv2", "numba", "typer", "pathlib", "importlib_metadata"}
+
+
+class Installation:
+    """A virtual environment that has our dependencies from this one and the package by its own installation."""
+
+    def __init__(self, folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        self.python = folder / "bin" / "python"
+        purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        self.site = Path(_python(self.python, "-c", purelib).stdout.strip())
+        # A plain path line: start-up files inside that folder are not read, so this environment's own decide.
+        (self.site / "_dependencies.pth").write_text(_python(sys.executable, "-c", purelib).stdout)
+
+    def pip(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert process.returncode == 0, process.stdout + process.stderr
+
+    def search_path(self, **variables: str) -> list[str]:
+        code = "import os; print(os.environ.get('nnUNet_extTrainer', ''))"
+        process = _python(self.python, "-c", code, **variables)
+        assert (process.returncode, process.stderr) == (0, "")
+        return [part for part in process.stdout.strip().split(os.pathsep) if part]
+
+
+@pytest.fixture(params=["wheel", "editable"])
+def installed(request, tmp_path) -> Installation:
+    installation = Installation(tmp_path / "venv")
+    source = ["--editable", str(CHECKOUT)] if request.param == "editable" else [str(CHECKOUT)]
+    installation.pip("install", "--quiet", "--no-deps", "--no-build-isolation", *source)
+    return installation
+
+
+@pytest.mark.slow
+@needs_checkout
+def test_stock_training_finds_the_trainer_after_installing(installed, planned, tmp_path):
+    assert len(installed.search_path()) == 1
+
+    process = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", TRAINER, python=str(installed.python))
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert (planned.results / planned.dataset / f"{TRAINER}__nnUNetPlans__2d/fold_0/checkpoint_final.pth").exists()
+
+    refused = planned.run(
+        "nnUNetv2_train", "901", "2d", "0", "-tr", TRAINER, python=str(installed.python), NNUNET_MAMBA_NO_STARTUP="1"
+    )
+    assert refused.returncode != 0
+    assert "Could not find requested nnunet trainer" in refused.stderr
+
+    by_hand = planned.run(
+        *("nnUNetv2_train", "901", "2d", "0", "-tr", TRAINER, "--val"),
+        python=str(installed.python),
+        NNUNET_MAMBA_NO_STARTUP="1",
+        nnUNet_extTrainer=_python(installed.python.parent / "nnunet-mamba", "trainers-path").stdout.strip(),
+    )
+    assert by_hand.returncode == 0, by_hand.stdout + by_hand.stderr
+
+
+@pytest.mark.slow
+@needs_checkout
+def test_a_users_own_trainer_folder_stays_and_comes_first(installed, planned, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "nnUNetTrainerMine.py").write_text(
+        "from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer\n"
+        "class nnUNetTrainerMine(nnUNetTrainer):\n"
+        "    pass\n"
+    )
+    assert installed.search_path(nnUNet_extTrainer=str(own)) == [str(own), *installed.search_path()]
+    code = (
+        "import sys\n"
+        "from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name as find\n"
+        "print('found', *(find(name).__name__ for name in sys.argv[1:]))"
+    )
+    process = _python(installed.python, "-c", code, "nnUNetTrainerMine", TRAINER, nnUNet_extTrainer=str(own))
+    assert process.returncode == 0, process.stderr
+    assert f"found nnUNetTrainerMine {TRAINER}" in process.stdout
+
+
+@pytest.mark.slow
+@needs_checkout
+def test_uninstalling_leaves_nothing(installed):
+    installed.pip("uninstall", "--yes", "--quiet", "nnunet-mamba")
+    assert installed.search_path() == []
+    assert [path.name for path in installed.site.rglob("*") if "mamba" in path.name.lower()] == []
+    assert "mamba" not in " ".join(path.name for path in installed.python.parent.iterdir())

@@ -1,0 +1,82 @@
+"""The user's own path: stock nnU-Net commands, each in a fresh process."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+NAME = "nnUNetTrainerUltraLightVM"
+TRAINER = f"{NAME}_2epochs_3iterations"
+
+
+def _fold(folders, trainer: str) -> Path:
+    return folders.results / folders.dataset / f"{trainer}__nnUNetPlans__2d" / "fold_0"
+
+
+@pytest.fixture
+def trained(planned):
+    process = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", TRAINER)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return planned, _fold(planned, TRAINER), process.stdout
+
+
+def test_train_validate_and_predict(trained, tmp_path):
+    folders, fold, printed = trained
+    assert torch.cuda.is_available() or "No CUDA device found: training on the CPU" in printed
+    assert torch.load(fold / "checkpoint_final.pth", weights_only=False)["trainer_name"] == TRAINER
+    summary = json.loads((fold / "validation/summary.json").read_text())
+    assert len(summary["metric_per_case"]) == 2
+
+    (fold / "validation/summary.json").unlink()
+    again = folders.run("nnUNetv2_train", "901", "2d", "0", "-tr", TRAINER, "--val")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert json.loads((fold / "validation/summary.json").read_text())["metric_per_case"] == summary["metric_per_case"]
+
+    images = tmp_path / "images"
+    shutil.copytree(folders.root / "nnUNet_raw" / folders.dataset / "imagesTr", images)
+    predicted = folders.run(
+        *("nnUNetv2_predict", "-i", str(images), "-o", str(tmp_path / "masks"), "-d", "901", "-c", "2d", "-f", "0"),
+        *("-tr", TRAINER, "-device", "cpu", "-npp", "1", "-nps", "1"),
+    )
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    masks = sorted((tmp_path / "masks").glob("*.png"))
+    assert len(masks) == 10
+    assert {np.asarray(Image.open(mask)).shape for mask in masks} == {(52, 60)}
+
+
+def test_a_killed_training_continues_where_it_was(planned):
+    trainer = f"{NAME}_30epochs_1iteration"
+    fold = _fold(planned, trainer)
+    command = [sys.executable, str(Path(sys.executable).parent / "nnUNetv2_train"), "901", "2d", "0", "-tr", trainer]
+    process = subprocess.Popen(command, env=planned.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    while not (fold / "checkpoint_latest.pth").exists():
+        assert process.poll() is None, "the training ended before its first checkpoint"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (fold / "checkpoint_final.pth").exists()
+
+    resumed = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", trainer, "--c")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    epochs = [int(epoch) for epoch in re.findall(r"Epoch (\d+)", resumed.stdout)]
+    assert epochs[0] > 0
+    assert epochs == list(range(epochs[0], 30))
+    rates = torch.load(fold / "checkpoint_final.pth", weights_only=False)["logging"]["lrs"]
+    assert rates == pytest.approx([1e-5 + 9.9e-4 * (1 + np.cos(np.pi * epoch / 30)) / 2 for epoch in range(30)])
+
+
+def test_a_bad_budget_stops_with_the_valid_form(planned):
+    process = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", f"{NAME}_0epochs")
+    assert process.returncode != 0
+    assert f"There is no trainer '{NAME}_0epochs'" in process.stderr
+    assert "_<N>epochs_<M>iterations" in process.stderr
+    assert list(planned.results.iterdir()) == []

@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from nnunet_mamba.training.device import available_cores, device_or_cpu
+
+
+@pytest.fixture
+def _threads_restored():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("_threads_restored")
+def test_takes_the_cpu_with_all_its_threads_where_cuda_is_missing(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    torch.set_num_threads(1)
+    device, notice = device_or_cpu(torch.device("cuda"))
+    assert device == torch.device("cpu")
+    assert notice is not None
+    assert "No CUDA device" in notice
+    assert "\n" not in notice
+    assert torch.get_num_threads() == available_cores()
+
+
+@pytest.mark.usefixtures("_threads_restored")
+@pytest.mark.parametrize(("asked", "cuda"), [("cuda", True), ("cpu", False), ("mps", False)])
+def test_leaves_every_other_choice_alone(monkeypatch, asked, cuda):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    torch.set_num_threads(1)
+    assert device_or_cpu(torch.device(asked)) == (torch.device(asked), None)
+    assert torch.get_num_threads() == 1
+
+
+def test_respects_the_number_of_threads_the_user_set(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert available_cores() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert available_cores() >= 1

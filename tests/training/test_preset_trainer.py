@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_loss
+
+from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
+from nnunet_mamba.training.preset_trainer import readable_duration
+
+NAME = "nnUNetTrainerUltraLightVM"
+
+
+@pytest.fixture
+def make_trainer(planned, monkeypatch):
+    """Build a trainer of a name on the tiny data set, with changes to its dataset.json and plans."""
+    for variable, value in planned.environment().items():
+        monkeypatch.setenv(variable, value)
+
+    def make(name=f"{NAME}_1epoch_2iterations", configuration="2d", device="cpu", labels=None, patch_size=None):
+        plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
+        plans["continue_training"] = False
+        if patch_size:
+            plans["configurations"]["2d"]["patch_size"] = list(patch_size)
+        dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
+        dataset.update(labels or {})
+        return trainer_with_budget(name)(plans, configuration, 0, dataset, torch.device(device))
+
+    return make
+
+
+def _batch(trainer, n_labels: int = 2):
+    generator = torch.Generator().manual_seed(0)
+    patch = trainer.configuration_manager.patch_size
+    label = torch.randint(0, n_labels, (2, 1, *patch), generator=generator)
+    return {"data": torch.randn(2, 3, *patch, generator=generator), "target": label}
+
+
+def test_takes_the_budget_and_the_recipe(make_trainer):
+    trainer = make_trainer(f"{NAME}_7epochs")
+    assert (trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch) == (7, 250, 50)
+    small = make_trainer(f"{NAME}_2epochs_20iterations")
+    assert (small.num_epochs, small.num_iterations_per_epoch, small.num_val_iterations_per_epoch) == (2, 20, 4)
+    assert make_trainer(f"{NAME}_1epoch_3iterations").num_val_iterations_per_epoch == 1
+    assert not small.enable_deep_supervision
+    small.initialize()
+    assert isinstance(small.optimizer, torch.optim.AdamW)
+    assert small.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
+    assert load_trainer(NAME).recipe.num_epochs == 200
+
+
+def test_labels_train_with_softmax_cross_entropy_and_dice(make_trainer):
+    trainer = make_trainer(labels={"labels": {"background": 0, "a": 1, "b": 2}})
+    trainer.initialize()
+    assert isinstance(trainer.loss, DC_and_CE_loss)
+    assert trainer.network(torch.zeros(1, 3, 52, 60)).shape == (1, 3, 52, 60)
+    assert np.isfinite(trainer.train_step(_batch(trainer, 3))["loss"])
+
+
+def test_a_region_of_one_label_trains_one_sigmoid_head(make_trainer):
+    trainer = make_trainer(labels={"labels": {"background": 0, "lesion": [1, 1]}, "regions_class_order": [1]})
+    trainer.initialize()
+    assert isinstance(trainer.loss, DC_and_BCE_loss)
+    assert trainer.network(torch.zeros(1, 3, 52, 60)).shape == (1, 1, 52, 60)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    assert np.isfinite(trainer.train_step(_batch(trainer))["loss"])
+    changed = [name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])]
+    assert any("seg_layers" in name for name in changed)
+    assert any("A_log" in name for name in changed)
+
+
+@pytest.mark.parametrize("patch_size", [(52, 60), (33, 47), (64, 64)])
+def test_any_patch_size_trains(make_trainer, patch_size):
+    trainer = make_trainer(patch_size=patch_size)
+    trainer.initialize()
+    assert np.isfinite(trainer.train_step(_batch(trainer))["loss"])
+
+
+def test_a_3d_configuration_is_refused_before_anything_is_written(make_trainer, planned):
+    with pytest.raises(
+        NotImplementedError, match=r"trains 2D configurations.*3D patches.*'2d'.*nnUNetTrainer"
+    ) as error:
+        make_trainer(patch_size=(16, 32, 32))
+    assert NAME in str(error.value)
+    assert list(planned.results.iterdir()) == []
+
+
+@pytest.mark.parametrize("variable", ["nnUNet_preprocessed", "nnUNet_results"])
+def test_an_unset_nnunet_variable_is_named_with_the_way_to_set_it(make_trainer, monkeypatch, variable):
+    monkeypatch.delenv(variable)
+    with pytest.raises(RuntimeError, match=f"{variable} is not set.*export {variable}=".replace(".", r"[\s\S]")):
+        make_trainer()
+
+
+def test_falls_back_to_the_cpu_with_one_line(make_trainer, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    trainer = make_trainer(device="cuda")
+    assert trainer.device == torch.device("cpu")
+    assert trainer.grad_scaler is None
+    printed = capsys.readouterr().out
+    assert printed.count("No CUDA device found: training on the CPU") == 1
+    assert "No CUDA device found" in Path(trainer.log_file).read_text()
+
+
+def test_predicting_builds_the_same_network_from_the_class(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    network = type(trainer).build_network_architecture(
+        trainer.plans_manager, trainer.configuration_manager, 3, 2, enable_deep_supervision=False
+    )
+    network.load_state_dict(trainer.network.state_dict(), strict=True)
+
+
+def test_deep_supervision_switches_nothing(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    trainer.set_deep_supervision_enabled(True)
+    assert isinstance(trainer.network(torch.zeros(1, 3, 64, 64)), torch.Tensor)
+
+
+def test_estimates_the_time_left_once_after_the_first_epoch(make_trainer, capsys):
+    trainer = make_trainer(f"{NAME}_3epochs_1iteration")
+    trainer.disable_checkpointing = True
+    trainer.run_training()
+    printed = capsys.readouterr().out
+    assert printed.count("left for the other 2 epochs") == 1
+    assert printed.index("Epoch 0") < printed.index("left for the other") < printed.index("Epoch 1")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3000, "50 min"), (11_100, "3 h 05 min")]
+)
+def test_durations_read_as_people_say_them(seconds, text):
+    assert readable_duration(seconds) == text
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(make_trainer, monkeypatch, tmp_path):
+    trainer = make_trainer()
+    trainer.initialize()
+    checkpoint = tmp_path / "checkpoint_latest.pth"
+    trainer.save_checkpoint(str(checkpoint))
+    before = checkpoint.read_bytes()
+
+    def disk_full(_, path):
+        Path(path).write_bytes(before[:100])
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(torch, "save", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.save_checkpoint(str(checkpoint))
+    assert checkpoint.read_bytes() == before
+    assert [path.name for path in tmp_path.glob("*.pth")] == ["checkpoint_latest.pth"]
+
+
+def test_disabled_checkpointing_writes_nothing(make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.disable_checkpointing = True
+    trainer.save_checkpoint(str(tmp_path / "checkpoint_latest.pth"))
+    assert list(tmp_path.glob("*.pth")) == []
