@@ -1,0 +1,23 @@
+import torch
+
+from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
+
+
+def test_image_that_fits_is_returned_itself():
+    image = torch.randn(1, 2, 8, 4)
+
+    assert pad_to_multiple(image, 4) is image
+
+
+def test_last_row_and_column_are_repeated():
+    image = torch.arange(6.0).reshape(1, 1, 2, 3)
+
+    padded = pad_to_multiple(image, 4)
+
+    expected = [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
+    assert padded[0, 0].tolist() == expected
+
+
+def test_single_pixel_and_volume():
+    assert torch.equal(pad_to_multiple(torch.full((1, 1, 1, 1), 3.0), 32), torch.full((1, 1, 32, 32), 3.0))
+    assert pad_to_multiple(torch.zeros(1, 1, 1, 4, 9), 4).shape == (1, 1, 4, 4, 12)

@@ -1,0 +1,213 @@
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nnunet_mamba.networks import ultralight_vm_unet
+from nnunet_mamba.networks.ultralight_vm_unet import UltraLightVMUNet
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def network():
+    return UltraLightVMUNet(3, 2).eval()
+
+
+@pytest.mark.parametrize(
+    ("n_parameters", "options"),
+    [
+        (49_457, {}),
+        (136_269, {"n_parallel": 1}),
+        (69_589, {"n_parallel": 2}),
+        (42_737, {"n_parallel": 8}),
+        (83_405, {"shared_mamba": False}),
+        (87_826, {"encoder_mixer": "conv"}),
+        (85_286, {"decoder_mixer": "conv"}),
+        (123_655, {"encoder_mixer": "conv", "decoder_mixer": "conv"}),
+        (217_165, {"channels": (16, 32, 64, 128, 256)}),
+        (176_453, {"channels": (16, 32, 64, 128, 256), "n_parallel": 8}),
+        (703_885, {"channels": (16, 32, 64, 128, 256, 512), "n_parallel": 8}),
+    ],
+    ids=str,
+)
+def test_options_have_the_published_number_of_parameters(n_parameters, options):
+    assert count(UltraLightVMUNet(3, 1, **options)) == n_parameters
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_parallel": 1},
+        {"shared_mamba": False},
+        {"bridge": False},
+        {"split_att": "conv"},
+        {"encoder_mixer": "conv"},
+        {"decoder_mixer": "conv"},
+        {"channels": [4, 8, 12, 16, 20], "n_parallel": 2},
+        {"channels": (4, 8, 8, 8)},
+    ],
+    ids=str,
+)
+def test_options_train(options):
+    network = UltraLightVMUNet(1, 3, **options)
+
+    logits = network(torch.randn(2, 1, 32, 64))
+    logits.square().mean().backward()
+
+    assert logits.shape == (2, 3, 32, 64)
+    assert [name for name, parameter in network.named_parameters() if not parameter.grad.any()] == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 64), (100, 61)])
+def test_any_size_gives_finite_logits_of_that_size(network, size):
+    with torch.no_grad():
+        logits = network(torch.randn(2, 3, *size))
+
+    assert logits.shape == (2, 2, *size)
+    assert logits.isfinite().all()
+
+
+def test_odd_size_is_the_padded_image_cropped(network):
+    image = torch.randn(1, 3, 33, 61)
+    padded = functional.pad(image, (0, 3, 0, 31), mode="replicate")
+
+    with torch.no_grad():
+        assert torch.equal(network(image), network(padded)[..., :33, :61])
+
+
+def test_size_that_fits_passes_untouched(network, monkeypatch):
+    image = torch.randn(1, 3, 64, 32)
+    with torch.no_grad():
+        expected = network(image)
+        monkeypatch.setattr(ultralight_vm_unet, "pad_to_multiple", lambda x, multiple: x)
+
+        assert torch.equal(network(image), expected)
+
+
+def test_cases_of_a_batch_do_not_see_each_other(network):
+    network = network.double()
+    images = torch.randn(3, 3, 40, 32, dtype=torch.float64)
+
+    with torch.no_grad():
+        torch.testing.assert_close(network(images)[1:2], network(images[1:2]), rtol=1e-9, atol=1e-12)
+
+
+def test_channels_last_images_give_the_same_logits(network):
+    images = torch.randn(2, 3, 32, 64)
+
+    with torch.no_grad():
+        expected = network(images)
+        result = network(images.to(memory_format=torch.channels_last))
+
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_autocast_stays_near_full_precision(network):
+    images = torch.randn(2, 3, 64, 64)
+
+    with torch.no_grad():
+        expected = network(images)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            result = network(images)
+
+    assert result.isfinite().all()
+    # bfloat16 keeps 8 bits; a dozen layers lose a few of them.
+    assert (result - expected).abs().max() < 0.1 * expected.abs().max()
+
+
+def test_state_dict_round_trip_restores_the_logits(network):
+    other = UltraLightVMUNet(3, 2).eval()
+    other.load_state_dict(network.state_dict())
+    image = torch.randn(1, 3, 32, 32)
+
+    with torch.no_grad():
+        assert torch.equal(other(image), network(image))
+
+
+def test_head_lies_where_nnunet_looks_for_it(network):
+    heads = {key: tuple(value.shape) for key, value in network.state_dict().items() if "seg_layers." in key}
+
+    assert heads == {"seg_layers.0.weight": (2, 8, 1, 1), "seg_layers.0.bias": (2,)}
+
+
+def test_compiles_into_one_graph(network):
+    image = torch.randn(1, 3, 40, 32)
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(image), network(image), rtol=1e-5, atol=1e-6)
+
+
+def test_initial_values_are_the_published_ones():
+    network = UltraLightVMUNet(3, 1, channels=(64, 64, 64, 64, 64, 64))
+
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            assert module.bias is None or not module.bias.any()
+            if module.weight.numel() > 1000:
+                assert float(module.weight.detach().std()) == pytest.approx(0.02, rel=0.15)
+        if isinstance(module, nn.Conv2d):
+            assert not module.bias.any()
+        if isinstance(module, nn.Conv1d) and module.groups > 1:
+            assert float(module.weight.detach().std()) == pytest.approx((2 / (32 * 4)) ** 0.5, rel=0.3)
+    assert float(network.encoder[1].mixer.weight.detach().std()) == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
+    assert torch.equal(network.bottleneck.mambas[0].D, torch.ones(32))
+
+
+def test_learns_a_disc():
+    network = UltraLightVMUNet(1, 1)
+    distance = torch.linspace(-1, 1, 32).square()
+    disc = ((distance[:, None] + distance) < 0.4).float()[None, None]
+    image = disc + 0.1 * torch.randn(4, 1, 32, 32)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
+
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = functional.binary_cross_entropy_with_logits(network(image), disc.expand(4, -1, -1, -1))
+        loss.backward()
+        optimizer.step()
+
+    prediction = network(image) > 0
+    assert 2 * (prediction & (disc > 0)).sum() / (prediction.sum() + 4 * disc.sum()) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"input_channels": 0}, "input_channels=0, expected at least 1"),
+        ({"num_classes": -1}, "num_classes=-1, expected at least 1"),
+        ({"channels": (8, 16, 24)}, "channels=(8, 16, 24) has 3 levels, expected at least 4"),
+        ({"channels": (8, 15, 24, 32, 48, 64)}, "channels[1]=15, expected a positive multiple of 4 (the group norm's"),
+        ({"channels": (0, 16, 24, 32, 48, 64)}, "channels[0]=0, expected a positive multiple of 4"),
+        ({"n_parallel": 0}, "n_parallel=0, expected at least 1"),
+        ({"n_parallel": 5}, "channels[2]=24 cannot be split into n_parallel=5 equal chunks; choose channels that"),
+        ({"n_parallel": 3, "encoder_mixer": "conv"}, "channels[3]=32 cannot be split into n_parallel=3"),
+        ({"encoder_mixer": "mamba"}, "encoder_mixer='mamba', expected 'pvm' or 'conv'"),
+        ({"decoder_mixer": "mamba"}, "decoder_mixer='mamba', expected 'pvm' or 'conv'"),
+        ({"split_att": "mlp"}, "split_att='mlp', expected 'fc' or 'conv'"),
+    ],
+    ids=str,
+)
+def test_refuses_arguments_that_do_not_fit(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        UltraLightVMUNet(**{"input_channels": 3, "num_classes": 1, **arguments})
+
+
+def test_chunks_do_not_matter_where_no_layer_splits():
+    UltraLightVMUNet(3, 1, n_parallel=5, encoder_mixer="conv", decoder_mixer="conv")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 32, 32), (3, 32, 32), (1, 1, 32, 32), (1, 3, 0, 32)])
+def test_refuses_input_that_is_not_a_batch_of_its_images(network, shape):
+    with pytest.raises(ValueError, match=rf"input of shape {re.escape(str(shape))}, expected \(b, 3, h, w\)"):
+        network(torch.zeros(shape))
