@@ -66,6 +66,7 @@ _NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
 BACKENDS = {
     backend.name: backend
     for backend in (  # most preferred first; the reference takes everything
+        ScanBackend("numba_cpu", _NARROW, frozenset({"cpu"}), "numba"),
         ScanBackend("reference", _NARROW | {torch.float64}),
     )
 }

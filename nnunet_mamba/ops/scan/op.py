@@ -8,8 +8,6 @@ from torch import Tensor
 from nnunet_mamba.ops.scan.backends import choose_backend
 from nnunet_mamba.ops.scan.operands import ScanOperands, check_operands, grouped_alike
 
-N_TENSORS = 8
-
 
 def selective_scan(
     u: Tensor,

@@ -1,7 +1,7 @@
 """The operands of one selective scan: their names, their checks, and the one form that backends see."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class ScanOperands(NamedTuple):
 
     def to(self, dtype: torch.dtype) -> "ScanOperands":
         """Return the same operands with every tensor in ``dtype``."""
-        converted = {
+        converted: dict[str, Any] = {
             name: tensor.to(dtype)
             for name, tensor in zip(self._fields, self.tensors, strict=False)
             if tensor is not None

@@ -23,8 +23,8 @@ class _Trace(NamedTuple):
     """Everything the forward recurrence computes; g groups of k channels, d = g * k."""
 
     step: Tensor  # (b, g, k, l)
-    decay: Tensor  # (b, g, k, l, n)
-    h: Tensor  # (b, g, k, l, n)
+    decay: Tensor  # (l, b, g, k, n), so that one token's numbers lie together
+    h: Tensor  # (l, b, g, k, n)
     y: Tensor  # (b, d, l), before the gate
 
 
@@ -41,18 +41,19 @@ def _split(channels: Tensor, dim: int, groups: int) -> Tensor:
     return torch.unflatten(channels, dim, (groups, channels.shape[dim] // groups))
 
 
+def _by_token(tokens_last: Tensor) -> Tensor:
+    return tokens_last.movedim(-1, 0).contiguous()
+
+
 def _trace(x: ScanOperands) -> _Trace:
     groups = x.B.shape[1]
     u = _split(x.u, 1, groups)
     step = _split(_step_size(x), 1, groups)
-    decay = torch.exp(torch.einsum("bgkl,gkn->bgkln", step, _split(x.A, 0, groups)))
-    update = torch.einsum("bgkl,bgnl->bgkln", step * u, x.B)
-    h = torch.empty_like(update)
-    state = update.new_zeros((*update.shape[:3], update.shape[4]))
-    for token, (decay_t, update_t) in enumerate(zip(decay.unbind(3), update.unbind(3), strict=True)):
-        state = decay_t * state + update_t
-        h[:, :, :, token] = state
-    y = torch.einsum("bgkln,bgnl->bgkl", h, x.C).flatten(1, 2)
+    decay = torch.exp(_by_token(step)[..., None] * _split(x.A, 0, groups))
+    h = _by_token(step * u)[..., None] * _by_token(x.B)[:, :, :, None]
+    for token in range(1, h.shape[0]):
+        h[token] += decay[token] * h[token - 1]
+    y = torch.einsum("lbgkn,bgnl->bgkl", h, x.C).flatten(1, 2)
     if x.D is not None:
         y = y + x.D[:, None] * x.u
     return _Trace(step, decay, h, y)
@@ -99,26 +100,26 @@ def backward(dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
 
     groups = x.B.shape[1]
     grouped_dy, u = _split(dy, 1, groups), _split(x.u, 1, groups)
-    g = torch.einsum("bgkl,bgnl->bgkln", grouped_dy, x.C)
-    for token in range(u.shape[3] - 2, -1, -1):
-        g[:, :, :, token] += trace.decay[:, :, :, token + 1] * g[:, :, :, token + 1]
-    before = torch.nn.functional.pad(trace.h, (0, 0, 1, 0))[:, :, :, : u.shape[3]]  # h_{t-1}, with h_{-1} = 0
-    to_exponent = g * before * trace.decay
-    to_update = torch.einsum("bgkln,bgnl->bgkl", g, x.B)
+    g = _by_token(grouped_dy)[..., None] * _by_token(x.C)[:, :, :, None]
+    for token in range(g.shape[0] - 2, -1, -1):
+        g[token] += trace.decay[token + 1] * g[token + 1]
+    to_exponent = torch.zeros_like(g)  # at the first token no state has decayed yet
+    to_exponent[1:] = g[1:] * trace.h[:-1] * trace.decay[1:]
+    to_update = torch.einsum("lbgkn,bgnl->bgkl", g, x.B)
 
     du = (trace.step * to_update).flatten(1, 2)
     if x.D is not None:
         du = du + x.D[:, None] * dy
-    ddelta = torch.einsum("bgkln,gkn->bgkl", to_exponent, _split(x.A, 0, groups)) + u * to_update
+    ddelta = torch.einsum("lbgkn,gkn->bgkl", to_exponent, _split(x.A, 0, groups)) + u * to_update
     ddelta = ddelta.flatten(1, 2)
     if x.delta_softplus:
         ddelta = ddelta * _softplus_slope(x)
     gradients = (
         du,
         ddelta,
-        torch.einsum("bgkln,bgkl->gkn", to_exponent, trace.step).flatten(0, 1),
-        torch.einsum("bgkln,bgkl->bgnl", g, trace.step * u),
-        torch.einsum("bgkl,bgkln->bgnl", grouped_dy, trace.h),
+        torch.einsum("lbgkn,bgkl->gkn", to_exponent, trace.step).flatten(0, 1),
+        torch.einsum("lbgkn,bgkl->bgnl", g, trace.step * u),
+        torch.einsum("bgkl,lbgkn->bgnl", grouped_dy, trace.h),
         None if x.D is None else torch.einsum("bdl,bdl->d", dy, x.u),
         dz,
         None if x.delta_bias is None else ddelta.sum((0, 2)),
