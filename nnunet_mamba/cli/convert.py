@@ -4,7 +4,8 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ def _convert() -> None:
     """Convert a data set to nnU-Net's raw format."""
 
 
+# As many arguments as the command has options: typer reads them here, and only here.
 @app.command("isic")
 def isic(
     context: typer.Context,
@@ -96,7 +98,7 @@ def isic(
         raise typer.BadParameter("--images-only takes IMAGES, --size, --jobs and --no-progress; nothing is trained")
     if test_masks is not None and test_images is None:
         raise typer.BadParameter("--test-masks needs --test-images")
-    try:
+    with _errors_as_text():
         options = PhotographOptions(
             size=parse_size(size),
             sigmoid=sigmoid,
@@ -113,9 +115,7 @@ def isic(
         done = converter.convert_isic(
             images, masks, folder, test_images=test_images, test_masks=test_masks, options=options
         )
-    except (OSError, ValueError) as error:
-        _fail(error)
-    _report_dataset(done, dataset_id, "original" if options.size is None else "{} x {}".format(*options.size))
+        _report_dataset(done, dataset_id, size)
 
 
 def run_as_script(command: Callable[..., None], converter: ModuleType) -> None:
@@ -140,13 +140,20 @@ def _load_converter(name: str) -> ModuleType:
     return module
 
 
-def _fail(error: OSError | ValueError) -> None:
-    """End the command with the error's text: a traceback would hide it."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    print(f"Error: {text}", file=sys.stderr)
-    raise typer.Exit(1)
+@contextmanager
+def _errors_as_text() -> Iterator[None]:
+    """End the command with an error's text: a traceback would hide it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        text = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        print(f"Error: {text}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("Stopped; run the same command again, it continues.", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _report_dataset(done: "Conversion", dataset_id: int, size: str) -> None:

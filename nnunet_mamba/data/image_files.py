@@ -47,8 +47,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 # Decoding alone does not look at PNG's checksums.
                 image.verify()
         with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1:
-                raise ImageFileError(f"the file holds {image.n_frames} pictures; save the one that is meant")
+            n_pictures = getattr(image, "n_frames", 1)
+            # MPO: telephones put a preview or a depth map behind the photograph, which comes first.
+            if n_pictures > 1 and image.format != "MPO":
+                raise ImageFileError(f"the file holds {n_pictures} pictures; save the one that is meant")
             if any(";16" in mode for mode in (image.mode, *_stored_modes(image))):
                 raise ImageFileError(f"16 bits per channel (mode {image.mode}); save it with 8 bits per channel")
             yield image
@@ -68,7 +70,11 @@ def _stored_modes(image: Image.Image) -> list[str]:
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 (upright) if there is none that counts."""
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except (OSError, *_DECODER_ERRORS):
+        # Damaged metadata say nothing, and the pixels may be whole.
+        return 1
     return orientation if isinstance(orientation, int) and 2 <= orientation <= 8 else 1
 
 

@@ -1,0 +1,163 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.cli.convert import app
+
+SCRIPT = Path(dataset_conversion_folder()) / "Dataset101_ISIC.py"
+
+
+@pytest.fixture
+def source(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / "isic" / folder).mkdir(parents=True)
+    for number in range(3):
+        photograph = np.random.default_rng(number).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(photograph).save(tmp_path / "isic" / "images" / f"ISIC_{number}.jpg")
+        mask = np.zeros((20, 30), np.uint8)
+        mask[5:15, 5 : 20 + number] = 255
+        Image.fromarray(mask).save(tmp_path / "isic" / "masks" / f"ISIC_{number}_segmentation.png")
+    return tmp_path / "isic"
+
+
+@pytest.fixture
+def raw(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    return tmp_path / "raw"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_ends_with_a_table_and_the_next_command(source, raw):
+    result = run("isic", source, "--no-progress")
+    assert result.exit_code == 0, result.output
+    assert "training cases  3" in result.stdout
+    assert str(raw / "Dataset101_ISIC") in result.stdout
+    assert "fold 'all'" in result.stdout
+    assert result.stdout.endswith("nnUNetv2_plan_and_preprocess -d 101 -c 2d --verify_dataset_integrity\n")
+    assert "export nnUNet_raw" not in result.stdout
+    assert "nothing to do, the folder was complete" in run("isic", source, "--no-progress").stdout
+
+
+def test_options_reach_the_converter(source, tmp_path, monkeypatch):
+    monkeypatch.delenv("nnUNet_raw", raising=False)
+    output = tmp_path / "my output"
+    result = run(
+        "isic", source / "images", source / "masks", "--output", output, "--dataset-id", "7", "--name", "Mine",
+        "--size", "8x16", "--sigmoid", "--jobs", "1", "--no-progress",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert Image.open(output / "Dataset007_Mine" / "imagesTr" / "ISIC_0_0000.png").size == (16, 8)
+    assert '"regions_class_order"' in (output / "Dataset007_Mine" / "dataset.json").read_text()
+    assert f"export nnUNet_raw='{output}'" in result.stdout
+
+
+def test_problems_are_listed_without_a_traceback(source, raw):
+    (source / "images" / "ISIC_0.jpg").write_bytes(b"")
+    (source / "masks" / "ISIC_1_segmentation.png").unlink()
+    result = run("isic", source, "--no-progress")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Error: 2 problems found, nothing written" in result.stderr
+    assert "ISIC_0: the file is empty" in result.stderr
+    assert "ISIC_1: no mask for this image" in result.stderr
+    assert not raw.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["isic", "nowhere"], "nowhere is not a folder"),
+        (["isic", "{source}", "--size", "big"], "size 'big': expected"),
+        (["isic", "{source}", "--dataset-id", "1000"], "expected 1 to 999"),
+    ],
+)
+def test_wrong_arguments_are_explained(source, raw, arguments, text):
+    result = run(*[argument.format(source=source) for argument in arguments])
+    assert result.exit_code == 1
+    assert text in result.stderr
+
+
+def test_unset_variable_is_explained(source, monkeypatch):
+    monkeypatch.delenv("nnUNet_raw", raising=False)
+    result = run("isic", source)
+    assert result.exit_code == 1
+    assert "nnUNet_raw is not set" in result.stderr
+    assert "export nnUNet_raw=" in result.stderr
+
+
+def test_unwritable_target_is_explained(source, tmp_path):
+    (tmp_path / "file").write_text("x")
+    result = run("isic", source, "--output", tmp_path / "file", "--no-progress")
+    assert result.exit_code == 1
+    assert "Error: Not a directory" in result.stderr or "Error: File exists" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_ctrl_c_says_how_to_go_on(source, raw, monkeypatch):
+    def interrupt(self, path, array):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnunet_mamba.data.photographs.PhotographConverter.write", interrupt)
+    result = run("isic", source, "--no-progress")
+    assert result.exit_code == 130
+    assert "run the same command again" in result.stderr
+    monkeypatch.undo()
+    assert run("isic", source, "--no-progress", "--output", raw).exit_code == 0
+
+
+def test_images_only_writes_the_input_of_a_prediction(source, tmp_path):
+    result = run("isic", source / "images", "--images-only", tmp_path / "new", "--no-progress")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "new").glob("*.png")) == [f"ISIC_{n}_0000.png" for n in range(3)]
+    assert "nnUNetv2_predict -i" in result.stdout
+
+
+@pytest.mark.parametrize("options", [["masks"], ["--sigmoid"], ["--test-images", "x"]])
+def test_images_only_refuses_options_of_training_data(source, tmp_path, options):
+    result = run("isic", source, *options, "--images-only", tmp_path / "new")
+    assert result.exit_code == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_script_is_the_same_command(source, raw):
+    script = subprocess.run(
+        [sys.executable, SCRIPT, source, "--no-progress"], capture_output=True, text=True, check=True
+    )
+    shutil.rmtree(raw)
+    assert script.stdout == run("isic", source, "--no-progress").stdout
+
+
+def test_edited_copy_of_the_script_runs_itself(source, raw, tmp_path):
+    copy = tmp_path / "Dataset101_ISIC.py"
+    copy.write_text(SCRIPT.read_text().replace('FOREGROUND = "lesion"', 'FOREGROUND = "naevus"'))
+    subprocess.run([sys.executable, copy, source, "--no-progress"], capture_output=True, check=True)
+    assert '"naevus": 1' in (raw / "Dataset101_ISIC" / "dataset.json").read_text()
+
+
+def test_help_needs_no_heavy_imports():
+    code = (
+        "import sys, nnunet_mamba.cli.convert\n"
+        "assert not {'numpy', 'PIL', 'tqdm', 'pandas', 'torch', 'nnunetv2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_conversion_needs_neither_torch_nor_nnunet(source, raw):
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['x', {str(source)!r}, '--no-progress']\n"
+        f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'torch', 'nnunetv2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

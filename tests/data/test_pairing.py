@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from nnunet_mamba.data.pairing import list_images, pair_images_with_masks
+
+
+def test_lists_images_only(tmp_path):
+    for name in ("b.JPG", "a.png", "._a.png", ".hidden.png", "notes.txt", "a_superpixels.png", "Thumbs.db"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_images(tmp_path, ignored_suffixes=("_superpixels",))] == ["a.png", "b.JPG"]
+    assert len(list_images(tmp_path)) == 3
+
+
+def test_keeps_broken_links_so_that_they_are_reported(tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    assert len(list_images(tmp_path)) == 1
+
+
+def test_refuses_what_is_not_a_folder(tmp_path):
+    with pytest.raises(NotADirectoryError, match="missing is not a folder"):
+        list_images(tmp_path / "missing")
+
+
+def pair(images, masks, **options):
+    return pair_images_with_masks(
+        [Path(name) for name in images],
+        [Path(name) for name in masks],
+        mask_suffix="_segmentation",
+        is_training=True,
+        **options,
+    )
+
+
+def test_pairs_by_name_with_or_without_suffix():
+    cases, problems = pair(["a.jpg", "b.jpg", "c.jpg"], ["c.png", "b_Segmentation.png", "a_segmentation.png"])
+    assert problems == []
+    assert [(case.identifier, str(case.label)) for case in cases] == [
+        ("a", "a_segmentation.png"),
+        ("b", "b_Segmentation.png"),
+        ("c", "c.png"),
+    ]
+
+
+def test_number_with_other_padding_is_another_case():
+    _, problems = pair(["ISIC_1.jpg"], ["ISIC_01_segmentation.png"])
+    assert [problem.identifier for problem in problems] == ["ISIC_1", "ISIC_01"]
+
+
+def test_identifiers_that_differ_in_case_only_are_a_problem():
+    _, problems = pair(["a.jpg", "A.jpg"], ["a.png"])
+    assert "2 images for one case" in str(problems[0])
+
+
+def test_images_without_any_masks_are_test_cases():
+    cases, problems = pair(["a.jpg"], [])
+    assert problems == []
+    assert not cases[0].is_training

@@ -1,0 +1,44 @@
+"""Small photographs and masks in ISIC's layouts, and the converter."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnunet_mamba.bundled import dataset_conversion_folder
+
+
+@pytest.fixture(scope="session")
+def converter():
+    spec = importlib.util.spec_from_file_location(
+        "Dataset101_ISIC", Path(dataset_conversion_folder()) / "Dataset101_ISIC.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def draw_part():
+    def draw(
+        images: Path,
+        masks: Path | None,
+        identifiers=("ISIC_0000001", "ISIC_0000002", "ISIC_0000003"),
+        *,
+        suffix: str = "_segmentation",
+        shape: tuple[int, int] = (30, 40),
+    ) -> None:
+        images.mkdir(parents=True, exist_ok=True)
+        rows, columns = np.mgrid[: shape[0], : shape[1]]
+        for number, identifier in enumerate(identifiers):
+            lesion = (rows - shape[0] / 2) ** 2 + (columns - shape[1] / 2) ** 2 < (5 + number) ** 2
+            noise = np.random.default_rng(number).integers(0, 40, (*shape, 3))
+            photograph = np.where(lesion[..., None], 60, 190) + noise
+            Image.fromarray(photograph.astype(np.uint8)).save(images / f"{identifier}.jpg", quality=95)
+            if masks is not None:
+                masks.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(lesion.astype(np.uint8) * 255).save(masks / f"{identifier}{suffix}.png")
+
+    return draw
