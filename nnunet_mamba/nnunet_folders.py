@@ -17,11 +17,11 @@ def nnunet_folder(variable: str) -> Path:
         variable: "nnUNet_raw", "nnUNet_preprocessed" or "nnUNet_results".
 
     Raises:
-        RuntimeError: the variable is not set; says how to set it.
+        FileNotFoundError: the variable is not set; says how to set it.
     """
     value = os.environ.get(variable)
     if not value:
-        raise RuntimeError(
+        raise FileNotFoundError(
             f"The environment variable {variable} is not set. It names the folder that holds {_HOLDS[variable]}; "
             f"nnU-Net's commands need it too. Set it in the terminal you work in:\n"
             f"  Linux, macOS:        export {variable}=/path/to/{variable}\n"

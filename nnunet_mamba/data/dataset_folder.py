@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from nnunet_mamba.nnunet_folders import nnunet_folder
+
 _VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
 
@@ -39,15 +41,10 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
     """
     full_name = dataset_name(dataset_id, name)
     if output is None:
-        value = os.environ.get("nnUNet_raw")
-        if not value:
-            raise FileNotFoundError(
-                "the environment variable nnUNet_raw is not set, so it is unknown where raw data sets belong; "
-                "give a folder with --output, or set it as for all nnU-Net commands:\n"
-                "  Linux, macOS:         export nnUNet_raw=/path/to/nnUNet_raw\n"
-                '  Windows (PowerShell): $env:nnUNet_raw = "C:\\path\\to\\nnUNet_raw"'
-            )
-        output = Path(value)
+        try:
+            output = nnunet_folder("nnUNet_raw")
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}\nOr give a folder with --output.") from error
     # nnU-Net looks an id up in all three of its folders and wants one name.
     roots = [output, *(Path(os.environ[key]) for key in _VARIABLES if os.environ.get(key))]
     if os.environ.get("nnUNet_raw") and output.resolve() != Path(os.environ["nnUNet_raw"]).resolve():
