@@ -1,0 +1,239 @@
+"""Run steps in a folder of their own, one log each; a second run continues after the last step that finished."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nnunet_mamba.data.atomic import replacing
+
+RECORD = "demo.json"
+_MADE_BY = "nnunet-mamba demo"
+_SHOWN_LINES = 15
+
+OnLine = Callable[[str], None]
+
+
+class StepFailedError(RuntimeError):
+    """A step did not finish; says which, shows the end of its output and names its log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One part of the demo.
+
+    Args:
+        name: short, names the log.
+        title: what it does, for people.
+        command: as it would be typed.
+        action: does it; is given a function that takes each line of output.
+        makes: files or folders that exist when it has succeeded; removed before it starts, so that what an
+            interrupted attempt left is not taken for a result.
+    """
+
+    name: str
+    title: str
+    command: str
+    action: Callable[[OnLine], None]
+    makes: Sequence[Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedStep:
+    """What is remembered of a step.
+
+    Args:
+        name: of the step.
+        fingerprint: of its command and of everything before it.
+        seconds: wall time.
+    """
+
+    name: str
+    fingerprint: str
+    seconds: float
+
+
+class Listener(Protocol):
+    """Is told what happens, to show it."""
+
+    def started(self, step: Step) -> None:
+        """Show that a step has begun."""
+
+    def line(self, step: Step, text: str) -> None:
+        """Show a line of its output, or not."""
+
+    def finished(self, step: Step, seconds: float, *, was_done: bool) -> None:
+        """Show that it is done, by this run or by an earlier one."""
+
+
+def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
+    """Make ``folder`` the demo's, or recognise it as the demo's.
+
+    Args:
+        folder: created if it is not there.
+        fresh: delete what an earlier demo made in it.
+        contents: names of everything the demo makes; nothing else is ever deleted.
+
+    Raises:
+        FileExistsError: the folder holds something, and no demo made it.
+        NotADirectoryError: ``folder`` is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; name a folder for the demo with --folder")
+    record = folder / RECORD
+    if record.is_file() and _read_record(record) is not None:
+        if not fresh:
+            return
+        for name in (*contents, RECORD):
+            _remove(folder / name)
+    elif folder.is_dir() and (present := sorted(path.name for path in folder.iterdir())):
+        listed = ", ".join(present[:5]) + (", …" if len(present) > 5 else "")
+        raise FileExistsError(
+            f"{folder} holds files that the demo did not make ({listed}), so it is left alone. "
+            "Name an empty or a new folder with --folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_record(folder, [])
+
+
+def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[FinishedStep]:
+    """Run what has not been run yet, in order.
+
+    A step is repeated if its command or that of any step before it is another one than last time, or if what it made
+    is gone; then all after it are repeated too.
+
+    Args:
+        folder: claimed by :func:`claim_folder`.
+        steps: in order.
+        listener: is told of every step.
+
+    Raises:
+        StepFailedError: a step failed; the ones before it stay finished.
+    """
+    record = {entry["name"]: FinishedStep(**entry) for entry in _read_record(folder / RECORD) or []}
+    finished: list[FinishedStep] = []
+    fingerprint = ""
+    for step in steps:
+        fingerprint = hashlib.sha256(f"{fingerprint}\n{step.name}\n{step.command}".encode()).hexdigest()
+        known = record.get(step.name)
+        if known and known.fingerprint == fingerprint and all(path.exists() for path in step.makes):
+            finished.append(known)
+            listener.finished(step, known.seconds, was_done=True)
+            continue
+        record = {}
+        _write_record(folder, finished)
+        seconds = _run(step, listener)
+        finished.append(FinishedStep(name=step.name, fingerprint=fingerprint, seconds=seconds))
+        _write_record(folder, finished)
+        listener.finished(step, seconds, was_done=False)
+    return finished
+
+
+def _run(step: Step, listener: Listener) -> float:
+    for path in step.makes:
+        _remove(path)
+    listener.started(step)
+    start = time.monotonic()
+    step.action(lambda text: listener.line(step, text))
+    seconds = time.monotonic() - start
+    if missing := [str(path) for path in step.makes if not path.exists()]:
+        raise StepFailedError(f"'{step.command}' ended without an error, but did not write {', '.join(missing)}")
+    return seconds
+
+
+def run_command(
+    arguments: Sequence[str], on_line: OnLine, *, environment: Mapping[str, str], log: Path, shown: str
+) -> None:
+    """Run a command, write all its output to ``log`` and pass it on line by line.
+
+    Args:
+        arguments: the program and its arguments.
+        on_line: takes each line, progress bars' too.
+        environment: the complete environment.
+        log: replaced.
+        shown: the command as people type it.
+
+    Raises:
+        StepFailedError: the command did not exit with 0; shows its last lines.
+    """
+    last: deque[str] = deque(maxlen=_SHOWN_LINES)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+        file.write(f"$ {shown}\n")
+        # Universal newlines end a line at each \r as well, with which progress bars overwrite themselves.
+        process = subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=dict(environment),
+        )
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                file.write(line)
+                file.flush()
+                if line.strip():
+                    last.append(line.rstrip())
+                    on_line(line.rstrip())
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if code:
+        raise StepFailedError(
+            f"'{shown}' failed (exit code {code}). The last lines of its output:\n\n"
+            + "\n".join(f"  {line}" for line in last)
+            + f"\n\nAll of it is in {log}. Run the same demo command again to continue at this step."
+        )
+
+
+def program(name: str) -> str:
+    """Return the path of a command that is installed beside the running Python.
+
+    Raises:
+        FileNotFoundError: it is not installed there.
+    """
+    scripts = Path(sys.executable).parent
+    found = shutil.which(name, path=str(scripts)) or shutil.which(name, path=str(scripts / "Scripts"))
+    if found is None:
+        raise FileNotFoundError(
+            f"The command {name} is not in {scripts}, beside the Python that runs nnunet-mamba. "
+            f"Install nnunet-mamba into this environment: {sys.executable} -m pip install nnunet-mamba"
+        )
+    return found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read_record(path: Path) -> list[dict[str, Any]] | None:
+    """Return the finished steps; None if no demo wrote the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(content, dict) or content.get("made_by") != _MADE_BY:
+        return None
+    return list(content["steps"])
+
+
+def _write_record(folder: Path, finished: Sequence[FinishedStep]) -> None:
+    content = {"made_by": _MADE_BY, "steps": [vars(step) for step in finished]}
+    with replacing(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

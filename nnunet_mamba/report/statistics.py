@@ -1,0 +1,150 @@
+"""Two ways to score the same masks: nnU-Net's mean over cases, and the skin papers' one matrix over all pixels.
+
+Per case Dice = 2 TP / (2 TP + FP + FN), then the mean over cases; a small lesion counts as much as a large one.
+Pooled: TP, FP, FN and TN are summed over all pixels of all cases first; a large lesion counts for more. The two differ
+by points on the same masks, so both are always reported, each under its name.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+
+def _ratio(numerator: int, denominator: int) -> float:
+    return numerator / denominator if denominator else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """Pixels (or voxels) of a label that are truly or falsely labelled; NaN where a ratio is 0 / 0."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    @property
+    def dice(self) -> float:
+        """2 TP / (2 TP + FP + FN), the papers' DSC or F1; NaN if neither reference nor prediction has the label."""
+        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN): foreground only, which the skin papers print as mIoU."""
+        return _ratio(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def sensitivity(self) -> float:
+        """TP / (TP + FN)."""
+        return _ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def specificity(self) -> float:
+        """TN / (TN + FP)."""
+        return _ratio(self.tn, self.tn + self.fp)
+
+    @property
+    def accuracy(self) -> float:
+        """(TP + TN) / all."""
+        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+
+    def __add__(self, other: "Confusion") -> "Confusion":
+        return Confusion(tp=self.tp + other.tp, fp=self.fp + other.fp, fn=self.fn + other.fn, tn=self.tn + other.tn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredCase:
+    """One case and its counts.
+
+    Args:
+        identifier: nnU-Net's name of the case.
+        confusions: for each label or region, by its name in dataset.json.
+    """
+
+    identifier: str
+    confusions: Mapping[str, Confusion]
+
+    @property
+    def dice(self) -> float:
+        """Mean Dice over the labels that reference or prediction has; NaN if there is none."""
+        return mean(confusion.dice for confusion in self.confusions.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScores:
+    """Both protocols for one label or region.
+
+    Args:
+        label: its name in dataset.json.
+        n_cases: cases scored.
+        n_empty: cases without the label in reference and prediction. They have no Dice and are left out of the mean,
+            as nnU-Net does; their pixels are in the pooled matrix as true negatives.
+        n_empty_reference: cases with the label in the prediction only. Their Dice is 0 and is in the mean.
+        mean_case_dice: nnU-Net's protocol.
+        mean_case_iou: nnU-Net's protocol.
+        pooled: the skin papers' protocol.
+    """
+
+    label: str
+    n_cases: int
+    n_empty: int
+    n_empty_reference: int
+    mean_case_dice: float
+    mean_case_iou: float
+    pooled: Confusion
+
+    def as_dict(self) -> dict[str, object]:
+        """Return all scores as plain numbers for JSON, None where a ratio is 0 / 0."""
+        pooled = {name: getattr(self.pooled, name) for name in ("iou", "sensitivity", "specificity", "accuracy")}
+        return {
+            "label": self.label,
+            "n_cases": self.n_cases,
+            "n_empty": self.n_empty,
+            "n_empty_reference": self.n_empty_reference,
+            "per_case": {"mean_dice": _or_none(self.mean_case_dice), "mean_iou": _or_none(self.mean_case_iou)},
+            "pooled": {
+                "dsc": _or_none(self.pooled.dice),
+                **{name: _or_none(value) for name, value in pooled.items()},
+                **asdict(self.pooled),
+            },
+        }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of the numbers that are not NaN; NaN if there is none."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan
+
+
+def score_labels(cases: Sequence[ScoredCase]) -> list[LabelScores]:
+    """Score every label or region of ``cases`` with both protocols.
+
+    Raises:
+        ValueError: there is no case, or the cases do not all have the same labels.
+    """
+    if not cases:
+        raise ValueError("There is no case to score; check that the folder of predictions is not empty")
+    labels = list(cases[0].confusions)
+    for case in cases:
+        if list(case.confusions) != labels:
+            raise ValueError(
+                f"Case {case.identifier} is scored for {list(case.confusions)}, case {cases[0].identifier} "
+                f"for {labels}; score all cases with the same dataset.json"
+            )
+    return [_score_label(label, [case.confusions[label] for case in cases]) for label in labels]
+
+
+def _score_label(label: str, confusions: Sequence[Confusion]) -> LabelScores:
+    return LabelScores(
+        label=label,
+        n_cases=len(confusions),
+        n_empty=sum(math.isnan(confusion.dice) for confusion in confusions),
+        n_empty_reference=sum(not confusion.tp + confusion.fn and confusion.fp > 0 for confusion in confusions),
+        mean_case_dice=mean(confusion.dice for confusion in confusions),
+        mean_case_iou=mean(confusion.iou for confusion in confusions),
+        pooled=sum(confusions, Confusion(tp=0, fp=0, fn=0, tn=0)),
+    )
