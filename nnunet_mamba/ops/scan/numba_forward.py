@@ -74,6 +74,7 @@ class Chunk(NamedTuple):
 
 @compiled
 def block_of(x: KernelOperands, batch: int, group: int, number: int) -> Block:
+    """Return block ``number`` of a group of a batch entry."""
     group_size = x.channels // x.groups
     channel = group * group_size + number * LANES
     return Block(
@@ -86,6 +87,7 @@ def block_of(x: KernelOperands, batch: int, group: int, number: int) -> Block:
 
 @compiled
 def new_chunk() -> Chunk:
+    """Return empty buffers."""
     shape = (CHUNK, LANES)
     return Chunk(
         np.empty(shape, np.float32),
@@ -120,6 +122,7 @@ def scatter(rows: Floats, flat: Floats, offset: int, stride: int, width: int, co
 
 @compiled
 def clear(rows: Floats) -> None:
+    """Set rows of lanes to zero."""
     for row in range(rows.shape[0]):
         store(rows, row, splat(_ZERO))
 
@@ -133,6 +136,7 @@ def gather_vector(flat: Floats, block: Block, lanes: Floats) -> None:
 
 @compiled
 def gather_rates(x: KernelOperands, block: Block, A: Floats) -> None:
+    """Read A of the block's channels into one row of lanes per state."""
     for state in range(x.states):
         for lane in range(LANES):
             present = lane < block.width

@@ -1,0 +1,102 @@
+import numba
+import numpy as np
+import pytest
+
+from nnunet_mamba.ops.scan import numba_cpu  # noqa: F401  (its cache folder comes first)
+from nnunet_mamba.ops.scan.lanes import (
+    LANES,
+    clamp,
+    exp2,
+    load,
+    load_transposed,
+    multiply_add,
+    sigmoid,
+    softplus,
+    splat,
+    spread,
+    store,
+    store_transposed,
+    sum_lanes,
+)
+
+
+@numba.njit
+def _functions(x, powers, sigmoids, softpluses):
+    for i in range(0, x.size, LANES):
+        lanes = load(x, i)
+        store(powers, i, exp2(lanes))
+        store(sigmoids, i, sigmoid(lanes))
+        store(softpluses, i, softplus(lanes))
+
+
+def _apply(x):
+    x = np.concatenate([x, np.zeros(-len(x) % LANES)]).astype(np.float32)
+    results = tuple(np.empty_like(x) for _ in range(3))
+    _functions(x, *results)
+    return x.astype(np.float64), results
+
+
+def test_functions_are_accurate():
+    x, (powers, sigmoids, softpluses) = _apply(np.linspace(-20, 20, 4000))
+    np.testing.assert_allclose(powers, np.exp2(x), rtol=4e-7)
+    # The argument times log2(e) is rounded before exp2: 20 times half a unit in the last place.
+    np.testing.assert_allclose(sigmoids, 1 / (1 + np.exp(-x)), rtol=2e-6)
+    np.testing.assert_allclose(softpluses, np.logaddexp(0, x), rtol=2e-6)
+
+
+def test_exp2_of_zero_is_exactly_one_and_near_zero_differs_in_the_last_place_only():
+    x, (powers, _, _) = _apply(np.concatenate([[0.0, -0.0], np.linspace(-1e-4, 1e-4, 200)]))
+    assert (powers[:2] == 1).all()
+    np.testing.assert_allclose(powers, np.exp2(x), rtol=0, atol=1.2e-7)
+
+
+def test_functions_at_the_ends_of_the_range():
+    nan, inf = np.nan, np.inf
+    x = np.array([nan, inf, -inf, 1e30, -1e30, 128, -127, 21], np.float32)
+    _, (powers, sigmoids, softpluses) = _apply(x)
+    np.testing.assert_array_equal(powers[:7], [nan, inf, 0, inf, 0, inf, 0])
+    np.testing.assert_array_equal(sigmoids[:6], [nan, 1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(softpluses[[0, 1, 2, 3, 4, 5, 7]], [nan, inf, 0, np.float32(1e30), 0, 128, 21])
+
+
+@numba.njit
+def _move(source, rows, target, sums, width):
+    load_transposed(source, 3, 20, width, rows, 16)
+    store_transposed(rows, 16, target, 3, 20, width)
+    store(sums, 0, sum_lanes(rows, 16))
+
+
+@pytest.mark.parametrize("width", [1, 12, 16])
+def test_transposing_moves_present_channels_only(width):
+    source = np.arange(1, 1 + 20 * LANES + 3, dtype=np.float32)
+    rows, target, sums = np.full((32, LANES), -1, np.float32), np.zeros_like(source), np.zeros(LANES, np.float32)
+    _move(source, rows, target, sums, width)
+    channels = np.stack([source[3 + 20 * lane :][:16] for lane in range(width)])
+    np.testing.assert_array_equal(rows[16:, :width], channels.T)
+    assert not rows[16:, width:].any()
+    assert (rows[:16] == -1).all()
+    np.testing.assert_array_equal(sums, channels.sum(0))
+    kept = np.zeros_like(source)
+    for lane in range(width):
+        kept[3 + 20 * lane :][:16] = channels[lane]
+    np.testing.assert_array_equal(target, kept)
+
+
+@numba.njit
+def _calculate(x, y, results):
+    a, b = load(x, 0), load(y, 0)
+    store(results, 0, a + b)
+    store(results, 1, a - np.float32(2))
+    store(results, 2, np.float32(2) * b)
+    store(results, 3, np.float32(1) / a)
+    store(results, 4, multiply_add(a, b, splat(np.float32(3))))
+    store(results, 5, clamp(a, np.float32(4), np.float32(6)))
+    store(results, 6, spread(x, 5))
+
+
+def test_arithmetic_between_lanes_and_scalars():
+    x, y = np.arange(1, 17, dtype=np.float32), np.arange(16, 0, -1).astype(np.float32)
+    results = np.empty((7, LANES), np.float32)
+    _calculate(x, y, results)
+    expected = [x + y, x - 2, 2 * y, 1 / x, x * y + 3, x.clip(4, 6), np.full(16, x[5])]
+    np.testing.assert_allclose(results, expected, rtol=1e-7)
