@@ -21,6 +21,15 @@ def _no_forced_backend(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Keep torch from waiting for threads on busy cores; tests of threads ask for theirs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def make_operands():
     def make(b=2, d=5, length=9, n=4, groups=1, dtype=torch.float32, step=1.0, without=(), softplus=True, seed=0):

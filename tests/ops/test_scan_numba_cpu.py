@@ -187,7 +187,6 @@ def test_kernels_are_cached_in_the_temporary_folder_if_nothing_else_is_writable(
     file.touch()
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    monkeypatch.setattr(kernel_cache, "__file__", str(file / "kernel_cache.py"))
     monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", str(file / "numba"))
     monkeypatch.setattr(kernel_cache.tempfile, "tempdir", str(temporary))
     monkeypatch.setenv("XDG_CACHE_HOME", str(file / "cache"))
@@ -199,6 +198,12 @@ def test_kernels_are_cached_in_the_temporary_folder_if_nothing_else_is_writable(
     other = kernel_cache.cache_folder()
     assert other != folder
     assert other.parent == temporary
+
+
+def test_kernels_are_cached_in_the_users_cache_folder_by_default(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert kernel_cache.cache_folder().parent == tmp_path
 
 
 def test_kernels_are_cached_below_the_users_choice(monkeypatch, tmp_path):

@@ -37,13 +37,12 @@ def _is_own(folder: Path) -> bool:
 def cache_folder() -> Path:
     """Return a writable folder for kernels compiled from the sources as they are.
 
-    It is below ``$NUMBA_CACHE_DIR`` if that is set, else beside this package, else in the user's cache folder, else in
-    the temporary folder; as a last resort a fresh temporary folder, which makes every process compile again.
+    It is below ``$NUMBA_CACHE_DIR`` if that is set, else in the user's cache folder, else in the temporary folder; as a
+    last resort a fresh temporary folder, which makes every process compile again. It is not beside the sources, where
+    uninstalling would leave it behind.
     """
-    package = Path(__file__).parent
-    name = f"nnunet_mamba-scan-{_fingerprint(package)}"
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache")
-    choices = [package / "__pycache__", user_cache / "nnunet_mamba"]
+    name = f"nnunet_mamba-scan-{_fingerprint(Path(__file__).parent)}"
+    choices = [Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))]
     if numba.config.CACHE_DIR:
         choices.insert(0, Path(numba.config.CACHE_DIR))
     for choice in choices:

@@ -89,6 +89,15 @@ def _splat(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(_INTEGERS, [0] * LANES))
 
 
+@compiled
+def new_rows(n_rows: int) -> Any:
+    """Return an uninitialised (n_rows, 16) array whose rows do not straddle the CPU's cache lines."""
+    line = LANES * 4  # bytes
+    flat = np.empty((n_rows + 1) * LANES, np.float32)
+    start = (line - flat.ctypes.data % line) % line // 4
+    return flat[start : start + n_rows * LANES].reshape((n_rows, LANES))
+
+
 @_intrinsic
 def load(typingctx: Any, array: Any, offset: Any) -> Any:
     """Read sixteen numbers: ``array[offset:offset + 16]``, or row ``offset`` of a (rows, 16) array. No bounds check."""

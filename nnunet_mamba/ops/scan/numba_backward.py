@@ -16,6 +16,7 @@ from nnunet_mamba.ops.scan.lanes import (
     kernel,
     load,
     multiply_add,
+    new_rows,
     sigmoid,
     splat,
     spread,
@@ -77,19 +78,18 @@ class _Adjoint(NamedTuple):
 
 @compiled
 def _new_adjoint(states: int, chunks: int) -> _Adjoint:
-    per_state, per_token = (states, LANES), (CHUNK, LANES)
     return _Adjoint(
-        np.empty(per_state, np.float32),
-        np.empty(per_state, np.float32),
-        np.empty(per_state, np.float32),
-        np.empty((chunks * states, LANES), np.float32),
-        np.empty(per_token, np.float32),
-        np.empty(per_token, np.float32),
-        np.empty(per_token, np.float32),
-        np.empty(per_token, np.float32),
-        np.empty(per_token, np.float32),
-        np.empty(per_token, np.float32),
-        np.empty(per_token, np.float32),
+        new_rows(states),
+        new_rows(states),
+        new_rows(states),
+        new_rows(chunks * states),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
         np.empty(CHUNK, np.float32),
         np.empty(LANES, np.float32),
         np.empty(LANES, np.float32),

@@ -60,6 +60,10 @@ def _jobs_per_thread(x: ScanOperands, blocks: int) -> int:
     return -(-_UPDATES_PER_THREAD // max(1, blocks * x.u.shape[2] * x.A.shape[1]))
 
 
+def _total(copies: Tensor) -> Tensor:
+    return copies[0] if copies.shape[0] == 1 else copies.sum(0)
+
+
 def forward(operands: ScanOperands) -> Tensor:
     """Run the scan; see ``reference.forward``."""
     b, d, length = operands.u.shape
@@ -92,7 +96,7 @@ def backward(dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
     else:
         for gradient in (dA, dD, dbias):
             gradient.zero_()
-    results = (du, ddelta, dA.sum(0), dB.sum(0), dC.sum(0), dD.sum(0), dz, dbias.sum(0))
+    results = (du, ddelta, *(_total(copies) for copies in (dA, dB, dC, dD)), dz, _total(dbias))
     return tuple(
         None if operand is None else result.to(operand.dtype)
         for result, operand in zip(results, operands.tensors, strict=True)

@@ -20,6 +20,7 @@ from nnunet_mamba.ops.scan.lanes import (
     load,
     load_transposed,
     multiply_add,
+    new_rows,
     sigmoid,
     softplus,
     splat,
@@ -88,13 +89,12 @@ def block_of(x: KernelOperands, batch: int, group: int, number: int) -> Block:
 @compiled
 def new_chunk() -> Chunk:
     """Return empty buffers."""
-    shape = (CHUNK, LANES)
     return Chunk(
-        np.empty(shape, np.float32),
-        np.empty(shape, np.float32),
-        np.empty(shape, np.float32),
-        np.empty(shape, np.float32),
-        np.empty(shape, np.float32),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
+        new_rows(CHUNK),
     )
 
 
@@ -201,8 +201,8 @@ def forward_jobs(x: KernelOperands, y: Floats, first: int, last: int) -> None:
     """
     blocks = (x.channels // x.groups + LANES - 1) // LANES
     chunk = new_chunk()
-    A = np.empty((x.states, LANES), np.float32)
-    h = np.empty((x.states, LANES), np.float32)
+    A = new_rows(x.states)
+    h = new_rows(x.states)
     for job in range(first, last):
         block = block_of(x, job // blocks // x.groups, job // blocks % x.groups, job % blocks)
         _forward_block(x, y, block, chunk, A, h)
