@@ -42,11 +42,11 @@ class Settings:
         seed: of the drawings.
     """
 
-    n_training: int = 60
+    n_training: int = 80
     n_unseen: int = 20
     size: int = 128
     epochs: int = 12
-    iterations: int = 40
+    iterations: int = 50
     seed: int = 2024
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from nnunet_mamba.demo.steps import FinishedStep
 from nnunet_mamba.report.collect import TrainedFold, label_names, read_fold, read_json, read_summary
 from nnunet_mamba.report.figures import Panel, draw_panel
 from nnunet_mamba.report.render import Report, Step, write_report
-from nnunet_mamba.report.statistics import LabelScores, ScoredCase, score_labels
+from nnunet_mamba.report.statistics import LabelScores, ScoredCase, mean, score_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,11 @@ def _facts(folder: Path, settings: Settings, fold: TrainedFold) -> list[tuple[st
             "Photographs",
             f"{settings.n_training - n_validation} to train, {n_validation} for nnU-Net's validation, "
             f"{settings.n_unseen} unseen; resized to {settings.size} x {settings.size} and scored at that size",
+        ),
+        (
+            "Validation",
+            f"mean per-case Dice {mean(case.dice for case in fold.validation):.3f} of nnU-Net's {n_validation} "
+            "validation cases, which are not the unseen ones",
         ),
         ("Machine", f"{_processor()}, {_n_cores()} cores; prediction on {prediction_device()}"),
         ("System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),

@@ -1,0 +1,41 @@
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nnunet_mamba.cli.demo import demo
+from nnunet_mamba.demo import pipeline
+from nnunet_mamba.demo.steps import RECORD, Step, StepFailedError
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(demo)
+
+
+@pytest.fixture
+def failing_steps(monkeypatch):
+    def fail(on_line):
+        on_line("2026-11-20 20:55:22.858501: Epoch 3")
+        raise StepFailedError("'nnUNetv2_train' failed (exit code 1), all of it is in 4-train.log")
+
+    def steps(folder, settings, *, device):
+        good = Step(name="a", title="Draw", command="draw", action=lambda on_line: None, makes=())
+        return [good, Step(name="b", title="Train", command="train", action=fail, makes=())]
+
+    monkeypatch.setattr(pipeline, "demo_steps", steps)
+
+
+def test_failing_step_ends_with_its_message_and_keeps_what_is_done(failing_steps, tmp_path):
+    first = CliRunner().invoke(app, ["--folder", str(tmp_path / "demo")])
+    assert first.exit_code == 1
+    assert "4-train.log" in first.stderr
+    assert "✓ Draw" in first.stdout
+    second = CliRunner().invoke(app, ["--folder", str(tmp_path / "demo")])
+    assert "done before" in second.stdout
+
+
+def test_folder_with_other_content_is_refused(failing_steps, tmp_path):
+    (tmp_path / "photo.jpg").write_text("mine")
+    result = CliRunner().invoke(app, ["--folder", str(tmp_path), "--fresh"])
+    assert result.exit_code == 1
+    assert "photo.jpg" in result.stderr
+    assert "--folder" in result.stderr
+    assert not (tmp_path / RECORD).exists()

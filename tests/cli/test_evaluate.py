@@ -1,0 +1,127 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from nnunet_mamba.cli.evaluate import evaluate
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(evaluate)
+
+
+def save(path, label):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(label.astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    large, small = np.zeros((2, 20, 20), np.uint8)
+    large[:10] = 1
+    small[0, :4] = 1
+    save(tmp_path / "labels" / "large.png", large)
+    save(tmp_path / "labels" / "small.png", small)
+    save(tmp_path / "predictions" / "large.png", large)
+    save(tmp_path / "predictions" / "small.png", np.roll(small, 2, axis=1))
+    dataset = {"labels": {"background": 0, "lesion": 1}, "file_ending": ".png", "channel_names": {"0": "R"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+    return tmp_path
+
+
+def run(folders, *options):
+    arguments = [str(folders / "predictions"), str(folders / "labels"), "--dataset-json", str(folders / "dataset.json")]
+    return CliRunner().invoke(app, [*arguments, "--processes", "1", *options])
+
+
+def test_prints_both_protocols_and_writes_summary_and_table(folders):
+    result = run(folders, "--output", str(folders / "scores"))
+    assert result.exit_code == 0, result.output
+    # Per case: (1 + 0.5) / 2. Pooled: 2 * 202 / (2 * 202 + 2 + 2).
+    assert "0.7500" in result.output
+    assert f"{404 / 408:.4f}" in result.output
+    assert "nnU-Net's protocol" in result.output
+    assert "skin papers' protocol" in result.output
+    summary = json.loads((folders / "scores" / "summary.json").read_text())
+    assert summary["foreground_mean"]["Dice"] == pytest.approx(0.75)
+    with (folders / "scores" / "cases.csv").open(newline="") as file:
+        assert [(row["identifier"], row["dice"]) for row in csv.DictReader(file)] == [
+            ("large", "1.000000"),
+            ("small", "0.500000"),
+        ]
+
+
+def test_json_is_all_that_is_printed(folders):
+    result = run(folders, "--json")
+    scores = json.loads(result.stdout)
+    assert scores["n_cases"] == 2
+    assert scores["labels"][0]["label"] == "lesion"
+    assert scores["labels"][0]["per_case"]["mean_dice"] == pytest.approx(0.75)
+    assert scores["labels"][0]["pooled"]["tp"] == 202
+    assert (folders / "predictions" / "summary.json").is_file()
+
+
+def test_region_is_scored_under_its_name(folders):
+    dataset = json.loads((folders / "dataset.json").read_text())
+    dataset.update(labels={"background": 0, "lesion": [1, 1]}, regions_class_order=[1])
+    (folders / "dataset.json").write_text(json.dumps(dataset))
+    scores = json.loads(run(folders, "--json").stdout)
+    assert [row["label"] for row in scores["labels"]] == ["lesion"]
+    assert scores["labels"][0]["per_case"]["mean_dice"] == pytest.approx(0.75)
+
+
+def test_says_how_empty_references_count(folders):
+    save(folders / "labels" / "small.png", np.zeros((20, 20)))
+    result = run(folders)
+    assert "Their Dice is 0" in " ".join(result.output.split())
+    save(folders / "predictions" / "small.png", np.zeros((20, 20)))
+    result = run(folders)
+    assert "left out of the mean" in " ".join(result.output.split())
+
+
+def test_lists_every_missing_prediction(folders):
+    for name in ("a", "b"):
+        save(folders / "labels" / f"{name}.png", np.ones((20, 20)))
+    result = run(folders)
+    assert result.exit_code == 1
+    assert "2 labels" in result.stderr
+    assert "a.png" in result.stderr
+    assert "b.png" in result.stderr
+    assert "--allow-missing" in result.stderr
+    assert not (folders / "predictions" / "summary.json").exists()
+    assert json.loads(run(folders, "--allow-missing", "--json").stdout)["n_cases"] == 2
+
+
+def test_prediction_without_label_is_an_error(folders):
+    save(folders / "predictions" / "extra.png", np.ones((20, 20)))
+    for options in ((), ("--allow-missing",)):
+        result = run(folders, *options)
+        assert result.exit_code == 1
+        assert "extra.png" in result.stderr
+
+
+def test_lists_every_shape_mismatch(folders):
+    save(folders / "predictions" / "small.png", np.ones((10, 20)))
+    result = run(folders)
+    assert result.exit_code == 1
+    assert "small.png: prediction is (1, 10, 20), label is (1, 20, 20)" in result.stderr
+    assert "large.png" not in result.stderr
+
+
+@pytest.mark.parametrize("missing", ["predictions", "dataset.json"])
+def test_missing_input_is_named(folders, missing):
+    (folders / missing).rename(folders / "away")
+    result = run(folders)
+    assert result.exit_code == 1
+    assert str(folders / missing) in result.stderr
+
+
+def test_folder_without_label_maps_is_named(folders):
+    for path in (folders / "predictions").iterdir():
+        path.unlink()
+    result = run(folders)
+    assert result.exit_code == 1
+    assert "holds no .png file" in result.stderr
