@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import pytest
 import torch
 
@@ -170,6 +171,26 @@ def test_an_error_in_one_part_reaches_the_caller(two_threads):
 
     with pytest.raises(ValueError, match="part two"):
         numba_cpu.run_jobs(run, 4, 1)
+
+
+def test_a_failing_compiler_says_what_to_do(monkeypatch, make_operands):
+    def forward_jobs(*_):
+        raise numba.core.errors.TypingError("no such type")
+
+    monkeypatch.setattr(numba_cpu, "forward_jobs", forward_jobs)
+    with pytest.raises(RuntimeError, match=r"(?s)cannot compile the scan; .*NNUNET_MAMBA_SCAN=reference.*no such type"):
+        numba_cpu.forward(make_operands())
+
+
+def test_does_not_depend_on_torchs_default_dtype(make_operands):
+    x = make_operands(length=70)
+    expected = numba_cpu.backward(x.u, x)
+    torch.set_default_dtype(torch.float64)
+    try:
+        gradients = numba_cpu.backward(x.u, x)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
 
 
 def test_public_function_uses_it(make_operands):

@@ -115,7 +115,7 @@ def _probe_failure(name: str, device: str) -> str | None:
     try:
         implementation = _load(name)
         results = (implementation.forward(operands), *implementation.backward(dy, operands))
-    except (ImportError, OSError, RuntimeError) as error:
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
         return f"its test scan failed: {type(error).__name__}: {error}"
     expected = (reference.forward(exact), *reference.backward(exact_dy, exact))
     for what, result, right in zip(("y", *ScanOperands._fields), results, expected, strict=False):

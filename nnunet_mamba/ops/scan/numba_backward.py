@@ -48,8 +48,8 @@ class KernelGradients(NamedTuple):
     u: Floats  # (b d l)
     delta: Floats  # (b d l)
     A: Floats  # (b d n)
-    B: Floats  # (shares b g n l), zeros at first
-    C: Floats  # (shares b g n l), zeros at first
+    B: Floats  # (shares b g n l)
+    C: Floats  # (shares b g n l)
     D: Floats  # (b d)
     z: Floats  # (b d l)
     delta_bias: Floats  # (b d)
@@ -118,12 +118,12 @@ def _save_starts(x: KernelOperands, block: Block, chunk: Chunk, adjoint: _Adjoin
 
 
 @compiled
-def _add_lane_sums(rows: Floats, flat: Floats, offset: int, count: int, sums: Floats) -> None:
-    """Add the sum over the lanes of each of ``count`` rows to ``flat[offset:]``."""
+def _sum_over_channels(rows: Floats, flat: Floats, offset: int, count: int, sums: Floats, is_first: bool) -> None:
+    """Write the sum over the lanes of each of ``count`` rows to ``flat[offset:]``, or add it if not ``is_first``."""
     for t in range(0, count, LANES):
         store(sums, t, sum_lanes(rows, t))
     for t in range(count):
-        flat[offset + t] += sums[t]
+        flat[offset + t] = sums[t] if is_first else flat[offset + t] + sums[t]
 
 
 @compiled
@@ -227,10 +227,11 @@ def _backward_block(
     gradients: KernelGradients,
     block: Block,
     copy: int,
+    is_first: bool,
     chunk: Chunk,
     adjoint: _Adjoint,
 ) -> None:
-    """Run one block; its dB and dC are added from ``copy`` on, where its share's gradients of the batch start."""
+    """Run one block; its share's dB and dC start at ``copy``, and the share's first block overwrites them."""
     gather_rates(x, block, adjoint.A)
     gather_vector(x.D, block, adjoint.skip)
     gather_vector(x.delta_bias, block, adjoint.bias)
@@ -248,8 +249,8 @@ def _backward_block(
             matrix = block.matrix + n * x.tokens + start
             _retrace_state(x, n, matrix, count, number * x.states, chunk, adjoint)
             _reverse_state(x, n, matrix, count, chunk, adjoint)
-            _add_lane_sums(adjoint.input_terms, gradients.B, copy + matrix, count, adjoint.sums)
-            _add_lane_sums(adjoint.output_terms, gradients.C, copy + matrix, count, adjoint.sums)
+            _sum_over_channels(adjoint.input_terms, gradients.B, copy + matrix, count, adjoint.sums, is_first)
+            _sum_over_channels(adjoint.output_terms, gradients.C, copy + matrix, count, adjoint.sums, is_first)
         _write_chunk(x, gradients, block, start, count, chunk, adjoint)
     for lane in range(block.width):
         gradients.D[block.row + lane] = adjoint.skip_gradient[lane]
@@ -281,6 +282,7 @@ def backward_jobs(
     copy_size = gradients.B.size // shares
     for job in range(first, last):
         share, batch, group = job % shares, job // shares // x.groups, job // shares % x.groups
-        for number in range(share * blocks // shares, (share + 1) * blocks // shares):
+        start = share * blocks // shares
+        for number in range(start, (share + 1) * blocks // shares):
             block = block_of(x, batch, group, number)
-            _backward_block(x, dy, gradients, block, share * copy_size, chunk, adjoint)
+            _backward_block(x, dy, gradients, block, share * copy_size, number == start, chunk, adjoint)

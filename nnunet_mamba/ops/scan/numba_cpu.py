@@ -1,9 +1,12 @@
 """The scan on a CPU, compiled by numba: no (b, d, l, n) array, sixteen channels at a time, all threads of torch."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import torch
+from numba.core.errors import NumbaError
 from torch import Tensor
 
 from nnunet_mamba.ops.scan.kernel_cache import kernels_cached
@@ -60,18 +63,32 @@ def _jobs_per_thread(x: ScanOperands, blocks: int) -> int:
     return -(-_UPDATES_PER_THREAD // max(1, blocks * x.u.shape[2] * x.A.shape[1]))
 
 
+def _empty(*shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
+
+
 def _total(copies: Tensor) -> Tensor:
     return copies[0] if copies.shape[0] == 1 else copies.sum(0)
+
+
+def _run(jobs: Callable[[int, int], None], n_jobs: int, jobs_per_thread: int) -> None:
+    try:
+        run_jobs(jobs, n_jobs, jobs_per_thread)
+    except NumbaError as error:
+        raise RuntimeError(
+            f"numba {numba.__version__} cannot compile the scan; install another version, or set "
+            f"NNUNET_MAMBA_SCAN=reference: {error}"
+        ) from error
 
 
 def forward(operands: ScanOperands) -> Tensor:
     """Run the scan; see ``reference.forward``."""
     b, d, length = operands.u.shape
-    y = torch.empty((b, d, length), dtype=torch.float32)
+    y = _empty(b, d, length)
     if y.numel():
         x, flat_y = _kernel_operands(operands), y.view(-1).numpy()
         n_jobs = b * operands.B.shape[1] * _blocks_per_group(operands)
-        run_jobs(lambda first, last: forward_jobs(x, flat_y, first, last), n_jobs, _jobs_per_thread(operands, 1))
+        _run(lambda first, last: forward_jobs(x, flat_y, first, last), n_jobs, _jobs_per_thread(operands, 1))
     return y.to(operands.u.dtype)
 
 
@@ -81,20 +98,20 @@ def backward(dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
     groups, n = operands.B.shape[1:3]
     blocks = _blocks_per_group(operands)
     shares = max(1, min(blocks, -(-_BACKWARD_JOBS // max(1, b * groups))))
-    du, ddelta = torch.empty((b, d, length)), torch.empty((b, d, length))
-    dz = torch.empty((b, d, length) if operands.z is not None else 0)
-    dA, dD, dbias = torch.empty((b, d, n)), torch.empty((b, d)), torch.empty((b, d))
-    dB, dC = torch.zeros((shares, b, groups, n, length)), torch.zeros((shares, b, groups, n, length))
+    du, ddelta = _empty(b, d, length), _empty(b, d, length)
+    dz = _empty(b, d, length) if operands.z is not None else _empty(0)
+    dA, dD, dbias = _empty(b, d, n), _empty(b, d), _empty(b, d)
+    dB, dC = _empty(shares, b, groups, n, length), _empty(shares, b, groups, n, length)
     if du.numel():
         x, flat_dy = _kernel_operands(operands), _flat(dy)
         gradients = KernelGradients(*(_flat(tensor) for tensor in (du, ddelta, dA, dB, dC, dD, dz, dbias)))
-        run_jobs(
+        _run(
             lambda first, last: backward_jobs(x, flat_dy, gradients, shares, first, last),
             b * groups * shares,
             _jobs_per_thread(operands, -(-blocks // shares)),
         )
     else:
-        for gradient in (dA, dD, dbias):
+        for gradient in (dA, dB, dC, dD, dbias):
             gradient.zero_()
     results = (du, ddelta, *(_total(copies) for copies in (dA, dB, dC, dD)), dz, _total(dbias))
     return tuple(

@@ -36,7 +36,7 @@ _ZERO = np.float32(0)
 
 
 class KernelOperands(NamedTuple):
-    """Flat, contiguous operands; an absent D or delta_bias is zeros, an absent z is empty."""
+    """Flat, contiguous operands; an absent D or delta_bias is zeros, an absent z is not read."""
 
     u: Floats  # (b d l)
     delta: Floats  # (b d l)
