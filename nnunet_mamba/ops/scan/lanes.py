@@ -133,6 +133,22 @@ def spread(typingctx: Any, flat: Any, offset: Any) -> Any:
 
 
 @_intrinsic
+def prefetch(typingctx: Any, flat: Any, offset: Any) -> Any:
+    """Ask the CPU to fetch the cache line of ``flat[offset]``, which may lie beyond the end, in the background."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        index = _offset(context, builder, args[1], signature.args[1])
+        address = _address(context, builder, signature.args[0], args[0], index)
+        pointer = builder.bitcast(address, ir.IntType(8).as_pointer())
+        function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _INT, _INT, _INT])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], function_type)
+        builder.call(function, [pointer, _INT(0), _INT(3), _INT(1)])  # to read, keep close, data
+        return context.get_dummy_value()
+
+    return types.void(flat, offset), codegen
+
+
+@_intrinsic
 def splat(typingctx: Any, scalar: Any) -> Any:
     """Return ``scalar`` in all lanes."""
 

@@ -35,6 +35,7 @@ from nnunet_mamba.ops.scan.numba_forward import (
     gather_rates,
     gather_vector,
     new_chunk,
+    prefetch_state,
     read_chunk,
     scatter,
 )
@@ -111,6 +112,7 @@ def _save_starts(x: KernelOperands, block: Block, chunk: Chunk, adjoint: _Adjoin
             rate = load(adjoint.A, n) * LOG2E
             state = load(adjoint.starts, row + n)
             matrix = block.matrix + n * x.tokens + start
+            prefetch_state(x, matrix + x.tokens, CHUNK)
             for t in range(CHUNK):
                 decay = exp2(load(chunk.step, t) * rate)
                 state = multiply_add(decay, state, load(chunk.update, t) * spread(x.B, matrix + t))
@@ -247,6 +249,7 @@ def _backward_block(
         _read_adjoint(x, dy, block, start, count, chunk, adjoint)
         for n in range(x.states):
             matrix = block.matrix + n * x.tokens + start
+            prefetch_state(x, matrix + x.tokens, count)
             _retrace_state(x, n, matrix, count, number * x.states, chunk, adjoint)
             _reverse_state(x, n, matrix, count, chunk, adjoint)
             _sum_over_channels(adjoint.input_terms, gradients.B, copy + matrix, count, adjoint.sums, is_first)

@@ -21,6 +21,7 @@ from nnunet_mamba.ops.scan.lanes import (
     load_transposed,
     multiply_add,
     new_rows,
+    prefetch,
     sigmoid,
     softplus,
     splat,
@@ -159,6 +160,14 @@ def read_chunk(x: KernelOperands, block: Block, start: int, count: int, bias: Fl
 
 
 @compiled
+def prefetch_state(x: KernelOperands, matrix: int, count: int) -> None:
+    """Fetch a state's B and C of one chunk, which start at ``matrix``: rows so far apart are no stream to the CPU."""
+    for t in range(0, count, LANES):
+        prefetch(x.B, matrix + t)
+        prefetch(x.C, matrix + t)
+
+
+@compiled
 def _forward_block(x: KernelOperands, y: Floats, block: Block, chunk: Chunk, A: Floats, h: Floats) -> None:
     skip, bias = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     gather_rates(x, block, A)
@@ -176,6 +185,7 @@ def _forward_block(x: KernelOperands, y: Floats, block: Block, chunk: Chunk, A: 
             rate = load(A, n) * LOG2E
             state = load(h, n)
             matrix = block.matrix + n * x.tokens + start
+            prefetch_state(x, matrix + x.tokens, count)
             for t in range(count):
                 decay = exp2(load(chunk.step, t) * rate)
                 state = multiply_add(decay, state, load(chunk.update, t) * spread(x.B, matrix + t))
