@@ -18,7 +18,7 @@ def demo(
         "demo"
     ),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what an earlier demo made there.")] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the training.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the training.")] = 10,
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of each epoch.")] = 50,
     images: Annotated[int, typer.Option(min=5, help="Photographs to train with.")] = 80,
     unseen: Annotated[int, typer.Option(min=1, help="Photographs to predict and score.")] = 20,

@@ -45,7 +45,7 @@ class Settings:
     n_training: int = 80
     n_unseen: int = 20
     size: int = 128
-    epochs: int = 12
+    epochs: int = 10
     iterations: int = 50
     seed: int = 2024
 
@@ -163,8 +163,14 @@ def demo_environment(folder: Path) -> dict[str, str]:
 
 
 # Each of nnU-Net's worker processes imports torch, which takes longer than the work of a small data set; compiling
-# the network on a GPU takes longer than the training.
-PROCESSES = {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "nnUNet_compile": "f"}
+# the network on a GPU takes longer than the training. Where other programs use the cores too, threads that wait for
+# each other actively (OpenMP's default) make a training up to ten times slower.
+PROCESSES = {
+    "nnUNet_def_n_proc": "1",
+    "nnUNet_n_proc_DA": "1",
+    "nnUNet_compile": "f",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 
 
 def _is_nnunets(name: str) -> bool:

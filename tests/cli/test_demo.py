@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -39,3 +41,14 @@ def test_folder_with_other_content_is_refused(failing_steps, tmp_path):
     assert "photo.jpg" in result.stderr
     assert "--folder" in result.stderr
     assert not (tmp_path / RECORD).exists()
+
+
+def test_defaults_are_those_of_the_settings():
+    defaults = {name: parameter.default for name, parameter in inspect.signature(demo).parameters.items()}
+    settings = pipeline.Settings()
+    assert defaults["epochs"] == settings.epochs
+    assert defaults["iterations"] == settings.iterations
+    assert defaults["images"] == settings.n_training
+    assert defaults["unseen"] == settings.n_unseen
+    assert defaults["size"] == settings.size
+    assert defaults["seed"] == settings.seed
