@@ -1,5 +1,9 @@
 """Write the reference pages that come from code: python docs/generate_reference.py."""
 
+import html
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from nnunet_mamba.presets import PRESETS
@@ -28,5 +32,17 @@ def networks_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def commands_page() -> str:
+    """Return the page on the commands, from their own help."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "commands.md")
+        typer = [sys.executable, "-m", "typer", "nnunet_mamba.cli.main", "utils", "docs"]
+        subprocess.run([*typer, "--name", "nnunet-mamba", "--output", str(page)], check=True, stdout=subprocess.DEVNULL)
+        text = html.unescape(page.read_text(encoding="utf-8"))
+    note = "Generated from the commands' own help by `python docs/generate_reference.py`."
+    return text.replace("# `nnunet-mamba`", f"# Commands\n\n{note}\n\n## `nnunet-mamba`", 1).strip() + "\n"
+
+
 if __name__ == "__main__":
     (REFERENCE / "networks.md").write_text(networks_page(), encoding="utf-8")
+    (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")

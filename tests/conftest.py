@@ -37,7 +37,8 @@ class NnunetFolders:
         """The environment of a new process: these folders, few workers, and nothing of the caller's nnU-Net."""
         kept = {k: v for k, v in os.environ.items() if not k.lower().startswith(("nnunet", "nnunet_mamba"))}
         folders = {name: str(self.root / name) for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}
-        return {**kept, **folders, "nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1", **variables}
+        processes = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1", "OMP_WAIT_POLICY": "passive"}
+        return {**kept, **folders, **processes, **variables}
 
     def run(self, command: str, *arguments: str, python: str = sys.executable, **variables: str):
         """Run one of nnU-Net's own commands in a fresh process and return it, finished."""

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps.", show_default=False)],
     labels: Annotated[Path, typer.Argument(help="Folder of reference label maps.", show_default=False)],
-    dataset_json: Annotated[Path, typer.Option(help="dataset.json of the data set: labels, regions, file ending.")],
+    dataset_json: Annotated[
+        Path | None,
+        typer.Option(
+            help="dataset.json of the data set: labels, regions, file ending.", show_default="beside the folder LABELS"
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Folder for summary.json and cases.csv; the predictions' folder if not given."),
@@ -31,7 +36,12 @@ def evaluate(
     folder = output or predictions
     try:
         cases = evaluate_folders(
-            predictions, labels, dataset_json, output=folder, allow_missing=allow_missing, processes=processes
+            predictions,
+            labels,
+            dataset_json or labels.resolve().parent / "dataset.json",
+            output=folder,
+            allow_missing=allow_missing,
+            processes=processes,
         )
     except (OSError, ValueError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)

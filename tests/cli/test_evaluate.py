@@ -54,6 +54,15 @@ def test_prints_both_protocols_and_writes_summary_and_table(folders):
         ]
 
 
+def test_takes_the_dataset_json_beside_the_labels(folders):
+    arguments = [str(folders / "predictions"), str(folders / "labels"), "--processes", "1", "--json"]
+    assert json.loads(CliRunner().invoke(app, arguments).stdout)["n_cases"] == 2
+    (folders / "dataset.json").unlink()
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert str(folders / "dataset.json") in result.output
+
+
 def test_json_is_all_that_is_printed(folders):
     result = run(folders, "--json")
     scores = json.loads(result.stdout)

@@ -24,6 +24,15 @@ def test_takes_the_cpu_with_all_its_threads_where_cuda_is_missing(monkeypatch):
 
 
 @pytest.mark.usefixtures("_threads_restored")
+def test_advises_passive_waiting_until_the_user_has_chosen(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert "OMP_WAIT_POLICY=passive" in str(device_or_cpu(torch.device("cuda"))[1])
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert "OMP_WAIT_POLICY" not in str(device_or_cpu(torch.device("cuda"))[1])
+
+
+@pytest.mark.usefixtures("_threads_restored")
 @pytest.mark.parametrize(("asked", "cuda"), [("cuda", True), ("cpu", False), ("mps", False)])
 def test_leaves_every_other_choice_alone(monkeypatch, asked, cuda):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)

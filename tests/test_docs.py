@@ -1,0 +1,62 @@
+"""The docs say what the code does: generated pages are fresh, links lead somewhere, commands exist."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from nnunet_mamba.cli.main import app
+from nnunet_mamba.demo.pipeline import Settings
+from nnunet_mamba.training.generated_trainers import trainer_names, trainer_with_budget
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_networks_page_is_what_the_presets_say():
+    spec = importlib.util.spec_from_file_location("generate_reference", ROOT / "docs/generate_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs/reference/networks.md").read_text(encoding="utf-8")
+    assert page == module.networks_page(), "run: python docs/generate_reference.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_inside_the_project_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_trainers_in_commands_exist(page):
+    for name in re.findall(r"-tr (nnUNetTrainerU\w+)", page.read_text(encoding="utf-8")):
+        assert name in trainer_names() or trainer_with_budget(name)
+
+
+def test_the_first_training_page_names_the_demos_trainer():
+    page = (ROOT / "docs/getting-started/first-training.md").read_text(encoding="utf-8")
+    assert Settings().trainer in page
+
+
+def test_every_command_and_option_is_in_the_reference():
+    page = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
+
+    def walk(command, path):
+        assert path in page, path
+        for parameter in command.params:
+            for option in parameter.opts:
+                assert not option.startswith("--") or option in page, f"{path} {option}"
+        for name, child in getattr(command, "commands", {}).items():
+            walk(child, f"{path} {name}")
+
+    walk(get_command(app), "nnunet-mamba")
+
+
+def test_every_page_is_linked_from_the_index():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        if page.name != "README.md":
+            assert str(page.relative_to(ROOT / "docs")) in index
