@@ -64,7 +64,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _stored_modes(image: Image.Image) -> list[str]:
     """Return the pixel formats in the file; for 16-bit colour they differ from the mode, which is 8-bit."""
-    arguments = [tile.args for tile in getattr(image, "tile", ())]
+    arguments = [tile[3] for tile in getattr(image, "tile", ())]
     return [str(args[0] if isinstance(args, tuple) and args else args) for args in arguments]
 
 

@@ -41,10 +41,14 @@ class ScanOperands(NamedTuple):
         """Return the same operands with every tensor in ``dtype``."""
         converted: dict[str, Any] = {
             name: tensor.to(dtype)
-            for name, tensor in zip(self._fields, self.tensors, strict=False)
+            for name, tensor in zip(TENSOR_NAMES, self.tensors, strict=True)
             if tensor is not None
         }
         return self._replace(**converted)
+
+
+# A constant, because torch.compile of torch 2.6 does not trace the class attribute.
+TENSOR_NAMES = ScanOperands._fields[:-1]
 
 
 def state_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -60,9 +64,8 @@ def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int,
         )
 
 
-def _check_kinds(operands: ScanOperands) -> None:
-    u = operands.u
-    for name, tensor in zip(operands._fields, operands.tensors, strict=False):
+def _check_kinds(u: Tensor, *others: Tensor | None) -> None:
+    for name, tensor in zip(TENSOR_NAMES, (u, *others), strict=True):
         if tensor is None:
             continue
         if tensor.is_complex():
@@ -112,7 +115,8 @@ def check_operands(operands: ScanOperands) -> None:
         ValueError: shapes do not fit together, or tensors are on different devices.
     """
     u, delta, A, B, C, D, z, delta_bias, _ = operands
-    _check_kinds(operands)
+    # Spelled out: torch.compile of torch 2.6 unpacks a named tuple but traces neither its properties nor its slices.
+    _check_kinds(u, delta, A, B, C, D, z, delta_bias)
     if u.dim() != 3:
         raise ValueError(f"selective_scan: u has shape {tuple(u.shape)}, expected (b, d, l): batch, channels, tokens")
     b, d, length = u.shape
