@@ -56,7 +56,7 @@ def test_the_start_of_an_interpreter_imports_nothing_heavy():
     assert process.returncode == 0, process.stderr
     loaded = {name.split(".")[0] for name in process.stdout.split()}
     assert "nnunet_mamba" in loaded, "the start-up file did not run: install the project, see the README"
-    assert not loaded & {"torch", "numpy", "nnunetv2", "numba", "typer", "pathlib", "importlib_metadata"}
+    assert not loaded & {"torch", "numpy", "nnunetv2", "numba", "typer", "pathlib", "typing", "re"}
 
 
 class Installation:
