@@ -188,6 +188,7 @@ def _report_images(done: "Conversion", dataset_id: int) -> None:
     folder = shlex.quote(str(done.folder))
     out = shlex.quote(str(done.folder) + "_masks")
     print(f"\nNext:\n  nnUNetv2_predict -i {folder} -o {out} -d {dataset_id} -c 2d -f 0 -tr nnUNetTrainerUltraLightVM")
+    print("with the -tr of your training, and -device cpu where there is no CUDA device.")
 
 
 def _written(n_written: int, n_cases: int) -> str:
