@@ -10,7 +10,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 from tqdm import tqdm
 
-from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.nnunet_folders import nnunet_folder
 from nnunet_mamba.presets import Preset
@@ -27,7 +27,7 @@ def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: st
     Args:
         trainer_name: as given to ``-tr``.
         preset: the trainer's network.
-        configuration: nnU-Net's name of it, such as "3d_fullres".
+        configuration: what to call it in the error, such as "'3d_fullres'".
         patch_size: of that configuration, voxels per axis.
 
     Raises:
@@ -37,7 +37,7 @@ def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: st
         return
     supported = " and ".join(f"{dims}D" for dims in preset.spatial_dims)
     raise NotImplementedError(
-        f"{trainer_name} trains {supported} configurations, and '{configuration}' has {len(patch_size)}D patches "
+        f"{trainer_name} trains {supported} configurations, and {configuration} has {len(patch_size)}D patches "
         f"{list(patch_size)}. Train '2d' with it: nnUNetv2_train DATASET 2d FOLD -tr {trainer_name}; "
         f"or take '-tr nnUNetTrainer' for {len(patch_size)}D."
     )
@@ -66,7 +66,7 @@ class PresetTrainer(nnUNetTrainer):
         for variable in ("nnUNet_preprocessed", "nnUNet_results"):
             nnunet_folder(variable)
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
-        refuse_wrong_dimensions(type(self).__name__, self.preset, configuration, patch_size)
+        refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
         device, notice = device_or_cpu(device)
         super().__init__(plans, configuration, fold, dataset_json, device)
         if notice:
@@ -125,8 +125,10 @@ class PresetTrainer(nnUNetTrainer):
         return flips_and_rotations(transforms, p_rotation=cls.recipe.p_rotation)
 
     def on_train_start(self) -> None:
-        """Remember where a resumed run begins."""
+        """Clear away what a killed run was writing, and remember where a resumed one begins."""
         super().on_train_start()
+        if self.local_rank == 0:
+            remove_partial_files(Path(self.output_folder))
         self._first_epoch = self.current_epoch
 
     def on_train_epoch_start(self) -> None:

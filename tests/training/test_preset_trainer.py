@@ -153,6 +153,15 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(make_trainer,
     assert [path.name for path in tmp_path.glob("*.pth")] == ["checkpoint_latest.pth"]
 
 
+def test_what_a_killed_run_was_writing_is_cleared_away(make_trainer):
+    trainer = make_trainer(f"{NAME}_1epoch_1iteration")
+    left = Path(trainer.output_folder) / ".partial-1-checkpoint_latest.pth"
+    left.write_bytes(b"half")
+    trainer.run_training()
+    assert not left.exists()
+    assert (Path(trainer.output_folder) / "checkpoint_final.pth").exists()
+
+
 def test_disabled_checkpointing_writes_nothing(make_trainer, tmp_path):
     trainer = make_trainer()
     trainer.disable_checkpointing = True
