@@ -166,8 +166,8 @@ class PresetTrainer(nnUNetTrainer):
         if self.current_epoch == self._first_epoch + 1 and epochs_left > 0:
             start, end = (self.logger.get_value(f"epoch_{edge}_timestamps", step=-1) for edge in ("start", "end"))
             self.print_to_log_file(
-                f"About {readable_duration(epochs_left * (end - start))} left for the other {epochs_left} epochs, "
-                "and then the final validation."
+                f"About {readable_duration(epochs_left * (end - start))} of training left "
+                f"(epochs done: {self.current_epoch} of {self.num_epochs}), and then the final validation."
             )
 
 

@@ -124,8 +124,8 @@ def test_estimates_the_time_left_once_after_the_first_epoch(make_trainer, capsys
     trainer.disable_checkpointing = True
     trainer.run_training()
     printed = capsys.readouterr().out
-    assert printed.count("left for the other 2 epochs") == 1
-    assert printed.index("Epoch 0") < printed.index("left for the other") < printed.index("Epoch 1")
+    assert printed.count("of training left (epochs done: 1 of 3)") == 1
+    assert printed.index("Epoch 0") < printed.index("of training left") < printed.index("Epoch 1")
 
 
 @pytest.mark.parametrize(
