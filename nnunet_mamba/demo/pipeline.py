@@ -164,7 +164,7 @@ def demo_environment(folder: Path) -> dict[str, str]:
 
 # Each of nnU-Net's worker processes imports torch, which takes longer than the work of a small data set; compiling
 # the network on a GPU takes longer than the training. Where other programs use the cores too, threads that wait for
-# each other actively (OpenMP's default) make a training up to ten times slower.
+# each other actively (OpenMP's default) slow the training down (benchmarks/training_step.py).
 PROCESSES = {
     "nnUNet_def_n_proc": "1",
     "nnUNet_n_proc_DA": "1",

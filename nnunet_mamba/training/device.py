@@ -26,7 +26,7 @@ def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
         return device, None
     cores = available_cores()
     torch.set_num_threads(cores)
-    # Threads that spin while they wait slow a step down severalfold as soon as another process wants a core, and
-    # OpenMP reads the variable before this code runs.
+    # Threads that spin while they wait take the core from the thread they wait for as soon as another process wants
+    # one too (benchmarks/training_step.py); OpenMP reads the variable before this code runs.
     advice = "" if "OMP_WAIT_POLICY" in os.environ else " OMP_WAIT_POLICY=passive keeps it fast beside other programs."
     return torch.device("cpu"), f"No CUDA device found: training on the CPU with {cores} threads.{advice}"
