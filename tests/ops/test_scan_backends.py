@@ -23,7 +23,8 @@ def _forgetful():
 @pytest.fixture
 def replaced_kernels(monkeypatch):
     def replace(**functions):
-        fake = SimpleNamespace(**{"forward": reference.forward, "backward": reference.backward, **functions})
+        right = {name: getattr(reference, name) for name in ("forward", "forward_saving", "backward")}
+        fake = SimpleNamespace(**{**right, **functions})
         monkeypatch.setattr(backends, "_load", {"numba_cpu": fake, "reference": reference}.get)
 
     return replace
@@ -94,9 +95,14 @@ def test_a_backend_with_a_wrong_output_is_not_used(replaced_kernels, make_operan
     assert torch.equal(selective_scan(*x), reference.forward(x))
 
 
+def test_a_backend_with_wrong_saved_states_is_not_used(replaced_kernels):
+    replaced_kernels(forward_saving=lambda x: (reference.forward(x), torch.zeros_like(reference.forward_saving(x)[1])))
+    assert "relative error 1.0e+00 in states" in BACKENDS["numba_cpu"].refusal(torch.zeros(1))
+
+
 def test_a_backend_with_one_wrong_gradient_is_not_used(replaced_kernels):
-    def backward(dy, x):
-        *others, dz, dbias = reference.backward(dy, x)
+    def backward(dy, x, states):
+        *others, dz, dbias = reference.backward(dy, x, states)
         return *others, dz * float("nan"), dbias
 
     replaced_kernels(backward=backward)

@@ -2,21 +2,20 @@ import numba
 import numpy as np
 import pytest
 
-from nnunet_mamba.ops.scan import numba_cpu  # noqa: F401  (its cache folder comes first)
+from nnunet_mamba.ops.scan.lane_functions import EXP2_BOUND, exp2, exp2_of_product, sigmoid, softplus
+from nnunet_mamba.ops.scan.lane_transposes import load_transposed, store_transposed, sum_lanes
 from nnunet_mamba.ops.scan.lanes import (
     LANES,
+    all_below,
     clamp,
-    exp2,
+    larger_magnitude,
     load,
-    load_transposed,
     multiply_add,
-    sigmoid,
-    softplus,
+    number,
+    set_number,
     splat,
     spread,
     store,
-    store_transposed,
-    sum_lanes,
 )
 
 
@@ -100,3 +99,63 @@ def test_arithmetic_between_lanes_and_scalars():
     _calculate(x, y, results)
     expected = [x + y, x - 2, 2 * y, 1 / x, x * y + 3, x.clip(4, 6), np.full(16, x[5])]
     np.testing.assert_allclose(results, expected, rtol=1e-7)
+
+
+@numba.njit
+def _bounded_powers(x, y, powers):
+    for i in range(0, x.size, LANES):
+        store(powers, i, exp2_of_product(load(x, i), load(y, i)))
+
+
+def test_exp2_of_a_product_does_not_lose_the_products_last_bits():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(-11, 11, (2, 4096)).astype(np.float32)
+    powers = np.empty_like(x)
+    _bounded_powers(x, y, powers)
+    assert abs(x.astype(np.float64) * y).max() < EXP2_BOUND
+    # An exponent of 100 that is rounded to float32 alone would be off by up to 2.6e-6 of the result.
+    np.testing.assert_allclose(powers, np.exp2(x.astype(np.float64) * y), rtol=4e-7)
+
+
+def test_exp2_of_a_small_product_is_next_to_one():
+    x = np.concatenate([[0.0, -0.0], np.linspace(-1e-4, 1e-4, 30)]).astype(np.float32)
+    powers = np.empty_like(x)
+    _bounded_powers(x, np.ones_like(x), powers)
+    assert (powers[:2] == 1).all()
+    np.testing.assert_allclose(powers, np.exp2(x.astype(np.float64)), rtol=0, atol=1.2e-7)
+
+
+@numba.njit
+def _compare(x, y, results, limit):
+    larger = larger_magnitude(load(x, 0), load(y, 0))
+    store(results, 0, larger)
+    return all_below(larger, limit)
+
+
+def test_the_larger_magnitude_is_lost_neither_to_sign_nor_to_nan():
+    x = np.array([1, -3, np.nan, 0, 2, -np.inf, *[0] * 10], np.float32)
+    y = np.array([-2, 1, np.inf, np.nan, -2, 5, *[0.5] * 10], np.float32)
+    larger = np.empty((1, LANES), np.float32)
+    for first, second in ((x, y), (y, x)):
+        assert not _compare(first, second, larger, 4.0)
+        np.testing.assert_array_equal(larger[0], [2, 3, np.nan, np.nan, 2, np.inf, *[0.5] * 10])
+
+
+@pytest.mark.parametrize(("value", "expected"), [(3.9, True), (4.0, False), (np.nan, False), (np.inf, False)])
+def test_one_lane_decides_whether_all_are_below(value, expected):
+    x = np.zeros(LANES, np.float32)
+    x[11] = -value
+    assert _compare(x, np.zeros_like(x), np.empty((1, LANES), np.float32), 4.0) == expected
+
+
+@numba.njit
+def _through_address(address):
+    store(address, 32, load(address, 0) + spread(address, 16))
+    set_number(address, 48, number(address, 17))
+
+
+def test_an_address_stands_for_the_numbers_there():
+    numbers = np.arange(49, dtype=np.float32)
+    _through_address(numbers.ctypes.data)
+    np.testing.assert_array_equal(numbers[32:48], np.arange(16) + 16)
+    assert numbers[48] == 17

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nnunet_mamba.ops import selective_scan
-from nnunet_mamba.ops.scan import kernel_cache, numba_cpu, reference
+from nnunet_mamba.ops.scan import numba_cpu, reference
 
 
 @pytest.fixture
@@ -142,6 +142,32 @@ def test_two_python_threads_at_once(make_operands, two_threads):
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@pytest.mark.parametrize(
+    "shape", [{"length": 130}, {"b": 1, "d": 150, "length": 200}, {"d": 34, "groups": 2, "length": 64}]
+)
+def test_saves_the_states_that_the_reference_saves(make_operands, shape):
+    x = make_operands(**shape)
+    y, states = numba_cpu.forward_saving(x)
+    _, expected = reference.forward_saving(x.to(torch.float64))
+    assert torch.equal(y, numba_cpu.forward(x))
+    torch.testing.assert_close(states.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_the_same_with_and_without_saved_states(make_operands):
+    x = make_operands(length=200)
+    _, states = numba_cpu.forward_saving(x)
+    pairs = zip(numba_cpu.backward(x.u, x, states), numba_cpu.backward(x.u, x), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_gradients_start_from_the_saved_states(make_operands):
+    x = make_operands(length=65)
+    _, states = numba_cpu.forward_saving(x)
+    dC = numba_cpu.backward(x.u, x, torch.zeros_like(states))[4]
+    torch.testing.assert_close(dC[..., :64], numba_cpu.backward(x.u, x, states)[4][..., :64])
+    assert not torch.allclose(dC[..., 64:], numba_cpu.backward(x.u, x, states)[4][..., 64:])
+
+
 def _scan_and_gradients(x):
     return [tensor.tolist() for tensor in (numba_cpu.forward(x), *numba_cpu.backward(x.u, x))]
 
@@ -164,22 +190,15 @@ def test_works_in_a_child_forked_after_use(make_operands, two_threads):
     assert result == expected
 
 
-def test_an_error_in_one_part_reaches_the_caller(two_threads):
-    def run(first, last):
-        if last == 4:
-            raise ValueError("part two")
-
-    with pytest.raises(ValueError, match="part two"):
-        numba_cpu.run_jobs(run, 4, 1)
-
-
 def test_a_failing_compiler_says_what_to_do(monkeypatch, make_operands):
-    def forward_jobs(*_):
+    def compile_(_):
         raise numba.core.errors.TypingError("no such type")
 
-    monkeypatch.setattr(numba_cpu, "forward_jobs", forward_jobs)
+    monkeypatch.setattr(numba_cpu.numba, "cfunc", lambda *_, **__: compile_)
+    numba_cpu._kernel.cache_clear()
     with pytest.raises(RuntimeError, match=r"(?s)cannot compile the scan; .*NNUNET_MAMBA_SCAN=reference.*no such type"):
         numba_cpu.forward(make_operands())
+    numba_cpu._kernel.cache_clear()
 
 
 def test_does_not_depend_on_torchs_default_dtype(make_operands):
@@ -201,36 +220,3 @@ def test_public_function_uses_it(make_operands):
 def test_importing_the_operator_does_not_import_numba():
     code = "import sys, nnunet_mamba.ops; assert 'torch' in sys.modules; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_kernels_are_cached_in_the_temporary_folder_if_nothing_else_is_writable(monkeypatch, tmp_path):
-    file = tmp_path / "file"
-    file.touch()
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", str(file / "numba"))
-    monkeypatch.setattr(kernel_cache.tempfile, "tempdir", str(temporary))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(file / "cache"))
-    folder = kernel_cache.cache_folder()
-    assert folder.parent == temporary
-    assert kernel_cache.cache_folder() == folder
-    # Numba executes what it finds in its cache, so a folder that others can write to is not used.
-    folder.chmod(0o777)
-    other = kernel_cache.cache_folder()
-    assert other != folder
-    assert other.parent == temporary
-
-
-def test_kernels_are_cached_in_the_users_cache_folder_by_default(monkeypatch, tmp_path):
-    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", "")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert kernel_cache.cache_folder().parent == tmp_path
-
-
-def test_kernels_are_cached_below_the_users_choice(monkeypatch, tmp_path):
-    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", str(tmp_path))
-    folder = kernel_cache.cache_folder()
-    assert folder.parent == tmp_path
-    with kernel_cache.kernels_cached():
-        assert str(folder) == kernel_cache.numba.config.CACHE_DIR
-    assert str(tmp_path) == kernel_cache.numba.config.CACHE_DIR

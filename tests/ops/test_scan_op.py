@@ -5,6 +5,7 @@ from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.scan.backends import VARIABLE
 
 SCAN = torch.ops.nnunet_mamba.selective_scan.default
+SCAN_SAVING = torch.ops.nnunet_mamba.selective_scan_saving.default
 SCAN_BACKWARD = torch.ops.nnunet_mamba.selective_scan_backward.default
 
 
@@ -12,11 +13,14 @@ SCAN_BACKWARD = torch.ops.nnunet_mamba.selective_scan_backward.default
 @pytest.mark.parametrize("without", [(), ("D", "z", "delta_bias")], ids=["all", "plain"])
 def test_is_a_correct_torch_operator(monkeypatch, make_operands, backend, without):
     monkeypatch.setenv(VARIABLE, backend)
-    operands = make_operands(d=4, length=5, groups=2, without=without)
+    operands = make_operands(d=4, length=70, n=2, groups=2, without=without)
     operands = operands._replace(u=operands.u.transpose(0, 1).contiguous().transpose(0, 1))
-    torch.library.opcheck(SCAN_BACKWARD, (torch.ones_like(operands.u), *operands))
+    _, states = SCAN_SAVING(*operands)
+    for given in (None, states):
+        torch.library.opcheck(SCAN_BACKWARD, (torch.ones_like(operands.u), given, *operands))
     tensors = [None if x is None else x.requires_grad_() for x in operands.tensors]
     torch.library.opcheck(SCAN, (*tensors, True))
+    torch.library.opcheck(SCAN_SAVING, (*tensors, True))
 
 
 def test_result_is_contiguous_and_in_the_dtype_of_u(make_operands):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.scan import reference
-from nnunet_mamba.ops.scan.operands import ScanOperands
+from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
 
 VARIABLE = "NNUNET_MAMBA_SCAN"
 # Between float32's rounding (about 1e-6 on the probe) and the smallest error a wrong kernel makes (about 1e-2).
@@ -27,8 +27,11 @@ class ScanImplementation(Protocol):
     def forward(self, operands: ScanOperands) -> Tensor:
         """Return y, (b, d, l), in the dtype of ``u``."""
 
-    def backward(self, dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
-        """Return one gradient per tensor operand, None for an absent one."""
+    def forward_saving(self, operands: ScanOperands) -> tuple[Tensor, Tensor]:
+        """Return y and the states before every 64th token, (b, ceil(l / 64), n, d), in the state's dtype."""
+
+    def backward(self, dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -> tuple[Tensor | None, ...]:
+        """Return one gradient per tensor operand, None for an absent one; ``states`` may be those saved or None."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +117,19 @@ def _probe_failure(name: str, device: str) -> str | None:
     dy, exact_dy = operands.u.flip(2), exact.u.flip(2)
     try:
         implementation = _load(name)
-        results = (implementation.forward(operands), *implementation.backward(dy, operands))
+        y, states = implementation.forward_saving(operands)
+        results = (implementation.forward(operands), y, states, *implementation.backward(dy, operands, states))
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         return f"its test scan failed: {type(error).__name__}: {error}"
-    expected = (reference.forward(exact), *reference.backward(exact_dy, exact))
-    for what, result, right in zip(("y", *ScanOperands._fields), results, expected, strict=False):
+    exact_y, exact_states = reference.forward_saving(exact)
+    expected = (exact_y, exact_y, exact_states, *reference.backward(exact_dy, exact))
+    names = ("y", "y", "states", *(f"d{operand}" for operand in TENSOR_NAMES))
+    for what, result, right in zip(names, results, expected, strict=True):
         if result is None or right is None:
-            return f"its test scan returned no gradient of {what}"
+            return f"its test scan returned no {what}"
         error_size = float((result.double().cpu() - right).abs().max() / right.abs().max())
         if not error_size < PROBE_TOLERANCE:
-            return f"its test scan is wrong: relative error {error_size:.1e} in {what if what == 'y' else 'd' + what}"
+            return f"its test scan is wrong: relative error {error_size:.1e} in {what}"
     return None
 
 

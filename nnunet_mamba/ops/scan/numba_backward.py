@@ -1,89 +1,104 @@
-"""The compiled loops of the backward CPU scan; ``numba_forward`` tells how lanes, blocks and chunks are laid out.
+"""The compiled loops of the backward CPU scan; ``numba_blocks`` tells how jobs, blocks and chunks are laid out.
 
-The forward states are computed again: a first sweep keeps those before each chunk, and each chunk, from the last to the
-first, retraces its own and then runs the adjoint g_t = C_t dy_t + exp(step_{t+1} A) g_{t+1} back through it.
+Chunks come last to first. From the saved states before it, each chunk retraces its own, keeping decay_t and
+decay_t h_{t-1}, and then runs the adjoint g_t = C_t dy_t + decay_{t+1} g_{t+1} back through it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import carray
 
+from nnunet_mamba.ops.scan.lane_functions import sigmoid
+from nnunet_mamba.ops.scan.lane_transposes import sum_lanes
 from nnunet_mamba.ops.scan.lanes import (
     LANES,
-    LOG2E,
+    Lanes,
     compiled,
-    exp2,
-    kernel,
+    inlined,
     load,
     multiply_add,
     new_rows,
-    sigmoid,
-    splat,
+    number,
+    set_number,
     spread,
     store,
-    sum_lanes,
 )
-from nnunet_mamba.ops.scan.numba_forward import (
+from nnunet_mamba.ops.scan.numba_blocks import (
     CHUNK,
+    Address,
     Block,
+    Channels,
     Chunk,
     Floats,
-    KernelOperands,
+    Scan,
     block_of,
+    claim_job,
     clear,
+    decay_of,
+    first_block,
+    following_rows,
     gather,
-    gather_rates,
-    gather_vector,
+    gather_channels,
+    is_exponent_bounded,
+    new_channels,
     new_chunk,
-    prefetch_state,
+    prefetch_row,
     read_chunk,
+    scan_of,
     scatter,
+    shifted,
 )
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE, _LN2 = np.float32(0), np.float32(1), np.float32(np.log(2))
 
 
-class KernelGradients(NamedTuple):
-    """Flat gradients that the backward jobs fill; those summed over the batch have one copy per entry or share."""
+class Gradients(NamedTuple):
+    """Where the results of a task go, and where its dy is; those summed over the batch have one copy per entry."""
 
-    u: Floats  # (b d l)
-    delta: Floats  # (b d l)
-    A: Floats  # (b d n)
-    B: Floats  # (shares b g n l)
-    C: Floats  # (shares b g n l)
-    D: Floats  # (b d)
-    z: Floats  # (b d l)
-    delta_bias: Floats  # (b d)
+    dy: Address  # (b, d, l)
+    du: Address  # (b, d, l)
+    ddelta: Address  # (b, d, l)
+    dz: Address  # (b, d, l)
+    dA: Address  # (b, d, n)
+    dB: Address  # (shares, b, g, n, l)
+    dC: Address  # (shares, b, g, n, l)
+    dD: Address  # (b, d)
+    dbias: Address  # (b, d)
+    copy: int  # numbers of one share's dB
 
 
-class _Adjoint(NamedTuple):
-    """Buffers of the backward pass of one block."""
+class Adjoint(NamedTuple):
+    """Buffers of the backward pass of one chunk, one row of 16 channels per token."""
 
-    A: Floats  # (n, 16)
-    rate_gradient: Floats  # (n, 16), summed over the tokens so far
-    g: Floats  # (n, 16), the adjoint state that reaches the chunk from its right, already decayed
-    starts: Floats  # (chunks * n, 16), the state before each chunk
-    dy: Floats  # (CHUNK, 16), after the gate's backward; so are the others
+    dy: Floats  # after the gate's backward
     decay: Floats
     decayed: Floats  # decay * h of the token before
-    to_step: Floats
+    to_step: Floats  # the gradient of the step size by way of the decay, over ln 2
     to_update: Floats
     input_terms: Floats  # what dB sums over the channels
     output_terms: Floats  # what dC sums over the channels
-    sums: Floats  # (CHUNK,)
-    skip: Floats  # (16,); so are the others
-    bias: Floats
-    skip_gradient: Floats
-    bias_gradient: Floats
+    sums: Floats  # (1, 16)
+
+
+class Carried(NamedTuple):
+    """What a job keeps of each of its blocks from chunk to chunk, beside ``Channels``."""
+
+    g: Floats  # (blocks * n, 16): the adjoint state that reaches the chunk from its right, already decayed
+    dA: Floats  # (blocks * n, 16)
+    dD: Floats  # (blocks, 16)
+    dbias: Floats  # (blocks, 16)
 
 
 @compiled
-def _new_adjoint(states: int, chunks: int) -> _Adjoint:
-    return _Adjoint(
-        new_rows(states),
-        new_rows(states),
-        new_rows(states),
-        new_rows(chunks * states),
+def _gradients_of(task: Any) -> Gradients:
+    copy = task.batch * task.groups * task.states_size * task.tokens
+    return Gradients(task.dy, task.du, task.ddelta, task.dz, task.dA, task.dB, task.dC, task.dD, task.dbias, copy)
+
+
+@compiled
+def _new_adjoint() -> Adjoint:
+    return Adjoint(
         new_rows(CHUNK),
         new_rows(CHUNK),
         new_rows(CHUNK),
@@ -91,201 +106,230 @@ def _new_adjoint(states: int, chunks: int) -> _Adjoint:
         new_rows(CHUNK),
         new_rows(CHUNK),
         new_rows(CHUNK),
-        np.empty(CHUNK, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty(LANES, np.float32),
+        new_rows(1),
     )
 
 
 @compiled
-def _save_starts(x: KernelOperands, block: Block, chunk: Chunk, adjoint: _Adjoint) -> None:
-    """Run the states forward once and keep those before each chunk."""
-    for n in range(x.states):
-        store(adjoint.starts, n, splat(_ZERO))
-    # The last chunk's states start no other chunk.
-    for start in range(0, x.tokens - CHUNK, CHUNK):
-        read_chunk(x, block, start, CHUNK, adjoint.bias, chunk)
-        row = start // CHUNK * x.states
-        for n in range(x.states):
-            rate = load(adjoint.A, n) * LOG2E
-            state = load(adjoint.starts, row + n)
-            matrix = block.matrix + n * x.tokens + start
-            prefetch_state(x, matrix + x.tokens, CHUNK)
-            for t in range(CHUNK):
-                decay = exp2(load(chunk.step, t) * rate)
-                state = multiply_add(decay, state, load(chunk.update, t) * spread(x.B, matrix + t))
-            store(adjoint.starts, row + x.states + n, state)
+def _new_carried(channels: Channels) -> Carried:
+    rows, blocks = channels.h.shape[0], channels.skip.shape[0]
+    return Carried(new_rows(rows), new_rows(rows), new_rows(blocks), new_rows(blocks))
 
 
 @compiled
-def _sum_over_channels(rows: Floats, flat: Floats, offset: int, count: int, sums: Floats, is_first: bool) -> None:
-    """Write the sum over the lanes of each of ``count`` rows to ``flat[offset:]``, or add it if not ``is_first``."""
-    for t in range(0, count, LANES):
-        store(sums, t, sum_lanes(rows, t))
-    for t in range(count):
-        flat[offset + t] = sums[t] if is_first else flat[offset + t] + sums[t]
+def _gather_states(x: Scan, block: Block, number_of_chunk: int, h: Floats, row: int) -> None:
+    """Read the saved states before a chunk into the rows of ``h`` from ``row`` on."""
+    for n in range(x.n):
+        offset = block.states + (number_of_chunk * x.n + n) * x.channels
+        for lane in range(LANES):
+            h[row + n, lane] = number(x.states, offset + lane) if lane < block.width else _ZERO
 
 
 @compiled
-def _retrace_state(
-    x: KernelOperands, n: int, matrix: int, count: int, start_row: int, chunk: Chunk, adjoint: _Adjoint
-) -> None:
-    """Run state n forward through a chunk and keep what its adjoint needs; add to y and write the terms of dC."""
-    rate = load(adjoint.A, n) * LOG2E
-    state = load(adjoint.starts, start_row + n)
-    for t in range(count):
-        decay = exp2(load(chunk.step, t) * rate)
-        decayed = decay * state
-        state = load(chunk.update, t) * spread(x.B, matrix + t) + decayed
-        store(adjoint.decay, t, decay)
-        store(adjoint.decayed, t, decayed)
-        store(adjoint.output_terms, t, load(adjoint.dy, t) * state)
-        store(chunk.y, t, state * spread(x.C, matrix + t) + load(chunk.y, t))
-
-
-@compiled
-def _reverse_state(x: KernelOperands, n: int, matrix: int, count: int, chunk: Chunk, adjoint: _Adjoint) -> None:
-    """Run g_t = C_t dy_t + decay_{t+1} g_{t+1} back through a chunk; add to step, update and A, write the dB terms."""
-    A = load(adjoint.A, n)
-    dA = load(adjoint.rate_gradient, n)
-    carried = load(adjoint.g, n)
-    for back in range(count):
-        t = count - 1 - back
-        g = load(adjoint.dy, t) * spread(x.C, matrix + t) + carried
-        to_exponent = g * load(adjoint.decayed, t)
-        store(adjoint.to_step, t, to_exponent * A + load(adjoint.to_step, t))
-        store(adjoint.to_update, t, g * spread(x.B, matrix + t) + load(adjoint.to_update, t))
-        store(adjoint.input_terms, t, g * load(chunk.update, t))
-        dA = to_exponent * load(chunk.step, t) + dA
-        carried = g * load(adjoint.decay, t)
-    store(adjoint.rate_gradient, n, dA)
-    store(adjoint.g, n, carried)
-
-
-@compiled
-def _read_adjoint(
-    x: KernelOperands, dy: Floats, block: Block, start: int, count: int, chunk: Chunk, adjoint: _Adjoint
-) -> None:
-    """Read dy and z of one chunk, pass dy through the gate, and set to D u or zero what the states add to."""
+def _read_adjoint(x: Scan, dy: Address, block: Block, start: int, count: int, chunk: Chunk, adjoint: Adjoint) -> None:
+    """Read dy and z of one chunk, pass dy through the gate, and clear what the states add to."""
     offset = block.row * x.tokens + start
-    D = load(adjoint.skip, 0)
     gather(dy, offset, x.tokens, block.width, adjoint.dy, count)
     clear(adjoint.to_step)
     clear(adjoint.to_update)
-    for t in range(count):
-        store(chunk.y, t, D * load(chunk.u, t))
-    if x.has_gate:
+    if x.z != 0:
         gather(x.z, offset, x.tokens, block.width, chunk.gate, count)
         for t in range(count):
-            z = load(chunk.gate, t)
+            z, to_y = load(chunk.gate, t), load(adjoint.dy, t)
             gate = sigmoid(z)
             # y is still to come: its gradient's other factor waits in the gate's place.
-            store(chunk.gate, t, load(adjoint.dy, t) * (gate * (z * (_ONE - gate) + _ONE)))
-            store(adjoint.dy, t, load(adjoint.dy, t) * (z * gate))
+            store(chunk.gate, t, to_y * (gate * (z * (_ONE - gate) + _ONE)))
+            store(adjoint.dy, t, to_y * (z * gate))
+
+
+@inlined
+def _retrace_state(
+    chunk: Chunk,
+    adjoint: Adjoint,
+    B: Address,
+    C: Address,
+    h: Lanes,
+    rate: Lanes,
+    count: int,
+    has_gate: bool,
+    is_bounded: bool,
+) -> None:
+    """Run one state forward through a chunk: keep what its adjoint needs, write the terms of dC, add C h to y."""
+    for t in range(count):
+        decay = decay_of(load(chunk.step, t), rate, is_bounded)
+        decayed = decay * h
+        h = multiply_add(load(chunk.update, t), spread(B, t), decayed)
+        store(adjoint.decay, t, decay)
+        store(adjoint.decayed, t, decayed)
+        store(adjoint.output_terms, t, load(adjoint.dy, t) * h)
+        if has_gate:
+            store(chunk.y, t, multiply_add(h, spread(C, t), load(chunk.y, t)))
+
+
+@inlined
+def _reverse_state(
+    chunk: Chunk, adjoint: Adjoint, carried: Carried, row: int, B: Address, C: Address, rate: Lanes, count: int
+) -> None:
+    """Run g_t = C_t dy_t + decay_{t+1} g_{t+1} back through a chunk and add to what depends on it."""
+    dA, from_right = load(carried.dA, row), load(carried.g, row)
+    for back in range(count):
+        t = count - 1 - back
+        g = multiply_add(load(adjoint.dy, t), spread(C, t), from_right)
+        to_exponent = g * load(adjoint.decayed, t)
+        store(adjoint.to_step, t, multiply_add(to_exponent, rate, load(adjoint.to_step, t)))
+        store(adjoint.to_update, t, multiply_add(g, spread(B, t), load(adjoint.to_update, t)))
+        store(adjoint.input_terms, t, g * load(chunk.update, t))
+        dA = multiply_add(to_exponent, load(chunk.step, t), dA)
+        from_right = g * load(adjoint.decay, t)
+    store(carried.dA, row, dA)
+    store(carried.g, row, from_right)
+
+
+@compiled
+def _sum_over_channels(rows: Floats, sums: Floats, flat: Address, offset: int, count: int, is_first: bool) -> None:
+    """Write the sum over the lanes of each of ``count`` rows to ``flat``, or add it if not ``is_first``."""
+    whole = count - count % LANES
+    for t in range(0, whole, LANES):
+        total = sum_lanes(rows, t)
+        store(flat, offset + t, total if is_first else total + load(flat, offset + t))
+    if whole < count:
+        store(sums, 0, sum_lanes(rows, whole))
+        for t in range(whole, count):
+            before = _ZERO if is_first else number(flat, offset + t)
+            set_number(flat, offset + t, before + sums[0, t - whole])
 
 
 @compiled
 def _write_chunk(
-    x: KernelOperands,
-    gradients: KernelGradients,
+    x: Scan,
+    gradients: Gradients,
     block: Block,
+    index: int,
     start: int,
     count: int,
     chunk: Chunk,
-    adjoint: _Adjoint,
+    adjoint: Adjoint,
+    channels: Channels,
+    carried: Carried,
 ) -> None:
     """Turn what the states added up into du, ddelta and dz of one chunk; add to dD and the gradient of the bias."""
     offset = block.row * x.tokens + start
-    D, bias = load(adjoint.skip, 0), load(adjoint.bias, 0)
-    dD, dbias = load(adjoint.skip_gradient, 0), load(adjoint.bias_gradient, 0)
+    D, bias = load(channels.skip, index), load(channels.bias, index)
+    dD, dbias = load(carried.dD, index), load(carried.dbias, index)
     if x.delta_softplus:
         # The slope comes from delta itself: 1 - exp(-step) would cancel for small steps.
         gather(x.delta, offset, x.tokens, block.width, adjoint.decay, count)
     for t in range(count):
         u, dy, to_update = load(chunk.u, t), load(adjoint.dy, t), load(adjoint.to_update, t)
-        ddelta = to_update * u + load(adjoint.to_step, t)
+        ddelta = to_update * u + load(adjoint.to_step, t) * _LN2
         if x.delta_softplus:
             ddelta = ddelta * sigmoid(load(adjoint.decay, t) + bias)
         store(adjoint.to_step, t, ddelta)
         store(adjoint.to_update, t, to_update * load(chunk.step, t) + D * dy)
-        dD = dy * u + dD
+        dD = multiply_add(dy, u, dD)
         dbias = dbias + ddelta
-    store(adjoint.skip_gradient, 0, dD)
-    store(adjoint.bias_gradient, 0, dbias)
-    scatter(adjoint.to_update, gradients.u, offset, x.tokens, block.width, count)
-    scatter(adjoint.to_step, gradients.delta, offset, x.tokens, block.width, count)
-    if x.has_gate:
+    store(carried.dD, index, dD)
+    store(carried.dbias, index, dbias)
+    scatter(adjoint.to_update, gradients.du, offset, x.tokens, block.width, count)
+    scatter(adjoint.to_step, gradients.ddelta, offset, x.tokens, block.width, count)
+    if x.z != 0:
         for t in range(count):
             store(chunk.gate, t, load(chunk.gate, t) * load(chunk.y, t))
-        scatter(chunk.gate, gradients.z, offset, x.tokens, block.width, count)
+        scatter(chunk.gate, gradients.dz, offset, x.tokens, block.width, count)
 
 
 @compiled
 def _backward_block(
-    x: KernelOperands,
-    dy: Floats,
-    gradients: KernelGradients,
+    x: Scan,
+    gradients: Gradients,
     block: Block,
+    index: int,
+    start: int,
+    following: int,
     copy: int,
-    is_first: bool,
     chunk: Chunk,
-    adjoint: _Adjoint,
+    adjoint: Adjoint,
+    channels: Channels,
+    carried: Carried,
 ) -> None:
-    """Run one block; its share's dB and dC start at ``copy``, and the share's first block overwrites them."""
-    gather_rates(x, block, adjoint.A)
-    gather_vector(x.D, block, adjoint.skip)
-    gather_vector(x.delta_bias, block, adjoint.bias)
-    clear(adjoint.rate_gradient)
-    clear(adjoint.g)
-    store(adjoint.skip_gradient, 0, splat(_ZERO))
-    store(adjoint.bias_gradient, 0, splat(_ZERO))
-    _save_starts(x, block, chunk, adjoint)
-    for number in range((x.tokens + CHUNK - 1) // CHUNK - 1, -1, -1):
-        start = number * CHUNK
-        count = min(CHUNK, x.tokens - start)
-        read_chunk(x, block, start, count, adjoint.bias, chunk)
-        _read_adjoint(x, dy, block, start, count, chunk, adjoint)
-        for n in range(x.states):
-            matrix = block.matrix + n * x.tokens + start
-            prefetch_state(x, matrix + x.tokens, count)
-            _retrace_state(x, n, matrix, count, number * x.states, chunk, adjoint)
-            _reverse_state(x, n, matrix, count, chunk, adjoint)
-            _sum_over_channels(adjoint.input_terms, gradients.B, copy + matrix, count, adjoint.sums, is_first)
-            _sum_over_channels(adjoint.output_terms, gradients.C, copy + matrix, count, adjoint.sums, is_first)
-        _write_chunk(x, gradients, block, start, count, chunk, adjoint)
+    """Run the chunk from token ``start`` on of a job's block ``index``; the job's dB and dC begin at ``copy``."""
+    count = min(CHUNK, x.tokens - start)
+    D, bias = load(channels.skip, index), load(channels.bias, index)
+    largest_step = read_chunk(x, block, start, count, D, bias, chunk)
+    _read_adjoint(x, gradients.dy, block, start, count, chunk, adjoint)
+    _gather_states(x, block, start // CHUNK, channels.h, index * x.n)
+    for n in range(x.n):
+        row = index * x.n + n
+        rate, h = load(channels.rate, row), load(channels.h, row)
+        matrix = block.matrix + n * x.tokens + start
+        for flat in (x.B, x.C):
+            prefetch_row(flat, matrix + x.tokens)
+        for flat in (gradients.dB, gradients.dC):
+            prefetch_row(flat, copy + matrix + x.tokens)
+        if n < LANES:
+            for flat in (x.u, x.delta, gradients.dy):
+                prefetch_row(flat, following + n * x.tokens)
+        B, C = shifted(x.B, matrix), shifted(x.C, matrix)
+        if not is_exponent_bounded(largest_step, rate):
+            _retrace_state(chunk, adjoint, B, C, h, rate, count, True, False)
+        elif x.z != 0:
+            _retrace_state(chunk, adjoint, B, C, h, rate, count, True, True)
+        else:
+            _retrace_state(chunk, adjoint, B, C, h, rate, count, False, True)
+        _reverse_state(chunk, adjoint, carried, row, B, C, rate, count)
+        _sum_over_channels(adjoint.input_terms, adjoint.sums, gradients.dB, copy + matrix, count, index == 0)
+        _sum_over_channels(adjoint.output_terms, adjoint.sums, gradients.dC, copy + matrix, count, index == 0)
+    _write_chunk(x, gradients, block, index, start, count, chunk, adjoint, channels, carried)
+
+
+@compiled
+def _write_channels(x: Scan, gradients: Gradients, block: Block, index: int, carried: Carried) -> None:
+    """Write the gradients of one block that are sums over the tokens."""
     for lane in range(block.width):
-        gradients.D[block.row + lane] = adjoint.skip_gradient[lane]
-        gradients.delta_bias[block.row + lane] = adjoint.bias_gradient[lane]
-        for n in range(x.states):
-            gradients.A[(block.row + lane) * x.states + n] = adjoint.rate_gradient[n, lane]
+        set_number(gradients.dD, block.row + lane, carried.dD[index, lane])
+        set_number(gradients.dbias, block.row + lane, carried.dbias[index, lane])
+        for n in range(x.n):
+            set_number(gradients.dA, (block.row + lane) * x.n + n, carried.dA[index * x.n + n, lane])
 
 
-@kernel
-def backward_jobs(
-    x: KernelOperands, dy: Floats, gradients: KernelGradients, shares: int, first: int, last: int
+@compiled
+def _backward_job(
+    x: Scan,
+    gradients: Gradients,
+    job: int,
+    chunk: Chunk,
+    adjoint: Adjoint,
+    channels: Channels,
+    carried: Carried,
 ) -> None:
-    """Run the backward jobs ``first`` to ``last - 1``.
+    share, group, batch = job % x.shares, job // x.shares % x.groups, job // x.shares // x.groups
+    first = first_block(x, share)
+    blocks = first_block(x, share + 1) - first
+    for rows in carried:
+        clear(rows)
+    for index in range(blocks):
+        gather_channels(x, block_of(x, batch, group, first + index), index, channels)
+    for back in range(x.chunks):
+        start = (x.chunks - 1 - back) * CHUNK
+        for index in range(blocks):
+            block = block_of(x, batch, group, first + index)
+            following = following_rows(x, block, index, start, blocks, -CHUNK)
+            copy = share * gradients.copy
+            _backward_block(x, gradients, block, index, start, following, copy, chunk, adjoint, channels, carried)
+    for index in range(blocks):
+        _write_channels(x, gradients, block_of(x, batch, group, first + index), index, carried)
 
-    Here a job is all blocks of one share of a group, one after the other, because they add to the same dB and dC.
 
-    Args:
-        x: operands of the forward scan.
-        dy: gradient of its result, (b d l), flat.
-        gradients: where the results go.
-        shares: into how many parts the blocks of a group are divided; job i is share i % shares of group
-            i // shares % g of batch entry i // shares // g.
-        first: number of the first job.
-        last: number after that of the last job.
+def backward_jobs(task_pointer: Any) -> None:
+    """Run backward jobs of a ``ScanTask``, numbered like the forward ones, until none is left.
+
+    The task must have the saved states. The blocks of a job add to the same dB and dC, so each share has its own copy.
     """
-    blocks = (x.channels // x.groups + LANES - 1) // LANES
-    chunk = new_chunk()
-    adjoint = _new_adjoint(x.states, max(1, (x.tokens + CHUNK - 1) // CHUNK))
-    copy_size = gradients.B.size // shares
-    for job in range(first, last):
-        share, batch, group = job % shares, job // shares // x.groups, job // shares % x.groups
-        start = share * blocks // shares
-        for number in range(start, (share + 1) * blocks // shares):
-            block = block_of(x, batch, group, number)
-            _backward_block(x, dy, gradients, block, share * copy_size, number == start, chunk, adjoint)
+    task = carray(task_pointer, 1)[0]
+    x, gradients = scan_of(task), _gradients_of(task)
+    chunk, adjoint, channels = new_chunk(), _new_adjoint(), new_channels(x)
+    carried = _new_carried(channels)
+    job = claim_job(task_pointer)
+    while job < task.batch * x.groups * x.shares:
+        _backward_job(x, gradients, job, chunk, adjoint, channels, carried)
+        job = claim_job(task_pointer)

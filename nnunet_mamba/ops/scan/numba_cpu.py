@@ -1,66 +1,79 @@
 """The scan on a CPU, compiled by numba: no (b, d, l, n) array, sixteen channels at a time, all threads of torch."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import ctypes
+from functools import cache
+from typing import Any
 
 import numba
-import numpy as np
 import torch
 from numba.core.errors import NumbaError
 from torch import Tensor
 
 from nnunet_mamba.ops.scan.kernel_cache import kernels_cached
-from nnunet_mamba.ops.scan.operands import ScanOperands
-from nnunet_mamba.ops.scan.worker_threads import run_jobs
+from nnunet_mamba.ops.scan.operands import ScanOperands, states_shape
+from nnunet_mamba.ops.scan.thread_team import run_on_threads
 
-with kernels_cached():
-    from nnunet_mamba.ops.scan.lanes import LANES
-    from nnunet_mamba.ops.scan.numba_backward import KernelGradients, backward_jobs
-    from nnunet_mamba.ops.scan.numba_forward import KernelOperands, forward_jobs
-
-if TYPE_CHECKING:
-    from nnunet_mamba.ops.scan.numba_forward import Floats
-
-# Starting a thread's work costs about as much as this many state updates of a full block.
-_UPDATES_PER_THREAD = 20_000
-# Backward jobs that a scan is divided into at least, if it has as many blocks; a constant, so that results do not
-# depend on the number of threads.
-_BACKWARD_JOBS = 16
+# Waking a thread costs about as much as this many state updates of a full block.
+_UPDATES_PER_THREAD = 2_000
+# Jobs that a scan is divided into at least, if it has as many blocks; a constant, so that results do not depend on the
+# number of threads.
+_JOBS = 16
 
 
-def _flat(tensor: Tensor) -> "Floats":
-    array: Floats = tensor.detach().to(torch.float32).contiguous().view(-1).numpy()
-    return array
+@cache
+def _kernel(name: str) -> Any:
+    """Return a compiled kernel, whose code lives as long as the object; it is compiled once per machine and version."""
+    from nnunet_mamba.ops.scan import numba_backward, numba_blocks, numba_forward
+
+    kernels = {"forward": numba_forward.forward_jobs, "backward": numba_backward.backward_jobs}
+    compile_ = numba.cfunc(numba.void(numba_blocks.TASK_POINTER), cache=True, error_model="numpy")
+    try:
+        with kernels_cached():
+            return compile_(kernels[name])
+    except NumbaError as error:
+        raise RuntimeError(
+            f"numba {numba.__version__} cannot compile the scan; install another version, or set "
+            f"NNUNET_MAMBA_SCAN=reference: {error}"
+        ) from error
 
 
-def _kernel_operands(x: ScanOperands) -> KernelOperands:
-    d, n = x.A.shape
-    absent = np.zeros(d, np.float32)
-    return KernelOperands(
-        u=_flat(x.u),
-        delta=_flat(x.delta),
-        A=_flat(x.A),
-        B=_flat(x.B),
-        C=_flat(x.C),
-        D=absent if x.D is None else _flat(x.D),
-        z=absent if x.z is None else _flat(x.z),
-        delta_bias=absent if x.delta_bias is None else _flat(x.delta_bias),
-        delta_softplus=x.delta_softplus,
-        has_gate=x.z is not None,
-        channels=d,
-        groups=x.B.shape[1],
-        states=n,
-        tokens=x.u.shape[2],
-    )
+class _Task:
+    """A ``ScanTask`` together with the tensors that it points to."""
 
+    def __init__(self, x: ScanOperands) -> None:
+        from nnunet_mamba.ops.scan.lanes import LANES
+        from nnunet_mamba.ops.scan.numba_blocks import ScanTask
 
-def _blocks_per_group(x: ScanOperands) -> int:
-    return -(-(x.A.shape[0] // x.B.shape[1]) // LANES)
+        (b, d, length), (groups, n) = x.u.shape, x.B.shape[1:3]
+        self.blocks = -(-(d // groups) // LANES)
+        self.shares = max(1, min(self.blocks, -(-_JOBS // max(1, b * groups))))
+        self.n_updates = b * groups * self.blocks * length * n
+        self._kept: list[Tensor] = []
+        self._task = ScanTask(
+            delta_softplus=x.delta_softplus,
+            batch=b,
+            channels=d,
+            groups=groups,
+            states_size=n,
+            tokens=length,
+            shares=self.shares,
+        )
+        self.point(u=x.u, delta=x.delta, z=x.z, A=x.A, B=x.B, C=x.C, D=x.D, delta_bias=x.delta_bias)
 
+    def point(self, **tensors: Tensor | None) -> None:
+        """Set the address of each tensor, as contiguous float32 numbers; None has none."""
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                flat = tensor.detach().to(torch.float32).contiguous()
+                self._kept.append(flat)
+                setattr(self._task, name, flat.data_ptr())
 
-def _jobs_per_thread(x: ScanOperands, blocks: int) -> int:
-    """Return how many jobs of ``blocks`` blocks are worth a thread."""
-    return -(-_UPDATES_PER_THREAD // max(1, blocks * x.u.shape[2] * x.A.shape[1]))
+    def run(self, kernel: str) -> None:
+        """Run a kernel's jobs on as many threads as are worth it, at most those of torch."""
+        n_jobs = self._task.batch * self._task.groups * self.shares
+        n_threads = min(torch.get_num_threads(), n_jobs, self.n_updates // _UPDATES_PER_THREAD)
+        self._task.next_job = 0
+        run_on_threads(_kernel(kernel).address, ctypes.addressof(self._task), max(1, n_threads))
 
 
 def _empty(*shape: int) -> Tensor:
@@ -71,49 +84,48 @@ def _total(copies: Tensor) -> Tensor:
     return copies[0] if copies.shape[0] == 1 else copies.sum(0)
 
 
-def _run(jobs: Callable[[int, int], None], n_jobs: int, jobs_per_thread: int) -> None:
-    try:
-        run_jobs(jobs, n_jobs, jobs_per_thread)
-    except NumbaError as error:
-        raise RuntimeError(
-            f"numba {numba.__version__} cannot compile the scan; install another version, or set "
-            f"NNUNET_MAMBA_SCAN=reference: {error}"
-        ) from error
+def _forward(operands: ScanOperands, states: Tensor | None) -> Tensor:
+    y = _empty(*operands.u.shape)
+    if y.numel():
+        task = _Task(operands)
+        task.point(y=y, states=states)
+        task.run("forward")
+    return y.to(operands.u.dtype)
 
 
 def forward(operands: ScanOperands) -> Tensor:
     """Run the scan; see ``reference.forward``."""
-    b, d, length = operands.u.shape
-    y = _empty(b, d, length)
-    if y.numel():
-        x, flat_y = _kernel_operands(operands), y.view(-1).numpy()
-        n_jobs = b * operands.B.shape[1] * _blocks_per_group(operands)
-        _run(lambda first, last: forward_jobs(x, flat_y, first, last), n_jobs, _jobs_per_thread(operands, 1))
-    return y.to(operands.u.dtype)
+    return _forward(operands, None)
 
 
-def backward(dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
-    """Run the adjoint scan, which computes the states again chunk by chunk; see ``reference.backward``."""
+def forward_saving(operands: ScanOperands) -> tuple[Tensor, Tensor]:
+    """Run the scan and keep the states that the backward pass starts from; see ``reference.forward_saving``."""
     b, d, length = operands.u.shape
-    groups, n = operands.B.shape[1:3]
-    blocks = _blocks_per_group(operands)
-    shares = max(1, min(blocks, -(-_BACKWARD_JOBS // max(1, b * groups))))
+    states = _empty(*states_shape(b, d, length, operands.A.shape[1]))
+    return _forward(operands, states), states
+
+
+def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -> tuple[Tensor | None, ...]:
+    """Run the adjoint scan, which computes the states again chunk by chunk; see ``reference.backward``.
+
+    Args:
+        dy: gradient of the output, (b, d, l).
+        operands: those of the forward scan.
+        states: what ``forward_saving`` returned; None runs it again.
+    """
+    if not dy.numel():
+        return tuple(None if operand is None else torch.zeros_like(operand) for operand in operands.tensors)
+    if states is None:
+        _, states = forward_saving(operands)
+    (b, d, length), (groups, n) = operands.u.shape, operands.B.shape[1:3]
+    task = _Task(operands)
     du, ddelta = _empty(b, d, length), _empty(b, d, length)
-    dz = _empty(b, d, length) if operands.z is not None else _empty(0)
+    dz = None if operands.z is None else _empty(b, d, length)
     dA, dD, dbias = _empty(b, d, n), _empty(b, d), _empty(b, d)
-    dB, dC = _empty(shares, b, groups, n, length), _empty(shares, b, groups, n, length)
-    if du.numel():
-        x, flat_dy = _kernel_operands(operands), _flat(dy)
-        gradients = KernelGradients(*(_flat(tensor) for tensor in (du, ddelta, dA, dB, dC, dD, dz, dbias)))
-        _run(
-            lambda first, last: backward_jobs(x, flat_dy, gradients, shares, first, last),
-            b * groups * shares,
-            _jobs_per_thread(operands, -(-blocks // shares)),
-        )
-    else:
-        for gradient in (dA, dB, dC, dD, dbias):
-            gradient.zero_()
-    results = (du, ddelta, *(_total(copies) for copies in (dA, dB, dC, dD)), dz, _total(dbias))
+    dB, dC = (_empty(task.shares, b, groups, n, length) for _ in range(2))
+    task.point(dy=dy, states=states, du=du, ddelta=ddelta, dz=dz, dA=dA, dB=dB, dC=dC, dD=dD, dbias=dbias)
+    task.run("backward")
+    results: tuple[Any, ...] = (du, ddelta, *(_total(copies) for copies in (dA, dB, dC, dD)), dz, _total(dbias))
     return tuple(
         None if operand is None else result.to(operand.dtype)
         for result, operand in zip(results, operands.tensors, strict=True)

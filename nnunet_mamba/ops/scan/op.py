@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.scan.backends import choose_backend
-from nnunet_mamba.ops.scan.operands import ScanOperands, check_operands, grouped_alike
+from nnunet_mamba.ops.scan.operands import ScanOperands, check_operands, grouped_alike, state_dtype, states_shape
 
 
 def selective_scan(
@@ -50,8 +50,23 @@ def selective_scan(
     """
     check_operands(ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus))
     B, C = grouped_alike(B, C, u.shape[0], u.shape[2])
-    result: Tensor = _scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    result: Tensor
+    if _will_be_differentiated(u, delta, A, B, C, D, z, delta_bias):
+        result, _ = _scan_saving(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    else:
+        result = _scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     return result
+
+
+# torch 2.6 cannot tell exporting from compiling; a compiled training step then only computes its states again.
+_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+
+
+def _will_be_differentiated(*tensors: Tensor | None) -> bool:
+    # An exported graph serves inference; it should not carry the states of a backward pass.
+    if not torch.is_grad_enabled() or _is_exporting():
+        return False
+    return any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
 @torch.library.custom_op("nnunet_mamba::selective_scan", mutates_args=())
@@ -87,9 +102,45 @@ def _(
     return u.new_empty(u.shape)
 
 
+@torch.library.custom_op("nnunet_mamba::selective_scan_saving", mutates_args=())
+def _scan_saving(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> tuple[Tensor, Tensor]:
+    """Run the scan and return, beside y, the states that its backward pass starts from."""
+    with torch.autocast(u.device.type, enabled=False):
+        operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        y, states = choose_backend(u).load().forward_saving(operands)
+    return y.contiguous(), states.contiguous()
+
+
+@_scan_saving.register_fake
+def _(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> tuple[Tensor, Tensor]:
+    states = u.new_empty(states_shape(u.shape[0], u.shape[1], u.shape[2], A.shape[1]), dtype=state_dtype(u.dtype))
+    return u.new_empty(u.shape), states
+
+
 @torch.library.custom_op("nnunet_mamba::selective_scan_backward", mutates_args=())
 def _scan_backward(
     dy: Tensor,
+    states: Tensor | None,
     u: Tensor,
     delta: Tensor,
     A: Tensor,
@@ -102,7 +153,7 @@ def _scan_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     with torch.autocast(u.device.type, enabled=False):
         operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
-        gradients = choose_backend(u).load().backward(dy, operands)
+        gradients = choose_backend(u).load().backward(dy, operands, states)
     # An operator cannot return None, so the gradient of an absent operand is an empty tensor.
     du, ddelta, dA, dB, dC, dD, dz, dbias = (u.new_empty(0) if x is None else x.contiguous() for x in gradients)
     return du, ddelta, dA, dB, dC, dD, dz, dbias
@@ -111,6 +162,7 @@ def _scan_backward(
 @_scan_backward.register_fake
 def _(
     dy: Tensor,
+    states: Tensor | None,
     u: Tensor,
     delta: Tensor,
     A: Tensor,
@@ -127,14 +179,21 @@ def _(
 
 def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     *tensors, ctx.delta_softplus = inputs
-    ctx.save_for_backward(*tensors)
+    ctx.save_for_backward(None, *tensors)
 
 
-def _operand_gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    tensors = ctx.saved_tensors
-    gradients = _scan_backward(dy.contiguous(), *tensors, ctx.delta_softplus)
+def _save_operands_and_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.delta_softplus = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1], *tensors)
+
+
+def _operand_gradients(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    states, *tensors = ctx.saved_tensors
+    gradients = _scan_backward(dy.contiguous(), states, *tensors, ctx.delta_softplus)
     present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
     return (*present, None)
 
 
 _scan.register_autograd(_operand_gradients, setup_context=_save_operands)
+_scan_saving.register_autograd(_operand_gradients, setup_context=_save_operands_and_states)

@@ -56,6 +56,15 @@ def state_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+# A saved scan keeps the states before tokens 0, 64, 128 and so on: a quarter of u's size for 16 states.
+SAVED_EVERY = 64
+
+
+def states_shape(b: int, d: int, length: int, n: int) -> tuple[int, int, int, int]:
+    """Return the shape of the states that a scan saves for its backward pass, (b, ceil(l / 64), n, d)."""
+    return b, (length + SAVED_EVERY - 1) // SAVED_EVERY, n, d
+
+
 def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int, ...]) -> None:
     if tuple(tensor.shape) != expected:
         raise ValueError(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.scan.operands import ScanOperands, state_dtype
+from nnunet_mamba.ops.scan.operands import SAVED_EVERY, ScanOperands, state_dtype
 
 # Above this softplus(x) equals x in float32, and exp(x) would soon overflow.
 SOFTPLUS_THRESHOLD = 20.0
@@ -59,6 +59,10 @@ def _trace(x: ScanOperands) -> _Trace:
     return _Trace(step, decay, h, y)
 
 
+def _gated(trace: _Trace, x: ScanOperands) -> Tensor:
+    return trace.y if x.z is None else trace.y * torch.nn.functional.silu(x.z)
+
+
 def forward(operands: ScanOperands) -> Tensor:
     """Run the scan.
 
@@ -66,10 +70,20 @@ def forward(operands: ScanOperands) -> Tensor:
         y, (b, d, l), in the dtype of ``u``; state and sums are kept in float32, or float64 for float64.
     """
     x = operands.to(state_dtype(operands.u.dtype))
-    y = _trace(x).y
-    if x.z is not None:
-        y = y * torch.nn.functional.silu(x.z)
-    return y.to(operands.u.dtype)
+    return _gated(_trace(x), x).to(operands.u.dtype)
+
+
+def forward_saving(operands: ScanOperands) -> tuple[Tensor, Tensor]:
+    """Run the scan and keep what a backward pass may start from.
+
+    Returns:
+        y as from ``forward``, and the states before tokens 0, 64, 128, ..., (b, ceil(l / 64), n, d), in their dtype.
+    """
+    x = operands.to(state_dtype(operands.u.dtype))
+    trace = _trace(x)
+    h = trace.h.flatten(2, 3)  # (l, b, d, n)
+    before = torch.cat([torch.zeros_like(h[:1]), h[SAVED_EVERY - 1 : -1 : SAVED_EVERY]])
+    return _gated(trace, x).to(operands.u.dtype), before.permute(1, 0, 3, 2)
 
 
 def _softplus_slope(x: ScanOperands) -> Tensor:
@@ -77,7 +91,7 @@ def _softplus_slope(x: ScanOperands) -> Tensor:
     return torch.where(delta > SOFTPLUS_THRESHOLD, torch.ones_like(delta), torch.sigmoid(delta))
 
 
-def backward(dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
+def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -> tuple[Tensor | None, ...]:
     """Run the recurrence's adjoint, g_t = C_t dy_t + exp(step_{t+1} A) g_{t+1}, from the last token.
 
     Written by hand because autograd does not run inside a custom op.
@@ -85,6 +99,7 @@ def backward(dy: Tensor, operands: ScanOperands) -> tuple[Tensor | None, ...]:
     Args:
         dy: gradient of the output, (b, d, l).
         operands: those of the forward scan.
+        states: what ``forward_saving`` returned, or None; not needed here, because all states are computed again.
 
     Returns:
         One gradient per tensor operand in its shape and dtype, None for an absent one.

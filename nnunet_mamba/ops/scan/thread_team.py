@@ -1,0 +1,74 @@
+"""Run a compiled kernel on several threads at once, preferably on those that torch's own operators run on.
+
+A kernel is a C function that takes the address of its task, claims one job after the other from it and returns when
+there are none left, so any number of threads may run it on the same task.
+
+OpenMP keeps the threads of its last parallel region spinning for a moment, in wait of the next one. Threads of our own
+would have to share the cores with them; the kernel as the next region of the same team starts within a microsecond.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from pathlib import Path
+
+import torch
+
+# PF_FORKNOEXEC in Linux's process flags.
+_FORKED_WITHOUT_EXEC = 0x40
+Kernel = Callable[[int], object]
+
+
+@cache
+def _openmp_parallel() -> Callable[[int, int, int, int], object] | None:
+    """Return OpenMP's entry point for a parallel region in the library that torch itself uses, or None."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        parallel = ctypes.CDLL(str(library)).GOMP_parallel
+    except (OSError, AttributeError):
+        return None  # macOS and Windows, or a torch built with another thread pool
+    parallel.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    parallel.restype = None
+    return parallel
+
+
+@cache
+def _is_forked(process: int) -> bool:
+    """Return whether the process came from a fork alone: it inherits OpenMP's state, but not its threads."""
+    try:
+        after_name = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2]
+    except OSError:
+        return True
+    return bool(int(after_name.split()[6]) & _FORKED_WITHOUT_EXEC)
+
+
+@cache
+def _executor(process: int) -> ThreadPoolExecutor:
+    """Return the pool of a process: a forked child inherits the object but not its threads."""
+    return ThreadPoolExecutor(max_workers=max(32, os.cpu_count() or 1), thread_name_prefix="nnunet_mamba_scan")
+
+
+def run_on_threads(kernel: int, task: int, n_threads: int) -> None:
+    """Run a kernel on a task.
+
+    Args:
+        kernel: address of a C function ``void kernel(void *task)``.
+        task: address of the task.
+        n_threads: how many threads run it at most, the calling one among them; at least 1.
+    """
+    process = os.getpid()
+    if n_threads > 1 and not _is_forked(process) and (parallel := _openmp_parallel()) is not None:
+        parallel(kernel, task, n_threads, 0)
+        return
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(kernel)
+    if n_threads == 1:
+        function(task)
+        return
+    others = [_executor(process).submit(function, task) for _ in range(n_threads - 1)]
+    try:
+        function(task)
+    finally:
+        # The task and its buffers are the caller's, so no thread may outlive this call.
+        wait(others)
