@@ -1,18 +1,13 @@
-"""The Mamba block (Mamba-1): gated selective state space model over a sequence of tokens.
-
-With x, z = in_proj(tokens) and x = SiLU(causal depthwise convolution of x):
-tokens' = out_proj(scan(x, dt, A, B, C, D) · SiLU(z)), where dt, B and C are linear functions of x.
-"""
+"""The Mamba block (Mamba-1): gated selective state space model over a sequence of tokens."""
 
 import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from nnunet_mamba.blocks.autocast import without_autocast
-from nnunet_mamba.ops import selective_scan
+from nnunet_mamba.ops import mamba_mixer
+from nnunet_mamba.ops.autocast import without_autocast
 
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
 
@@ -79,38 +74,31 @@ class Mamba(nn.Module):
         self.A_log.copy_(torch.arange(1, self.d_state + 1).log().expand_as(self.A_log))
         nn.init.ones_(self.D)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Mix ``tokens``, (b, l, d_model), into the same shape, float32 or float64."""
-        if tokens.ndim != 3 or tokens.shape[2] != self.d_model:
+    def forward(self, tokens: Tensor, *, n_parallel: int = 1) -> Tensor:
+        """Mix ``tokens``, (b, l, n_parallel * d_model), each chunk of d_model channels by itself.
+
+        Returns:
+            The shape of ``tokens``, float32 or float64.
+        """
+        if tokens.ndim != 3 or tokens.shape[2] != n_parallel * self.d_model:
             raise ValueError(
-                f"Mamba: tokens of shape {tuple(tokens.shape)}, expected (b, l, d_model) with d_model = "
-                f"{self.d_model}; flatten the image and move the channels last"
+                f"Mamba: tokens of shape {tuple(tokens.shape)}, expected (b, l, {n_parallel * self.d_model}): "
+                f"n_parallel = {n_parallel} chunks of d_model = {self.d_model} channels; flatten the image and move "
+                f"the channels last"
             )
         with without_autocast(tokens.device.type):
-            return self._mix(tokens.to(torch.promote_types(tokens.dtype, torch.float32)))
-
-    def _mix(self, tokens: Tensor) -> Tensor:
-        length = tokens.shape[1]
-        x, z = _project(tokens.mT, self.in_proj.weight, self.in_proj.bias).chunk(2, dim=1)  # (b, d_inner, l)
-        x = functional.silu(self.conv1d(x)[..., :length])
-        dt, B, C = _project(x, self.x_proj.weight).split_with_sizes([self.dt_rank, self.d_state, self.d_state], dim=1)
-        y = selective_scan(
-            x,
-            _project(dt, self.dt_proj.weight),
-            -torch.exp(self.A_log),
-            B,
-            C,
-            self.D,
-            z=z,
-            delta_bias=self.dt_proj.bias,
-            delta_softplus=True,
-        )
-        mixed: Tensor = self.out_proj(y.mT)
-        return mixed
-
-
-def _project(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Apply a linear layer to the channels of ``x``, (b, d, l): (b, d', l), contiguous."""
-    # A batched product writes the scan's layout at once; nn.Linear on tokens would need two transposed copies.
-    weights = weight.expand(x.shape[0], -1, -1)
-    return torch.bmm(weights, x) if bias is None else torch.baddbmm(bias[:, None], weights, x)
+            return mamba_mixer(
+                tokens if tokens.dtype == torch.float64 else tokens.float(),
+                in_proj=self.in_proj.weight,
+                conv=self.conv1d.weight,
+                x_proj=self.x_proj.weight,
+                dt_proj=self.dt_proj.weight,
+                dt_bias=self.dt_proj.bias,
+                A_log=self.A_log,
+                D=self.D,
+                out_proj=self.out_proj.weight,
+                conv_bias=self.conv1d.bias,
+                in_bias=self.in_proj.bias,
+                out_bias=self.out_proj.bias,
+                n_parallel=n_parallel,
+            )

@@ -57,9 +57,8 @@ class ParallelVisionMamba(nn.Module):
         return torch.unflatten(mixed.mT, 2, x.shape[2:])
 
     def _mix(self, tokens: Tensor) -> Tensor:
+        if len(self.mambas) == 1:
+            shared: Tensor = self.mambas[0](tokens, n_parallel=self.n_parallel)
+            return shared
         chunks = tokens.chunk(self.n_parallel, dim=2)
-        if len(self.mambas) > 1:
-            return torch.cat([mamba(chunk) for mamba, chunk in zip(self.mambas, chunks, strict=True)], dim=2)
-        # A shared block does not know chunks from cases: one call, (n_parallel * b, l, c / n_parallel).
-        mixed: Tensor = self.mambas[0](torch.cat(chunks))
-        return torch.cat(mixed.chunk(self.n_parallel), dim=2)
+        return torch.cat([mamba(chunk) for mamba, chunk in zip(self.mambas, chunks, strict=True)], dim=2)

@@ -121,5 +121,22 @@ def test_refuses_sizes_below_one(name):
 
 @pytest.mark.parametrize("shape", [(2, 6, 20), (20, 6), (2, 6, 4, 5)])
 def test_refuses_tokens_of_another_width_or_rank(mamba, shape):
-    with pytest.raises(ValueError, match=r"tokens of shape .* expected \(b, l, d_model\) with d_model = 6"):
+    with pytest.raises(
+        ValueError, match=r"tokens of shape .* expected \(b, l, 6\): n_parallel = 1 chunks of d_model = 6"
+    ):
         mamba(torch.zeros(shape))
+
+
+def test_parallel_chunks_are_mixed_each_by_itself(mamba):
+    tokens = torch.randn(2, 70, 18)
+
+    with torch.no_grad():
+        together = mamba(tokens, n_parallel=3)
+        alone = torch.cat([mamba(chunk) for chunk in tokens.chunk(3, dim=2)], dim=2)
+
+    torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
+
+
+def test_refuses_tokens_that_are_not_the_chunks(mamba):
+    with pytest.raises(ValueError, match=r"expected \(b, l, 18\): n_parallel = 3"):
+        mamba(torch.zeros(2, 5, 6), n_parallel=3)

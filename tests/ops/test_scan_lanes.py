@@ -8,14 +8,18 @@ from nnunet_mamba.ops.scan.lanes import (
     LANES,
     all_below,
     clamp,
+    free_rows,
     larger_magnitude,
     load,
+    load_row,
     multiply_add,
+    new_rows,
     number,
     set_number,
     splat,
     spread,
     store,
+    store_row,
 )
 
 
@@ -83,22 +87,43 @@ def test_transposing_moves_present_channels_only(width):
 
 @numba.njit
 def _calculate(x, y, results):
-    a, b = load(x, 0), load(y, 0)
-    store(results, 0, a + b)
-    store(results, 1, a - np.float32(2))
-    store(results, 2, np.float32(2) * b)
-    store(results, 3, np.float32(1) / a)
-    store(results, 4, multiply_add(a, b, splat(np.float32(3))))
-    store(results, 5, clamp(a, np.float32(4), np.float32(6)))
-    store(results, 6, spread(x, 5))
+    a, b = load(x, 0), load_row(y, 0)
+    store_row(results, 0, a + b)
+    store_row(results, 1, a - np.float32(2))
+    store_row(results, 2, np.float32(2) * b)
+    store_row(results, 3, np.float32(1) / a)
+    store_row(results, 4, multiply_add(a, b, splat(np.float32(3))))
+    store_row(results, 5, clamp(a, np.float32(4), np.float32(6)))
+    store_row(results, 6, spread(x, 5))
 
 
 def test_arithmetic_between_lanes_and_scalars():
     x, y = np.arange(1, 17, dtype=np.float32), np.arange(16, 0, -1).astype(np.float32)
-    results = np.empty((7, LANES), np.float32)
+    results = np.empty(7 * LANES, np.float32)
     _calculate(x, y, results)
     expected = [x + y, x - 2, 2 * y, 1 / x, x * y + 3, x.clip(4, 6), np.full(16, x[5])]
-    np.testing.assert_allclose(results, expected, rtol=1e-7)
+    np.testing.assert_allclose(results.reshape(7, LANES), expected, rtol=1e-7)
+
+
+@numba.njit
+def _rows_of_our_own(n_rows):
+    rows = new_rows(n_rows)
+    for row in range(n_rows):
+        store_row(rows, row, splat(np.float32(row)))
+    total = splat(np.float32(0))
+    for row in range(n_rows):
+        total = total + load_row(rows, row)
+    sums = np.empty(LANES, np.float32)
+    store(sums, 0, total)
+    free_rows(rows)
+    return rows % 64, sums
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 1000])
+def test_rows_of_our_own_start_at_a_cache_line(n_rows):
+    offset, sums = _rows_of_our_own(n_rows)
+    assert offset == 0
+    np.testing.assert_array_equal(sums, np.full(LANES, n_rows * (n_rows - 1) / 2))
 
 
 @numba.njit

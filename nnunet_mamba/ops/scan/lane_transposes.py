@@ -76,7 +76,7 @@ def load_transposed(typingctx: Any, memory: Any, offset: Any, stride: Any, width
             channels.append(read(builder, builder.select(present, address, nothing)))
         first = offset_of(context, builder, args[5], signature.args[5])
         for token, lanes in enumerate(_transposed(builder, channels)):
-            index = builder.add(first, OFFSET(token))
+            index = builder.mul(builder.add(first, OFFSET(token)), OFFSET(LANES))
             write(builder, lanes, address_of(context, builder, signature.args[4], args[4], index))
         return context.get_dummy_value()
 
@@ -91,7 +91,7 @@ def store_transposed(typingctx: Any, rows: Any, row: Any, memory: Any, offset: A
         first, start, step, count = (offset_of(context, builder, args[i], signature.args[i]) for i in (1, 3, 4, 5))
         tokens = []
         for token in range(LANES):
-            index = builder.add(first, OFFSET(token))
+            index = builder.mul(builder.add(first, OFFSET(token)), OFFSET(LANES))
             tokens.append(read(builder, address_of(context, builder, signature.args[0], args[0], index)))
         for lane, channel in enumerate(_transposed(builder, tokens)):
             with builder.if_then(builder.icmp_signed("<", OFFSET(lane), count)):
@@ -110,7 +110,7 @@ def sum_lanes(typingctx: Any, rows: Any, row: Any) -> Any:
         first = offset_of(context, builder, args[1], signature.args[1])
         sums = []
         for token in range(LANES):
-            index = builder.add(first, OFFSET(token))
+            index = builder.mul(builder.add(first, OFFSET(token)), OFFSET(LANES))
             sums.append(read(builder, address_of(context, builder, signature.args[0], args[0], index)))
         for distance in (8, 4, 2, 1):
             without, having = _halves(distance)

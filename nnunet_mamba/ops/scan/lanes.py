@@ -3,8 +3,9 @@
 LLVM maps the type to what the CPU has: one AVX-512 register, two of AVX2, four of SSE or NEON. Kernels write plain
 arithmetic on such values and scalars (``decay * h + step * b``); products may fuse with the sum they enter.
 
-Numbers lie in a kernel's own arrays, or at an address: an integer that points to float32 numbers of the caller. There
-are no bounds checks.
+Numbers lie in a flat array, or at an address: an integer that points to float32 numbers. Kernels work with addresses,
+also of their own buffers, because numba counts the references of every array that they hand on. Rows are 16 numbers
+each, one after the other. There are no bounds checks.
 """
 
 import operator
@@ -13,7 +14,6 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
 import numba.extending
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -68,11 +68,9 @@ def offset_of(context: Any, builder: Any, value: Any, kind: Any) -> Any:
 
 
 def address_of(context: Any, builder: Any, kind: Any, memory: Any, offset: Any) -> Any:
-    """Return where a number of a flat array or behind an address is, or the first number of a row of a 2-D array."""
+    """Return where number ``offset`` of a flat array or behind an address is."""
     if isinstance(kind, types.Integer):
         return builder.gep(builder.inttoptr(memory, FLOAT.as_pointer()), [offset])
-    if kind.ndim == 2:
-        offset = builder.mul(offset, OFFSET(LANES))
     return builder.gep(context.make_array(kind)(context, builder, memory).data, [offset])
 
 
@@ -92,18 +90,37 @@ def _splat(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(INTEGERS, [0] * LANES))
 
 
-@compiled
-def new_rows(n_rows: int) -> Any:
-    """Return an uninitialised (n_rows, 16) array whose rows do not straddle the CPU's cache lines."""
-    line = LANES * 4  # bytes
-    flat = np.empty((n_rows + 1) * LANES, np.float32)
-    start = (line - flat.ctypes.data % line) % line // 4
-    return flat[start : start + n_rows * LANES].reshape((n_rows, LANES))
+@intrinsic
+def new_rows(typingctx: Any, n_rows: Any) -> Any:
+    """Return the address of uninitialised rows that do not straddle the CPU's cache lines, until ``free_rows``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = OFFSET(LANES * 4)  # bytes
+        rows = builder.add(offset_of(context, builder, args[0], signature.args[0]), OFFSET(2))
+        start = builder.ptrtoint(context.nrt.allocate(builder, builder.mul(rows, line)), OFFSET)
+        # The line before the first row remembers where the allocation starts.
+        first = builder.mul(builder.add(builder.udiv(start, line), OFFSET(2)), line)
+        builder.store(start, builder.inttoptr(builder.sub(first, OFFSET(8)), OFFSET.as_pointer()))
+        return first
+
+    return types.int64(n_rows), codegen
+
+
+@intrinsic
+def free_rows(typingctx: Any, rows: Any) -> Any:
+    """Give back what ``new_rows`` returned."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = builder.load(builder.inttoptr(builder.sub(args[0], OFFSET(8)), OFFSET.as_pointer()))
+        context.nrt.free(builder, builder.inttoptr(start, ir.IntType(8).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
 
 
 @intrinsic
 def load(typingctx: Any, memory: Any, offset: Any) -> Any:
-    """Read the sixteen numbers from number ``offset`` on, or row ``offset`` of a (rows, 16) array."""
+    """Read the sixteen numbers from number ``offset`` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         index = offset_of(context, builder, args[1], signature.args[1])
@@ -122,6 +139,18 @@ def store(typingctx: Any, memory: Any, offset: Any, lanes: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(memory, offset, lanes), codegen
+
+
+@inlined
+def load_row(rows: Any, index: int) -> Lanes:
+    """Return row ``index``."""
+    return load(rows, index * LANES)
+
+
+@inlined
+def store_row(rows: Any, index: int, lanes: Lanes) -> None:
+    """Write row ``index``."""
+    store(rows, index * LANES, lanes)
 
 
 @intrinsic

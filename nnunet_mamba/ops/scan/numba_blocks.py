@@ -9,11 +9,9 @@ of one chunk, and every sum runs in a fixed order, so that results repeat bit by
 import ctypes
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numpy.typing import NDArray
 
 from nnunet_mamba.ops.scan.lane_functions import EXP2_BOUND, LOG2E, exp2, exp2_of_product, softplus
 from nnunet_mamba.ops.scan.lane_transposes import load_transposed, store_transposed
@@ -22,10 +20,11 @@ from nnunet_mamba.ops.scan.lanes import (
     Lanes,
     all_below,
     compiled,
+    free_rows,
     inlined,
     intrinsic,
     larger_magnitude,
-    load,
+    load_row,
     multiply_add,
     new_rows,
     number,
@@ -33,14 +32,15 @@ from nnunet_mamba.ops.scan.lanes import (
     set_number,
     splat,
     spread,
-    store,
+    store_row,
 )
 from nnunet_mamba.ops.scan.operands import SAVED_EVERY
 
 CHUNK = SAVED_EVERY
 
-Floats = NDArray[np.float32]
 Address = int
+# The address of rows of 16 numbers, the lanes of one value each.
+Rows = int
 _ZERO = np.float32(0)
 
 
@@ -59,7 +59,7 @@ class ScanTask(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_int64) for name in NAMES)
 
 
-TASK_POINTER = types.CPointer(numba.from_dtype(np.dtype([(name, np.int64) for name in ScanTask.NAMES])))
+TASK_NUMBERS = np.dtype([(name, np.int64) for name in ScanTask.NAMES])
 
 
 class Scan(NamedTuple):
@@ -96,20 +96,27 @@ class Block(NamedTuple):
 class Chunk(NamedTuple):
     """Buffers of one chunk, one row of 16 channels per token."""
 
-    u: Floats
-    step: Floats  # the step size after bias and softplus
-    update: Floats  # step * u
-    gate: Floats
-    y: Floats
+    u: Rows
+    step: Rows  # the step size after bias and softplus
+    update: Rows  # step * u
+    gate: Rows
+    y: Rows
 
 
 class Channels(NamedTuple):
     """What a job keeps of each of its blocks from chunk to chunk."""
 
-    rate: Floats  # (blocks * n, 16): A log2(e), so that decay = 2 ** (step * rate)
-    h: Floats  # (blocks * n, 16)
-    skip: Floats  # (blocks, 16): D
-    bias: Floats  # (blocks, 16)
+    rate: Rows  # (blocks * n, 16): A log2(e), so that decay = 2 ** (step * rate)
+    h: Rows  # (blocks * n, 16)
+    skip: Rows  # (blocks, 16): D
+    bias: Rows  # (blocks, 16)
+
+
+class Matrices(NamedTuple):
+    """One state's B and C, from the first token of a chunk on."""
+
+    B: Address
+    C: Address
 
 
 @intrinsic
@@ -154,6 +161,12 @@ def blocks_per_group(x: Scan) -> int:
 
 
 @compiled
+def blocks_per_share(x: Scan) -> int:
+    """Return how many blocks the largest share has."""
+    return (blocks_per_group(x) + x.shares - 1) // x.shares
+
+
+@compiled
 def first_block(x: Scan, share: int) -> int:
     """Return the number of the first block of a share of a group."""
     return share * blocks_per_group(x) // x.shares
@@ -182,44 +195,53 @@ def new_chunk() -> Chunk:
 @compiled
 def new_channels(x: Scan) -> Channels:
     """Return room for the blocks of the largest share."""
-    blocks = (blocks_per_group(x) + x.shares - 1) // x.shares
+    blocks = blocks_per_share(x)
     return Channels(new_rows(blocks * x.n), new_rows(blocks * x.n), new_rows(blocks), new_rows(blocks))
 
 
 @compiled
-def gather(flat: Address, offset: int, stride: int, width: int, rows: Floats, count: int) -> None:
+def free_all(buffers: Any) -> None:
+    """Give back every buffer of a named tuple of them."""
+    for rows in buffers:
+        free_rows(rows)
+
+
+@compiled
+def gather(flat: Address, offset: int, stride: int, width: int, rows: Rows, count: int) -> None:
     """Read ``count`` tokens of ``width`` channels into rows of lanes; missing channels are zero."""
     whole = count - count % LANES
     for token in range(0, whole, LANES):
         load_transposed(flat, offset + token, stride, width, rows, token)
     for token in range(whole, count):
         for lane in range(LANES):
-            rows[token, lane] = number(flat, offset + lane * stride + token) if lane < width else _ZERO
+            value = number(flat, offset + lane * stride + token) if lane < width else _ZERO
+            set_number(rows, token * LANES + lane, value)
 
 
 @compiled
-def scatter(rows: Floats, flat: Address, offset: int, stride: int, width: int, count: int) -> None:
+def scatter(rows: Rows, flat: Address, offset: int, stride: int, width: int, count: int) -> None:
     """Write ``count`` rows of lanes as tokens of ``width`` channels."""
     whole = count - count % LANES
     for token in range(0, whole, LANES):
         store_transposed(rows, token, flat, offset + token, stride, width)
     for token in range(whole, count):
         for lane in range(width):
-            set_number(flat, offset + lane * stride + token, rows[token, lane])
+            set_number(flat, offset + lane * stride + token, number(rows, token * LANES + lane))
 
 
 @compiled
-def clear(rows: Floats) -> None:
+def clear(rows: Rows, n_rows: int) -> None:
     """Set rows of lanes to zero."""
-    for row in range(rows.shape[0]):
-        store(rows, row, splat(_ZERO))
+    for row in range(n_rows):
+        store_row(rows, row, splat(_ZERO))
 
 
 @compiled
-def gather_vector(flat: Address, block: Block, rows: Floats, row: int) -> None:
+def gather_vector(flat: Address, block: Block, rows: Rows, row: int) -> None:
     """Read one number per channel of a (d,) operand; zeros if there is none."""
     for lane in range(LANES):
-        rows[row, lane] = number(flat, block.channel + lane) if flat != 0 and lane < block.width else _ZERO
+        value = number(flat, block.channel + lane) if flat != 0 and lane < block.width else _ZERO
+        set_number(rows, row * LANES + lane, value)
 
 
 @compiled
@@ -231,7 +253,7 @@ def gather_channels(x: Scan, block: Block, index: int, channels: Channels) -> No
         for lane in range(LANES):
             present = lane < block.width
             rate = number(x.A, (block.channel + lane) * x.n + n) * LOG2E if present else _ZERO
-            channels.rate[index * x.n + n, lane] = rate
+            set_number(channels.rate, (index * x.n + n) * LANES + lane, rate)
 
 
 @compiled
@@ -242,14 +264,14 @@ def read_chunk(x: Scan, block: Block, start: int, count: int, D: Lanes, bias: La
     gather(x.delta, offset, x.tokens, block.width, chunk.step, count)
     largest = splat(_ZERO)
     for t in range(count):
-        step = load(chunk.step, t) + bias
+        step = load_row(chunk.step, t) + bias
         if x.delta_softplus:
             step = softplus(step)
-        u = load(chunk.u, t)
+        u = load_row(chunk.u, t)
         largest = larger_magnitude(step, largest)
-        store(chunk.step, t, step)
-        store(chunk.update, t, step * u)
-        store(chunk.y, t, D * u)
+        store_row(chunk.step, t, step)
+        store_row(chunk.update, t, step * u)
+        store_row(chunk.y, t, D * u)
     return largest
 
 
@@ -285,10 +307,10 @@ def is_exponent_bounded(largest_step: Lanes, rate: Lanes) -> bool:
 
 
 @inlined
-def run_state(step: Floats, update: Floats, B: Address, h: Lanes, rate: Lanes, count: int, is_bounded: bool) -> Lanes:
+def run_state(step: Rows, update: Rows, B: Address, h: Lanes, rate: Lanes, count: int, is_bounded: bool) -> Lanes:
     """Return h = decay h + update B after ``count`` tokens; ``B`` is the address of the first token's."""
     for t in range(count):
-        h = multiply_add(decay_of(load(step, t), rate, is_bounded), h, load(update, t) * spread(B, t))
+        h = multiply_add(decay_of(load_row(step, t), rate, is_bounded), h, load_row(update, t) * spread(B, t))
     return h
 
 

@@ -1,15 +1,17 @@
 """The scan on a CPU, compiled by numba: no (b, d, l, n) array, sixteen channels at a time, all threads of torch."""
 
 import ctypes
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import torch
-from numba.core.errors import NumbaError
 from torch import Tensor
 
-from nnunet_mamba.ops.scan.kernel_cache import kernels_cached
+from nnunet_mamba.ops.scan.kernel_compiler import compiled_kernel
+from nnunet_mamba.ops.scan.lanes import LANES
+from nnunet_mamba.ops.scan.numba_backward import backward_jobs
+from nnunet_mamba.ops.scan.numba_blocks import ScanTask
+from nnunet_mamba.ops.scan.numba_forward import forward_jobs
 from nnunet_mamba.ops.scan.operands import ScanOperands, states_shape
 from nnunet_mamba.ops.scan.thread_team import run_on_threads
 
@@ -20,30 +22,10 @@ _UPDATES_PER_THREAD = 2_000
 _JOBS = 16
 
 
-@cache
-def _kernel(name: str) -> Any:
-    """Return a compiled kernel, whose code lives as long as the object; it is compiled once per machine and version."""
-    from nnunet_mamba.ops.scan import numba_backward, numba_blocks, numba_forward
-
-    kernels = {"forward": numba_forward.forward_jobs, "backward": numba_backward.backward_jobs}
-    compile_ = numba.cfunc(numba.void(numba_blocks.TASK_POINTER), cache=True, error_model="numpy")
-    try:
-        with kernels_cached():
-            return compile_(kernels[name])
-    except NumbaError as error:
-        raise RuntimeError(
-            f"numba {numba.__version__} cannot compile the scan; install another version, or set "
-            f"NNUNET_MAMBA_SCAN=reference: {error}"
-        ) from error
-
-
 class _Task:
     """A ``ScanTask`` together with the tensors that it points to."""
 
     def __init__(self, x: ScanOperands) -> None:
-        from nnunet_mamba.ops.scan.lanes import LANES
-        from nnunet_mamba.ops.scan.numba_blocks import ScanTask
-
         (b, d, length), (groups, n) = x.u.shape, x.B.shape[1:3]
         self.blocks = -(-(d // groups) // LANES)
         self.shares = max(1, min(self.blocks, -(-_JOBS // max(1, b * groups))))
@@ -64,16 +46,16 @@ class _Task:
         """Set the address of each tensor, as contiguous float32 numbers; None has none."""
         for name, tensor in tensors.items():
             if tensor is not None:
-                flat = tensor.detach().to(torch.float32).contiguous()
+                flat = tensor.to(torch.float32).contiguous()
                 self._kept.append(flat)
                 setattr(self._task, name, flat.data_ptr())
 
-    def run(self, kernel: str) -> None:
+    def run(self, kernel: Callable[[Any], None]) -> None:
         """Run a kernel's jobs on as many threads as are worth it, at most those of torch."""
         n_jobs = self._task.batch * self._task.groups * self.shares
         n_threads = min(torch.get_num_threads(), n_jobs, self.n_updates // _UPDATES_PER_THREAD)
         self._task.next_job = 0
-        run_on_threads(_kernel(kernel).address, ctypes.addressof(self._task), max(1, n_threads))
+        run_on_threads(compiled_kernel(kernel).address, ctypes.addressof(self._task), max(1, n_threads))
 
 
 def _empty(*shape: int) -> Tensor:
@@ -89,7 +71,7 @@ def _forward(operands: ScanOperands, states: Tensor | None) -> Tensor:
     if y.numel():
         task = _Task(operands)
         task.point(y=y, states=states)
-        task.run("forward")
+        task.run(forward_jobs)
     return y.to(operands.u.dtype)
 
 
@@ -124,7 +106,7 @@ def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -
     dA, dD, dbias = _empty(b, d, n), _empty(b, d), _empty(b, d)
     dB, dC = (_empty(task.shares, b, groups, n, length) for _ in range(2))
     task.point(dy=dy, states=states, du=du, ddelta=ddelta, dz=dz, dA=dA, dB=dB, dC=dC, dD=dD, dbias=dbias)
-    task.run("backward")
+    task.run(backward_jobs)
     results: tuple[Any, ...] = (du, ddelta, *(_total(copies) for copies in (dA, dB, dC, dD)), dz, _total(dbias))
     return tuple(
         None if operand is None else result.to(operand.dtype)

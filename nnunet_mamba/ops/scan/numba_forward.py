@@ -10,19 +10,23 @@ from nnunet_mamba.ops.scan.lanes import (
     Lanes,
     compiled,
     inlined,
-    load,
+    load_row,
     multiply_add,
+    number,
     set_number,
     spread,
     store,
+    store_row,
 )
 from nnunet_mamba.ops.scan.numba_blocks import (
     CHUNK,
+    TASK_NUMBERS,
     Address,
     Block,
     Channels,
     Chunk,
-    Floats,
+    Matrices,
+    Rows,
     Scan,
     block_of,
     claim_job,
@@ -30,6 +34,7 @@ from nnunet_mamba.ops.scan.numba_blocks import (
     decay_of,
     first_block,
     following_rows,
+    free_all,
     gather,
     gather_channels,
     is_exponent_bounded,
@@ -44,25 +49,32 @@ from nnunet_mamba.ops.scan.numba_blocks import (
 
 
 @inlined
-def _add_state(chunk: Chunk, B: Address, C: Address, h: Lanes, rate: Lanes, count: int, is_bounded: bool) -> Lanes:
-    """Run h = decay h + update B through a chunk, add C h to y, and return the last h."""
+def _add_bounded_state(chunk: Chunk, of: Matrices, h: Lanes, rate: Lanes, count: int, is_bounded: bool) -> Lanes:
     for t in range(count):
-        decay = decay_of(load(chunk.step, t), rate, is_bounded)
-        h = multiply_add(decay, h, load(chunk.update, t) * spread(B, t))
-        store(chunk.y, t, multiply_add(h, spread(C, t), load(chunk.y, t)))
+        decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
+        h = multiply_add(decay, h, load_row(chunk.update, t) * spread(of.B, t))
+        store_row(chunk.y, t, multiply_add(h, spread(of.C, t), load_row(chunk.y, t)))
     return h
 
 
+@inlined
+def add_state(chunk: Chunk, of: Matrices, h: Lanes, rate: Lanes, count: int, largest_step: Lanes) -> Lanes:
+    """Run h = decay h + update B through a chunk, add C h to y, and return the last h."""
+    if is_exponent_bounded(largest_step, rate):
+        return _add_bounded_state(chunk, of, h, rate, count, True)
+    return _add_bounded_state(chunk, of, h, rate, count, False)
+
+
 @compiled
-def save_states(x: Scan, block: Block, number_of_chunk: int, h: Floats, row: int) -> None:
+def save_states(x: Scan, block: Block, number_of_chunk: int, h: Rows, row: int) -> None:
     """Save the states of a block, which are in the rows of ``h`` from ``row`` on."""
     for n in range(x.n):
         offset = block.states + (number_of_chunk * x.n + n) * x.channels
         if block.width == LANES:
-            store(x.states, offset, load(h, row + n))
+            store(x.states, offset, load_row(h, row + n))
         else:
             for lane in range(block.width):
-                set_number(x.states, offset + lane, h[row + n, lane])
+                set_number(x.states, offset + lane, number(h, (row + n) * LANES + lane))
 
 
 @compiled
@@ -72,28 +84,24 @@ def _forward_block(
     """Run the chunk from token ``start`` on of a job's block number ``index``; prefetch the ``following`` rows."""
     count = min(CHUNK, x.tokens - start)
     offset = block.row * x.tokens + start
-    D, bias = load(channels.skip, index), load(channels.bias, index)
+    D, bias = load_row(channels.skip, index), load_row(channels.bias, index)
     largest_step = read_chunk(x, block, start, count, D, bias, chunk)
     for n in range(x.n):
         row = index * x.n + n
-        rate, h = load(channels.rate, row), load(channels.h, row)
+        rate, h = load_row(channels.rate, row), load_row(channels.h, row)
         matrix = block.matrix + n * x.tokens + start
         prefetch_row(x.B, matrix + x.tokens)
         prefetch_row(x.C, matrix + x.tokens)
         if n < LANES:
             prefetch_row(x.u, following + n * x.tokens)
             prefetch_row(x.delta, following + n * x.tokens)
-        B, C = shifted(x.B, matrix), shifted(x.C, matrix)
-        if is_exponent_bounded(largest_step, rate):
-            h = _add_state(chunk, B, C, h, rate, count, True)
-        else:
-            h = _add_state(chunk, B, C, h, rate, count, False)
-        store(channels.h, row, h)
+        matrices = Matrices(shifted(x.B, matrix), shifted(x.C, matrix))
+        store_row(channels.h, row, add_state(chunk, matrices, h, rate, count, largest_step))
     if x.z != 0:
         gather(x.z, offset, x.tokens, block.width, chunk.gate, count)
         for t in range(count):
-            z = load(chunk.gate, t)
-            store(chunk.y, t, load(chunk.y, t) * (z * sigmoid(z)))
+            z = load_row(chunk.gate, t)
+            store_row(chunk.y, t, load_row(chunk.y, t) * (z * sigmoid(z)))
     scatter(chunk.y, y, offset, x.tokens, block.width, count)
 
 
@@ -102,7 +110,7 @@ def _forward_job(x: Scan, y: Address, job: int, chunk: Chunk, channels: Channels
     share, group, batch = job % x.shares, job // x.shares % x.groups, job // x.shares // x.groups
     first = first_block(x, share)
     blocks = first_block(x, share + 1) - first
-    clear(channels.h)
+    clear(channels.h, blocks * x.n)
     for index in range(blocks):
         gather_channels(x, block_of(x, batch, group, first + index), index, channels)
     for start in range(0, x.tokens, CHUNK):
@@ -114,15 +122,17 @@ def _forward_job(x: Scan, y: Address, job: int, chunk: Chunk, channels: Channels
             _forward_block(x, y, block, index, start, following, chunk, channels)
 
 
-def forward_jobs(task_pointer: Any) -> None:
+def forward_jobs(address: Any) -> None:
     """Run jobs of a ``ScanTask`` until none is left: job i is share i % shares of group i // shares % g of an entry.
 
     Fills y, and the states where the task has an address for them.
     """
-    task = carray(task_pointer, 1)[0]
+    task = carray(address, 1, TASK_NUMBERS)[0]
     x = scan_of(task)
     chunk, channels = new_chunk(), new_channels(x)
-    job = claim_job(task_pointer)
+    job = claim_job(address)
     while job < task.batch * x.groups * x.shares:
         _forward_job(x, task.y, job, chunk, channels)
-        job = claim_job(task_pointer)
+        job = claim_job(address)
+    free_all(chunk)
+    free_all(channels)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.scan.backends import choose_backend
 from nnunet_mamba.ops.scan.operands import ScanOperands, check_operands, grouped_alike, state_dtype, states_shape
 
@@ -59,12 +60,12 @@ def selective_scan(
 
 
 # torch 2.6 cannot tell exporting from compiling; a compiled training step then only computes its states again.
-_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
 def _will_be_differentiated(*tensors: Tensor | None) -> bool:
     # An exported graph serves inference; it should not carry the states of a backward pass.
-    if not torch.is_grad_enabled() or _is_exporting():
+    if not torch.is_grad_enabled() or is_exporting():
         return False
     return any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
@@ -82,7 +83,7 @@ def _scan(
     delta_softplus: bool,
 ) -> Tensor:
     # Autocast would reach the operations inside a backend and undo the float32 state.
-    with torch.autocast(u.device.type, enabled=False):
+    with without_autocast(u.device.type):
         operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
         return choose_backend(u).load().forward(operands).contiguous()
 
@@ -115,7 +116,7 @@ def _scan_saving(
     delta_softplus: bool,
 ) -> tuple[Tensor, Tensor]:
     """Run the scan and return, beside y, the states that its backward pass starts from."""
-    with torch.autocast(u.device.type, enabled=False):
+    with without_autocast(u.device.type):
         operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
         y, states = choose_backend(u).load().forward_saving(operands)
     return y.contiguous(), states.contiguous()
@@ -151,7 +152,7 @@ def _scan_backward(
     delta_bias: Tensor | None,
     delta_softplus: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    with torch.autocast(u.device.type, enabled=False):
+    with without_autocast(u.device.type):
         operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
         gradients = choose_backend(u).load().backward(dy, operands, states)
     # An operator cannot return None, so the gradient of an absent operand is an empty tensor.

@@ -1,0 +1,118 @@
+"""The fused Mamba block on a CPU, compiled by numba."""
+
+import ctypes
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.mamba_mixer.numba_backward import backward_jobs
+from nnunet_mamba.ops.mamba_mixer.numba_forward import forward_jobs
+from nnunet_mamba.ops.mamba_mixer.numba_layout import MambaTask, sum_rows
+from nnunet_mamba.ops.mamba_mixer.operands import LANES, TENSOR_NAMES, MambaOperands, states_shape
+from nnunet_mamba.ops.scan.kernel_compiler import compiled_kernel
+from nnunet_mamba.ops.scan.thread_team import run_on_threads
+
+
+class _Task:
+    """A ``MambaTask`` together with the tensors that it points to."""
+
+    def __init__(self, x: MambaOperands) -> None:
+        cases, length, _ = x.tokens.shape
+        d_inner, n = x.A_log.shape
+        self.n_jobs = cases * x.n_parallel
+        self._kept: list[Tensor] = []
+        self._task = MambaTask(
+            cases=cases,
+            n_parallel=x.n_parallel,
+            length=length,
+            d_model=x.in_proj.shape[1],
+            d_inner=d_inner,
+            d_conv=x.conv.shape[2],
+            dt_rank=x.dt_proj.shape[1],
+            d_state=n,
+        )
+        self.point(**dict(zip(TENSOR_NAMES, x.tensors, strict=True)))
+
+    def point(self, **tensors: Tensor | None) -> None:
+        """Set the address of each tensor, made contiguous; None has none."""
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+                    raise TypeError(
+                        f"mamba_mixer: {name} is {tensor.dtype} on {tensor.device}, but the tokens are torch.float32 "
+                        f"on cpu; convert it, or the whole module: .to('cpu', torch.float32)"
+                    )
+                flat = tensor.contiguous()
+                self._kept.append(flat)
+                setattr(self._task, name, flat.data_ptr())
+
+    def run(self, kernel: Callable[[Any], None]) -> None:
+        """Run a kernel's jobs on torch's threads."""
+        self._task.next_job = 0
+        n_threads = max(1, min(torch.get_num_threads(), self.n_jobs))
+        run_on_threads(compiled_kernel(kernel).address, ctypes.addressof(self._task), n_threads)
+
+
+def _forward(x: MambaOperands, states: Tensor | None) -> Tensor:
+    mixed = torch.empty_like(x.tokens, memory_format=torch.contiguous_format)
+    if mixed.numel():
+        task = _Task(x)
+        task.point(mixed=mixed, states=states)
+        task.run(forward_jobs)
+    return mixed
+
+
+def forward(x: MambaOperands) -> Tensor:
+    """Run the block: the mixed tokens, (b, l, n_parallel * d_model)."""
+    return _forward(x, None)
+
+
+def forward_saving(x: MambaOperands) -> tuple[Tensor, Tensor]:
+    """Run the block and keep the states that its backward pass starts from, see ``states_shape``."""
+    cases, length, _ = x.tokens.shape
+    d_inner, n = x.A_log.shape
+    states = x.tokens.new_empty(states_shape(cases, length, x.n_parallel, d_inner, n))
+    return _forward(x, states), states
+
+
+def backward(dmixed: Tensor, x: MambaOperands, states: Tensor) -> tuple[Tensor | None, ...]:
+    """Compute the forward pass again, chunk by chunk, and the gradients of the tensor operands.
+
+    Args:
+        dmixed: gradient of the mixed tokens, (b, l, n_parallel * d_model).
+        x: operands of the forward pass.
+        states: those that it saved.
+
+    Returns:
+        One gradient per tensor operand, None for an absent one.
+    """
+    d_inner, n = x.A_log.shape
+    rows = sum_rows(x.in_proj.shape[1], x.conv.shape[2], x.dt_proj.shape[1], n)
+    dtokens = torch.empty_like(x.tokens, memory_format=torch.contiguous_format)
+    blocks = -(-d_inner // LANES)
+    if dtokens.numel():
+        task = _Task(x)
+        copies = x.tokens.new_empty(task.n_jobs, rows.total, blocks * LANES)
+        task.point(dmixed=dmixed, states=states, dtokens=dtokens, sums=copies)
+        task.run(backward_jobs)
+        sums = copies.sum(0)[:, :d_inner]
+    else:
+        sums = x.tokens.new_zeros(rows.total, d_inner)
+    in_x, in_z, conv, conv_bias, x_proj, dt_proj, dt_bias, A, D, out_proj = sums.split_with_sizes(
+        [last - first for first, last in pairwise(rows)]
+    )
+    return (
+        dtokens,
+        torch.cat([in_x.mT, in_z.mT]),
+        conv.mT[:, None],
+        None if x.conv_bias is None else conv_bias[0],
+        x_proj,
+        dt_proj.mT,
+        dt_bias[0],
+        A.mT * -torch.exp(x.A_log),
+        D[0],
+        out_proj,
+    )

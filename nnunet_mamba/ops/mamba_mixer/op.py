@@ -1,0 +1,259 @@
+"""What a Mamba block does to its tokens, as one function that fuses small blocks on a CPU.
+
+A small block's own arithmetic is little, and most of its time goes to writing and reading what lies between its
+operators. The fused kernel keeps all of it in the cache and computes it again for the backward pass.
+"""
+
+import logging
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.mamba_mixer import composed
+from nnunet_mamba.ops.mamba_mixer.operands import MambaOperands, refusal, states_shape
+from nnunet_mamba.ops.scan.backends import PROBE_TOLERANCE, choose_backend
+from nnunet_mamba.ops.scan.op import is_exporting
+
+_logger = logging.getLogger(__name__)
+
+
+def mamba_mixer(
+    tokens: Tensor,
+    *,
+    in_proj: Tensor,
+    conv: Tensor,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    conv_bias: Tensor | None = None,
+    in_bias: Tensor | None = None,
+    out_bias: Tensor | None = None,
+    n_parallel: int = 1,
+) -> Tensor:
+    """Mix tokens as a Mamba block does; see ``MambaOperands`` for the shapes and ``composed`` for the equations.
+
+    Args:
+        tokens: (b, l, n_parallel * d_model), float32 or float64 like all weights.
+        in_proj: weight of the layer that gives x and the gate z.
+        conv: weight of the causal depthwise convolution.
+        x_proj: weight of the layer that gives dt, B and C.
+        dt_proj: weight of the layer that gives the step sizes.
+        dt_bias: bias of the same layer.
+        A_log: logarithm of the state's decay.
+        D: skip weight.
+        out_proj: weight of the last layer.
+        conv_bias: bias of the convolution.
+        in_bias: bias of ``in_proj``.
+        out_bias: bias of ``out_proj``.
+        n_parallel: number of chunks of the tokens' channels; each passes through the same block.
+
+    Returns:
+        (b, l, n_parallel * d_model), contiguous.
+
+    Source:
+        Gu and Dao 2023, arXiv:2312.00752.
+    """
+    x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
+    if in_bias is not None or out_bias is not None or is_exporting() or refusal(x) or not _fused_kernels_work(tokens):
+        return composed.forward(x, in_bias, out_bias)
+    mixed: Tensor
+    if torch.is_grad_enabled() and any(operand is not None and operand.requires_grad for operand in x[:-1]):
+        mixed, _ = _mix_saving(*x)
+    else:
+        mixed = torch.ops.nnunet_mamba.mamba_mixer(*x)
+    return mixed
+
+
+def _fused_kernels_work(tokens: Tensor) -> bool:
+    """Return whether the fused kernels may be used: the choice of the scan's backend holds for what contains a scan."""
+    if torch.compiler.is_compiling():
+        works: bool = _fused_kernels_work_on_cpu()
+        return works
+    return choose_backend(tokens).name == "numba_cpu" and _probe_failure() is None
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _fused_kernels_work_on_cpu() -> bool:
+    return (
+        choose_backend(torch.empty(0, dtype=torch.float32, device="cpu")).name == "numba_cpu" and not _probe_failure()
+    )
+
+
+@cache
+def _probe_failure() -> str | None:
+    """Compare a small fused block with its definition, gradients included; return how they differ, or None."""
+    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+
+    operands = _probe_operands()
+    try:
+        mixed, states = numba_cpu.forward_saving(operands)
+        results = (mixed, *numba_cpu.backward(operands.tokens.flip(1), operands, states))
+    except (ImportError, OSError, RuntimeError) as error:
+        return _refuse(f"its test run failed: {type(error).__name__}: {error}")
+    with torch.enable_grad():
+        leaves: list[Any] = [operand.double().requires_grad_() for operand in operands.tensors if operand is not None]
+        exact = composed.forward(MambaOperands._make([*leaves, operands.n_parallel]))
+        expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
+    for name, result, right in zip(("mixed", *MambaOperands._fields), results, expected, strict=False):
+        if result is None:
+            return _refuse(f"its test run returned no gradient of {name}")
+        error_size = float((result.double() - right).detach().abs().max() / right.detach().abs().max())
+        if not error_size < PROBE_TOLERANCE:
+            return _refuse(f"its test run is wrong: relative error {error_size:.1e} in {name}")
+    return None
+
+
+def _refuse(reason: str) -> str:
+    _logger.info("fused Mamba block on cpu: not used, %s", reason)
+    return reason
+
+
+def _probe_operands() -> MambaOperands:
+    """Return a block of more than one vector of channels and more than one chunk of tokens."""
+
+    def waves(*shape: int, size: float) -> Tensor:
+        numbers = torch.arange(1, 1 + torch.Size(shape).numel(), dtype=torch.float64)
+        unit = (torch.sin(numbers * 12.9898) * 43758.5453).frac().reshape(shape)
+        return (unit * size).float()
+
+    d_model, d_inner, n, rank = 5, 18, 3, 2
+    return MambaOperands(
+        tokens=waves(1, 70, d_model, size=1),
+        in_proj=waves(2 * d_inner, d_model, size=1),
+        conv=waves(d_inner, 1, 4, size=1),
+        conv_bias=waves(d_inner, size=0.5),
+        x_proj=waves(rank + 2 * n, d_inner, size=0.5),
+        dt_proj=waves(d_inner, rank, size=1),
+        dt_bias=waves(d_inner, size=1),
+        A_log=waves(d_inner, n, size=1),
+        D=waves(d_inner, size=1),
+        out_proj=waves(d_model, d_inner, size=0.5),
+    )
+
+
+# Not a ``custom_op``, whose own autograd costs a small block a tenth of its time.
+torch.library.define(
+    "nnunet_mamba::mamba_mixer",
+    "(Tensor tokens, Tensor in_proj, Tensor conv, Tensor? conv_bias, Tensor x_proj, Tensor dt_proj, Tensor dt_bias, "
+    "Tensor A_log, Tensor D, Tensor out_proj, int n_parallel) -> Tensor",
+)
+
+
+@torch.library.impl("nnunet_mamba::mamba_mixer", "CPU")
+def _mix(*operands: Any) -> Tensor:
+    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+
+    return numba_cpu.forward(MambaOperands(*operands))
+
+
+@torch.library.register_fake("nnunet_mamba::mamba_mixer")  # type: ignore[untyped-decorator]
+def _(tokens: Tensor, *operands: Any) -> Tensor:
+    return tokens.new_empty(tokens.shape)
+
+
+@torch.library.custom_op("nnunet_mamba::mamba_mixer_saving", mutates_args=())
+def _mix_saving(
+    tokens: Tensor,
+    in_proj: Tensor,
+    conv: Tensor,
+    conv_bias: Tensor | None,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    n_parallel: int,
+) -> tuple[Tensor, Tensor]:
+    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+
+    x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
+    return numba_cpu.forward_saving(x)
+
+
+@_mix_saving.register_fake
+def _(
+    tokens: Tensor,
+    in_proj: Tensor,
+    conv: Tensor,
+    conv_bias: Tensor | None,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    n_parallel: int,
+) -> tuple[Tensor, Tensor]:
+    shape = states_shape(tokens.shape[0], tokens.shape[1], n_parallel, A_log.shape[0], A_log.shape[1])
+    return tokens.new_empty(tokens.shape), tokens.new_empty(shape)
+
+
+@torch.library.custom_op("nnunet_mamba::mamba_mixer_backward", mutates_args=())
+def _mix_backward(
+    dmixed: Tensor,
+    states: Tensor,
+    tokens: Tensor,
+    in_proj: Tensor,
+    conv: Tensor,
+    conv_bias: Tensor | None,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    n_parallel: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+
+    x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
+    gradients = numba_cpu.backward(dmixed, x, states)
+    # An operator cannot return None, so the gradient of an absent operand is an empty tensor; nor may results share
+    # memory.
+    a, b, c, d, e, f, g, h, i, j = (
+        tokens.new_empty(0) if gradient is None else gradient.clone(memory_format=torch.contiguous_format)
+        for gradient in gradients
+    )
+    return a, b, c, d, e, f, g, h, i, j
+
+
+@_mix_backward.register_fake
+def _(
+    dmixed: Tensor,
+    states: Tensor,
+    tokens: Tensor,
+    in_proj: Tensor,
+    conv: Tensor,
+    conv_bias: Tensor | None,
+    x_proj: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    D: Tensor,
+    out_proj: Tensor,
+    n_parallel: int,
+) -> tuple[Tensor, ...]:
+    operands = (tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj)
+    return tuple(tokens.new_empty(0) if x is None else x.new_empty(x.shape) for x in operands)
+
+
+def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.n_parallel = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1], *tensors)
+
+
+def _operand_gradients(ctx: Any, dmixed: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    states, *tensors = ctx.saved_tensors
+    gradients = _mix_backward(dmixed.contiguous(), states, *tensors, ctx.n_parallel)
+    present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
+    return (*present, None)
+
+
+_mix_saving.register_autograd(_operand_gradients, setup_context=_save_operands)

@@ -1,0 +1,29 @@
+"""From a Python function to a C function that threads of any kind can run."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+from numba.core.errors import NumbaError
+
+from nnunet_mamba.ops.scan.kernel_cache import kernels_cached
+
+
+@cache
+def compiled_kernel(kernel: Callable[[Any], None]) -> Any:
+    """Return ``kernel`` as a C function ``void kernel(void *task)``, whose code lives as long as the object.
+
+    It is compiled once for each version of the sources, of numba and of the CPU, and kept on disk.
+
+    Raises:
+        RuntimeError: numba cannot compile it; the text says what to do.
+    """
+    try:
+        with kernels_cached():
+            return numba.cfunc(numba.void(numba.types.voidptr), cache=True, error_model="numpy")(kernel)
+    except NumbaError as error:
+        raise RuntimeError(
+            f"numba {numba.__version__} cannot compile the scan; install another version, or set "
+            f"NNUNET_MAMBA_SCAN=reference: {error}"
+        ) from error
