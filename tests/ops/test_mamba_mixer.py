@@ -156,7 +156,7 @@ def test_results_repeat_bit_by_bit_on_any_number_of_threads():
 def test_refuses_weights_of_another_dtype():
     x = make_block()
     with pytest.raises(
-        TypeError, match=r"D is torch.float64 on cpu, but the tokens are torch.float32 on cpu; convert it"
+        TypeError, match=r"D is torch.float64 on cpu, expected torch.float32 on cpu like the other operands; convert it"
     ):
         numba_cpu.forward(x._replace(D=x.D.double()))
 

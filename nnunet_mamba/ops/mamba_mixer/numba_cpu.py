@@ -1,9 +1,6 @@
 """The fused Mamba block on a CPU, compiled by numba."""
 
-import ctypes
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,19 +9,15 @@ from nnunet_mamba.ops.mamba_mixer.numba_backward import backward_jobs
 from nnunet_mamba.ops.mamba_mixer.numba_forward import forward_jobs
 from nnunet_mamba.ops.mamba_mixer.numba_layout import MambaTask, sum_rows
 from nnunet_mamba.ops.mamba_mixer.operands import LANES, TENSOR_NAMES, MambaOperands, states_shape
-from nnunet_mamba.ops.scan.kernel_compiler import compiled_kernel
-from nnunet_mamba.ops.scan.thread_team import run_on_threads
+from nnunet_mamba.ops.scan.kernel_task import KernelTask
 
 
-class _Task:
-    """A ``MambaTask`` together with the tensors that it points to."""
-
+class _Task(KernelTask):
     def __init__(self, x: MambaOperands) -> None:
         cases, length, _ = x.tokens.shape
         d_inner, n = x.A_log.shape
         self.n_jobs = cases * x.n_parallel
-        self._kept: list[Tensor] = []
-        self._task = MambaTask(
+        structure = MambaTask(
             cases=cases,
             n_parallel=x.n_parallel,
             length=length,
@@ -34,26 +27,8 @@ class _Task:
             dt_rank=x.dt_proj.shape[1],
             d_state=n,
         )
+        super().__init__(structure, owner="mamba_mixer")
         self.point(**dict(zip(TENSOR_NAMES, x.tensors, strict=True)))
-
-    def point(self, **tensors: Tensor | None) -> None:
-        """Set the address of each tensor, made contiguous; None has none."""
-        for name, tensor in tensors.items():
-            if tensor is not None:
-                if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-                    raise TypeError(
-                        f"mamba_mixer: {name} is {tensor.dtype} on {tensor.device}, but the tokens are torch.float32 "
-                        f"on cpu; convert it, or the whole module: .to('cpu', torch.float32)"
-                    )
-                flat = tensor.contiguous()
-                self._kept.append(flat)
-                setattr(self._task, name, flat.data_ptr())
-
-    def run(self, kernel: Callable[[Any], None]) -> None:
-        """Run a kernel's jobs on torch's threads."""
-        self._task.next_job = 0
-        n_threads = max(1, min(torch.get_num_threads(), self.n_jobs))
-        run_on_threads(compiled_kernel(kernel).address, ctypes.addressof(self._task), n_threads)
 
 
 def _forward(x: MambaOperands, states: Tensor | None) -> Tensor:
@@ -61,7 +36,7 @@ def _forward(x: MambaOperands, states: Tensor | None) -> Tensor:
     if mixed.numel():
         task = _Task(x)
         task.point(mixed=mixed, states=states)
-        task.run(forward_jobs)
+        task.run(forward_jobs, task.n_jobs)
     return mixed
 
 
@@ -97,7 +72,7 @@ def backward(dmixed: Tensor, x: MambaOperands, states: Tensor) -> tuple[Tensor |
         task = _Task(x)
         copies = x.tokens.new_empty(task.n_jobs, rows.total, blocks * LANES)
         task.point(dmixed=dmixed, states=states, dtokens=dtokens, sums=copies)
-        task.run(backward_jobs)
+        task.run(backward_jobs, task.n_jobs)
         sums = copies.sum(0)[:, :d_inner]
     else:
         sums = x.tokens.new_zeros(rows.total, d_inner)

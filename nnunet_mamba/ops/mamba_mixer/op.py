@@ -213,14 +213,14 @@ def _mix_backward(
     from nnunet_mamba.ops.mamba_mixer import numba_cpu
 
     x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
-    gradients = numba_cpu.backward(dmixed, x, states)
+    dtokens, *of_weights = numba_cpu.backward(dmixed, x, states)
     # An operator cannot return None, so the gradient of an absent operand is an empty tensor; nor may results share
     # memory.
-    a, b, c, d, e, f, g, h, i, j = (
+    a, b, c, d, e, f, g, h, i = (
         tokens.new_empty(0) if gradient is None else gradient.clone(memory_format=torch.contiguous_format)
-        for gradient in gradients
+        for gradient in of_weights
     )
-    return a, b, c, d, e, f, g, h, i, j
+    return dtokens, a, b, c, d, e, f, g, h, i
 
 
 @_mix_backward.register_fake

@@ -1,19 +1,17 @@
 """The scan on a CPU, compiled by numba: no (b, d, l, n) array, sixteen channels at a time, all threads of torch."""
 
-import ctypes
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.scan.kernel_compiler import compiled_kernel
+from nnunet_mamba.ops.scan.kernel_task import KernelTask
 from nnunet_mamba.ops.scan.lanes import LANES
 from nnunet_mamba.ops.scan.numba_backward import backward_jobs
 from nnunet_mamba.ops.scan.numba_blocks import ScanTask
 from nnunet_mamba.ops.scan.numba_forward import forward_jobs
-from nnunet_mamba.ops.scan.operands import ScanOperands, states_shape
-from nnunet_mamba.ops.scan.thread_team import run_on_threads
+from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands, states_shape
 
 # Waking a thread costs about as much as this many state updates of a full block.
 _UPDATES_PER_THREAD = 2_000
@@ -22,16 +20,13 @@ _UPDATES_PER_THREAD = 2_000
 _JOBS = 16
 
 
-class _Task:
-    """A ``ScanTask`` together with the tensors that it points to."""
-
+class _Task(KernelTask):
     def __init__(self, x: ScanOperands) -> None:
         (b, d, length), (groups, n) = x.u.shape, x.B.shape[1:3]
-        self.blocks = -(-(d // groups) // LANES)
-        self.shares = max(1, min(self.blocks, -(-_JOBS // max(1, b * groups))))
-        self.n_updates = b * groups * self.blocks * length * n
-        self._kept: list[Tensor] = []
-        self._task = ScanTask(
+        blocks = -(-(d // groups) // LANES)
+        self.shares = max(1, min(blocks, -(-_JOBS // max(1, b * groups))))
+        self._n_threads = min(b * groups * self.shares, b * groups * blocks * length * n // _UPDATES_PER_THREAD)
+        structure = ScanTask(
             delta_softplus=x.delta_softplus,
             batch=b,
             channels=d,
@@ -40,22 +35,13 @@ class _Task:
             tokens=length,
             shares=self.shares,
         )
-        self.point(u=x.u, delta=x.delta, z=x.z, A=x.A, B=x.B, C=x.C, D=x.D, delta_bias=x.delta_bias)
+        super().__init__(structure, owner="selective_scan")
+        operands = zip(TENSOR_NAMES, x.tensors, strict=True)
+        self.point(**{name: None if tensor is None else tensor.to(torch.float32) for name, tensor in operands})
 
-    def point(self, **tensors: Tensor | None) -> None:
-        """Set the address of each tensor, as contiguous float32 numbers; None has none."""
-        for name, tensor in tensors.items():
-            if tensor is not None:
-                flat = tensor.to(torch.float32).contiguous()
-                self._kept.append(flat)
-                setattr(self._task, name, flat.data_ptr())
-
-    def run(self, kernel: Callable[[Any], None]) -> None:
-        """Run a kernel's jobs on as many threads as are worth it, at most those of torch."""
-        n_jobs = self._task.batch * self._task.groups * self.shares
-        n_threads = min(torch.get_num_threads(), n_jobs, self.n_updates // _UPDATES_PER_THREAD)
-        self._task.next_job = 0
-        run_on_threads(compiled_kernel(kernel).address, ctypes.addressof(self._task), max(1, n_threads))
+    def run_jobs(self, kernel: Callable[[Any], None]) -> None:
+        """Run a kernel on as many threads as are worth it."""
+        self.run(kernel, self._n_threads)
 
 
 def _empty(*shape: int) -> Tensor:
@@ -71,7 +57,7 @@ def _forward(operands: ScanOperands, states: Tensor | None) -> Tensor:
     if y.numel():
         task = _Task(operands)
         task.point(y=y, states=states)
-        task.run(forward_jobs)
+        task.run_jobs(forward_jobs)
     return y.to(operands.u.dtype)
 
 
@@ -105,8 +91,10 @@ def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -
     dz = None if operands.z is None else _empty(b, d, length)
     dA, dD, dbias = _empty(b, d, n), _empty(b, d), _empty(b, d)
     dB, dC = (_empty(task.shares, b, groups, n, length) for _ in range(2))
-    task.point(dy=dy, states=states, du=du, ddelta=ddelta, dz=dz, dA=dA, dB=dB, dC=dC, dD=dD, dbias=dbias)
-    task.run(backward_jobs)
+    task.point(
+        dy=dy.to(torch.float32), states=states, du=du, ddelta=ddelta, dz=dz, dA=dA, dB=dB, dC=dC, dD=dD, dbias=dbias
+    )
+    task.run_jobs(backward_jobs)
     results: tuple[Any, ...] = (du, ddelta, *(_total(copies) for copies in (dA, dB, dC, dD)), dz, _total(dbias))
     return tuple(
         None if operand is None else result.to(operand.dtype)

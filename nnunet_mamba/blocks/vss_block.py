@@ -1,0 +1,43 @@
+"""The VSS block of VM-UNet: x + DropPath(SS2D(LayerNorm(x)))."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dynamic_network_architectures.building_blocks.regularization import DropPath  # type: ignore[import-untyped]
+from torch import Tensor, nn
+
+from nnunet_mamba.blocks.ss2d import SS2D, require_channels_last
+
+
+class VSSBlock(nn.Module):
+    """Add to a map what SS2D makes of it.
+
+    Args:
+        d_model: width of the map.
+        drop_path: probability with which training leaves a case of the batch as it is, in [0, 1).
+        d_state: size n of SS2D's states.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Source:
+        Ruan et al. 2024, "VM-UNet", arXiv:2402.02491; its networks pass the norm's eps 1e-5.
+    """
+
+    published_names: ClassVar[Mapping[str, str]] = {"norm": "ln_1", "ss2d": "self_attention"}
+
+    def __init__(self, d_model: int, *, drop_path: float = 0.0, d_state: int = 16) -> None:
+        super().__init__()
+        if not 0 <= drop_path < 1:
+            raise ValueError(
+                f"VSSBlock: drop_path={drop_path}, expected a probability in [0, 1); VM-UNet's is 0 to 0.2"
+            )
+        self.ss2d = SS2D(d_model, d_state=d_state)
+        self.norm = nn.LayerNorm(d_model, eps=1e-5)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix ``x``, (b, h, w, d_model), into the same shape, float32 or float64."""
+        require_channels_last("VSSBlock", x, self.ss2d.d_model)
+        mixed: Tensor = x + self.drop_path(self.ss2d(self.norm(x)))
+        return mixed

@@ -1,0 +1,204 @@
+"""A map scanned in several directions, as one function that reads them by index on a CPU.
+
+In torch's operators each direction is a copy of the map in another order, and its step sizes are as large again; the
+fused kernel reads the map where it lies, computes the step sizes in the cache and adds the directions up in place.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.cross_scan import composed
+from nnunet_mamba.ops.cross_scan.operands import TENSOR_NAMES, CrossScanOperands, refusal, states_shape
+from nnunet_mamba.ops.scan.backends import PROBE_TOLERANCE, choose_backend
+from nnunet_mamba.ops.scan.op import is_exporting
+
+_logger = logging.getLogger(__name__)
+
+
+def cross_scan(
+    u: Tensor,
+    *,
+    projected: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+    spatial: Sequence[int],
+) -> Tensor:
+    """Scan a map in several directions and sum; see ``CrossScanOperands`` for the shapes.
+
+    Args:
+        u: the map's positions, row-major, (b, l, d), float32 or float64 like all weights.
+        projected: dt, B and C of every position and direction.
+        dt_proj: weight of the layer that gives each direction's step sizes.
+        dt_bias: its bias.
+        A_logs: logarithm of the states' decay.
+        Ds: skip weights.
+        spatial: sizes of the map's axes, whose product is l.
+
+    Returns:
+        (b, l, d), contiguous.
+
+    Source:
+        Liu et al. 2024, "VMamba", arXiv:2401.10166.
+    """
+    x = CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial)
+    if is_exporting() or refusal(x) or not _fused_kernels_work(u):
+        return composed.forward(x)
+    y: Tensor
+    if torch.is_grad_enabled() and any(operand.requires_grad for operand in x.tensors):
+        y, _ = _scan_saving(*x)
+    else:
+        y = torch.ops.nnunet_mamba.cross_scan(*x)
+    return y
+
+
+def _fused_kernels_work(u: Tensor) -> bool:
+    """Return whether the fused kernels may be used: the choice of the scan's backend holds for what contains a scan."""
+    if torch.compiler.is_compiling():
+        works: bool = _fused_kernels_work_on_cpu()
+        return works
+    return choose_backend(u).name == "numba_cpu" and _probe_failure() is None
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _fused_kernels_work_on_cpu() -> bool:
+    u = torch.empty(0, dtype=torch.float32, device="cpu")
+    return choose_backend(u).name == "numba_cpu" and _probe_failure() is None
+
+
+@cache
+def _probe_failure() -> str | None:
+    """Compare a small fused scan with its definition, gradients included; return how they differ, or None."""
+    from nnunet_mamba.ops.cross_scan import numba_cpu
+
+    x = _probe_operands()
+    try:
+        y, states = numba_cpu.forward_saving(x)
+        results = (y, *numba_cpu.backward(x.u.flip(1), x, states))
+    except (ImportError, OSError, RuntimeError) as error:
+        return _refuse(f"its test run failed: {type(error).__name__}: {error}")
+    with torch.enable_grad():
+        leaves: list[Any] = [operand.double().requires_grad_() for operand in x.tensors]
+        exact = composed.forward(CrossScanOperands._make([*leaves, x.spatial]))
+        expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
+    for name, result, right in zip(("y", *TENSOR_NAMES), results, expected, strict=False):
+        error_size = float((result.double() - right).detach().abs().max() / right.detach().abs().max())
+        if not error_size < PROBE_TOLERANCE:
+            return _refuse(f"its test run is wrong: relative error {error_size:.1e} in {name}")
+    return None
+
+
+def _refuse(reason: str) -> str:
+    _logger.info("fused cross scan on cpu: not used, %s", reason)
+    return reason
+
+
+def _probe_operands() -> CrossScanOperands:
+    """Return a scan of more than one vector of channels and more than one chunk of tokens."""
+
+    def waves(*shape: int, size: float) -> Tensor:
+        numbers = torch.arange(1, 1 + torch.Size(shape).numel(), dtype=torch.float64)
+        unit = (torch.sin(numbers * 12.9898) * 43758.5453).frac().reshape(shape)
+        return (unit * size).float()
+
+    directions, length, d, n, rank = 4, 70, 18, 3, 2
+    return CrossScanOperands(
+        u=waves(1, length, d, size=1),
+        projected=waves(1, length, directions, rank + 2 * n, size=1),
+        dt_proj=waves(directions, d, rank, size=1),
+        dt_bias=waves(directions, d, size=1),
+        A_logs=waves(directions * d, n, size=1),
+        Ds=waves(directions * d, size=1),
+        spatial=(7, 10),
+    )
+
+
+# Not a ``custom_op``, whose own autograd costs some microseconds.
+torch.library.define(
+    "nnunet_mamba::cross_scan",
+    "(Tensor u, Tensor projected, Tensor dt_proj, Tensor dt_bias, Tensor A_logs, Tensor Ds, int[] spatial) -> Tensor",
+)
+
+
+@torch.library.impl("nnunet_mamba::cross_scan", "CPU")
+def _scan(*operands: Any) -> Tensor:
+    from nnunet_mamba.ops.cross_scan import numba_cpu
+
+    return numba_cpu.forward(CrossScanOperands._make(operands))
+
+
+@torch.library.register_fake("nnunet_mamba::cross_scan")  # type: ignore[untyped-decorator]
+def _(u: Tensor, *operands: Any) -> Tensor:
+    return u.new_empty(u.shape)
+
+
+@torch.library.custom_op("nnunet_mamba::cross_scan_saving", mutates_args=())
+def _scan_saving(
+    u: Tensor, projected: Tensor, dt_proj: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor, spatial: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    from nnunet_mamba.ops.cross_scan import numba_cpu
+
+    return numba_cpu.forward_saving(CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial))
+
+
+@_scan_saving.register_fake
+def _(
+    u: Tensor, projected: Tensor, dt_proj: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor, spatial: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    shape = states_shape(u.shape[0], dt_proj.shape[0], u.shape[1], A_logs.shape[1], u.shape[2])
+    return u.new_empty(u.shape), u.new_empty(shape)
+
+
+@torch.library.custom_op("nnunet_mamba::cross_scan_backward", mutates_args=())
+def _scan_backward(
+    dy: Tensor,
+    states: Tensor,
+    u: Tensor,
+    projected: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+    spatial: Sequence[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from nnunet_mamba.ops.cross_scan import numba_cpu
+
+    x = CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial)
+    du, dprojected, *of_weights = numba_cpu.backward(dy, x, states)
+    # Results of an operator may not share memory.
+    a, b, c, d = (gradient.clone(memory_format=torch.contiguous_format) for gradient in of_weights)
+    return du, dprojected, a, b, c, d
+
+
+@_scan_backward.register_fake
+def _(
+    dy: Tensor,
+    states: Tensor,
+    u: Tensor,
+    projected: Tensor,
+    dt_proj: Tensor,
+    dt_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+    spatial: Sequence[int],
+) -> tuple[Tensor, ...]:
+    return tuple(x.new_empty(x.shape) for x in (u, projected, dt_proj, dt_bias, A_logs, Ds))
+
+
+def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.spatial = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1], *tensors)
+
+
+def _operand_gradients(ctx: Any, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    return (*_scan_backward(dy.contiguous(), *ctx.saved_tensors, ctx.spatial), None)
+
+
+_scan_saving.register_autograd(_operand_gradients, setup_context=_save_operands)
