@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.scan import numba_cpu, reference
@@ -22,7 +24,7 @@ def two_threads(monkeypatch):
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("length", [1, 2, 63, 64, 1000])
+@pytest.mark.parametrize("length", [1, 2, 63, 64, 1000, 4097])
 def test_right_at_every_length(make_operands, assert_right, length):
     assert_right(numba_cpu, make_operands(length=length, n=16))
 
@@ -36,9 +38,28 @@ def test_right_where_groups_are_shared_between_jobs(make_operands, assert_right,
     assert_right(numba_cpu, make_operands(b=1, d=150, groups=1, length=70))
 
 
-@pytest.mark.parametrize("n", [1, 4, 16, 17])
+@pytest.mark.parametrize("n", [1, 4, 16, 17, 64])
 def test_right_for_every_state_size(make_operands, assert_right, n):
     assert_right(numba_cpu, make_operands(n=n, d=18, length=65))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    b=st.integers(0, 3),
+    groups=st.integers(1, 4),
+    per_group=st.integers(1, 20),
+    length=st.integers(0, 140),
+    n=st.integers(1, 64),
+    softplus=st.booleans(),
+    without=st.sets(st.sampled_from(["D", "z", "delta_bias"])),
+)
+def test_right_for_any_shape(make_operands, assert_right, b, groups, per_group, length, n, softplus, without):
+    x = make_operands(b, groups * per_group, length, n, groups, softplus=softplus, without=sorted(without))
+    if b and length:
+        assert_right(numba_cpu, x)
+    else:
+        assert numba_cpu.forward(x).shape == x.u.shape
+        assert not any(gradient.any() for gradient in numba_cpu.backward(x.u, x) if gradient is not None)
 
 
 @pytest.mark.parametrize("step", [1e-6, 1e-2, 10.0, 100.0])
@@ -208,3 +229,19 @@ def test_public_function_uses_it(make_operands):
 def test_importing_the_operator_does_not_import_numba():
     code = "import sys, nnunet_mamba.ops; assert 'torch' in sys.modules; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_right_without_wide_vectors_and_fused_operations(tmp_path):
+    code = (
+        "import torch\n"
+        "from nnunet_mamba.ops.cross_scan import op as cross\n"
+        "from nnunet_mamba.ops.mamba_mixer import op as mixer\n"
+        "from nnunet_mamba.ops.scan.backends import BACKENDS\n"
+        "print(BACKENDS['numba_cpu'].refusal(torch.zeros(1)), mixer._probe_failure(), cross._probe_failure())"
+    )
+    generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    process = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **generic}, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "None None None"
