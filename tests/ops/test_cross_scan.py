@@ -101,6 +101,14 @@ def test_nan_reaches_the_whole_map_of_its_channel_and_case():
     assert wrong.sum() == 20
 
 
+@pytest.mark.parametrize("operand", TENSOR_NAMES)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_infinity_come_out_where_the_definition_has_them(operand, value):
+    x = make_scan()
+    getattr(x, operand).view(-1)[7] = value
+    assert torch.equal(numba_cpu.forward(x).isfinite(), composed.forward(x).isfinite())
+
+
 def test_results_repeat_bit_by_bit_on_any_number_of_threads():
     x = make_scan((12, 13), b=1, d=70)
     before, results = torch.get_num_threads(), []

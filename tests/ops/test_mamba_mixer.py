@@ -129,6 +129,14 @@ def test_nan_stays_in_its_sequence_and_after_its_token():
     assert wrong.sum() == 30 * 3
 
 
+@pytest.mark.parametrize("operand", ["tokens", "in_proj", "conv", "x_proj", "dt_bias", "A_log", "D", "out_proj"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_infinity_come_out_where_the_definition_has_them(operand, value):
+    x = make_block(length=70)
+    getattr(x, operand).view(-1)[7] = value
+    assert torch.equal(numba_cpu.forward(x).isfinite(), composed.forward(x).isfinite())
+
+
 def test_nan_in_the_incoming_gradient_comes_out():
     x = make_block(length=70)
     _, states = numba_cpu.forward_saving(x)

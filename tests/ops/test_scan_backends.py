@@ -62,7 +62,7 @@ def test_empty_variable_forces_nothing(monkeypatch):
 
 def test_unknown_forced_backend_is_an_error(monkeypatch, make_operands):
     monkeypatch.setenv(VARIABLE, "fastest")
-    with pytest.raises(ValueError, match="'fastest' is not a scan backend; expected one of numba_cpu, reference"):
+    with pytest.raises(ValueError, match=r"'fastest' is not a scan backend; expected one of .*numba_cpu, reference"):
         selective_scan(*make_operands())
 
 
@@ -115,7 +115,7 @@ def test_a_backend_that_fails_is_not_used_and_says_why(monkeypatch, replaced_ker
 
     replaced_kernels(forward=forward)
     monkeypatch.setenv(VARIABLE, "numba_cpu")
-    with pytest.raises(RuntimeError, match="numba_cpu: its test scan failed: OSError: no space left"):
+    with pytest.raises(RuntimeError, match="numba_cpu: its test run failed: OSError: no space left"):
         selective_scan(*make_operands())
 
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.mamba_mixer import composed
-from nnunet_mamba.ops.mamba_mixer.operands import MambaOperands, refusal, states_shape
-from nnunet_mamba.ops.scan.backends import PROBE_TOLERANCE, choose_backend
+from nnunet_mamba.ops.mamba_mixer.operands import TENSOR_NAMES, MambaOperands, refusal, states_shape
+from nnunet_mamba.ops.scan.backends import numba_is_chosen
 from nnunet_mamba.ops.scan.op import is_exporting
+from nnunet_mamba.ops.scan.probe import difference, waves
 
 _logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def mamba_mixer(
         Gu and Dao 2023, arXiv:2312.00752.
     """
     x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
-    if in_bias is not None or out_bias is not None or is_exporting() or refusal(x) or not _fused_kernels_work(tokens):
+    if in_bias is not None or out_bias is not None or is_exporting() or refusal(x) or not _fused_kernels_work():
         return composed.forward(x, in_bias, out_bias)
     mixed: Tensor
     if torch.is_grad_enabled() and any(operand is not None and operand.requires_grad for operand in x[:-1]):
@@ -69,19 +70,9 @@ def mamba_mixer(
     return mixed
 
 
-def _fused_kernels_work(tokens: Tensor) -> bool:
+def _fused_kernels_work() -> bool:
     """Return whether the fused kernels may be used: the choice of the scan's backend holds for what contains a scan."""
-    if torch.compiler.is_compiling():
-        works: bool = _fused_kernels_work_on_cpu()
-        return works
-    return choose_backend(tokens).name == "numba_cpu" and _probe_failure() is None
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _fused_kernels_work_on_cpu() -> bool:
-    return (
-        choose_backend(torch.empty(0, dtype=torch.float32, device="cpu")).name == "numba_cpu" and not _probe_failure()
-    )
+    return numba_is_chosen() and _probe_failure() is None
 
 
 @cache
@@ -99,13 +90,12 @@ def _probe_failure() -> str | None:
         leaves: list[Any] = [operand.double().requires_grad_() for operand in operands.tensors if operand is not None]
         exact = composed.forward(MambaOperands._make([*leaves, operands.n_parallel]))
         expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
-    for name, result, right in zip(("mixed", *MambaOperands._fields), results, expected, strict=False):
-        if result is None:
-            return _refuse(f"its test run returned no gradient of {name}")
-        error_size = float((result.double() - right).detach().abs().max() / right.detach().abs().max())
-        if not error_size < PROBE_TOLERANCE:
-            return _refuse(f"its test run is wrong: relative error {error_size:.1e} in {name}")
-    return None
+    wrong = difference(("mixed", *TENSOR_NAMES), results, expected)
+    return None if wrong is None else _refuse(wrong)
+
+
+# What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
+_fused_kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _refuse(reason: str) -> str:
@@ -116,23 +106,21 @@ def _refuse(reason: str) -> str:
 def _probe_operands() -> MambaOperands:
     """Return a block of more than one vector of channels and more than one chunk of tokens."""
 
-    def waves(*shape: int, size: float) -> Tensor:
-        numbers = torch.arange(1, 1 + torch.Size(shape).numel(), dtype=torch.float64)
-        unit = (torch.sin(numbers * 12.9898) * 43758.5453).frac().reshape(shape)
-        return (unit * size).float()
+    def numbers(*shape: int, size: float) -> Tensor:
+        return waves(*shape, low=-size, high=size).float()
 
     d_model, d_inner, n, rank = 5, 18, 3, 2
     return MambaOperands(
-        tokens=waves(1, 70, d_model, size=1),
-        in_proj=waves(2 * d_inner, d_model, size=1),
-        conv=waves(d_inner, 1, 4, size=1),
-        conv_bias=waves(d_inner, size=0.5),
-        x_proj=waves(rank + 2 * n, d_inner, size=0.5),
-        dt_proj=waves(d_inner, rank, size=1),
-        dt_bias=waves(d_inner, size=1),
-        A_log=waves(d_inner, n, size=1),
-        D=waves(d_inner, size=1),
-        out_proj=waves(d_model, d_inner, size=0.5),
+        tokens=numbers(1, 70, d_model, size=1),
+        in_proj=numbers(2 * d_inner, d_model, size=1),
+        conv=numbers(d_inner, 1, 4, size=1),
+        conv_bias=numbers(d_inner, size=0.5),
+        x_proj=numbers(rank + 2 * n, d_inner, size=0.5),
+        dt_proj=numbers(d_inner, rank, size=1),
+        dt_bias=numbers(d_inner, size=1),
+        A_log=numbers(d_inner, n, size=1),
+        D=numbers(d_inner, size=1),
+        out_proj=numbers(d_model, d_inner, size=0.5),
     )
 
 
@@ -213,13 +201,11 @@ def _mix_backward(
     from nnunet_mamba.ops.mamba_mixer import numba_cpu
 
     x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
-    dtokens, *of_weights = numba_cpu.backward(dmixed, x, states)
     # An operator cannot return None, so the gradient of an absent operand is an empty tensor; nor may results share
     # memory.
-    a, b, c, d, e, f, g, h, i = (
-        tokens.new_empty(0) if gradient is None else gradient.clone(memory_format=torch.contiguous_format)
-        for gradient in of_weights
-    )
+    gradients = (tokens.new_empty(0) if some is None else some for some in numba_cpu.backward(dmixed, x, states))
+    dtokens, *of_weights = gradients
+    a, b, c, d, e, f, g, h, i = (weight.clone(memory_format=torch.contiguous_format) for weight in of_weights)
     return dtokens, a, b, c, d, e, f, g, h, i
 
 

@@ -1,0 +1,463 @@
+"""The Triton kernels: in Triton's interpreter on the CPU, compiled without a GPU, and on one where there is one."""
+
+import importlib
+import math
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from nnunet_mamba.ops import selective_scan
+from nnunet_mamba.ops.scan import backends, reference
+from nnunet_mamba.ops.scan.backends import BACKENDS, VARIABLE, choose_backend
+from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
+
+pytest.importorskip("triton", reason="triton is not installed")
+
+# NumPy, which the interpreter computes with, warns of what the tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+_BACKEND = "nnunet_mamba.ops.scan.triton_gpu"
+
+
+def _of_triton(name):
+    # The extension modules of triton._C cannot be loaded twice; they know nothing of the interpreter.
+    is_triton = name.split(".")[0] == "triton" and not name.startswith("triton._C")
+    return is_triton or name.startswith("nnunet_mamba.ops.scan.triton_")
+
+
+@contextmanager
+def _triton_modules(modules):
+    """Put other copies of Triton's modules in place; torch and other tests keep theirs."""
+
+    def taken_out():
+        return {name: sys.modules.pop(name) for name in list(sys.modules) if _of_triton(name)}
+
+    before = taken_out()
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        modules.update(taken_out())
+        sys.modules.update(before)
+
+
+def _patch_once_per_kernel(interpreter):
+    """Keep the interpreter from patching triton.language again for every function that a kernel calls."""
+    patch, restore, patched = interpreter._patch_lang, interpreter._LangPatchScope.restore, {}
+    language = sys.modules["triton.language"]
+
+    def patch_lang(function):
+        key = tuple(language is value or language.core is value for value in function.__globals__.values())
+        if key not in patched:
+            patched[key] = patch(function)
+        return patched[key]
+
+    def restore_and_forget(scope):
+        patched.clear()
+        restore(scope)
+
+    interpreter._patch_lang, interpreter._LangPatchScope.restore = patch_lang, restore_and_forget
+
+
+_interpreted_modules = {}
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+    """The backend in Triton's interpreter, which Triton chooses when the kernels are imported."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    is_first = not _interpreted_modules
+    with _triton_modules(_interpreted_modules):
+        module = importlib.import_module(_BACKEND)
+        if is_first:
+            _patch_once_per_kernel(importlib.import_module("triton.runtime.interpreter"))
+        yield module
+
+
+@pytest.fixture
+def many_segments(monkeypatch, interpreted):
+    """Divide even a short scan into segments of 64 tokens."""
+    monkeypatch.setattr(interpreted, "_n_multiprocessors", lambda device: 100)
+    monkeypatch.setattr(interpreted, "_SHORTEST_SEGMENT", 64)
+
+
+@pytest.fixture
+def forgetful():
+    """Let the test load, probe and choose for the first time, and forget what it chose."""
+    remembered = (backends._installed, backends._load, backends._probe_failure, backends._log_choice)
+    for function in remembered:
+        function.cache_clear()
+    yield
+    for function in remembered:
+        function.cache_clear()
+
+
+@pytest.mark.parametrize("length", [1, 2, 63, 64, 130])
+def test_right_at_every_length(interpreted, make_operands, assert_right, length):
+    assert_right(interpreted, make_operands(b=1, length=length))
+
+
+@pytest.mark.parametrize(("d", "groups"), [(1, 1), (7, 1), (19, 1), (34, 2), (6, 6)])
+def test_right_for_odd_channels_and_groups(interpreted, make_operands, assert_right, d, groups):
+    assert_right(interpreted, make_operands(b=1, d=d, groups=groups, length=5))
+
+
+@pytest.mark.parametrize("n", [1, 3, 16, 17, 64, 300])
+def test_right_for_every_state_size(interpreted, make_operands, assert_right, n):
+    assert_right(interpreted, make_operands(b=1, n=n, d=9, length=5))
+
+
+@pytest.mark.parametrize("step", [1e-6, 1e-2, 10.0, 100.0])
+@pytest.mark.parametrize("softplus", [True, False])
+def test_right_for_tiny_and_large_steps(interpreted, make_operands, assert_right, step, softplus):
+    assert_right(interpreted, make_operands(b=1, step=step, softplus=softplus, length=20))
+
+
+@pytest.mark.parametrize("without", [("D",), ("z",), ("delta_bias",), ("D", "z", "delta_bias")], ids="-".join)
+def test_right_without_optional_operands(interpreted, make_operands, assert_right, without):
+    assert_right(interpreted, make_operands(without=without, length=5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_right_in_half_precision(interpreted, make_operands, assert_right, dtype):
+    assert_right(interpreted, make_operands(dtype=dtype, length=20))
+
+
+def test_gradients_have_the_dtypes_of_their_operands(interpreted, make_operands):
+    x = make_operands(length=5)
+    dtypes = (torch.float16, torch.float32, torch.float32, torch.bfloat16, torch.float16, *3 * [torch.float32])
+    x = ScanOperands(*(tensor.to(dtype) for tensor, dtype in zip(x.tensors, dtypes, strict=True)), x.delta_softplus)
+    assert interpreted.forward(x).dtype == torch.float16
+    gradients = interpreted.backward(x.u, x)
+    assert tuple(gradient.dtype for gradient in gradients) == dtypes
+    for gradient, right in zip(gradients, reference.backward(x.u, x), strict=True):
+        torch.testing.assert_close(gradient, right, rtol=1e-2, atol=1e-2)
+
+
+def test_right_in_segments(interpreted, many_segments, make_operands, assert_right):
+    assert_right(interpreted, make_operands(b=1, d=3, length=130))
+    assert_right(interpreted, make_operands(b=1, d=2, n=3, groups=2, length=66, without=("z",), softplus=False))
+
+
+def test_right_in_many_launches(interpreted, make_operands, assert_right):
+    x = make_operands(b=1, d=9, n=64, length=3, dtype=torch.float16)
+    assert interpreted._backward_plan(x).n_slots == 1
+    assert_right(interpreted, x)
+
+
+def test_softplus_is_precise_for_the_smallest_steps(interpreted, make_operands):
+    delta = torch.tensor([-80.0, -17, -15, -7, -1, 0, 1, 19.9, 20.1, 1e5])
+    x = make_operands(b=1, d=1, n=1, length=len(delta), without=("z", "delta_bias"))
+    ones = torch.ones_like
+    x = x._replace(delta=delta[None, None], u=ones(x.u), A=-1e30 * ones(x.A), B=ones(x.B), C=ones(x.C), D=0 * x.D)
+    step = interpreted.forward(x).flatten()
+    torch.testing.assert_close(step, torch.nn.functional.softplus(delta.double()).float(), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("length", [1, 64, 65, 130])
+def test_saves_the_states_of_the_reference(interpreted, make_operands, length):
+    x = make_operands(b=1, d=6, n=3, groups=2, length=length)
+    y, states = interpreted.forward_saving(x)
+    _, right = reference.forward_saving(x.to(torch.float64))
+    assert states.dtype == torch.float32
+    torch.testing.assert_close(states.double(), right, rtol=1e-5, atol=1e-5)
+    assert torch.equal(y, interpreted.forward(x))
+
+
+def test_saved_states_do_not_change_the_gradients(interpreted, many_segments, make_operands):
+    x = make_operands(b=1, d=3, length=66)
+    states = interpreted.forward_saving(x)[1]
+    for gradient, other in zip(interpreted.backward(x.u, x, states), interpreted.backward(x.u, x), strict=True):
+        assert torch.equal(gradient, other)
+
+
+def test_takes_operands_of_any_strides(interpreted, make_operands):
+    x = make_operands(d=6, length=21)
+    strided = x._replace(
+        u=x.u.transpose(1, 2).contiguous().transpose(1, 2),
+        delta=torch.cat([x.delta, x.delta], 2)[:, :, ::2],
+        A=x.A[:, :1].expand(-1, 4),
+        B=x.B[:1].expand(2, -1, -1, -1),
+        C=torch.cat([x.C, x.C], 2)[:, :, 4:],
+        z=torch.cat([x.z, x.z], 1)[:, :6],
+    )
+    compact = strided._replace(**{name: getattr(strided, name).contiguous() for name in ("u", "delta", *"ABCz")})
+    dy = x.u[:1, :1].expand_as(x.u)
+    assert torch.equal(interpreted.forward(strided), interpreted.forward(compact))
+    for gradient, right in zip(
+        interpreted.backward(dy, strided), interpreted.backward(dy.contiguous(), compact), strict=True
+    ):
+        assert torch.equal(gradient, right)
+
+
+@pytest.mark.parametrize("shape", [{"b": 0}, {"length": 0}, {"d": 0}, {"n": 0}], ids=str)
+def test_empty_scans(interpreted, make_operands, shape):
+    x = make_operands(**{"b": 1, "d": 3, **shape})
+    y, states = interpreted.forward_saving(x)
+    assert y.shape == x.u.shape
+    assert states.shape == reference.forward_saving(x)[1].shape
+    torch.testing.assert_close(y, reference.forward(x))
+    for gradient, right in zip(interpreted.backward(x.u, x), reference.backward(x.u, x), strict=True):
+        torch.testing.assert_close(gradient, right)
+
+
+@pytest.mark.parametrize("operand", ["u", "delta", "B", "C", "z"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_infinity_come_out_where_the_reference_has_them(interpreted, make_operands, operand, value):
+    x = make_operands(b=1, d=3, n=3, length=19, softplus=operand != "B")
+    getattr(x, operand).flatten(0, -2)[1, 10] = value
+    torch.testing.assert_close(interpreted.forward(x), reference.forward(x), rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+def test_nan_stays_in_its_channel_and_after_its_token(interpreted, make_operands):
+    x = make_operands(d=3, length=19)
+    x.u[1, 1, 10] = float("nan")
+    wrong = interpreted.forward(x).isnan()
+    assert wrong[1, 1, 10:].all()
+    assert wrong.sum() == 9
+
+
+def test_nan_in_the_last_token_leaves_what_the_reference_leaves(interpreted, make_operands):
+    x = make_operands(b=1, d=3, n=3, length=19)
+    x.u[0, 1, -1] = float("nan")
+    dy = torch.ones_like(x.u)
+    for gradient, right in zip(interpreted.backward(dy, x), reference.backward(dy, x), strict=True):
+        torch.testing.assert_close(gradient, right, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+def test_nan_in_the_incoming_gradient_comes_out(interpreted, many_segments, make_operands):
+    x = make_operands(d=3, length=70)
+    dy = torch.ones_like(x.u)
+    dy[0, 2, 66] = float("nan")
+    for gradient, right in zip(interpreted.backward(dy, x), reference.backward(dy, x), strict=True):
+        torch.testing.assert_close(gradient, right, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+def test_a_growing_state_overflows_to_infinity(interpreted, many_segments, make_operands):
+    x = make_operands(b=1, d=2, n=1, length=70, softplus=False, without=("z", "D"))
+    x = x._replace(A=torch.full_like(x.A, 2), u=x.u.abs() + 1, B=x.B.abs() + 1, C=x.C.abs() + 1, delta=x.delta + 1)
+    assert interpreted.forward(x)[..., -1].isinf().all()
+
+
+@pytest.mark.parametrize("rate", [-4.0, 4.0])
+def test_infinite_and_zero_states_cross_segments_as_they_are(interpreted, many_segments, make_operands, rate):
+    # The decay over a whole segment is 0, or infinite.
+    x = make_operands(b=1, d=2, n=1, length=129, softplus=False, without=("z", "D", "delta_bias"))
+    x = x._replace(A=torch.full_like(x.A, rate), delta=torch.ones_like(x.delta), u=torch.zeros_like(x.u))
+    x.u[0, 0, 0] = float("inf") if rate < 0 else 0
+    torch.testing.assert_close(interpreted.forward(x), reference.forward(x), equal_nan=True)
+
+
+def test_results_repeat_bit_by_bit(interpreted, many_segments, make_operands):
+    x = make_operands(b=1, d=3, length=66)
+    first, again = ((interpreted.forward(x), *interpreted.backward(x.u, x)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_extra_memory_is_less_than_operands_and_gradients(interpreted, monkeypatch):
+    monkeypatch.setattr(interpreted, "_n_multiprocessors", lambda device: 132)
+    for kernel in ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel"):
+        monkeypatch.setattr(interpreted, kernel, {(n,): lambda *_, **__: None for n in range(5000)})
+    allocated = []
+    sums = interpreted._sums
+    monkeypatch.setattr(
+        interpreted, "_sums", lambda x, *shape: allocated.append(4 * math.prod(shape)) or sums(x, *shape)
+    )
+    for case in _real_shapes():
+        x = _meta_operands(*case)
+        allocated.clear()
+        _, states = interpreted.forward_saving(x)
+        gradients = interpreted.backward(x.u, x, states)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in (*x.tensors, x.u, *gradients))
+        assert sum(allocated) < 1.1 * size, case
+
+
+def test_the_interpreter_must_be_asked_for_and_then_serves_the_operator(
+    interpreted, forgetful, monkeypatch, make_operands
+):
+    x = make_operands(b=1, length=5)
+    assert choose_backend(x.u).name == "numba_cpu"
+    monkeypatch.setenv(VARIABLE, "triton_gpu")
+    leaves = [tensor.clone().requires_grad_() for tensor in x.tensors]
+    y = selective_scan(*leaves, x.delta_softplus)
+    assert torch.equal(y, interpreted.forward(x))
+    gradients = torch.autograd.grad(y, leaves, torch.ones_like(y))
+    expected = interpreted.backward(torch.ones_like(y), x)
+    assert all(torch.equal(gradient, right) for gradient, right in zip(gradients, expected, strict=True))
+    monkeypatch.delenv("TRITON_INTERPRET")
+    with pytest.raises(RuntimeError, match="triton_gpu: runs on cuda, not on cpu"):
+        choose_backend(x.u)
+
+
+@pytest.mark.parametrize("kind", ["compiler", "launcher", "driver"])
+def test_a_failing_compiler_is_a_reason_to_refuse(interpreted, forgetful, monkeypatch, kind):
+    errors = {
+        "compiler": sys.modules["triton"].errors.TritonError("no such instruction"),
+        "launcher": subprocess.CalledProcessError(1, "gcc"),
+        "driver": AssertionError("libcuda.so cannot found!"),
+    }
+
+    class Kernel:
+        def __getitem__(self, grid):
+            raise errors[kind]
+
+    monkeypatch.setattr(interpreted, "forward_kernel", Kernel())
+    monkeypatch.setenv(VARIABLE, "triton_gpu")
+    expected = (
+        f"its test run failed: RuntimeError: Triton .* set NNUNET_MAMBA_SCAN=reference: {type(errors[kind]).__name__}"
+    )
+    assert re.match(expected, BACKENDS["triton_gpu"].refusal(torch.zeros(1, 1, 1)))
+
+
+def test_importing_the_operator_does_not_import_the_kernels():
+    code = "import sys, nnunet_mamba.ops; sys.exit(any('ops.scan.triton_' in name for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _real_shapes():
+    """Return (b, d, l, n, groups, dtype) of UltraLight at 256², VM-UNet, U-Mamba 3D, and of more states."""
+    shapes = ((256, 12, 1024, 16, 1), (32, 768, 4096, 16, 4), (2, 640, 210, 16, 1), (2, 64, 50_000, 16, 1))
+    narrow = [(*shape, dtype) for shape in shapes for dtype in (torch.float32, torch.float16)]
+    return [*narrow, (8, 256, 1024, 64, 1, torch.float32)]
+
+
+def _meta_operands(b, d, length, n, groups, dtype):
+    shapes = {"u": (b, d, length), "A": (d, n), "B": (b, groups, n, length), "D": (d,)}
+    shapes |= {"delta": shapes["u"], "z": shapes["u"], "C": shapes["B"], "delta_bias": shapes["D"]}
+    tensors = (torch.empty(shapes[name], dtype=dtype, device="meta") for name in TENSOR_NAMES)
+    return ScanOperands(*tensors, True)
+
+
+class _CompiledOnly:
+    """A kernel that compiles for a GPU that is not there, and keeps the result instead of launching it."""
+
+    def __init__(self, kernel, results):
+        self._kernel, self._results = kernel, results
+
+    def __getitem__(self, grid):
+        return lambda *arguments, **options: self._results.append(self._kernel.warmup(*arguments, grid=grid, **options))
+
+
+@pytest.fixture
+def compiled_kernels(monkeypatch, tmp_path):
+    """Return a function that compiles what a scan and its gradients launch on a GPU with 132 multiprocessors."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    module = importlib.import_module(_BACKEND)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(module, "_n_multiprocessors", lambda device: 132)
+    # Triton has no way to unset a driver.
+    before = dict(vars(triton.runtime.driver))
+
+    def compile_for(capability, x):
+        driver = SimpleNamespace(
+            get_current_target=lambda: GPUTarget("cuda", capability, 32),
+            get_current_device=lambda: capability,
+            get_current_stream=lambda device: 0,
+        )
+        triton.runtime.driver.set_active(driver)
+        results = []
+        with monkeypatch.context() as patch:
+            for name in ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel"):
+                patch.setattr(module, name, _CompiledOnly(getattr(module, name), results))
+            y, states = module.forward_saving(x)
+            module.backward(y, x, states)
+        return results
+
+    yield compile_for
+    vars(triton.runtime.driver).clear()
+    vars(triton.runtime.driver).update(before)
+
+
+def _registers_and_spills(ptx, capability, folder):
+    import triton
+
+    assembler = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
+    (folder / "kernel.ptx").write_text(ptx)
+    # Triton writes PTX for the architecture's own features from Hopper on.
+    architecture = f"--gpu-name=sm_{capability}{'a' if capability >= 90 else ''}"
+    files = [str(folder / "kernel.ptx"), "-o", str(folder / "kernel.cubin")]
+    log = subprocess.run(
+        [str(assembler), "-v", architecture, *files], capture_output=True, text=True, check=True
+    ).stderr
+    return int(re.search(r"Used (\d+) registers", log)[1]), int(re.search(r"(\d+) bytes spill stores", log)[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_kernels_compile_without_a_gpu_and_keep_to_their_registers(compiled_kernels, capability, tmp_path):
+    for case in _real_shapes():
+        kernels = compiled_kernels(capability, _meta_operands(*case))
+        assert kernels
+        for kernel in kernels:
+            _, spilled = _registers_and_spills(kernel.asm["ptx"], capability, tmp_path)
+            # Some pointers that the inner loop does not need; Triton 3.2 spills most.
+            assert spilled <= 400, f"{kernel.name} at {case}"
+
+
+@pytest.mark.parametrize("without", [(), ("D", "z", "delta_bias")], ids=["all", "none"])
+def test_kernels_compile_without_a_gpu(compiled_kernels, without):
+    x = _meta_operands(1, 1, 1, 1, 1, torch.float32)  # integers that are 1 become constants
+    assert all(kernel.asm["cubin"] for kernel in compiled_kernels(90, x._replace(**dict.fromkeys(without))))
+
+
+_needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture
+def on_gpu():
+    """The backend on the CUDA device."""
+    return importlib.import_module(_BACKEND)
+
+
+def _random_operands(b, d, length, n, groups, dtype):
+    """Return fresh random operands on the CUDA device, spread like those of a Mamba block."""
+
+    def normal(*shape):
+        return torch.randn(shape, device="cuda").to(dtype)
+
+    A = -torch.arange(1.0, n + 1, device="cuda").repeat(d, 1).to(dtype)
+    tokens, matrix = (b, d, length), (b, groups, n, length)
+    return ScanOperands(
+        normal(*tokens),
+        normal(*tokens),
+        A,
+        normal(*matrix),
+        normal(*matrix),
+        normal(d),
+        normal(*tokens),
+        normal(d) - 4,
+        True,
+    )
+
+
+@pytest.mark.gpu
+@_needs_gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("b", "d", "length", "n", "groups"),
+    [(8, 12, 1024, 16, 1), (1, 768, 4097, 16, 4), (2, 640, 210, 16, 1), (1, 8, 20_000, 16, 1), (2, 33, 70, 64, 1)],
+)
+def test_right_on_a_gpu_at_real_shapes(on_gpu, assert_right, b, d, length, n, groups, dtype):
+    assert_right(on_gpu, _random_operands(b, d, length, n, groups, dtype))
+
+
+@pytest.mark.gpu
+@_needs_gpu
+def test_repeats_bit_by_bit_on_a_gpu(on_gpu):
+    x = _random_operands(4, 192, 4096, 16, 1, torch.float32)
+    first, again = ((on_gpu.forward(x), *on_gpu.backward(x.u, x)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.gpu
+@_needs_gpu
+def test_a_gpu_takes_it_or_mamba_ssm(forgetful):
+    assert choose_backend(torch.zeros(1, 1, 1, device="cuda")).name in ("triton_gpu", "mamba_ssm_cuda")
+    assert BACKENDS["triton_gpu"].refusal(torch.zeros(1, 1, 1, device="cuda")) is None
