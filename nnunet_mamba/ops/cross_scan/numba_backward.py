@@ -65,114 +65,116 @@ class Buffers(NamedTuple):
 
 
 @compiled
-def _new_reverse(s: Sizes) -> Reverse:
+def _new_reverse(sizes: Sizes) -> Reverse:
     return Reverse(
-        new_rows(s.n * s.blocks),
-        new_rows(s.sum_rows * s.blocks),
+        new_rows(sizes.n * sizes.blocks),
+        new_rows(sizes.sum_rows * sizes.blocks),
         new_rows(CHUNK),
         new_rows(CHUNK),
         new_rows(1),
-        new_rows(s.n_projected * CHUNK // LANES),
+        new_rows(sizes.n_projected * CHUNK // LANES),
     )
 
 
 @compiled
-def _reverse_scan(share: Share, block: int, count: int, largest_step: Any, s: Sizes, b: Buffers) -> None:
+def _reverse_scan(share: Share, block: int, count: int, largest_step: Any, sizes: Sizes, buffers: Buffers) -> None:
     """Run the adjoint of one block's states; the sums of dB and dC over the channels go to dmatrices."""
-    w, m, a, r = b
-    chunk = chunk_of(m)
-    dA = shifted(r.sums, (s.dt_rank + 1) * share.blocks * LANES)
-    clear(a.to_step, CHUNK)
-    clear(a.to_update, CHUNK)
-    for n in range(s.n):
+    weights, direction, adjoint, reverse = buffers
+    chunk = chunk_of(direction)
+    dA = shifted(reverse.sums, (sizes.dt_rank + 1) * share.blocks * LANES)
+    clear(adjoint.to_step, CHUNK)
+    clear(adjoint.to_update, CHUNK)
+    for n in range(sizes.n):
         row = n * share.blocks + block
-        matrices, rate = matrices_of(m, s, n), load_row(w.rate, row)
-        retrace_state(chunk, a, matrices, load_row(m.h, row), rate, count, largest_step, False)
-        reverse_state(chunk, a, matrices, r.g, dA, row, rate, count)
-        dB = (s.dt_rank + n) * CHUNK
-        sum_over_channels(a.input_terms, r.scratch, r.dmatrices, dB, count, block == 0)
-        sum_over_channels(a.output_terms, r.scratch, r.dmatrices, dB + s.n * CHUNK, count, block == 0)
+        matrices, rate = matrices_of(direction, sizes, n), load_row(weights.rate, row)
+        retrace_state(chunk, adjoint, matrices, load_row(direction.h, row), rate, count, largest_step, False)
+        reverse_state(chunk, adjoint, matrices, reverse.g, dA, row, rate, count)
+        dB = (sizes.dt_rank + n) * CHUNK
+        sum_over_channels(adjoint.input_terms, reverse.scratch, reverse.dmatrices, dB, count, block == 0)
+        sum_over_channels(
+            adjoint.output_terms, reverse.scratch, reverse.dmatrices, dB + sizes.n * CHUNK, count, block == 0
+        )
 
 
 @compiled
-def _reverse_steps(share: Share, block: int, count: int, s: Sizes, b: Buffers) -> None:
+def _reverse_steps(share: Share, block: int, count: int, sizes: Sizes, buffers: Buffers) -> None:
     """Turn what the states of one block added up into du, in the rows of to_update, and into the weights' gradients."""
-    w, m, a, r = b
-    D = load_row(w.D, block)
-    bias_row, D_row = s.dt_rank * share.blocks + block, (s.sum_rows - 1) * share.blocks + block
-    dbias, dD = load_row(r.sums, bias_row), load_row(r.sums, D_row)
+    weights, direction, adjoint, reverse = buffers
+    D = load_row(weights.D, block)
+    bias_row, D_row = sizes.dt_rank * share.blocks + block, (sizes.sum_rows - 1) * share.blocks + block
+    dbias, dD = load_row(reverse.sums, bias_row), load_row(reverse.sums, D_row)
     for t in range(count):
-        u, dy, to_update = load_row(m.u, t), load_row(a.dy, t), load_row(a.to_update, t)
-        ddelta = (to_update * u + load_row(a.to_step, t) * _LN2) * sigmoid(load_row(m.delta, t))
-        store_row(r.ddelta, t, ddelta)
-        store_row(a.to_update, t, to_update * load_row(m.step, t) + D * dy)
+        u, dy, to_update = load_row(direction.u, t), load_row(adjoint.dy, t), load_row(adjoint.to_update, t)
+        ddelta = (to_update * u + load_row(adjoint.to_step, t) * _LN2) * sigmoid(load_row(direction.delta, t))
+        store_row(reverse.ddelta, t, ddelta)
+        store_row(adjoint.to_update, t, to_update * load_row(direction.step, t) + D * dy)
         dD = multiply_add(dy, u, dD)
         dbias = dbias + ddelta
-    store_row(r.sums, bias_row, dbias)
-    store_row(r.sums, D_row, dD)
-    dt = Scalars(m.matrices, 0, 1, CHUNK, s.dt_rank)
-    add_outer_product(dt, r.ddelta, 0, count, r.sums, block, share.blocks)
-    for rank in range(s.dt_rank):
-        weight = load_row(w.dt_proj, rank * share.blocks + block)
+    store_row(reverse.sums, bias_row, dbias)
+    store_row(reverse.sums, D_row, dD)
+    dt = Scalars(direction.matrices, 0, 1, CHUNK, sizes.dt_rank)
+    add_outer_product(dt, reverse.ddelta, 0, count, reverse.sums, block, share.blocks)
+    for rank in range(sizes.dt_rank):
+        weight = load_row(weights.dt_proj, rank * share.blocks + block)
         for t in range(count):
-            store_row(r.terms, t, load_row(r.ddelta, t) * weight)
-        sum_over_channels(r.terms, r.scratch, r.dmatrices, rank * CHUNK, count, block == 0)
+            store_row(reverse.terms, t, load_row(reverse.ddelta, t) * weight)
+        sum_over_channels(reverse.terms, reverse.scratch, reverse.dmatrices, rank * CHUNK, count, block == 0)
 
 
 @compiled
-def _backward_block(task: Any, share: Share, block: int, k: int, start: int, s: Sizes, b: Buffers) -> None:
+def _backward_block(task: Any, share: Share, block: int, k: int, start: int, sizes: Sizes, buffers: Buffers) -> None:
     """Run one chunk of one block in direction k and add its du to the map's."""
-    w, m, a, _ = b
-    count = min(CHUNK, s.length - start)
+    weights, direction, adjoint, _ = buffers
+    count = min(CHUNK, sizes.length - start)
     channel = share.first + block * LANES
-    largest_step = read_block(task, share, block, k, start, count, s, w, m)
+    largest_step = read_block(task, share, block, k, start, count, sizes, weights, direction)
     for t in range(count):
-        position = position_of(task.order, k * s.length + start + t)
-        read_row(task.dy, (share.case * s.length + position) * s.d + channel, s.d - channel, a.dy, t)
-    offset = states_offset(s, share, k, start, block)
-    for n in range(s.n):
-        read_row(task.states, offset + n * s.d, s.d - channel, m.h, n * share.blocks + block)
-    _reverse_scan(share, block, count, largest_step, s, b)
-    _reverse_steps(share, block, count, s, b)
+        position = position_of(task.order, k * sizes.length + start + t)
+        read_row(task.dy, (share.case * sizes.length + position) * sizes.d + channel, sizes.d - channel, adjoint.dy, t)
+    offset = states_offset(sizes, share, k, start, block)
+    for n in range(sizes.n):
+        read_row(task.states, offset + n * sizes.d, sizes.d - channel, direction.h, n * share.blocks + block)
+    _reverse_scan(share, block, count, largest_step, sizes, buffers)
+    _reverse_steps(share, block, count, sizes, buffers)
     for t in range(count):
-        position = position_of(task.order, k * s.length + start + t)
-        offset = (share.case * s.length + position) * s.d + channel
-        write_row(a.to_update, t, task.du, offset, s.d - channel, k == 0)
+        position = position_of(task.order, k * sizes.length + start + t)
+        offset = (share.case * sizes.length + position) * sizes.d + channel
+        write_row(adjoint.to_update, t, task.du, offset, sizes.d - channel, k == 0)
 
 
 @compiled
-def _write_projected(task: Any, share: Share, k: int, start: int, count: int, s: Sizes, b: Buffers) -> None:
+def _write_projected(task: Any, share: Share, k: int, start: int, count: int, sizes: Sizes, buffers: Buffers) -> None:
     """Write the gradients of dt, B and C of one chunk to the share's copy of them."""
-    m, r = b.direction, b.reverse
-    copy = (share.number * task.cases + share.case) * s.length
-    for part in range(blocks_of(s.n_projected)):
-        width = min(LANES, s.n_projected - part * LANES)
-        gather(r.dmatrices, part * LANES * CHUNK, CHUNK, width, m.projected, count)
+    direction, reverse = buffers.direction, buffers.reverse
+    copy = (share.number * task.cases + share.case) * sizes.length
+    for part in range(blocks_of(sizes.n_projected)):
+        width = min(LANES, sizes.n_projected - part * LANES)
+        gather(reverse.dmatrices, part * LANES * CHUNK, CHUNK, width, direction.projected, count)
         for t in range(count):
-            position = position_of(task.order, k * s.length + start + t)
-            offset = ((copy + position) * s.directions + k) * s.n_projected + part * LANES
-            write_row(m.projected, t, task.dprojected, offset, width, True)
+            position = position_of(task.order, k * sizes.length + start + t)
+            offset = ((copy + position) * sizes.directions + k) * sizes.n_projected + part * LANES
+            write_row(direction.projected, t, task.dprojected, offset, width, True)
 
 
 @compiled
-def _backward_direction(task: Any, share: Share, k: int, s: Sizes, b: Buffers) -> None:
-    r = b.reverse
-    read_weights(task, k, share, s, b.weights)
-    clear(r.g, s.n * share.blocks)
-    clear(r.sums, s.sum_rows * share.blocks)
-    fill(r.terms, 0, CHUNK, zeros())
-    for back in range(s.chunks):
-        start = (s.chunks - 1 - back) * CHUNK
-        count = min(CHUNK, s.length - start)
-        read_projected(task, share.case, k, start, count, s, b.direction)
+def _backward_direction(task: Any, share: Share, k: int, sizes: Sizes, buffers: Buffers) -> None:
+    reverse = buffers.reverse
+    read_weights(task, k, share, sizes, buffers.weights)
+    clear(reverse.g, sizes.n * share.blocks)
+    clear(reverse.sums, sizes.sum_rows * share.blocks)
+    fill(reverse.terms, 0, CHUNK, zeros())
+    for back in range(sizes.chunks):
+        start = (sizes.chunks - 1 - back) * CHUNK
+        count = min(CHUNK, sizes.length - start)
+        read_projected(task, share.case, k, start, count, sizes, buffers.direction)
         for block in range(share.blocks):
-            _backward_block(task, share, block, k, start, s, b)
-        _write_projected(task, share, k, start, count, s, b)
-    for row in range(s.sum_rows):
-        offset = ((share.case * s.directions + k) * s.sum_rows + row) * s.d + share.first
+            _backward_block(task, share, block, k, start, sizes, buffers)
+        _write_projected(task, share, k, start, count, sizes, buffers)
+    for row in range(sizes.sum_rows):
+        offset = ((share.case * sizes.directions + k) * sizes.sum_rows + row) * sizes.d + share.first
         for block in range(share.blocks):
-            width = s.d - share.first - block * LANES
-            write_row(r.sums, row * share.blocks + block, task.sums, offset + block * LANES, width, True)
+            width = sizes.d - share.first - block * LANES
+            write_row(reverse.sums, row * share.blocks + block, task.sums, offset + block * LANES, width, True)
 
 
 def backward_jobs(address: Any) -> None:
@@ -181,15 +183,15 @@ def backward_jobs(address: Any) -> None:
     The task must have the saved states. Each share of the channels has its own copy of dprojected.
     """
     task = carray(address, 1, TASK_NUMBERS)[0]
-    s = sizes_of(task)
-    b = Buffers(new_weights(s), new_direction(s), new_adjoint(), _new_reverse(s))
+    sizes = sizes_of(task)
+    buffers = Buffers(new_weights(sizes), new_direction(sizes), new_adjoint(), _new_reverse(sizes))
     job = claim_job(address)
-    while job < task.cases * s.shares:
-        share = share_of(s, job)
-        for k in range(s.directions):
-            _backward_direction(task, share, k, s, b)
+    while job < task.cases * sizes.shares:
+        share = share_of(sizes, job)
+        for k in range(sizes.directions):
+            _backward_direction(task, share, k, sizes, buffers)
         job = claim_job(address)
-    free_all(b.weights)
-    free_all(b.direction)
-    free_all(b.adjoint)
-    free_all(b.reverse)
+    free_all(buffers.weights)
+    free_all(buffers.direction)
+    free_all(buffers.adjoint)
+    free_all(buffers.reverse)

@@ -29,40 +29,49 @@ from nnunet_mamba.ops.scan.numba_forward import add_state
 
 
 @compiled
-def _forward_block(task: Any, share: Share, block: int, k: int, start: int, s: Sizes, w: Weights, m: Direction) -> None:
+def _forward_block(
+    task: Any, share: Share, block: int, k: int, start: int, sizes: Sizes, weights: Weights, direction: Direction
+) -> None:
     """Run one chunk of one block in direction k and add its y to the map's."""
-    count = min(CHUNK, s.length - start)
+    count = min(CHUNK, sizes.length - start)
     channel = share.first + block * LANES
     if task.states != 0:
-        offset = states_offset(s, share, k, start, block)
-        for n in range(s.n):
-            write_row(m.h, n * share.blocks + block, task.states, offset + n * s.d, s.d - channel, True)
-    largest_step = read_block(task, share, block, k, start, count, s, w, m)
-    chunk = chunk_of(m)
-    for n in range(s.n):
+        offset = states_offset(sizes, share, k, start, block)
+        for n in range(sizes.n):
+            write_row(direction.h, n * share.blocks + block, task.states, offset + n * sizes.d, sizes.d - channel, True)
+    largest_step = read_block(task, share, block, k, start, count, sizes, weights, direction)
+    chunk = chunk_of(direction)
+    for n in range(sizes.n):
         row = n * share.blocks + block
-        h, rate = load_row(m.h, row), load_row(w.rate, row)
-        store_row(m.h, row, add_state(chunk, matrices_of(m, s, n), h, rate, count, largest_step))
+        h, rate = load_row(direction.h, row), load_row(weights.rate, row)
+        store_row(direction.h, row, add_state(chunk, matrices_of(direction, sizes, n), h, rate, count, largest_step))
     for t in range(count):
-        position = position_of(task.order, k * s.length + start + t)
-        write_row(m.y, t, task.y, (share.case * s.length + position) * s.d + channel, s.d - channel, k == 0)
+        position = position_of(task.order, k * sizes.length + start + t)
+        write_row(
+            direction.y,
+            t,
+            task.y,
+            (share.case * sizes.length + position) * sizes.d + channel,
+            sizes.d - channel,
+            k == 0,
+        )
 
 
 def forward_jobs(address: Any) -> None:
     """Run jobs of a ``CrossScanTask`` until none is left; fills y, and the states where the task has an address."""
     task = carray(address, 1, TASK_NUMBERS)[0]
-    s = sizes_of(task)
-    w, m = new_weights(s), new_direction(s)
+    sizes = sizes_of(task)
+    weights, direction = new_weights(sizes), new_direction(sizes)
     job = claim_job(address)
-    while job < task.cases * s.shares:
-        share = share_of(s, job)
-        for k in range(s.directions):
-            read_weights(task, k, share, s, w)
-            clear(m.h, s.n * share.blocks)
-            for start in range(0, s.length, CHUNK):
-                read_projected(task, share.case, k, start, min(CHUNK, s.length - start), s, m)
+    while job < task.cases * sizes.shares:
+        share = share_of(sizes, job)
+        for k in range(sizes.directions):
+            read_weights(task, k, share, sizes, weights)
+            clear(direction.h, sizes.n * share.blocks)
+            for start in range(0, sizes.length, CHUNK):
+                read_projected(task, share.case, k, start, min(CHUNK, sizes.length - start), sizes, direction)
                 for block in range(share.blocks):
-                    _forward_block(task, share, block, k, start, s, w, m)
+                    _forward_block(task, share, block, k, start, sizes, weights, direction)
         job = claim_job(address)
-    free_all(w)
-    free_all(m)
+    free_all(weights)
+    free_all(direction)

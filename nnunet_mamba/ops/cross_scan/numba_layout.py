@@ -119,21 +119,26 @@ def sizes_of(task: Any) -> Sizes:
 
 
 @compiled
-def share_of(s: Sizes, job: int) -> Share:
+def share_of(sizes: Sizes, job: int) -> Share:
     """Return a job's part: job i is share i % shares of case i // shares."""
-    number_, blocks = job % s.shares, blocks_of(s.d)
-    first = number_ * blocks // s.shares
-    return Share(job // s.shares, number_, first * LANES, (number_ + 1) * blocks // s.shares - first)
+    number_, blocks = job % sizes.shares, blocks_of(sizes.d)
+    first = number_ * blocks // sizes.shares
+    return Share(job // sizes.shares, number_, first * LANES, (number_ + 1) * blocks // sizes.shares - first)
 
 
 @compiled
-def new_weights(s: Sizes) -> Weights:
+def new_weights(sizes: Sizes) -> Weights:
     """Return empty buffers."""
-    return Weights(new_rows(s.dt_rank * s.blocks), new_rows(s.blocks), new_rows(s.n * s.blocks), new_rows(s.blocks))
+    return Weights(
+        new_rows(sizes.dt_rank * sizes.blocks),
+        new_rows(sizes.blocks),
+        new_rows(sizes.n * sizes.blocks),
+        new_rows(sizes.blocks),
+    )
 
 
 @compiled
-def new_direction(s: Sizes) -> Direction:
+def new_direction(sizes: Sizes) -> Direction:
     """Return empty buffers."""
     return Direction(
         new_rows(CHUNK),
@@ -141,26 +146,26 @@ def new_direction(s: Sizes) -> Direction:
         new_rows(CHUNK),
         new_rows(CHUNK),
         new_rows(CHUNK),
-        new_rows(blocks_of(s.n_projected) * CHUNK),
-        new_rows(s.n_projected * CHUNK // LANES),
-        new_rows(s.n * s.blocks),
+        new_rows(blocks_of(sizes.n_projected) * CHUNK),
+        new_rows(sizes.n_projected * CHUNK // LANES),
+        new_rows(sizes.n * sizes.blocks),
     )
 
 
 @compiled
-def read_weights(task: Any, k: int, share: Share, s: Sizes, w: Weights) -> None:
+def read_weights(task: Any, k: int, share: Share, sizes: Sizes, weights: Weights) -> None:
     """Arrange the weights of direction k; channels that there are not get zeros."""
     for lane in range(share.blocks * LANES):
         channel = share.first + lane
-        is_there, row = channel < s.d, k * s.d + channel
-        for r in range(s.dt_rank):
-            value = number(task.dt_proj, row * s.dt_rank + r) if is_there else _ZERO
-            set_number(w.dt_proj, r * share.blocks * LANES + lane, value)
-        for n in range(s.n):
-            rate = np.float32(-math.exp(number(task.A_logs, row * s.n + n)) / math.log(2)) if is_there else _ZERO
-            set_number(w.rate, n * share.blocks * LANES + lane, rate)
-        set_number(w.dt_bias, lane, number(task.dt_bias, row) if is_there else _ZERO)
-        set_number(w.D, lane, number(task.Ds, row) if is_there else _ZERO)
+        is_there, row = channel < sizes.d, k * sizes.d + channel
+        for r in range(sizes.dt_rank):
+            value = number(task.dt_proj, row * sizes.dt_rank + r) if is_there else _ZERO
+            set_number(weights.dt_proj, r * share.blocks * LANES + lane, value)
+        for n in range(sizes.n):
+            rate = np.float32(-math.exp(number(task.A_logs, row * sizes.n + n)) / math.log(2)) if is_there else _ZERO
+            set_number(weights.rate, n * share.blocks * LANES + lane, rate)
+        set_number(weights.dt_bias, lane, number(task.dt_bias, row) if is_there else _ZERO)
+        set_number(weights.D, lane, number(task.Ds, row) if is_there else _ZERO)
 
 
 @intrinsic
@@ -198,55 +203,63 @@ def write_row(rows: Rows, row: int, flat: Address, offset: int, width: int, is_f
 
 
 @compiled
-def read_projected(task: Any, case: int, k: int, start: int, count: int, s: Sizes, m: Direction) -> None:
+def read_projected(task: Any, case: int, k: int, start: int, count: int, sizes: Sizes, direction: Direction) -> None:
     """Read dt, B and C of the ``count`` tokens from ``start`` on in direction k, as one row of tokens for each."""
-    for part in range(blocks_of(s.n_projected)):
-        width = min(LANES, s.n_projected - part * LANES)
+    for part in range(blocks_of(sizes.n_projected)):
+        width = min(LANES, sizes.n_projected - part * LANES)
         for t in range(count):
-            position = position_of(task.order, k * s.length + start + t)
-            offset = ((case * s.length + position) * s.directions + k) * s.n_projected + part * LANES
-            read_row(task.projected, offset, width, m.projected, part * CHUNK + t)
-        rows = shifted(m.projected, part * CHUNK * LANES)
-        scatter(rows, m.matrices, part * LANES * CHUNK, CHUNK, width, count)
+            position = position_of(task.order, k * sizes.length + start + t)
+            offset = ((case * sizes.length + position) * sizes.directions + k) * sizes.n_projected + part * LANES
+            read_row(task.projected, offset, width, direction.projected, part * CHUNK + t)
+        rows = shifted(direction.projected, part * CHUNK * LANES)
+        scatter(rows, direction.matrices, part * LANES * CHUNK, CHUNK, width, count)
 
 
 @compiled
-def chunk_of(m: Direction) -> Chunk:
+def chunk_of(direction: Direction) -> Chunk:
     """Return the buffers as the scan's loops take them; there is no gate."""
-    return Chunk(m.u, m.step, m.update, m.u, m.y)
+    return Chunk(direction.u, direction.step, direction.update, direction.u, direction.y)
 
 
 @compiled
-def matrices_of(m: Direction, s: Sizes, n: int) -> Matrices:
+def matrices_of(direction: Direction, sizes: Sizes, n: int) -> Matrices:
     """Return where B and C of state n are."""
-    B = shifted(m.matrices, (s.dt_rank + n) * CHUNK)
-    return Matrices(B, shifted(B, s.n * CHUNK))
+    B = shifted(direction.matrices, (sizes.dt_rank + n) * CHUNK)
+    return Matrices(B, shifted(B, sizes.n * CHUNK))
 
 
 @compiled
 def read_block(
-    task: Any, share: Share, block: int, k: int, start: int, count: int, s: Sizes, w: Weights, m: Direction
+    task: Any,
+    share: Share,
+    block: int,
+    k: int,
+    start: int,
+    count: int,
+    sizes: Sizes,
+    weights: Weights,
+    direction: Direction,
 ) -> Lanes:
     """Read u of one block, compute step, update and y = D u; return the largest step of each channel."""
     channel = share.first + block * LANES
     for t in range(count):
-        position = position_of(task.order, k * s.length + start + t)
-        read_row(task.u, (share.case * s.length + position) * s.d + channel, s.d - channel, m.u, t)
-    fill(m.delta, 0, count, load_row(w.dt_bias, block))
-    dt = Scalars(m.matrices, 0, 1, CHUNK, s.dt_rank)
-    add_product(dt, w.dt_proj, block, share.blocks, m.delta, 0, count)
-    D, largest = load_row(w.D, block), zeros()
+        position = position_of(task.order, k * sizes.length + start + t)
+        read_row(task.u, (share.case * sizes.length + position) * sizes.d + channel, sizes.d - channel, direction.u, t)
+    fill(direction.delta, 0, count, load_row(weights.dt_bias, block))
+    dt = Scalars(direction.matrices, 0, 1, CHUNK, sizes.dt_rank)
+    add_product(dt, weights.dt_proj, block, share.blocks, direction.delta, 0, count)
+    D, largest = load_row(weights.D, block), zeros()
     for t in range(count):
-        u, step = load_row(m.u, t), softplus(load_row(m.delta, t))
+        u, step = load_row(direction.u, t), softplus(load_row(direction.delta, t))
         largest = larger_magnitude(step, largest)
-        store_row(m.step, t, step)
-        store_row(m.update, t, step * u)
-        store_row(m.y, t, D * u)
+        store_row(direction.step, t, step)
+        store_row(direction.update, t, step * u)
+        store_row(direction.y, t, D * u)
     return largest
 
 
 @compiled
-def states_offset(s: Sizes, share: Share, k: int, start: int, block: int) -> int:
+def states_offset(sizes: Sizes, share: Share, k: int, start: int, block: int) -> int:
     """Return where the states of a block before the chunk at ``start`` are saved; those of the next n are d further."""
-    chunk = (share.case * s.directions + k) * s.chunks + start // CHUNK
-    return chunk * s.n * s.d + share.first + block * LANES
+    chunk = (share.case * sizes.directions + k) * sizes.chunks + start // CHUNK
+    return chunk * sizes.n * sizes.d + share.first + block * LANES

@@ -88,42 +88,42 @@ class Buffers(NamedTuple):
 
 
 @compiled
-def _sum_rows_of(s: Sizes) -> SumRows:
+def _sum_rows_of(sizes: Sizes) -> SumRows:
     """Return where each weight's gradient begins, as ``numba_layout.sum_rows`` does for Python."""
-    conv = 2 * s.d_model
-    x_proj = conv + s.d_conv + 1
-    dt_bias = x_proj + s.n_projected + s.dt_rank
-    out_proj = dt_bias + 1 + s.n + 1
+    conv = 2 * sizes.d_model
+    x_proj = conv + sizes.d_conv + 1
+    dt_bias = x_proj + sizes.n_projected + sizes.dt_rank
+    out_proj = dt_bias + 1 + sizes.n + 1
     return SumRows(
         0,
-        s.d_model,
+        sizes.d_model,
         conv,
-        conv + s.d_conv,
+        conv + sizes.d_conv,
         x_proj,
-        x_proj + s.n_projected,
+        x_proj + sizes.n_projected,
         dt_bias,
         dt_bias + 1,
-        dt_bias + 1 + s.n,
+        dt_bias + 1 + sizes.n,
         out_proj,
-        out_proj + s.d_model,
+        out_proj + sizes.d_model,
     )
 
 
 @compiled
-def _new_reverse(s: Sizes, total: int) -> Reverse:
-    rows = s.blocks * CHUNK
+def _new_reverse(sizes: Sizes, total: int) -> Reverse:
+    rows = sizes.blocks * CHUNK
     return Reverse(
         new_rows(rows),
         new_rows(rows),
         new_rows(rows),
         new_rows(rows),
-        new_rows(s.blocks * s.reach),
-        new_rows(s.blocks * (s.d_conv - 1)),
-        new_rows(s.n_projected * CHUNK // LANES),
+        new_rows(sizes.blocks * sizes.reach),
+        new_rows(sizes.blocks * (sizes.d_conv - 1)),
+        new_rows(sizes.n_projected * CHUNK // LANES),
         new_rows(CHUNK),
-        new_rows(s.model_blocks * CHUNK),
-        new_rows(s.n * s.blocks),
-        new_rows(total * s.blocks),
+        new_rows(sizes.model_blocks * CHUNK),
+        new_rows(sizes.n * sizes.blocks),
+        new_rows(total * sizes.blocks),
     )
 
 
@@ -134,152 +134,182 @@ def _silu_slope(x: Lanes, gate: Lanes) -> Lanes:
 
 
 @compiled
-def _reverse_out(dmixed: Scalars, block: int, count: int, w: TransposedWeights, s: Sizes, b: Buffers) -> None:
+def _reverse_out(
+    dmixed: Scalars, block: int, count: int, weights: TransposedWeights, sizes: Sizes, buffers: Buffers
+) -> None:
     """Pass the gradient of the mixed tokens through out_proj and one block's gate; clear what its states add to."""
-    m, a, r = b
-    fill(a.dy, 0, count, zeros())
-    add_product(dmixed, w.out_proj, block, s.blocks, a.dy, 0, count)
+    mixer, adjoint, reverse = buffers
+    fill(adjoint.dy, 0, count, zeros())
+    add_product(dmixed, weights.out_proj, block, sizes.blocks, adjoint.dy, 0, count)
     for t in range(count):
-        z, dgated = load_row(m.z, block * CHUNK + t), load_row(a.dy, t)
+        z, dgated = load_row(mixer.z, block * CHUNK + t), load_row(adjoint.dy, t)
         gate = sigmoid(z)
         # y is still to come: both products with it wait for it.
-        store_row(r.dz, block * CHUNK + t, dgated * _silu_slope(z, gate))
-        store_row(r.gated, block * CHUNK + t, z * gate)
-        store_row(a.dy, t, dgated * (z * gate))
-    clear(a.to_step, CHUNK)
-    clear(a.to_update, CHUNK)
+        store_row(reverse.dz, block * CHUNK + t, dgated * _silu_slope(z, gate))
+        store_row(reverse.gated, block * CHUNK + t, z * gate)
+        store_row(adjoint.dy, t, dgated * (z * gate))
+    clear(adjoint.to_step, CHUNK)
+    clear(adjoint.to_update, CHUNK)
 
 
 @compiled
-def _reverse_scan(block: int, count: int, w: Weights, s: Sizes, sums: SumRows, b: Buffers) -> None:
+def _reverse_scan(block: int, count: int, weights: Weights, sizes: Sizes, sums: SumRows, buffers: Buffers) -> None:
     """Run the adjoint of one block's states; the sums of dB and dC over the channels go to dprojected."""
-    m, a, r = b
-    chunk, largest_step = chunk_of(m, block), load_row(m.largest_step, block)
-    dA = shifted(r.sums, sums.A * s.blocks * LANES)
-    dprojected = r.dprojected
-    for n in range(s.n):
-        row = n * s.blocks + block
-        matrices, rate = matrices_of(m, s, n), load_row(w.rate, row)
-        retrace_state(chunk, a, matrices, load_row(m.h, row), rate, count, largest_step, True)
-        reverse_state(chunk, a, matrices, r.g, dA, row, rate, count)
-        dB = (s.dt_rank + n) * CHUNK
-        sum_over_channels(a.input_terms, r.terms, dprojected, dB, count, block == 0)
-        sum_over_channels(a.output_terms, r.terms, dprojected, dB + s.n * CHUNK, count, block == 0)
+    mixer, adjoint, reverse = buffers
+    chunk, largest_step = chunk_of(mixer, block), load_row(mixer.largest_step, block)
+    dA = shifted(reverse.sums, sums.A * sizes.blocks * LANES)
+    dprojected = reverse.dprojected
+    for n in range(sizes.n):
+        row = n * sizes.blocks + block
+        matrices, rate = matrices_of(mixer, sizes, n), load_row(weights.rate, row)
+        retrace_state(chunk, adjoint, matrices, load_row(mixer.h, row), rate, count, largest_step, True)
+        reverse_state(chunk, adjoint, matrices, reverse.g, dA, row, rate, count)
+        dB = (sizes.dt_rank + n) * CHUNK
+        sum_over_channels(adjoint.input_terms, reverse.terms, dprojected, dB, count, block == 0)
+        sum_over_channels(adjoint.output_terms, reverse.terms, dprojected, dB + sizes.n * CHUNK, count, block == 0)
 
 
 @compiled
-def _reverse_steps(block: int, count: int, w: Weights, s: Sizes, sums: SumRows, b: Buffers) -> None:
+def _reverse_steps(block: int, count: int, weights: Weights, sizes: Sizes, sums: SumRows, buffers: Buffers) -> None:
     """Turn what the states of one block added up into du, ddelta, dz and y SiLU(z)."""
-    m, a, r = b
-    D = load_row(w.D, block)
-    D_row, bias_row = sums.D * s.blocks + block, sums.dt_bias * s.blocks + block
-    dD, dbias = load_row(r.sums, D_row), load_row(r.sums, bias_row)
+    mixer, adjoint, reverse = buffers
+    D = load_row(weights.D, block)
+    D_row, bias_row = sums.D * sizes.blocks + block, sums.dt_bias * sizes.blocks + block
+    dD, dbias = load_row(reverse.sums, D_row), load_row(reverse.sums, bias_row)
     for t in range(count):
         row = block * CHUNK + t
-        u, dy, y, to_update = load_row(m.u, row), load_row(a.dy, t), load_row(m.y, row), load_row(a.to_update, t)
-        ddelta = (to_update * u + load_row(a.to_step, t) * _LN2) * sigmoid(load_row(m.delta, row))
-        store_row(r.ddelta, row, ddelta)
-        store_row(r.du, row, to_update * load_row(m.step, row) + D * dy)
-        store_row(r.dz, row, load_row(r.dz, row) * y)
-        store_row(r.gated, row, load_row(r.gated, row) * y)
+        u, dy, y, to_update = (
+            load_row(mixer.u, row),
+            load_row(adjoint.dy, t),
+            load_row(mixer.y, row),
+            load_row(adjoint.to_update, t),
+        )
+        ddelta = (to_update * u + load_row(adjoint.to_step, t) * _LN2) * sigmoid(load_row(mixer.delta, row))
+        store_row(reverse.ddelta, row, ddelta)
+        store_row(reverse.du, row, to_update * load_row(mixer.step, row) + D * dy)
+        store_row(reverse.dz, row, load_row(reverse.dz, row) * y)
+        store_row(reverse.gated, row, load_row(reverse.gated, row) * y)
         dD = multiply_add(dy, u, dD)
         dbias = dbias + ddelta
-    store_row(r.sums, D_row, dD)
-    store_row(r.sums, bias_row, dbias)
+    store_row(reverse.sums, D_row, dD)
+    store_row(reverse.sums, bias_row, dbias)
 
 
 @compiled
-def _reverse_state_space(count: int, w: Weights, v: TransposedWeights, s: Sizes, sums: SumRows, b: Buffers) -> None:
+def _reverse_state_space(
+    count: int, weights: Weights, transposed: TransposedWeights, sizes: Sizes, sums: SumRows, buffers: Buffers
+) -> None:
     """Pass the gradients of the step sizes, B and C through dt_proj and x_proj, and add to du."""
-    m, _, r = b
-    dprojected = r.dprojected
-    for rank in range(s.dt_rank):
-        fill(r.terms, 0, count, zeros())
-        for block in range(s.blocks):
-            weight = load_row(w.dt_proj, rank * s.blocks + block)
+    mixer, _, reverse = buffers
+    dprojected = reverse.dprojected
+    for rank in range(sizes.dt_rank):
+        fill(reverse.terms, 0, count, zeros())
+        for block in range(sizes.blocks):
+            weight = load_row(weights.dt_proj, rank * sizes.blocks + block)
             for t in range(count):
-                store_row(r.terms, t, multiply_add(load_row(r.ddelta, block * CHUNK + t), weight, load_row(r.terms, t)))
-        sum_over_channels(r.terms, m.mixed, dprojected, rank * CHUNK, count, True)
-    dt = Scalars(m.matrices, 0, 1, CHUNK, s.dt_rank)
-    gradients = Scalars(dprojected, 0, 1, CHUNK, s.n_projected)
-    for block in range(s.blocks):
+                store_row(
+                    reverse.terms,
+                    t,
+                    multiply_add(load_row(reverse.ddelta, block * CHUNK + t), weight, load_row(reverse.terms, t)),
+                )
+        sum_over_channels(reverse.terms, mixer.mixed, dprojected, rank * CHUNK, count, True)
+    dt = Scalars(mixer.matrices, 0, 1, CHUNK, sizes.dt_rank)
+    gradients = Scalars(dprojected, 0, 1, CHUNK, sizes.n_projected)
+    for block in range(sizes.blocks):
         first = block * CHUNK
-        add_outer_product(dt, r.ddelta, first, count, r.sums, sums.dt_proj * s.blocks + block, s.blocks)
-        add_outer_product(gradients, m.u, first, count, r.sums, sums.x_proj * s.blocks + block, s.blocks)
-        add_product(gradients, v.x_proj, block, s.blocks, r.du, first, count)
+        add_outer_product(
+            dt, reverse.ddelta, first, count, reverse.sums, sums.dt_proj * sizes.blocks + block, sizes.blocks
+        )
+        add_outer_product(
+            gradients, mixer.u, first, count, reverse.sums, sums.x_proj * sizes.blocks + block, sizes.blocks
+        )
+        add_product(gradients, transposed.x_proj, block, sizes.blocks, reverse.du, first, count)
 
 
 @compiled
-def _reverse_convolution(count: int, w: Weights, s: Sizes, sums: SumRows, b: Buffers) -> None:
+def _reverse_convolution(count: int, weights: Weights, sizes: Sizes, sums: SumRows, buffers: Buffers) -> None:
     """Turn du into the gradient of x before the convolution, in the same rows."""
-    m, _, r = b
-    history = s.d_conv - 1
-    for block in range(s.blocks):
-        first, reach = block * CHUNK, block * s.reach
-        bias_row = sums.conv_bias * s.blocks + block
-        dbias = load_row(r.sums, bias_row)
+    mixer, _, reverse = buffers
+    history = sizes.d_conv - 1
+    for block in range(sizes.blocks):
+        first, reach = block * CHUNK, block * sizes.reach
+        bias_row = sums.conv_bias * sizes.blocks + block
+        dbias = load_row(reverse.sums, bias_row)
         for t in range(count):
-            convolved = load_row(m.convolved, first + t)
-            dconvolved = load_row(r.du, first + t) * _silu_slope(convolved, sigmoid(convolved))
-            store_row(r.dconvolved, reach + t, dconvolved)
+            convolved = load_row(mixer.convolved, first + t)
+            dconvolved = load_row(reverse.du, first + t) * _silu_slope(convolved, sigmoid(convolved))
+            store_row(reverse.dconvolved, reach + t, dconvolved)
             dbias = dbias + dconvolved
-        store_row(r.sums, bias_row, dbias)
+        store_row(reverse.sums, bias_row, dbias)
         for right in range(history):
-            store_row(r.dconvolved, reach + count + right, load_row(r.from_right, block * history + right))
+            store_row(reverse.dconvolved, reach + count + right, load_row(reverse.from_right, block * history + right))
         for right in range(history):
-            store_row(r.from_right, block * history + right, load_row(r.dconvolved, reach + right))
-        fill(r.du, first, count, zeros())
-        for tap in range(s.d_conv):
-            weight, row = load_row(w.conv, tap * s.blocks + block), (sums.conv + tap) * s.blocks + block
-            total = load_row(r.sums, row)
+            store_row(reverse.from_right, block * history + right, load_row(reverse.dconvolved, reach + right))
+        fill(reverse.du, first, count, zeros())
+        for tap in range(sizes.d_conv):
+            weight, row = load_row(weights.conv, tap * sizes.blocks + block), (sums.conv + tap) * sizes.blocks + block
+            total = load_row(reverse.sums, row)
             for t in range(count):
-                right = load_row(r.dconvolved, reach + t + history - tap)
-                store_row(r.du, first + t, multiply_add(right, weight, load_row(r.du, first + t)))
-                total = multiply_add(load_row(r.dconvolved, reach + t), load_row(m.x, reach + t + tap), total)
-            store_row(r.sums, row, total)
+                right = load_row(reverse.dconvolved, reach + t + history - tap)
+                store_row(reverse.du, first + t, multiply_add(right, weight, load_row(reverse.du, first + t)))
+                total = multiply_add(load_row(reverse.dconvolved, reach + t), load_row(mixer.x, reach + t + tap), total)
+            store_row(reverse.sums, row, total)
 
 
 @compiled
-def _reverse_in(tokens: Scalars, count: int, v: TransposedWeights, s: Sizes, sums: SumRows, b: Buffers) -> None:
+def _reverse_in(
+    tokens: Scalars, count: int, transposed: TransposedWeights, sizes: Sizes, sums: SumRows, buffers: Buffers
+) -> None:
     """Pass the gradients of x and z through in_proj."""
-    _, _, r = b
-    for block in range(s.blocks):
+    _, _, reverse = buffers
+    for block in range(sizes.blocks):
         first = block * CHUNK
-        add_outer_product(tokens, r.du, first, count, r.sums, sums.in_x * s.blocks + block, s.blocks)
-        add_outer_product(tokens, r.dz, first, count, r.sums, sums.in_z * s.blocks + block, s.blocks)
-    for part in range(s.model_blocks):
-        fill(r.dtokens, part * CHUNK, count, zeros())
-        for block in range(s.blocks):
-            width, row = min(LANES, s.d_inner - block * LANES), block * LANES * s.model_blocks + part
-            dx = columns_of_rows(r.du, block * CHUNK, width)
-            dz = columns_of_rows(r.dz, block * CHUNK, width)
-            add_product(dx, v.in_x, row, s.model_blocks, r.dtokens, part * CHUNK, count)
-            add_product(dz, v.in_z, row, s.model_blocks, r.dtokens, part * CHUNK, count)
+        add_outer_product(
+            tokens, reverse.du, first, count, reverse.sums, sums.in_x * sizes.blocks + block, sizes.blocks
+        )
+        add_outer_product(
+            tokens, reverse.dz, first, count, reverse.sums, sums.in_z * sizes.blocks + block, sizes.blocks
+        )
+    for part in range(sizes.model_blocks):
+        fill(reverse.dtokens, part * CHUNK, count, zeros())
+        for block in range(sizes.blocks):
+            width, row = min(LANES, sizes.d_inner - block * LANES), block * LANES * sizes.model_blocks + part
+            dx = columns_of_rows(reverse.du, block * CHUNK, width)
+            dz = columns_of_rows(reverse.dz, block * CHUNK, width)
+            add_product(dx, transposed.in_x, row, sizes.model_blocks, reverse.dtokens, part * CHUNK, count)
+            add_product(dz, transposed.in_z, row, sizes.model_blocks, reverse.dtokens, part * CHUNK, count)
 
 
 @compiled
 def _backward_chunk(
-    task: Any, s: Sizes, w: Weights, v: TransposedWeights, sums: SumRows, b: Buffers, job: int, start: int
+    task: Any,
+    sizes: Sizes,
+    weights: Weights,
+    transposed: TransposedWeights,
+    sums: SumRows,
+    buffers: Buffers,
+    job: int,
+    start: int,
 ) -> None:
-    count = min(CHUNK, s.length - start)
-    offset = sequence_offset(s, job) + start * s.stride
-    m, _, r = b
-    project_in(task.tokens, offset, min(start, s.d_conv - 1), count, w, s, m)
-    convolve(count, w, s, m)
-    project_state_space(count, w, s, m)
-    for row in range(s.n * s.blocks):
-        store_row(m.h, row, load(task.states, (states_row(s, job, start) + row) * LANES))
-    dmixed = Scalars(task.dmixed, offset, s.stride, 1, s.d_model)
-    for block in range(s.blocks):
-        _reverse_out(dmixed, block, count, v, s, b)
-        _reverse_scan(block, count, w, s, sums, b)
-        _reverse_steps(block, count, w, s, sums, b)
-        out_row = sums.out_proj * s.blocks + block
-        add_outer_product(dmixed, r.gated, block * CHUNK, count, r.sums, out_row, s.blocks)
-    _reverse_state_space(count, w, v, s, sums, b)
-    _reverse_convolution(count, w, s, sums, b)
-    _reverse_in(Scalars(task.tokens, offset, s.stride, 1, s.d_model), count, v, s, sums, b)
-    write_tokens(r.dtokens, count, s, task.dtokens, offset)
+    count = min(CHUNK, sizes.length - start)
+    offset = sequence_offset(sizes, job) + start * sizes.stride
+    mixer, _, reverse = buffers
+    project_in(task.tokens, offset, min(start, sizes.d_conv - 1), count, weights, sizes, mixer)
+    convolve(count, weights, sizes, mixer)
+    project_state_space(count, weights, sizes, mixer)
+    for row in range(sizes.n * sizes.blocks):
+        store_row(mixer.h, row, load(task.states, (states_row(sizes, job, start) + row) * LANES))
+    dmixed = Scalars(task.dmixed, offset, sizes.stride, 1, sizes.d_model)
+    for block in range(sizes.blocks):
+        _reverse_out(dmixed, block, count, transposed, sizes, buffers)
+        _reverse_scan(block, count, weights, sizes, sums, buffers)
+        _reverse_steps(block, count, weights, sizes, sums, buffers)
+        out_row = sums.out_proj * sizes.blocks + block
+        add_outer_product(dmixed, reverse.gated, block * CHUNK, count, reverse.sums, out_row, sizes.blocks)
+    _reverse_state_space(count, weights, transposed, sizes, sums, buffers)
+    _reverse_convolution(count, weights, sizes, sums, buffers)
+    _reverse_in(Scalars(task.tokens, offset, sizes.stride, 1, sizes.d_model), count, transposed, sizes, sums, buffers)
+    write_tokens(reverse.dtokens, count, sizes, task.dtokens, offset)
 
 
 def backward_jobs(address: Any) -> None:
@@ -288,22 +318,22 @@ def backward_jobs(address: Any) -> None:
     The task must have the saved states. Each job has its own sums of the weights' gradients.
     """
     task = carray(address, 1, TASK_NUMBERS)[0]
-    s = sizes_of(task)
-    sums = _sum_rows_of(s)
-    w, v = weights_of(task, s), transposed_weights_of(task, s)
-    b = Buffers(new_mixer(s), new_adjoint(), _new_reverse(s, sums.total))
+    sizes = sizes_of(task)
+    sums = _sum_rows_of(sizes)
+    weights, transposed = weights_of(task, sizes), transposed_weights_of(task, sizes)
+    buffers = Buffers(new_mixer(sizes), new_adjoint(), _new_reverse(sizes, sums.total))
     job = claim_job(address)
     while job < task.cases * task.n_parallel:
-        clear(b.reverse.from_right, s.blocks * (s.d_conv - 1))
-        clear(b.reverse.g, s.n * s.blocks)
-        clear(b.reverse.sums, s.blocks * sums.total)
-        for back in range(s.chunks):
-            _backward_chunk(task, s, w, v, sums, b, job, (s.chunks - 1 - back) * CHUNK)
-        for row in range(sums.total * s.blocks):
-            store(task.sums, (job * sums.total * s.blocks + row) * LANES, load_row(b.reverse.sums, row))
+        clear(buffers.reverse.from_right, sizes.blocks * (sizes.d_conv - 1))
+        clear(buffers.reverse.g, sizes.n * sizes.blocks)
+        clear(buffers.reverse.sums, sizes.blocks * sums.total)
+        for back in range(sizes.chunks):
+            _backward_chunk(task, sizes, weights, transposed, sums, buffers, job, (sizes.chunks - 1 - back) * CHUNK)
+        for row in range(sums.total * sizes.blocks):
+            store(task.sums, (job * sums.total * sizes.blocks + row) * LANES, load_row(buffers.reverse.sums, row))
         job = claim_job(address)
-    free_all(w)
-    free_all(v)
-    free_all(b.mixer)
-    free_all(b.adjoint)
-    free_all(b.reverse)
+    free_all(weights)
+    free_all(transposed)
+    free_all(buffers.mixer)
+    free_all(buffers.adjoint)
+    free_all(buffers.reverse)

@@ -62,11 +62,11 @@ class Mixer(NamedTuple):
 
 
 @compiled
-def new_mixer(s: Sizes) -> Mixer:
+def new_mixer(sizes: Sizes) -> Mixer:
     """Return empty buffers."""
-    rows = s.blocks * CHUNK
+    rows = sizes.blocks * CHUNK
     return Mixer(
-        new_rows(s.blocks * s.reach),
+        new_rows(sizes.blocks * sizes.reach),
         new_rows(rows),
         new_rows(rows),
         new_rows(rows),
@@ -74,139 +74,146 @@ def new_mixer(s: Sizes) -> Mixer:
         new_rows(rows),
         new_rows(rows),
         new_rows(rows),
-        new_rows(s.blocks),
-        new_rows(s.projected_blocks * CHUNK),
-        new_rows(s.n_projected * CHUNK // LANES),
-        new_rows(s.model_blocks * CHUNK),
-        new_rows(s.n * s.blocks),
+        new_rows(sizes.blocks),
+        new_rows(sizes.projected_blocks * CHUNK),
+        new_rows(sizes.n_projected * CHUNK // LANES),
+        new_rows(sizes.model_blocks * CHUNK),
+        new_rows(sizes.n * sizes.blocks),
     )
 
 
 @compiled
-def chunk_of(m: Mixer, block: int) -> Chunk:
+def chunk_of(mixer: Mixer, block: int) -> Chunk:
     """Return the buffers of one block as the scan's loops take them."""
     first = block * CHUNK * LANES
     return Chunk(
-        shifted(m.u, first),
-        shifted(m.step, first),
-        shifted(m.update, first),
-        shifted(m.z, first),
-        shifted(m.y, first),
+        shifted(mixer.u, first),
+        shifted(mixer.step, first),
+        shifted(mixer.update, first),
+        shifted(mixer.z, first),
+        shifted(mixer.y, first),
     )
 
 
 @compiled
-def matrices_of(m: Mixer, s: Sizes, n: int) -> Matrices:
+def matrices_of(mixer: Mixer, sizes: Sizes, n: int) -> Matrices:
     """Return where B and C of state n are."""
-    B = shifted(m.matrices, (s.dt_rank + n) * CHUNK)
-    return Matrices(B, shifted(B, s.n * CHUNK))
+    B = shifted(mixer.matrices, (sizes.dt_rank + n) * CHUNK)
+    return Matrices(B, shifted(B, sizes.n * CHUNK))
 
 
 @compiled
-def project_in(tokens: Address, offset: int, before: int, count: int, w: Weights, s: Sizes, m: Mixer) -> None:
+def project_in(
+    tokens: Address, offset: int, before: int, count: int, weights: Weights, sizes: Sizes, mixer: Mixer
+) -> None:
     """Compute x and z of ``count`` tokens, the first of which is at ``offset``, and x of ``before`` tokens earlier."""
-    history = s.d_conv - 1
-    for block in range(s.blocks):
-        fill(m.x, block * s.reach, history + count, zeros())
-        first = block * s.reach + history - before
-        scalars = Scalars(tokens, offset - before * s.stride, s.stride, 1, s.d_model)
-        add_product(scalars, w.in_x, block, s.blocks, m.x, first, before + count)
-        fill(m.z, block * CHUNK, count, zeros())
-        scalars = Scalars(tokens, offset, s.stride, 1, s.d_model)
-        add_product(scalars, w.in_z, block, s.blocks, m.z, block * CHUNK, count)
+    history = sizes.d_conv - 1
+    for block in range(sizes.blocks):
+        fill(mixer.x, block * sizes.reach, history + count, zeros())
+        first = block * sizes.reach + history - before
+        scalars = Scalars(tokens, offset - before * sizes.stride, sizes.stride, 1, sizes.d_model)
+        add_product(scalars, weights.in_x, block, sizes.blocks, mixer.x, first, before + count)
+        fill(mixer.z, block * CHUNK, count, zeros())
+        scalars = Scalars(tokens, offset, sizes.stride, 1, sizes.d_model)
+        add_product(scalars, weights.in_z, block, sizes.blocks, mixer.z, block * CHUNK, count)
 
 
 @compiled
-def convolve(count: int, w: Weights, s: Sizes, m: Mixer) -> None:
+def convolve(count: int, weights: Weights, sizes: Sizes, mixer: Mixer) -> None:
     """Convolve x with what came before it and compute u = SiLU(x)."""
-    for block in range(s.blocks):
-        bias = load_row(w.conv_bias, block)
+    for block in range(sizes.blocks):
+        bias = load_row(weights.conv_bias, block)
         for t in range(count):
             convolved = bias
-            for tap in range(s.d_conv):
-                x = load_row(m.x, block * s.reach + t + tap)
-                convolved = multiply_add(load_row(w.conv, tap * s.blocks + block), x, convolved)
-            store_row(m.convolved, block * CHUNK + t, convolved)
-            store_row(m.u, block * CHUNK + t, convolved * sigmoid(convolved))
+            for tap in range(sizes.d_conv):
+                x = load_row(mixer.x, block * sizes.reach + t + tap)
+                convolved = multiply_add(load_row(weights.conv, tap * sizes.blocks + block), x, convolved)
+            store_row(mixer.convolved, block * CHUNK + t, convolved)
+            store_row(mixer.u, block * CHUNK + t, convolved * sigmoid(convolved))
 
 
 @compiled
-def project_state_space(count: int, w: Weights, s: Sizes, m: Mixer) -> None:
+def project_state_space(count: int, weights: Weights, sizes: Sizes, mixer: Mixer) -> None:
     """Compute dt, B and C of every token from u, and from dt its step sizes; set update and y = D u."""
-    for part in range(s.projected_blocks):
-        fill(m.projected, part * CHUNK, count, zeros())
-        for block in range(s.blocks):
-            scalars = columns_of_rows(m.u, block * CHUNK, min(LANES, s.d_inner - block * LANES))
-            row = block * LANES * s.projected_blocks + part
-            add_product(scalars, w.x_proj, row, s.projected_blocks, m.projected, part * CHUNK, count)
-        width = min(LANES, s.n_projected - part * LANES)
-        rows = shifted(m.projected, part * CHUNK * LANES)
-        scatter(rows, m.matrices, part * LANES * CHUNK, CHUNK, width, count)
-    dt = Scalars(m.matrices, 0, 1, CHUNK, s.dt_rank)
-    for block in range(s.blocks):
-        fill(m.delta, block * CHUNK, count, load_row(w.dt_bias, block))
-        add_product(dt, w.dt_proj, block, s.blocks, m.delta, block * CHUNK, count)
-        D, largest = load_row(w.D, block), zeros()
+    for part in range(sizes.projected_blocks):
+        fill(mixer.projected, part * CHUNK, count, zeros())
+        for block in range(sizes.blocks):
+            scalars = columns_of_rows(mixer.u, block * CHUNK, min(LANES, sizes.d_inner - block * LANES))
+            row = block * LANES * sizes.projected_blocks + part
+            add_product(scalars, weights.x_proj, row, sizes.projected_blocks, mixer.projected, part * CHUNK, count)
+        width = min(LANES, sizes.n_projected - part * LANES)
+        rows = shifted(mixer.projected, part * CHUNK * LANES)
+        scatter(rows, mixer.matrices, part * LANES * CHUNK, CHUNK, width, count)
+    dt = Scalars(mixer.matrices, 0, 1, CHUNK, sizes.dt_rank)
+    for block in range(sizes.blocks):
+        fill(mixer.delta, block * CHUNK, count, load_row(weights.dt_bias, block))
+        add_product(dt, weights.dt_proj, block, sizes.blocks, mixer.delta, block * CHUNK, count)
+        D, largest = load_row(weights.D, block), zeros()
         for row in range(block * CHUNK, block * CHUNK + count):
-            u, step = load_row(m.u, row), softplus(load_row(m.delta, row))
+            u, step = load_row(mixer.u, row), softplus(load_row(mixer.delta, row))
             largest = larger_magnitude(step, largest)
-            store_row(m.step, row, step)
-            store_row(m.update, row, step * u)
-            store_row(m.y, row, D * u)
-        store_row(m.largest_step, block, largest)
+            store_row(mixer.step, row, step)
+            store_row(mixer.update, row, step * u)
+            store_row(mixer.y, row, D * u)
+        store_row(mixer.largest_step, block, largest)
 
 
 @compiled
-def _project_out(count: int, w: Weights, s: Sizes, m: Mixer) -> None:
+def _project_out(count: int, weights: Weights, sizes: Sizes, mixer: Mixer) -> None:
     """Gate y and mix its channels into tokens."""
-    for block in range(s.blocks):
+    for block in range(sizes.blocks):
         for row in range(block * CHUNK, block * CHUNK + count):
-            z = load_row(m.z, row)
-            store_row(m.y, row, load_row(m.y, row) * (z * sigmoid(z)))
-    for part in range(s.model_blocks):
-        fill(m.mixed, part * CHUNK, count, zeros())
-        for block in range(s.blocks):
-            scalars = columns_of_rows(m.y, block * CHUNK, min(LANES, s.d_inner - block * LANES))
-            row = block * LANES * s.model_blocks + part
-            add_product(scalars, w.out_proj, row, s.model_blocks, m.mixed, part * CHUNK, count)
+            z = load_row(mixer.z, row)
+            store_row(mixer.y, row, load_row(mixer.y, row) * (z * sigmoid(z)))
+    for part in range(sizes.model_blocks):
+        fill(mixer.mixed, part * CHUNK, count, zeros())
+        for block in range(sizes.blocks):
+            scalars = columns_of_rows(mixer.y, block * CHUNK, min(LANES, sizes.d_inner - block * LANES))
+            row = block * LANES * sizes.model_blocks + part
+            add_product(scalars, weights.out_proj, row, sizes.model_blocks, mixer.mixed, part * CHUNK, count)
 
 
 @compiled
-def sequence_offset(s: Sizes, job: int) -> int:
+def sequence_offset(sizes: Sizes, job: int) -> int:
     """Return where the first token of a job's sequence is."""
-    n_parallel = s.stride // s.d_model
-    return job // n_parallel * s.length * s.stride + job % n_parallel * s.d_model
+    n_parallel = sizes.stride // sizes.d_model
+    return job // n_parallel * sizes.length * sizes.stride + job % n_parallel * sizes.d_model
 
 
 @compiled
-def states_row(s: Sizes, job: int, start: int) -> int:
+def states_row(sizes: Sizes, job: int, start: int) -> int:
     """Return where the saved states before the chunk at ``start`` are, in rows of lanes."""
-    return (job * s.chunks + start // CHUNK) * s.n * s.blocks
+    return (job * sizes.chunks + start // CHUNK) * sizes.n * sizes.blocks
 
 
 @compiled
-def _forward_job(task: Any, s: Sizes, w: Weights, m: Mixer, job: int) -> None:
-    sequence = sequence_offset(s, job)
-    clear(m.h, s.n * s.blocks)
-    for start in range(0, s.length, CHUNK):
-        count = min(CHUNK, s.length - start)
+def _forward_job(task: Any, sizes: Sizes, weights: Weights, mixer: Mixer, job: int) -> None:
+    sequence = sequence_offset(sizes, job)
+    clear(mixer.h, sizes.n * sizes.blocks)
+    for start in range(0, sizes.length, CHUNK):
+        count = min(CHUNK, sizes.length - start)
         if task.states != 0:
-            for row in range(s.n * s.blocks):
-                store(task.states, (states_row(s, job, start) + row) * LANES, load_row(m.h, row))
-        offset = sequence + start * s.stride
-        project_in(task.tokens, offset, min(start, s.d_conv - 1), count, w, s, m)
-        convolve(count, w, s, m)
-        project_state_space(count, w, s, m)
-        for block in range(s.blocks):
-            chunk, largest_step = chunk_of(m, block), load_row(m.largest_step, block)
-            for n in range(s.n):
-                row = n * s.blocks + block
+            for row in range(sizes.n * sizes.blocks):
+                store(task.states, (states_row(sizes, job, start) + row) * LANES, load_row(mixer.h, row))
+        offset = sequence + start * sizes.stride
+        project_in(task.tokens, offset, min(start, sizes.d_conv - 1), count, weights, sizes, mixer)
+        convolve(count, weights, sizes, mixer)
+        project_state_space(count, weights, sizes, mixer)
+        for block in range(sizes.blocks):
+            chunk, largest_step = chunk_of(mixer, block), load_row(mixer.largest_step, block)
+            for n in range(sizes.n):
+                row = n * sizes.blocks + block
                 h = add_state(
-                    chunk, matrices_of(m, s, n), load_row(m.h, row), load_row(w.rate, row), count, largest_step
+                    chunk,
+                    matrices_of(mixer, sizes, n),
+                    load_row(mixer.h, row),
+                    load_row(weights.rate, row),
+                    count,
+                    largest_step,
                 )
-                store_row(m.h, row, h)
-        _project_out(count, w, s, m)
-        write_tokens(m.mixed, count, s, task.mixed, offset)
+                store_row(mixer.h, row, h)
+        _project_out(count, weights, sizes, mixer)
+        write_tokens(mixer.mixed, count, sizes, task.mixed, offset)
 
 
 def forward_jobs(address: Any) -> None:
@@ -215,11 +222,11 @@ def forward_jobs(address: Any) -> None:
     Fills mixed, and the states where the task has an address for them.
     """
     task = carray(address, 1, TASK_NUMBERS)[0]
-    s = sizes_of(task)
-    w, m = weights_of(task, s), new_mixer(s)
+    sizes = sizes_of(task)
+    weights, mixer = weights_of(task, sizes), new_mixer(sizes)
     job = claim_job(address)
     while job < task.cases * task.n_parallel:
-        _forward_job(task, s, w, m, job)
+        _forward_job(task, sizes, weights, mixer, job)
         job = claim_job(address)
-    free_all(w)
-    free_all(m)
+    free_all(weights)
+    free_all(mixer)

@@ -160,34 +160,34 @@ def _in_lanes(flat: Address, offset: int, count: int, row_stride: int, width: in
 
 
 @compiled
-def weights_of(task: Any, s: Sizes) -> Weights:
+def weights_of(task: Any, sizes: Sizes) -> Weights:
     """Arrange the weights for the forward pass."""
-    rate = _in_lanes(task.A_log, 0, s.n, 1, s.d_inner, s.n)
-    for i in range(s.n * s.blocks * LANES):
+    rate = _in_lanes(task.A_log, 0, sizes.n, 1, sizes.d_inner, sizes.n)
+    for i in range(sizes.n * sizes.blocks * LANES):
         # Missing channels get a rate of -log2(e), which their zeros decay by.
         set_number(rate, i, np.float32(-math.exp(number(rate, i)) / math.log(2)))
     return Weights(
-        _in_lanes(task.in_proj, 0, s.d_model, 1, s.d_inner, s.d_model),
-        _in_lanes(task.in_proj, s.d_inner * s.d_model, s.d_model, 1, s.d_inner, s.d_model),
-        _in_lanes(task.conv, 0, s.d_conv, 1, s.d_inner, s.d_conv),
-        _in_lanes(task.conv_bias, 0, 1, 0, s.d_inner, 1),
-        _in_lanes(task.x_proj, 0, s.d_inner, 1, s.n_projected, s.d_inner),
-        _in_lanes(task.dt_proj, 0, s.dt_rank, 1, s.d_inner, s.dt_rank),
-        _in_lanes(task.dt_bias, 0, 1, 0, s.d_inner, 1),
+        _in_lanes(task.in_proj, 0, sizes.d_model, 1, sizes.d_inner, sizes.d_model),
+        _in_lanes(task.in_proj, sizes.d_inner * sizes.d_model, sizes.d_model, 1, sizes.d_inner, sizes.d_model),
+        _in_lanes(task.conv, 0, sizes.d_conv, 1, sizes.d_inner, sizes.d_conv),
+        _in_lanes(task.conv_bias, 0, 1, 0, sizes.d_inner, 1),
+        _in_lanes(task.x_proj, 0, sizes.d_inner, 1, sizes.n_projected, sizes.d_inner),
+        _in_lanes(task.dt_proj, 0, sizes.dt_rank, 1, sizes.d_inner, sizes.dt_rank),
+        _in_lanes(task.dt_bias, 0, 1, 0, sizes.d_inner, 1),
         rate,
-        _in_lanes(task.D, 0, 1, 0, s.d_inner, 1),
-        _in_lanes(task.out_proj, 0, s.d_inner, 1, s.d_model, s.d_inner),
+        _in_lanes(task.D, 0, 1, 0, sizes.d_inner, 1),
+        _in_lanes(task.out_proj, 0, sizes.d_inner, 1, sizes.d_model, sizes.d_inner),
     )
 
 
 @compiled
-def transposed_weights_of(task: Any, s: Sizes) -> TransposedWeights:
+def transposed_weights_of(task: Any, sizes: Sizes) -> TransposedWeights:
     """Arrange the weights for the backward pass."""
     return TransposedWeights(
-        _in_lanes(task.in_proj, 0, s.d_inner, s.d_model, s.d_model, 1),
-        _in_lanes(task.in_proj, s.d_inner * s.d_model, s.d_inner, s.d_model, s.d_model, 1),
-        _in_lanes(task.x_proj, 0, s.n_projected, s.d_inner, s.d_inner, 1),
-        _in_lanes(task.out_proj, 0, s.d_model, s.d_inner, s.d_inner, 1),
+        _in_lanes(task.in_proj, 0, sizes.d_inner, sizes.d_model, sizes.d_model, 1),
+        _in_lanes(task.in_proj, sizes.d_inner * sizes.d_model, sizes.d_inner, sizes.d_model, sizes.d_model, 1),
+        _in_lanes(task.x_proj, 0, sizes.n_projected, sizes.d_inner, sizes.d_inner, 1),
+        _in_lanes(task.out_proj, 0, sizes.d_model, sizes.d_inner, sizes.d_inner, 1),
     )
 
 
@@ -225,11 +225,11 @@ def add_product(scalars: Scalars, weights: Rows, row: int, step: int, result: Ro
         r2, r3 = load_row(result, first + t + 2), load_row(result, first + t + 3)
         i = scalars.offset + t * stride
         for c in range(scalars.columns):
-            w = load_row(weights, row + c * step)
-            r0 = multiply_add(spread(x, i), w, r0)
-            r1 = multiply_add(spread(x, i + stride), w, r1)
-            r2 = multiply_add(spread(x, i + 2 * stride), w, r2)
-            r3 = multiply_add(spread(x, i + 3 * stride), w, r3)
+            weight = load_row(weights, row + c * step)
+            r0 = multiply_add(spread(x, i), weight, r0)
+            r1 = multiply_add(spread(x, i + stride), weight, r1)
+            r2 = multiply_add(spread(x, i + 2 * stride), weight, r2)
+            r3 = multiply_add(spread(x, i + 3 * stride), weight, r3)
             i += scalars.column_stride
         store_row(result, first + t, r0)
         store_row(result, first + t + 1, r1)
@@ -274,12 +274,12 @@ def add_outer_product(scalars: Scalars, rows: Rows, first: int, count: int, sums
 
 
 @compiled
-def write_tokens(rows: Rows, count: int, s: Sizes, flat: Address, offset: int) -> None:
+def write_tokens(rows: Rows, count: int, sizes: Sizes, flat: Address, offset: int) -> None:
     """Write ``count`` tokens, d_model numbers each, from rows of lanes: block i of token t is row i * CHUNK + t."""
-    for block in range(s.model_blocks):
-        width = min(LANES, s.d_model - block * LANES)
+    for block in range(sizes.model_blocks):
+        width = min(LANES, sizes.d_model - block * LANES)
         for t in range(count):
-            start = offset + t * s.stride + block * LANES
+            start = offset + t * sizes.stride + block * LANES
             if width == LANES:
                 store(flat, start, load_row(rows, block * CHUNK + t))
             else:
