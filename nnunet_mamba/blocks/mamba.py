@@ -12,6 +12,25 @@ from nnunet_mamba.ops.autocast import without_autocast
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 1e-1, 1e-4
 
 
+@torch.no_grad()
+def reset_state_space(dt_weight: Tensor, dt_bias: Tensor, A_log: Tensor, D: Tensor) -> None:
+    """Set a state space's parameters to their published initial values, whatever comes before their last axes.
+
+    Args:
+        dt_weight: (..., dt_rank).
+        dt_bias: any shape.
+        A_log: (..., n).
+        D: any shape.
+    """
+    bound = dt_weight.shape[-1] ** -0.5
+    nn.init.uniform_(dt_weight, -bound, bound)
+    step = torch.empty_like(dt_bias).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp().clamp(DT_FLOOR)
+    # The inverse of softplus, so that the step size starts at ``step``.
+    dt_bias.copy_(step + torch.log(-torch.expm1(-step)))
+    A_log.copy_(torch.arange(1, A_log.shape[-1] + 1).log().expand_as(A_log))
+    nn.init.ones_(D)
+
+
 class Mamba(nn.Module):
     """Mix a sequence of tokens, each seeing those before it, in float32 whatever autocast says.
 
@@ -63,16 +82,7 @@ class Mamba(nn.Module):
         # Decay would pull the time constants and the skip towards arbitrary values.
         for parameter in (self.A_log, self.D):
             parameter._no_weight_decay = True  # type: ignore[attr-defined]
-        self._reset_state_space()
-
-    @torch.no_grad()
-    def _reset_state_space(self) -> None:
-        nn.init.uniform_(self.dt_proj.weight, -(self.dt_rank**-0.5), self.dt_rank**-0.5)
-        step = torch.empty_like(self.dt_proj.bias).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp().clamp(DT_FLOOR)
-        # The inverse of softplus, so that the step size starts at ``step``.
-        self.dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))
-        self.A_log.copy_(torch.arange(1, self.d_state + 1).log().expand_as(self.A_log))
-        nn.init.ones_(self.D)
+        reset_state_space(self.dt_proj.weight, self.dt_proj.bias, self.A_log, self.D)
 
     def forward(self, tokens: Tensor, *, n_parallel: int = 1) -> Tensor:
         """Mix ``tokens``, (b, l, n_parallel * d_model), each chunk of d_model channels by itself.

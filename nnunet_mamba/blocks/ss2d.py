@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_mamba.blocks.mamba import DT_FLOOR, DT_MAX, DT_MIN
+from nnunet_mamba.blocks.mamba import reset_state_space
 from nnunet_mamba.ops import cross_scan
 from nnunet_mamba.ops.autocast import without_autocast
 
@@ -72,20 +72,9 @@ class SS2D(nn.Module):
         # Decay would pull the time constants and the skip towards arbitrary values.
         for parameter in (self.A_logs, self.Ds):
             parameter._no_weight_decay = True  # type: ignore[attr-defined]
-        self._reset_state_space()
-
-    @torch.no_grad()
-    def _reset_state_space(self) -> None:
-        """Start every direction as a Mamba block starts."""
-        # The interval of a linear layer that reads d_inner numbers.
-        bound = self.x_proj_weight.shape[2] ** -0.5
-        nn.init.uniform_(self.x_proj_weight, -bound, bound)
-        nn.init.uniform_(self.dt_projs_weight, -(self.dt_rank**-0.5), self.dt_rank**-0.5)
-        step = torch.empty_like(self.dt_projs_bias).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp().clamp(DT_FLOOR)
-        # The inverse of softplus, so that the step size starts at ``step``.
-        self.dt_projs_bias.copy_(step + torch.log(-torch.expm1(-step)))
-        self.A_logs.copy_(torch.arange(1, self.d_state + 1).log().expand_as(self.A_logs))
-        nn.init.ones_(self.Ds)
+        # The interval of a linear layer that reads d_inner numbers; the rest starts as a Mamba block's.
+        nn.init.uniform_(self.x_proj_weight, -(d_inner**-0.5), d_inner**-0.5)
+        reset_state_space(self.dt_projs_weight, self.dt_projs_bias, self.A_logs, self.Ds)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix ``x``, (b, h, w, d_model), into the same shape, float32 or float64."""

@@ -33,6 +33,7 @@ from nnunet_mamba.ops.mamba_mixer.numba_layout import (
     columns_of_rows,
     fill,
     sizes_of,
+    sum_rows_in_kernels,
     transposed_weights_of,
     weights_of,
     write_tokens,
@@ -85,28 +86,6 @@ class Buffers(NamedTuple):
     mixer: Mixer
     adjoint: Adjoint
     reverse: Reverse
-
-
-@compiled
-def _sum_rows_of(sizes: Sizes) -> SumRows:
-    """Return where each weight's gradient begins, as ``numba_layout.sum_rows`` does for Python."""
-    conv = 2 * sizes.d_model
-    x_proj = conv + sizes.d_conv + 1
-    dt_bias = x_proj + sizes.n_projected + sizes.dt_rank
-    out_proj = dt_bias + 1 + sizes.n + 1
-    return SumRows(
-        0,
-        sizes.d_model,
-        conv,
-        conv + sizes.d_conv,
-        x_proj,
-        x_proj + sizes.n_projected,
-        dt_bias,
-        dt_bias + 1,
-        dt_bias + 1 + sizes.n,
-        out_proj,
-        out_proj + sizes.d_model,
-    )
 
 
 @compiled
@@ -319,7 +298,7 @@ def backward_jobs(address: Any) -> None:
     """
     task = carray(address, 1, TASK_NUMBERS)[0]
     sizes = sizes_of(task)
-    sums = _sum_rows_of(sizes)
+    sums = sum_rows_in_kernels(sizes.d_model, sizes.d_conv, sizes.dt_rank, sizes.n)
     weights, transposed = weights_of(task, sizes), transposed_weights_of(task, sizes)
     buffers = Buffers(new_mixer(sizes), new_adjoint(), _new_reverse(sizes, sums.total))
     job = claim_job(address)

@@ -146,6 +146,9 @@ def sum_rows(d_model: int, d_conv: int, dt_rank: int, n: int) -> SumRows:
     return SumRows(0, in_z, conv, conv_bias, x_proj, dt_proj, dt_bias, A, D, out_proj, out_proj + d_model)
 
 
+sum_rows_in_kernels = compiled(sum_rows)
+
+
 @compiled
 def _in_lanes(flat: Address, offset: int, count: int, row_stride: int, width: int, lane_stride: int) -> Rows:
     """Return ``count`` rows of ``width`` channels in lanes; missing channels, and all of an absent array, are zero."""
