@@ -3,7 +3,7 @@
 import typer
 
 from nnunet_mamba import __version__
-from nnunet_mamba.cli import convert, demo, evaluate, trainers_path
+from nnunet_mamba.cli import convert, demo, doctor, evaluate, scan_backends, trainers_path
 
 app = typer.Typer(
     name="nnunet-mamba",
@@ -30,4 +30,6 @@ def _main(
 app.add_typer(convert.app, name="convert")
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
+app.command("doctor")(doctor.doctor)
+app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)

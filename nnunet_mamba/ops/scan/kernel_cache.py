@@ -1,65 +1,193 @@
-"""Where compiled kernels are kept between processes."""
+"""Where compiled kernels are kept between processes, and what keeps them usable.
 
+Many processes share the folder, any of them may be killed while it writes, and numba trusts what it finds there.
+"""
+
+import atexit
 import hashlib
+import io
 import os
+import pickletools
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from threading import RLock
 
+import llvmlite
+import llvmlite.binding
 import numba
 
+FOLDER_PREFIX = "nnunet_mamba-scan-"
+# Several times what the kernels need.
+_ROOM = 8 * 2**20  # bytes
+_KEPT_UNUSED = 30 * 24 * 3600  # s
+_LOOKED_AFTER_EVERY = 24 * 3600  # s
+_MARK = "last-use"
+_OPERATORS = Path(__file__).parents[1]
+# Two threads may compile their first kernels at once, and numba's setting is one for the process.
+_numba_setting = RLock()
 
-def _fingerprint(folder: Path) -> str:
-    """Return a short hash of the sources; numba itself would not notice that an imported file has changed."""
+
+def _cpu() -> str:
+    """Return what numba compiles for: machine code of one CPU may crash on another."""
+    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    if name is None:
+        name = llvmlite.binding.get_host_cpu_name()
+    if features is None:
+        try:
+            features = llvmlite.binding.get_host_cpu_features().flatten()
+        except RuntimeError:  # LLVM does not know them on this system
+            features = ""
+    return f"{llvmlite.binding.get_default_triple()} {name} {features}"
+
+
+def _fingerprint(sources: Path) -> str:
+    """Return a short hash of all that the kernels are made from.
+
+    Numba itself would not notice that an imported file has changed. It does tell CPUs apart, but two that fill one
+    folder at once, such as a home on NFS, can end up with each other's files.
+    """
+    compiler = "\n".join([numba.__version__, llvmlite.__version__, _cpu()])
+    return hashlib.sha256(compiler.encode() + _digest(sources)).hexdigest()[:12]
+
+
+# Once in a process: what it compiles after the package was upgraded comes from the sources that it imported before.
+@cache
+def _digest(sources: Path) -> bytes:
     digest = hashlib.sha256()
-    for source in sorted(folder.glob("*.py")):
+    for source in sorted(sources.rglob("*.py")):
         digest.update(source.read_bytes())
-    return digest.hexdigest()[:12]
+    return digest.digest()
 
 
-def _is_writable(folder: Path) -> bool:
-    """Create ``folder`` for this user alone; return whether a file can be written there."""
+def _is_usable(folder: Path) -> bool:
+    """Create ``folder`` for this user alone; return whether kernels can be written there, or are there already."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if not kernel_files(folder):
+                file.write(bytes(_ROOM))
+                file.flush()
+                # A full quota on NFS shows when the server has the bytes, not before.
+                os.fsync(file.fileno())
+        return True
     except OSError:
         return False
 
 
 def _is_own(folder: Path) -> bool:
     """Return whether no other user can have put files there: numba executes what it finds in its cache."""
-    status = folder.stat()
+    status = folder.lstat()
     return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
+def user_folders() -> list[Path]:
+    """Return the folders where the user wants caches, in the order in which they are tried."""
+    chosen = [Path(numba.config.CACHE_DIR)] if numba.config.CACHE_DIR else []
+    # XDG ignores relative paths, and without a home folder "~" is one.
+    caches = (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache"))
+    return [*chosen, *(Path(cache) for cache in [path for path in caches if os.path.isabs(path)][:1])]
+
+
 def cache_folder() -> Path:
-    """Return a writable folder for kernels compiled from the sources as they are.
+    """Return a writable folder for kernels that are compiled by this numba, for this CPU, from the sources as they are.
 
     It is below ``$NUMBA_CACHE_DIR`` if that is set, else in the user's cache folder, else in the temporary folder; as a
     last resort a fresh temporary folder, which makes every process compile again. It is not beside the sources, where
     uninstalling would leave it behind.
     """
-    name = f"nnunet_mamba-scan-{_fingerprint(Path(__file__).parent)}"
-    choices = [Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))]
-    if numba.config.CACHE_DIR:
-        choices.insert(0, Path(numba.config.CACHE_DIR))
-    for choice in choices:
-        if _is_writable(choice / name):
-            return choice / name
+    name = FOLDER_PREFIX + _fingerprint(_OPERATORS)
+    for parent in user_folders():
+        if _is_usable(parent / name):
+            return parent / name
     shared = Path(tempfile.gettempdir()) / f"{name}-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    if _is_writable(shared) and _is_own(shared):
+    if _is_usable(shared) and _is_own(shared):
         return shared
-    return Path(tempfile.mkdtemp(prefix=name))
+    return _fresh_folder(name, os.getpid())
+
+
+@cache
+def _fresh_folder(name: str, process: int) -> Path:
+    """Return the folder of one process; it goes when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    atexit.register(_remove_at_exit, folder, process)
+    return folder
+
+
+def _remove_at_exit(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked child may end first
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kernel_files(folder: Path) -> list[Path]:
+    """Return the files with machine code in a cache folder, one for each kernel and its types."""
+    return sorted(folder.rglob("*.nbc"))
+
+
+def _is_damaged(file: Path) -> bool:
+    """Return whether a file of numba's, one or more pickles, ends before its time; nothing in it is executed."""
+    try:
+        stream = io.BytesIO(file.read_bytes())
+    except OSError:  # another process replaces or removes it
+        return False
+    size = len(stream.getbuffer())
+    try:
+        while stream.tell() < size:
+            for _ in pickletools.genops(stream):
+                pass
+    except ValueError:
+        return True
+    return size == 0
+
+
+def _remove_damaged(folder: Path) -> None:
+    """Delete what a full disk or a power failure left incomplete; it is then compiled again."""
+    for file in (*folder.rglob("*.nbi"), *kernel_files(folder)):
+        if _is_damaged(file):
+            with suppress(OSError):
+                file.unlink()
+
+
+def _last_use(folder: Path) -> float:
+    mark = folder / _MARK
+    return (mark if mark.exists() else folder).stat().st_mtime
+
+
+def _look_after(folder: Path) -> None:
+    """Mark ``folder`` as used, and delete siblings, of other versions or CPUs, that no process used for long."""
+    now = time.time()
+    if (folder / _MARK).exists() and now - _last_use(folder) < _LOOKED_AFTER_EVERY:
+        return
+    (folder / _MARK).touch()
+    for sibling in folder.parent.glob(f"{FOLDER_PREFIX}*"):
+        # Another process may do the same at this moment.
+        with suppress(OSError):
+            if sibling != folder and _is_own(sibling) and now - _last_use(sibling) > _KEPT_UNUSED:
+                _remove(sibling)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a cache folder in such a way that a process that uses it after all finds it whole or absent."""
+    removed = folder.with_name(f"{FOLDER_PREFIX}removed-{os.getpid()}-{folder.name.removeprefix(FOLDER_PREFIX)}")
+    folder.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 @contextmanager
 def kernels_cached() -> Iterator[None]:
     """Let kernels that are defined inside the block use ``cache_folder``; other users of numba keep theirs."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
-    try:
-        yield
-    finally:
-        numba.config.CACHE_DIR = before
+    with _numba_setting:
+        before = numba.config.CACHE_DIR
+        folder = cache_folder()
+        _remove_damaged(folder)
+        if folder.parent in user_folders():  # the system looks after its temporary folder
+            _look_after(folder)
+        numba.config.CACHE_DIR = str(folder)
+        try:
+            yield
+        finally:
+            numba.config.CACHE_DIR = before

@@ -1,0 +1,72 @@
+"""``nnunet-mamba doctor``: can a training run here, and compile what it would compile first."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nnunet_mamba.doctor.findings import Finding
+
+_SIGNS = {"ok": "[green]✓[/green]", "hint": "[yellow]![/yellow]", "problem": "[red]✗[/red]"}
+_NAME_WIDTH = 19
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Check that this installation can train and predict, and compile the scan's kernels once for all.
+
+    A hint (!) tells what could work better. A problem (✗) keeps a training from running; then the exit code is 1.
+    """
+    from rich.console import Console
+
+    from nnunet_mamba.doctor.examination import examine
+
+    console = Console(highlight=False)
+    # rich assumes 80 columns for a file or a pipe.
+    console = console if console.is_terminal else Console(highlight=False, width=100)
+    findings = []
+    shown = ""
+    # A spinner on another console than the lines would stay between them.
+    spinning = Console(stderr=True) if as_json else console
+    with spinning.status("starting", spinner="line") as status:
+        for area, finding in examine(lambda area: status.update(f"looking at: {area}")):
+            findings.append((area, finding))
+            if as_json:
+                continue
+            if area != shown:
+                console.print(f"{'' if not shown else chr(10)}[bold]{area}[/bold]")
+                shown = area
+            _print(console, finding)
+
+    n_problems, n_hints = (sum(found.level == level for _, found in findings) for level in ("problem", "hint"))
+    if as_json:
+        rows = [{"area": area, **asdict(finding)} for area, finding in findings]
+        print(json.dumps({"can_train": n_problems == 0, "findings": rows}, indent=2))
+    else:
+        console.print(f"\n{_summary(n_problems, n_hints)}")
+    if n_problems:
+        raise typer.Exit(1)
+
+
+def _print(console: "Console", finding: "Finding") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=1)
+    line.add_column(width=_NAME_WIDTH)
+    line.add_column(overflow="fold")
+    line.add_row(_SIGNS[finding.level], finding.name, escape(finding.text))
+    if finding.remedy:
+        line.add_row("", "", f"[bold]→ {escape(finding.remedy)}[/bold]")
+    console.print(line)
+
+
+def _summary(n_problems: int, n_hints: int) -> str:
+    hints = f"{n_hints} hint{'s' if n_hints != 1 else ''}"
+    if n_problems:
+        return f"[red]{n_problems} problem{'s' if n_problems != 1 else ''}[/red], {hints}: see the lines with ✗."
+    return f"[green]Ready to train[/green], {hints}."

@@ -1,0 +1,167 @@
+"""``nnunet-mamba scan-backends``: what each implementation of the scan does on this machine."""
+
+import json
+import os
+import random
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from nnunet_mamba.ops.scan.survey import Choice, Measurement
+
+
+def scan_backends(
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the random scans, to repeat them.", show_default="drawn")
+    ] = None,
+) -> None:
+    """Show which implementations of the selective scan run here, how exact and how fast they are.
+
+    Each is compared with the reference in float64 and timed on every device. Takes about ten seconds; the first time
+    longer, because kernels are compiled.
+    """
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        typer.secho(f"Error: torch cannot be imported: {error}\nAsk: nnunet-mamba doctor", fg="red", err=True)
+        raise typer.Exit(1) from error
+    from rich.console import Console
+
+    from nnunet_mamba.ops.scan.survey import choices, measure_backends
+
+    seed = random.randrange(2**31) if seed is None else seed
+    with Console(stderr=True).status("starting", spinner="line") as status:
+        measured = list(measure_backends(seed, on_start=lambda text: status.update(f"measuring {text}")))
+    chosen = choices()
+    if as_json:
+        print(json.dumps(_as_dict(measured, chosen, seed, n_threads=torch.get_num_threads()), indent=2))
+    else:
+        console = Console(highlight=False)
+        # As wide as its content where no terminal cuts it: rich assumes 80 columns for a file or a pipe.
+        _print(console if console.is_terminal else Console(highlight=False, width=100), measured, chosen, seed)
+    if all(choice.backend is None for choice in chosen):
+        typer.secho(f"Error: {chosen[0].problem}", fg="red", err=True)
+        raise typer.Exit(1)
+
+
+def _as_dict(
+    measured: "Sequence[Measurement]", chosen: "Sequence[Choice]", seed: int, *, n_threads: int
+) -> dict[str, Any]:
+    from nnunet_mamba.machine import processor
+    from nnunet_mamba.ops.scan.backends import VARIABLE
+    from nnunet_mamba.ops.scan.survey import ERROR_SHAPE, SPEED_SHAPE
+
+    return {
+        "processor": processor(),
+        "n_threads": n_threads,
+        "packages": _versions(),
+        "seed": seed,
+        "error_shape": dict(zip("bdln", ERROR_SHAPE, strict=True)),
+        "speed_shape": dict(zip("bdln", SPEED_SHAPE, strict=True)),
+        "backends": [asdict(row) for row in measured],
+        VARIABLE: os.environ.get(VARIABLE),
+        "choices": [asdict(choice) for choice in chosen],
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that scans run on; one that is not installed is left out."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in ("torch", "numba", "triton", "mamba-ssm"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _print(console: "Console", measured: "Sequence[Measurement]", chosen: "Sequence[Choice]", seed: int) -> None:
+    import torch
+    from rich.table import Table
+
+    from nnunet_mamba.machine import processor
+    from nnunet_mamba.ops.scan.backends import VARIABLE
+    from nnunet_mamba.ops.scan.survey import ERROR_SHAPE, REPEATS, REPEATS_OF_REFERENCE, SPEED_SHAPE
+
+    packages = ", ".join(f"{package} {version}" for package, version in _versions().items())
+    console.print(f"{processor()}, {torch.get_num_threads()} threads; {packages}")
+    console.print(_measurement_table(measured))
+    for refusal in _refusals(measured):
+        console.print(refusal, markup=False)
+    notes = Table.grid(padding=(0, 1))
+    notes.add_row("errors", f"relative to the largest value of the float64 reference; (b, d, l, n) = {ERROR_SHAPE}")
+    notes.add_row("", f"random operands with gate, bias and softplus, again with --seed {seed}")
+    notes.add_row("speed", f"ns per (b, d, l) and gain over the reference; (b, d, l, n) = {SPEED_SHAPE}")
+    notes.add_row("", f"float32, the same operands, median of {REPEATS} runs ({REPEATS_OF_REFERENCE} of the reference)")
+    console.print(notes, style="dim")
+    console.print(_choice_table(chosen))
+    forced = os.environ.get(VARIABLE)
+    if all(choice.backend is None for choice in chosen):
+        return
+    if forced:
+        console.print(f"{VARIABLE}={forced} forces this backend; a scan that it cannot run is an error.")
+    else:
+        console.print(f"{VARIABLE} is not set: a scan takes the first backend of the list that can run it.")
+
+
+def _measurement_table(measured: "Sequence[Measurement]") -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    references = {row.device: row for row in measured if row.backend == "reference"}
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("backend", "on", "available"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("error\nof y", "of worst\ngradient", "forward\nns", "forward +\nbackward ns"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in measured:
+        if row.refusal is not None:
+            table.add_row(row.backend, row.device, "no", style="dim")
+            continue
+        reference = references[row.device]
+        table.add_row(
+            row.backend,
+            row.device,
+            "[green]yes[/green]",
+            f"{row.error:.1e}",
+            f"{row.gradient_error:.1e}",
+            _time(row.forward, reference.forward),
+            _time(row.forward_backward, reference.forward_backward),
+        )
+    return table
+
+
+def _refusals(measured: "Sequence[Measurement]") -> "list[str]":
+    """Return one line per backend that does not run; numba's explanations have many."""
+    refused = [(row, row.refusal.strip()) for row in measured if row.refusal is not None]
+    return [f"{row.backend} on {row.device}: no, {reason.splitlines()[0]}" for row, reason in refused]
+
+
+def _time(nanoseconds: float | None, reference: float | None) -> str:
+    if nanoseconds is None:
+        return ""
+    number = f"{nanoseconds:.{0 if nanoseconds >= 100 else 1}f}"
+    return f"{number} ({reference / nanoseconds:.0f} x)" if reference else number
+
+
+def _choice_table(chosen: "Sequence[Choice]") -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("a scan on")
+    for dtype in dict.fromkeys(choice.dtype for choice in chosen):
+        table.add_column(dtype)
+    for device in dict.fromkeys(choice.device for choice in chosen):
+        table.add_row(device, *(choice.backend or "[red]none[/red]" for choice in chosen if choice.device == device))
+    return table

@@ -1,0 +1,112 @@
+"""The processor, its threads, CUDA devices, and the shared memory that background workers use."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from nnunet_mamba.doctor.findings import Finding, gibibytes
+from nnunet_mamba.machine import processor
+from nnunet_mamba.training.device import available_cores
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_SHARED_MEMORY = Path("/dev/shm")
+_ENOUGH_SHARED_MEMORY = 2**30  # bytes
+# Containers get 64 MiB unless told otherwise; one batch of an ordinary 2D training has as much.
+_TOO_LITTLE_SHARED_MEMORY = 128 * 2**20
+
+
+def hardware() -> Iterator[Finding]:
+    """Look at the machine as torch sees it."""
+    yield _vectors()
+    yield from _threads()
+    yield _cuda()
+    if _SHARED_MEMORY.is_dir():
+        yield _shared_memory()
+
+
+def _vectors() -> Finding:
+    found = vector_instructions()
+    text = f"{processor()}, {found or 'no vector instructions known'}"
+    if found is None and platform.machine().lower() in ("x86_64", "amd64"):
+        remedy = "train and predict on a machine with AVX2 (most since 2013) or a CUDA device"
+        return Finding(name="processor", level="hint", text=f"{processor()}, no AVX2: scans are slow", remedy=remedy)
+    return Finding(name="processor", text=text)
+
+
+def vector_instructions() -> str | None:
+    """Return the widest vector instructions that the scan's kernels can use, None if there are none or none known."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return "NEON"  # part of the architecture
+    try:
+        import llvmlite.binding
+
+        features = llvmlite.binding.get_host_cpu_features()
+    except (ImportError, OSError, RuntimeError):
+        capability = torch.backends.cpu.get_cpu_capability()
+        return {"AVX512": "AVX-512", "AVX2": "AVX2"}.get(capability)
+    if features.get("avx512f"):
+        return "AVX-512"
+    return "AVX2" if features.get("avx2") else None
+
+
+def _threads() -> Iterator[Finding]:
+    threads, cores = torch.get_num_threads(), available_cores()
+    quota = _cpu_quota()
+    text = f"{threads} of torch on {cores} cores"
+    if quota is not None and quota < threads:
+        yield Finding(
+            name="threads",
+            level="hint",
+            text=f"{text}, but this container may use {quota:g}: threads wait for each other",
+            remedy=f"export OMP_NUM_THREADS={max(1, int(quota))}",
+        )
+    else:
+        yield Finding(name="threads", text=text)
+    if not torch.cuda.is_available() and "OMP_WAIT_POLICY" not in os.environ:
+        yield Finding(
+            name="OMP_WAIT_POLICY",
+            level="hint",
+            text="is not set: torch's threads spin while they wait, also when other programs need the cores",
+            remedy="export OMP_WAIT_POLICY=passive",
+        )
+
+
+def _cpu_quota() -> float | None:
+    """Return how many cores a container's limit allows, None without a limit."""
+    try:
+        quota, period = _QUOTA.read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # "max" stands for no limit
+        return None
+
+
+def _cuda() -> Finding:
+    if torch.cuda.is_available():
+        devices = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        names = ", ".join(f"{device.name} ({gibibytes(device.total_memory)})" for device in devices)
+        return Finding(name="CUDA", text=f"{names}, CUDA {torch.version.cuda}")
+    if torch.version.cuda is None and shutil.which("nvidia-smi"):
+        return Finding(
+            name="CUDA",
+            level="hint",
+            text="this machine has NVIDIA's driver, but torch was built without CUDA",
+            remedy="install torch with CUDA (pytorch.org/get-started)",
+        )
+    return Finding(name="CUDA", text="no device: the trainers take the CPU; nnUNetv2_predict needs -device cpu")
+
+
+def _shared_memory() -> Finding:
+    total, _, free = shutil.disk_usage(_SHARED_MEMORY)
+    text = f"{gibibytes(free)} of {gibibytes(total)} free for the batches of background workers"
+    if free >= _ENOUGH_SHARED_MEMORY or os.environ.get("nnUNet_n_proc_DA") == "0":
+        return Finding(name=str(_SHARED_MEMORY), text=text)
+    return Finding(
+        name=str(_SHARED_MEMORY),
+        level="problem" if free < _TOO_LITTLE_SHARED_MEMORY else "hint",
+        text=f"only {text}",
+        remedy="in Docker: docker run --shm-size=8g; anywhere: export nnUNet_n_proc_DA=0 (no workers, slower)",
+    )

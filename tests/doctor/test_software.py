@@ -1,0 +1,70 @@
+import sys
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from nnunet_mamba.doctor import software
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Findings for an installation that asks for ``required`` and has ``versions``, by name."""
+
+    def look(required, versions):
+        def version(name):
+            if name not in versions:
+                raise PackageNotFoundError(name)
+            return versions[name]
+
+        monkeypatch.setattr(software, "requires", lambda name: required)
+        monkeypatch.setattr(software, "version", version)
+        return {finding.name: finding for finding in software.software()}
+
+    return look
+
+
+def test_versions_that_fit(installed):
+    found = installed(["torch>=2.6", "numpy>=1.24", "pytest>=8; extra == 'dev'"], {"torch": "2.7.0", "numpy": "2.0"})
+    assert {finding.level for finding in found.values()} == {"ok"}
+    assert found["torch"].text == "2.7.0"
+    assert found["other packages"].text.startswith("1 required")
+    assert sys.executable in found["Python"].text
+
+
+@pytest.mark.parametrize(
+    ("required", "versions", "level", "text"),
+    [
+        ("torch!=2.9.*,>=2.6", {"torch": "2.9.1"}, "problem", "2.9.1 is installed, expected !=2.9.*,>=2.6"),
+        ("nnunetv2>=2.8,<3", {"nnunetv2": "2.5.1"}, "problem", "2.5.1 is installed, expected <3,>=2.8"),
+        ("pillow>=10.1", {}, "problem", "is not installed"),
+        ("numba>=0.60", {}, "hint", "is not installed"),
+        ("jinja2>=3.1", {"jinja2": "3.0"}, "hint", "3.0 is installed, expected >=3.1"),
+    ],
+)
+def test_a_package_that_does_not_fit(installed, required, versions, level, text):
+    found = installed([required], versions)
+    (finding,) = (finding for finding in found.values() if finding.level != "ok")
+    assert (finding.level, finding.text) == (level, text)
+    assert finding.remedy.startswith("pip install ")
+
+
+def test_a_prerelease_of_torch_fits(installed):
+    assert installed(["torch>=2.6"], {"torch": "2.12.0.dev20260101+cu130"})["torch"].level == "ok"
+
+
+def test_an_installation_without_metadata_is_a_hint(monkeypatch):
+    def requires(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(software, "requires", requires)
+    found = {finding.name: finding for finding in software.software()}
+    assert found["nnunet-mamba"].level == "hint"
+    assert "not installed" in found["nnunet-mamba"].text
+
+
+def test_what_keeps_torch_from_being_imported_is_told(monkeypatch):
+    assert software.torch_failure() is None
+    monkeypatch.setitem(sys.modules, "torch", None)
+    finding = software.torch_failure()
+    assert finding.level == "problem"
+    assert "torch" in finding.text
