@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import nnunet_mamba
 from nnunet_mamba.blocks.mamba import Mamba
-from nnunet_mamba.ops.mamba_mixer import operands
+from nnunet_mamba.ops.mixer import operands
 
 SIDE = 256
 ROWS = (("forward", 1), ("forward", 8), ("training step", 8))

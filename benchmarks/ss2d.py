@@ -4,8 +4,8 @@
 
 Prints comma-separated rows with medians of runs without gradients that take turns; only the ratios of one run are
 comparable. ``step_loop`` is the block in torch's operators around the loop over the tokens that published
-implementations fall back to, ``reference`` the same around our own definition. ``outside_ms`` is the time of the default
-block that is not spent in its scan: projections, convolution, norm and gate.
+implementations fall back to, ``reference`` the same around our own definition. ``outside_ms`` is the time of the
+default block that is not spent in its scan: projections, convolution, norm and gate.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnunet_mamba.blocks import ss2d
-from nnunet_mamba.ops.cross_scan import composed
+from nnunet_mamba.ops.directions import composed
 from nnunet_mamba.ops.scan.backends import VARIABLE
 
 SHAPES = ((1, 64, 64, 96),)  # (b, h, w, d_model): the first stage of VM-UNet on a 256×256 image

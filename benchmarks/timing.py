@@ -5,22 +5,20 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numba
 import torch
 from llvmlite import binding
 from numba.core import config as numba_config
 
+from nnunet_mamba.machine import processor
+
 Task = Callable[[], object]
 
 
 def machine() -> str:
     """Return two comma-separated lines: what the machine and the versions are."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = (names[0] if names else platform.processor() or platform.machine()).replace(",", " ")
+    name = processor().replace(",", " ")
     kind = numba_config.CPU_NAME or binding.get_host_cpu_name()
     vectors = torch.backends.cpu.get_cpu_capability()
     versions = (platform.python_version(), torch.__version__, numba.__version__)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, Settings, demo_steps, prediction_device
 from nnunet_mamba.demo.steps import FinishedStep
+from nnunet_mamba.machine import processor
 from nnunet_mamba.report.collect import TrainedFold, label_names, read_fold, read_json, read_summary
 from nnunet_mamba.report.figures import Panel, draw_panel
 from nnunet_mamba.report.render import Report, Step, write_report
@@ -95,7 +96,7 @@ def _facts(folder: Path, settings: Settings, fold: TrainedFold) -> list[tuple[st
             f"mean per-case Dice {mean(case.dice for case in fold.validation):.3f} of nnU-Net's {n_validation} "
             "validation cases, which are not the unseen ones",
         ),
-        ("Machine", f"{_processor()}, {_n_cores()} cores; prediction on {prediction_device()}"),
+        ("Machine", f"{processor()}, {_n_cores()} cores; prediction on {prediction_device()}"),
         ("System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),
         ("Versions", ", ".join(f"{package} {version(package)}" for package in packages)),
         ("Folder", f"{folder} (the paths above are relative to it)"),
@@ -107,13 +108,3 @@ def _n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """Return the processor's name where the system tells it, else its architecture."""
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

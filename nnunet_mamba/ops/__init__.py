@@ -1,7 +1,7 @@
 """The operators that the networks are built on."""
 
-from nnunet_mamba.ops.cross_scan.op import cross_scan
-from nnunet_mamba.ops.mamba_mixer.op import mamba_mixer
+from nnunet_mamba.ops.directions.op import cross_scan
+from nnunet_mamba.ops.mixer.op import mamba_mixer
 from nnunet_mamba.ops.scan.op import selective_scan
 
 __all__ = ["cross_scan", "mamba_mixer", "selective_scan"]

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.cross_scan.op import cross_scan
-from nnunet_mamba.ops.mamba_mixer.op import mamba_mixer
+from nnunet_mamba.ops.directions.op import cross_scan
+from nnunet_mamba.ops.mixer.op import mamba_mixer
 from nnunet_mamba.ops.scan.op import selective_scan
 
 # A map of several chunks of tokens, with more than one vector of channels; small enough for every fused kernel.

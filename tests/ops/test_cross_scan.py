@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from nnunet_mamba.ops import cross_scan
-from nnunet_mamba.ops.cross_scan import composed, numba_cpu, op
-from nnunet_mamba.ops.cross_scan.operands import TENSOR_NAMES, CrossScanOperands
+from nnunet_mamba.ops.directions import composed, numba_cpu, op
+from nnunet_mamba.ops.directions.operands import TENSOR_NAMES, CrossScanOperands
 from nnunet_mamba.ops.scan.backends import VARIABLE
 
 SAVING = torch.ops.nnunet_mamba.cross_scan_saving.default

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from nnunet_mamba.ops import mamba_mixer
-from nnunet_mamba.ops.mamba_mixer import composed, numba_cpu, op
-from nnunet_mamba.ops.mamba_mixer.operands import TENSOR_NAMES, MambaOperands, refusal
+from nnunet_mamba.ops.mixer import composed, numba_cpu, op
+from nnunet_mamba.ops.mixer.operands import TENSOR_NAMES, MambaOperands, refusal
 from nnunet_mamba.ops.scan import backends, reference
 from nnunet_mamba.ops.scan.backends import VARIABLE
 

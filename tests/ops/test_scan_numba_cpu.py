@@ -226,17 +226,12 @@ def test_public_function_uses_it(make_operands):
     assert torch.equal(selective_scan(*x), numba_cpu.forward(x))
 
 
-def test_importing_the_operator_does_not_import_numba():
-    code = "import sys, nnunet_mamba.ops; assert 'torch' in sys.modules; sys.exit('numba' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 @pytest.mark.slow
 def test_right_without_wide_vectors_and_fused_operations(tmp_path):
     code = (
         "import torch\n"
-        "from nnunet_mamba.ops.cross_scan import op as cross\n"
-        "from nnunet_mamba.ops.mamba_mixer import op as mixer\n"
+        "from nnunet_mamba.ops.directions import op as cross\n"
+        "from nnunet_mamba.ops.mixer import op as mixer\n"
         "from nnunet_mamba.ops.scan.backends import BACKENDS\n"
         "print(BACKENDS['numba_cpu'].refusal(torch.zeros(1)), mixer._probe_failure(), cross._probe_failure())"
     )

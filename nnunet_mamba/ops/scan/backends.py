@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnunet_mamba.ops.scan import reference
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
-from nnunet_mamba.ops.scan.probe import difference, waves
+from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
 
 VARIABLE = "NNUNET_MAMBA_SCAN"
 
@@ -126,7 +126,7 @@ def _probe_failure(name: str, device: str) -> str | None:
         implementation = _load(name)
         y, states = implementation.forward_saving(operands)
         results = (implementation.forward(operands), y, states, *implementation.backward(dy, operands, states))
-    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+    except TEST_RUN_ERRORS as error:
         return f"its test run failed: {type(error).__name__}: {error}"
     exact_y, exact_states = reference.forward_saving(exact)
     expected = (exact_y, exact_y, exact_states, *reference.backward(exact_dy, exact))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numba
@@ -9,8 +10,10 @@ from numba.core.errors import NumbaError
 
 from nnunet_mamba.ops.scan.kernel_cache import kernels_cached
 
+# Without it, two threads that need their first kernel at once would each get one, and one of them lose its code.
+_one_at_a_time = Lock()
 
-@cache
+
 def compiled_kernel(kernel: Callable[[Any], None]) -> Any:
     """Return ``kernel`` as a C function ``void kernel(void *task)``, whose code lives as long as the object.
 
@@ -19,6 +22,12 @@ def compiled_kernel(kernel: Callable[[Any], None]) -> Any:
     Raises:
         RuntimeError: numba cannot compile it; the text says what to do.
     """
+    with _one_at_a_time:
+        return _compiled_kernel(kernel)
+
+
+@cache
+def _compiled_kernel(kernel: Callable[[Any], None]) -> Any:
     try:
         with kernels_cached():
             return numba.cfunc(numba.void(numba.types.voidptr), cache=True, error_model="numpy")(kernel)

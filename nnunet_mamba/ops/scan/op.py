@@ -53,9 +53,9 @@ def selective_scan(
     B, C = grouped_alike(B, C, u.shape[0], u.shape[2])
     result: Tensor
     if _will_be_differentiated(u, delta, A, B, C, D, z, delta_bias):
-        result, _ = _scan_saving(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        result, _ = torch.ops.nnunet_mamba.selective_scan_saving(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     else:
-        result = _scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        result = torch.ops.nnunet_mamba.selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     return result
 
 
@@ -70,112 +70,60 @@ def _will_be_differentiated(*tensors: Tensor | None) -> bool:
     return any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
-@torch.library.custom_op("nnunet_mamba::selective_scan", mutates_args=())
-def _scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> Tensor:
+# Not ``torch.library.custom_op``, whose first call imports torch's compiler, which takes a second.
+_OPERANDS = (
+    "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? delta_bias, "
+    "bool delta_softplus"
+)
+torch.library.define("nnunet_mamba::selective_scan", f"({_OPERANDS}) -> Tensor")
+torch.library.define("nnunet_mamba::selective_scan_saving", f"({_OPERANDS}) -> (Tensor, Tensor)")
+torch.library.define(
+    "nnunet_mamba::selective_scan_backward",
+    f"(Tensor dy, Tensor? states, {_OPERANDS}) -> ({', '.join(['Tensor'] * 8)})",
+)
+
+
+@torch.library.impl("nnunet_mamba::selective_scan", "default")
+def _scan(*given: Any) -> Tensor:
+    operands = ScanOperands._make(given)
     # Autocast would reach the operations inside a backend and undo the float32 state.
-    with without_autocast(u.device.type):
-        operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
-        return choose_backend(u).load().forward(operands).contiguous()
+    with without_autocast(operands.u.device.type):
+        return choose_backend(operands.u).load().forward(operands).contiguous()
 
 
-@_scan.register_fake
-def _(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> Tensor:
+@torch.library.register_fake("nnunet_mamba::selective_scan")  # type: ignore[untyped-decorator]
+def _(u: Tensor, *given: Any) -> Tensor:
     return u.new_empty(u.shape)
 
 
-@torch.library.custom_op("nnunet_mamba::selective_scan_saving", mutates_args=())
-def _scan_saving(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> tuple[Tensor, Tensor]:
+@torch.library.impl("nnunet_mamba::selective_scan_saving", "default")
+def _scan_saving(*given: Any) -> tuple[Tensor, Tensor]:
     """Run the scan and return, beside y, the states that its backward pass starts from."""
-    with without_autocast(u.device.type):
-        operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
-        y, states = choose_backend(u).load().forward_saving(operands)
+    operands = ScanOperands._make(given)
+    with without_autocast(operands.u.device.type):
+        y, states = choose_backend(operands.u).load().forward_saving(operands)
     return y.contiguous(), states.contiguous()
 
 
-@_scan_saving.register_fake
-def _(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> tuple[Tensor, Tensor]:
+@torch.library.register_fake("nnunet_mamba::selective_scan_saving")  # type: ignore[untyped-decorator]
+def _(u: Tensor, delta: Tensor, A: Tensor, *given: Any) -> tuple[Tensor, Tensor]:
     states = u.new_empty(states_shape(u.shape[0], u.shape[1], u.shape[2], A.shape[1]), dtype=state_dtype(u.dtype))
     return u.new_empty(u.shape), states
 
 
-@torch.library.custom_op("nnunet_mamba::selective_scan_backward", mutates_args=())
-def _scan_backward(
-    dy: Tensor,
-    states: Tensor | None,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    with without_autocast(u.device.type):
-        operands = ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
-        gradients = choose_backend(u).load().backward(dy, operands, states)
+@torch.library.impl("nnunet_mamba::selective_scan_backward", "default")
+def _scan_backward(dy: Tensor, states: Tensor | None, *given: Any) -> tuple[Tensor, ...]:
+    operands = ScanOperands._make(given)
+    with without_autocast(operands.u.device.type):
+        gradients = choose_backend(operands.u).load().backward(dy, operands, states)
     # An operator cannot return None, so the gradient of an absent operand is an empty tensor.
-    du, ddelta, dA, dB, dC, dD, dz, dbias = (u.new_empty(0) if x is None else x.contiguous() for x in gradients)
-    return du, ddelta, dA, dB, dC, dD, dz, dbias
+    return tuple(operands.u.new_empty(0) if x is None else x.contiguous() for x in gradients)
 
 
-@_scan_backward.register_fake
-def _(
-    dy: Tensor,
-    states: Tensor | None,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> tuple[Tensor, ...]:
-    operands = (u, delta, A, B, C, D, z, delta_bias)
-    return tuple(u.new_empty(0) if x is None else x.new_empty(x.shape) for x in operands)
+@torch.library.register_fake("nnunet_mamba::selective_scan_backward")  # type: ignore[untyped-decorator]
+def _(dy: Tensor, states: Tensor | None, *given: Any) -> tuple[Tensor, ...]:
+    *tensors, _ = given
+    return tuple(dy.new_empty(0) if x is None else x.new_empty(x.shape) for x in tensors)
 
 
 def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -191,10 +139,12 @@ def _save_operands_and_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[T
 
 def _operand_gradients(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
-    gradients = _scan_backward(dy.contiguous(), states, *tensors, ctx.delta_softplus)
+    gradients = torch.ops.nnunet_mamba.selective_scan_backward(dy.contiguous(), states, *tensors, ctx.delta_softplus)
     present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
     return (*present, None)
 
 
-_scan.register_autograd(_operand_gradients, setup_context=_save_operands)
-_scan_saving.register_autograd(_operand_gradients, setup_context=_save_operands_and_states)
+torch.library.register_autograd("nnunet_mamba::selective_scan", _operand_gradients, setup_context=_save_operands)
+torch.library.register_autograd(
+    "nnunet_mamba::selective_scan_saving", _operand_gradients, setup_context=_save_operands_and_states
+)

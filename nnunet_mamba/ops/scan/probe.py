@@ -1,12 +1,15 @@
 """Deciding by numbers whether a kernel works on this machine: small operands, and a comparison with the definition."""
 
 from collections.abc import Iterable
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
 
 # Between float32's rounding (about 1e-6 on a probe) and the smallest error a wrong kernel makes (about 1e-2).
 PROBE_TOLERANCE = 1e-4
+# What a backend raises that does not work here: packages missing or broken, no compiler, a damaged cache.
+TEST_RUN_ERRORS = (ImportError, AttributeError, OSError, RuntimeError, EOFError, UnpicklingError)
 
 
 def waves(*shape: int, low: float, high: float) -> Tensor:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.mamba_mixer import composed
-from nnunet_mamba.ops.mamba_mixer.operands import TENSOR_NAMES, MambaOperands, refusal, states_shape
+from nnunet_mamba.ops.mixer import composed
+from nnunet_mamba.ops.mixer.operands import TENSOR_NAMES, MambaOperands, refusal, states_shape
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
 from nnunet_mamba.ops.scan.op import is_exporting
-from nnunet_mamba.ops.scan.probe import difference, waves
+from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
 
 _logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def mamba_mixer(
         return composed.forward(x, in_bias, out_bias)
     mixed: Tensor
     if torch.is_grad_enabled() and any(operand is not None and operand.requires_grad for operand in x[:-1]):
-        mixed, _ = _mix_saving(*x)
+        mixed, _ = torch.ops.nnunet_mamba.mamba_mixer_saving(*x)
     else:
         mixed = torch.ops.nnunet_mamba.mamba_mixer(*x)
     return mixed
@@ -78,13 +78,13 @@ def _fused_kernels_work() -> bool:
 @cache
 def _probe_failure() -> str | None:
     """Compare a small fused block with its definition, gradients included; return how they differ, or None."""
-    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+    from nnunet_mamba.ops.mixer import numba_cpu
 
     operands = _probe_operands()
     try:
         mixed, states = numba_cpu.forward_saving(operands)
         results = (mixed, *numba_cpu.backward(operands.tokens.flip(1), operands, states))
-    except (ImportError, OSError, RuntimeError) as error:
+    except TEST_RUN_ERRORS as error:
         return _refuse(f"its test run failed: {type(error).__name__}: {error}")
     with torch.enable_grad():
         leaves: list[Any] = [operand.double().requires_grad_() for operand in operands.tensors if operand is not None]
@@ -124,109 +124,61 @@ def _probe_operands() -> MambaOperands:
     )
 
 
-# Not a ``custom_op``, whose own autograd costs a small block a tenth of its time.
+# Not ``torch.library.custom_op``, whose first call imports torch's compiler, which takes a second.
+_OPERANDS = (
+    "Tensor tokens, Tensor in_proj, Tensor conv, Tensor? conv_bias, Tensor x_proj, Tensor dt_proj, Tensor dt_bias, "
+    "Tensor A_log, Tensor D, Tensor out_proj, int n_parallel"
+)
+torch.library.define("nnunet_mamba::mamba_mixer", f"({_OPERANDS}) -> Tensor")
+torch.library.define("nnunet_mamba::mamba_mixer_saving", f"({_OPERANDS}) -> (Tensor, Tensor)")
 torch.library.define(
-    "nnunet_mamba::mamba_mixer",
-    "(Tensor tokens, Tensor in_proj, Tensor conv, Tensor? conv_bias, Tensor x_proj, Tensor dt_proj, Tensor dt_bias, "
-    "Tensor A_log, Tensor D, Tensor out_proj, int n_parallel) -> Tensor",
+    "nnunet_mamba::mamba_mixer_backward",
+    f"(Tensor dmixed, Tensor states, {_OPERANDS}) -> ({', '.join(['Tensor'] * 10)})",
 )
 
 
 @torch.library.impl("nnunet_mamba::mamba_mixer", "CPU")
-def _mix(*operands: Any) -> Tensor:
-    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+def _mix(*given: Any) -> Tensor:
+    from nnunet_mamba.ops.mixer import numba_cpu
 
-    return numba_cpu.forward(MambaOperands(*operands))
+    return numba_cpu.forward(MambaOperands._make(given))
 
 
 @torch.library.register_fake("nnunet_mamba::mamba_mixer")  # type: ignore[untyped-decorator]
-def _(tokens: Tensor, *operands: Any) -> Tensor:
+def _(tokens: Tensor, *given: Any) -> Tensor:
     return tokens.new_empty(tokens.shape)
 
 
-@torch.library.custom_op("nnunet_mamba::mamba_mixer_saving", mutates_args=())
-def _mix_saving(
-    tokens: Tensor,
-    in_proj: Tensor,
-    conv: Tensor,
-    conv_bias: Tensor | None,
-    x_proj: Tensor,
-    dt_proj: Tensor,
-    dt_bias: Tensor,
-    A_log: Tensor,
-    D: Tensor,
-    out_proj: Tensor,
-    n_parallel: int,
-) -> tuple[Tensor, Tensor]:
-    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+@torch.library.impl("nnunet_mamba::mamba_mixer_saving", "CPU")
+def _mix_saving(*given: Any) -> tuple[Tensor, Tensor]:
+    from nnunet_mamba.ops.mixer import numba_cpu
 
-    x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
-    return numba_cpu.forward_saving(x)
+    return numba_cpu.forward_saving(MambaOperands._make(given))
 
 
-@_mix_saving.register_fake
-def _(
-    tokens: Tensor,
-    in_proj: Tensor,
-    conv: Tensor,
-    conv_bias: Tensor | None,
-    x_proj: Tensor,
-    dt_proj: Tensor,
-    dt_bias: Tensor,
-    A_log: Tensor,
-    D: Tensor,
-    out_proj: Tensor,
-    n_parallel: int,
-) -> tuple[Tensor, Tensor]:
-    shape = states_shape(tokens.shape[0], tokens.shape[1], n_parallel, A_log.shape[0], A_log.shape[1])
-    return tokens.new_empty(tokens.shape), tokens.new_empty(shape)
+@torch.library.register_fake("nnunet_mamba::mamba_mixer_saving")  # type: ignore[untyped-decorator]
+def _(*given: Any) -> tuple[Tensor, Tensor]:
+    x = MambaOperands._make(given)
+    b, length, _ = x.tokens.shape
+    shape = states_shape(b, length, x.n_parallel, x.A_log.shape[0], x.A_log.shape[1])
+    return x.tokens.new_empty(x.tokens.shape), x.tokens.new_empty(shape)
 
 
-@torch.library.custom_op("nnunet_mamba::mamba_mixer_backward", mutates_args=())
-def _mix_backward(
-    dmixed: Tensor,
-    states: Tensor,
-    tokens: Tensor,
-    in_proj: Tensor,
-    conv: Tensor,
-    conv_bias: Tensor | None,
-    x_proj: Tensor,
-    dt_proj: Tensor,
-    dt_bias: Tensor,
-    A_log: Tensor,
-    D: Tensor,
-    out_proj: Tensor,
-    n_parallel: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    from nnunet_mamba.ops.mamba_mixer import numba_cpu
+@torch.library.impl("nnunet_mamba::mamba_mixer_backward", "CPU")
+def _mix_backward(dmixed: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    from nnunet_mamba.ops.mixer import numba_cpu
 
-    x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
+    gradients = numba_cpu.backward(dmixed, MambaOperands._make(given), states)
     # An operator cannot return None, so the gradient of an absent operand is an empty tensor; nor may results share
     # memory.
-    gradients = (tokens.new_empty(0) if some is None else some for some in numba_cpu.backward(dmixed, x, states))
-    dtokens, *of_weights = gradients
-    a, b, c, d, e, f, g, h, i = (weight.clone(memory_format=torch.contiguous_format) for weight in of_weights)
-    return dtokens, a, b, c, d, e, f, g, h, i
+    dtokens, *of_weights = (dmixed.new_empty(0) if gradient is None else gradient for gradient in gradients)
+    return dtokens, *(gradient.clone(memory_format=torch.contiguous_format) for gradient in of_weights)
 
 
-@_mix_backward.register_fake
-def _(
-    dmixed: Tensor,
-    states: Tensor,
-    tokens: Tensor,
-    in_proj: Tensor,
-    conv: Tensor,
-    conv_bias: Tensor | None,
-    x_proj: Tensor,
-    dt_proj: Tensor,
-    dt_bias: Tensor,
-    A_log: Tensor,
-    D: Tensor,
-    out_proj: Tensor,
-    n_parallel: int,
-) -> tuple[Tensor, ...]:
-    operands = (tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj)
-    return tuple(tokens.new_empty(0) if x is None else x.new_empty(x.shape) for x in operands)
+@torch.library.register_fake("nnunet_mamba::mamba_mixer_backward")  # type: ignore[untyped-decorator]
+def _(dmixed: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    *tensors, _ = given
+    return tuple(dmixed.new_empty(0) if x is None else x.new_empty(x.shape) for x in tensors)
 
 
 def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -237,9 +189,9 @@ def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 def _operand_gradients(ctx: Any, dmixed: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
-    gradients = _mix_backward(dmixed.contiguous(), states, *tensors, ctx.n_parallel)
+    gradients = torch.ops.nnunet_mamba.mamba_mixer_backward(dmixed.contiguous(), states, *tensors, ctx.n_parallel)
     present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
     return (*present, None)
 
 
-_mix_saving.register_autograd(_operand_gradients, setup_context=_save_operands)
+torch.library.register_autograd("nnunet_mamba::mamba_mixer_saving", _operand_gradients, setup_context=_save_operands)

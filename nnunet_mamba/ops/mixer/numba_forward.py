@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from numba import carray
 
-from nnunet_mamba.ops.mamba_mixer.numba_layout import (
+from nnunet_mamba.ops.mixer.numba_layout import (
     TASK_NUMBERS,
     Scalars,
     Sizes,

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.cross_scan.numba_backward import backward_jobs
-from nnunet_mamba.ops.cross_scan.numba_forward import forward_jobs
-from nnunet_mamba.ops.cross_scan.numba_layout import CrossScanTask
-from nnunet_mamba.ops.cross_scan.operands import LANES, TENSOR_NAMES, CrossScanOperands, states_shape
+from nnunet_mamba.ops.directions.numba_backward import backward_jobs
+from nnunet_mamba.ops.directions.numba_forward import forward_jobs
+from nnunet_mamba.ops.directions.numba_layout import CrossScanTask
+from nnunet_mamba.ops.directions.operands import LANES, TENSOR_NAMES, CrossScanOperands, states_shape
 from nnunet_mamba.ops.scan.kernel_task import KernelTask
 from nnunet_mamba.ops.scan_order import positions
 

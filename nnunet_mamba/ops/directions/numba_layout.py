@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from nnunet_mamba.ops.mamba_mixer.numba_layout import Scalars, add_product, blocks_of, fill, zeros
+from nnunet_mamba.ops.mixer.numba_layout import Scalars, add_product, blocks_of, fill, zeros
 from nnunet_mamba.ops.scan.lane_functions import softplus
 from nnunet_mamba.ops.scan.lanes import (
     LANES,

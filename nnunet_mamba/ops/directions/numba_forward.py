@@ -4,7 +4,7 @@ from typing import Any
 
 from numba import carray
 
-from nnunet_mamba.ops.cross_scan.numba_layout import (
+from nnunet_mamba.ops.directions.numba_layout import (
     TASK_NUMBERS,
     Direction,
     Share,

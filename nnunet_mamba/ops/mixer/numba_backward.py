@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from nnunet_mamba.ops.mamba_mixer.numba_forward import (
+from nnunet_mamba.ops.mixer.numba_forward import (
     Mixer,
     chunk_of,
     convolve,
@@ -21,7 +21,7 @@ from nnunet_mamba.ops.mamba_mixer.numba_forward import (
     sequence_offset,
     states_row,
 )
-from nnunet_mamba.ops.mamba_mixer.numba_layout import (
+from nnunet_mamba.ops.mixer.numba_layout import (
     TASK_NUMBERS,
     Scalars,
     Sizes,

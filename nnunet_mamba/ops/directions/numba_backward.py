@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from nnunet_mamba.ops.cross_scan.numba_layout import (
+from nnunet_mamba.ops.directions.numba_layout import (
     TASK_NUMBERS,
     Direction,
     Share,
@@ -29,7 +29,7 @@ from nnunet_mamba.ops.cross_scan.numba_layout import (
     states_offset,
     write_row,
 )
-from nnunet_mamba.ops.mamba_mixer.numba_layout import Scalars, add_outer_product, blocks_of, fill, zeros
+from nnunet_mamba.ops.mixer.numba_layout import Scalars, add_outer_product, blocks_of, fill, zeros
 from nnunet_mamba.ops.scan.lane_functions import sigmoid
 from nnunet_mamba.ops.scan.lanes import LANES, compiled, load_row, multiply_add, new_rows, store_row
 from nnunet_mamba.ops.scan.numba_backward import (

@@ -5,10 +5,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.mamba_mixer.numba_backward import backward_jobs
-from nnunet_mamba.ops.mamba_mixer.numba_forward import forward_jobs
-from nnunet_mamba.ops.mamba_mixer.numba_layout import MambaTask, sum_rows
-from nnunet_mamba.ops.mamba_mixer.operands import LANES, TENSOR_NAMES, MambaOperands, states_shape
+from nnunet_mamba.ops.mixer.numba_backward import backward_jobs
+from nnunet_mamba.ops.mixer.numba_forward import forward_jobs
+from nnunet_mamba.ops.mixer.numba_layout import MambaTask, sum_rows
+from nnunet_mamba.ops.mixer.operands import LANES, TENSOR_NAMES, MambaOperands, states_shape
 from nnunet_mamba.ops.scan.kernel_task import KernelTask
 
 

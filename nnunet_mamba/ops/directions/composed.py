@@ -7,7 +7,7 @@ in its own order.
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.cross_scan.operands import CrossScanOperands
+from nnunet_mamba.ops.directions.operands import CrossScanOperands
 from nnunet_mamba.ops.scan.op import selective_scan
 from nnunet_mamba.ops.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 

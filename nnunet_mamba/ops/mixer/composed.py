@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnunet_mamba.ops.mamba_mixer.operands import MambaOperands
+from nnunet_mamba.ops.mixer.operands import MambaOperands
 from nnunet_mamba.ops.scan.op import selective_scan
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.cross_scan import composed
-from nnunet_mamba.ops.cross_scan.operands import TENSOR_NAMES, CrossScanOperands, refusal, states_shape
+from nnunet_mamba.ops.directions import composed
+from nnunet_mamba.ops.directions.operands import TENSOR_NAMES, CrossScanOperands, refusal, states_shape
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
 from nnunet_mamba.ops.scan.op import is_exporting
-from nnunet_mamba.ops.scan.probe import difference, waves
+from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def cross_scan(
         return composed.forward(x)
     y: Tensor
     if torch.is_grad_enabled() and any(operand.requires_grad for operand in x.tensors):
-        y, _ = _scan_saving(*x)
+        y, _ = torch.ops.nnunet_mamba.cross_scan_saving(*x)
     else:
         y = torch.ops.nnunet_mamba.cross_scan(*x)
     return y
@@ -67,13 +67,13 @@ def _fused_kernels_work() -> bool:
 @cache
 def _probe_failure() -> str | None:
     """Compare a small fused scan with its definition, gradients included; return how they differ, or None."""
-    from nnunet_mamba.ops.cross_scan import numba_cpu
+    from nnunet_mamba.ops.directions import numba_cpu
 
     x = _probe_operands()
     try:
         y, states = numba_cpu.forward_saving(x)
         results = (y, *numba_cpu.backward(x.u.flip(1), x, states))
-    except (ImportError, OSError, RuntimeError) as error:
+    except TEST_RUN_ERRORS as error:
         return _refuse(f"its test run failed: {type(error).__name__}: {error}")
     with torch.enable_grad():
         leaves: list[Any] = [operand.double().requires_grad_() for operand in x.tensors]
@@ -110,76 +110,54 @@ def _probe_operands() -> CrossScanOperands:
     )
 
 
-# Not a ``custom_op``, whose own autograd costs some microseconds.
+# Not ``torch.library.custom_op``, whose first call imports torch's compiler, which takes a second.
+_OPERANDS = "Tensor u, Tensor projected, Tensor dt_proj, Tensor dt_bias, Tensor A_logs, Tensor Ds, SymInt[] spatial"
+torch.library.define("nnunet_mamba::cross_scan", f"({_OPERANDS}) -> Tensor")
+torch.library.define("nnunet_mamba::cross_scan_saving", f"({_OPERANDS}) -> (Tensor, Tensor)")
 torch.library.define(
-    "nnunet_mamba::cross_scan",
-    "(Tensor u, Tensor projected, Tensor dt_proj, Tensor dt_bias, Tensor A_logs, Tensor Ds, int[] spatial) -> Tensor",
+    "nnunet_mamba::cross_scan_backward", f"(Tensor dy, Tensor states, {_OPERANDS}) -> ({', '.join(['Tensor'] * 6)})"
 )
 
 
 @torch.library.impl("nnunet_mamba::cross_scan", "CPU")
-def _scan(*operands: Any) -> Tensor:
-    from nnunet_mamba.ops.cross_scan import numba_cpu
+def _scan(*given: Any) -> Tensor:
+    from nnunet_mamba.ops.directions import numba_cpu
 
-    return numba_cpu.forward(CrossScanOperands._make(operands))
+    return numba_cpu.forward(CrossScanOperands._make(given))
 
 
 @torch.library.register_fake("nnunet_mamba::cross_scan")  # type: ignore[untyped-decorator]
-def _(u: Tensor, *operands: Any) -> Tensor:
+def _(u: Tensor, *given: Any) -> Tensor:
     return u.new_empty(u.shape)
 
 
-@torch.library.custom_op("nnunet_mamba::cross_scan_saving", mutates_args=())
-def _scan_saving(
-    u: Tensor, projected: Tensor, dt_proj: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor, spatial: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    from nnunet_mamba.ops.cross_scan import numba_cpu
+@torch.library.impl("nnunet_mamba::cross_scan_saving", "CPU")
+def _scan_saving(*given: Any) -> tuple[Tensor, Tensor]:
+    from nnunet_mamba.ops.directions import numba_cpu
 
-    return numba_cpu.forward_saving(CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial))
+    return numba_cpu.forward_saving(CrossScanOperands._make(given))
 
 
-@_scan_saving.register_fake
-def _(
-    u: Tensor, projected: Tensor, dt_proj: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor, spatial: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    shape = states_shape(u.shape[0], dt_proj.shape[0], u.shape[1], A_logs.shape[1], u.shape[2])
-    return u.new_empty(u.shape), u.new_empty(shape)
+@torch.library.register_fake("nnunet_mamba::cross_scan_saving")  # type: ignore[untyped-decorator]
+def _(*given: Any) -> tuple[Tensor, Tensor]:
+    x = CrossScanOperands._make(given)
+    b, length, d = x.u.shape
+    shape = states_shape(b, x.dt_proj.shape[0], length, x.A_logs.shape[1], d)
+    return x.u.new_empty(x.u.shape), x.u.new_empty(shape)
 
 
-@torch.library.custom_op("nnunet_mamba::cross_scan_backward", mutates_args=())
-def _scan_backward(
-    dy: Tensor,
-    states: Tensor,
-    u: Tensor,
-    projected: Tensor,
-    dt_proj: Tensor,
-    dt_bias: Tensor,
-    A_logs: Tensor,
-    Ds: Tensor,
-    spatial: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    from nnunet_mamba.ops.cross_scan import numba_cpu
+@torch.library.impl("nnunet_mamba::cross_scan_backward", "CPU")
+def _scan_backward(dy: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    from nnunet_mamba.ops.directions import numba_cpu
 
-    x = CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial)
-    du, dprojected, *of_weights = numba_cpu.backward(dy, x, states)
+    du, dprojected, *of_weights = numba_cpu.backward(dy, CrossScanOperands._make(given), states)
     # Results of an operator may not share memory.
-    a, b, c, d = (gradient.clone(memory_format=torch.contiguous_format) for gradient in of_weights)
-    return du, dprojected, a, b, c, d
+    return du, dprojected, *(gradient.clone(memory_format=torch.contiguous_format) for gradient in of_weights)
 
 
-@_scan_backward.register_fake
-def _(
-    dy: Tensor,
-    states: Tensor,
-    u: Tensor,
-    projected: Tensor,
-    dt_proj: Tensor,
-    dt_bias: Tensor,
-    A_logs: Tensor,
-    Ds: Tensor,
-    spatial: Sequence[int],
-) -> tuple[Tensor, ...]:
-    return tuple(x.new_empty(x.shape) for x in (u, projected, dt_proj, dt_bias, A_logs, Ds))
+@torch.library.register_fake("nnunet_mamba::cross_scan_backward")  # type: ignore[untyped-decorator]
+def _(dy: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    return tuple(x.new_empty(x.shape) for x in CrossScanOperands._make(given).tensors)
 
 
 def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -189,7 +167,7 @@ def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 
 def _operand_gradients(ctx: Any, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-    return (*_scan_backward(dy.contiguous(), *ctx.saved_tensors, ctx.spatial), None)
+    return (*torch.ops.nnunet_mamba.cross_scan_backward(dy.contiguous(), *ctx.saved_tensors, ctx.spatial), None)
 
 
-_scan_saving.register_autograd(_operand_gradients, setup_context=_save_operands)
+torch.library.register_autograd("nnunet_mamba::cross_scan_saving", _operand_gradients, setup_context=_save_operands)
