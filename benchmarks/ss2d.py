@@ -10,6 +10,7 @@ default block that is not spent in its scan: projections, convolution, norm and 
 
 import argparse
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,32 +56,19 @@ def run_slowly(block: ss2d.SS2D, x: Tensor, name: str) -> None:
 
 
 class TimedScan:
-    """The block's scan, with a clock."""
+    """The block's default scan, with a clock."""
 
     def __init__(self) -> None:
         self.scan = ss2d.cross_scan
-        self.seconds = 0.0
-        self.calls = 0
+        self.seconds: list[float] = []
 
     def __call__(self, *operands: Tensor, **options: object) -> Tensor:
-        """Scan and add the time it took to ``seconds``."""
+        """Scan and note the time it took."""
         start = time.perf_counter()
         y = self.scan(*operands, **options)
-        self.seconds += time.perf_counter() - start
-        self.calls += 1
+        if VARIABLE not in os.environ:
+            self.seconds.append(time.perf_counter() - start)
         return y
-
-
-def scan_ms(block: ss2d.SS2D, x: Tensor, calls: int) -> float:
-    """Return the mean ms that the block spends in its scan."""
-    ss2d.cross_scan = timed = TimedScan()
-    try:
-        with torch.no_grad():
-            for _ in range(calls):
-                block(x)
-    finally:
-        ss2d.cross_scan = timed.scan
-    return timed.seconds / timed.calls * 1e3
 
 
 def main() -> None:
@@ -99,8 +87,10 @@ def main() -> None:
             "step_loop": (lambda block=block, x=x: run_slowly(block, x, "step_loop"), 1),
             "reference": (lambda block=block, x=x: run_slowly(block, x, "reference"), 1),
         }
+        ss2d.cross_scan = timed = TimedScan()
         ms = medians(tasks, repeats)
-        scan = scan_ms(block, x, 10 * repeats)
+        ss2d.cross_scan = timed.scan
+        scan = statistics.median(timed.seconds) * 1e3
         ratios = ",".join(f"{ms[name]:.1f},{ms[name] / ms['ours']:.1f}" for name in ("step_loop", "reference"))
         print(",".join(map(str, shape)) + f",{ms['ours']:.2f},{scan:.2f},{ms['ours'] - scan:.2f},{ratios}", flush=True)
 
