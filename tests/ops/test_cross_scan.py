@@ -197,3 +197,13 @@ def test_an_exported_scan_is_composed_of_portable_operators():
     ours = [str(node.target) for node in program.graph.nodes if "nnunet_mamba" in str(node.target)]
     assert ours == ["nnunet_mamba.selective_scan.default"]
     torch.testing.assert_close(program.module()(*x.tensors), _scan(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad])
+def test_may_first_be_used_where_gradients_are_not_allowed(fused_calls, context):
+    op._probe_failure.cache_clear()
+    x = make_scan()
+    with context():
+        _scan(x)
+    assert op._probe_failure() is None
+    assert fused_calls[-1] == "forward"

@@ -312,3 +312,13 @@ def test_the_reference_backend_proves_the_definition():
     y = (step * u * (B @ C) + x.D * u) * torch.nn.functional.silu(z)
     assert backends.choose_backend(x.tokens).load() is reference
     torch.testing.assert_close(composed.forward(x)[0, 0], x.out_proj @ y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad])
+def test_may_first_be_used_where_gradients_are_not_allowed(fused_calls, context):
+    op._probe_failure.cache_clear()
+    x = make_block()
+    with context():
+        _mix(x)
+    assert op._probe_failure() is None
+    assert fused_calls[-1] == "forward"

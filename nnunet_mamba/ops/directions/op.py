@@ -65,6 +65,8 @@ def _fused_kernels_work() -> bool:
 
 
 @cache
+@torch.inference_mode(False)  # nnU-Net predicts in that mode, which allows no gradients
+@torch.enable_grad()
 def _probe_failure() -> str | None:
     """Compare a small fused scan with its definition, gradients included; return how they differ, or None."""
     from nnunet_mamba.ops.directions import numba_cpu
@@ -75,10 +77,9 @@ def _probe_failure() -> str | None:
         results = (y, *numba_cpu.backward(x.u.flip(1), x, states))
     except TEST_RUN_ERRORS as error:
         return _refuse(f"its test run failed: {type(error).__name__}: {error}")
-    with torch.enable_grad():
-        leaves: list[Any] = [operand.double().requires_grad_() for operand in x.tensors]
-        exact = composed.forward(CrossScanOperands._make([*leaves, x.spatial]))
-        expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
+    leaves: list[Any] = [operand.double().requires_grad_() for operand in x.tensors]
+    exact = composed.forward(CrossScanOperands._make([*leaves, x.spatial]))
+    expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
     wrong = difference(("y", *TENSOR_NAMES), results, expected)
     return None if wrong is None else _refuse(wrong)
 

@@ -76,6 +76,8 @@ def _fused_kernels_work() -> bool:
 
 
 @cache
+@torch.inference_mode(False)  # nnU-Net predicts in that mode, which allows no gradients
+@torch.enable_grad()
 def _probe_failure() -> str | None:
     """Compare a small fused block with its definition, gradients included; return how they differ, or None."""
     from nnunet_mamba.ops.mixer import numba_cpu
@@ -86,10 +88,9 @@ def _probe_failure() -> str | None:
         results = (mixed, *numba_cpu.backward(operands.tokens.flip(1), operands, states))
     except TEST_RUN_ERRORS as error:
         return _refuse(f"its test run failed: {type(error).__name__}: {error}")
-    with torch.enable_grad():
-        leaves: list[Any] = [operand.double().requires_grad_() for operand in operands.tensors if operand is not None]
-        exact = composed.forward(MambaOperands._make([*leaves, operands.n_parallel]))
-        expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
+    leaves: list[Any] = [operand.double().requires_grad_() for operand in operands.tensors if operand is not None]
+    exact = composed.forward(MambaOperands._make([*leaves, operands.n_parallel]))
+    expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
     wrong = difference(("mixed", *TENSOR_NAMES), results, expected)
     return None if wrong is None else _refuse(wrong)
 

@@ -18,6 +18,7 @@ import torch
 
 # PF_FORKNOEXEC in Linux's process flags.
 _FORKED_WITHOUT_EXEC = 0x40
+_IMPORTING_PROCESS = os.getpid()
 Kernel = Callable[[int], object]
 
 
@@ -37,6 +38,9 @@ def _openmp_parallel() -> Callable[[int, int, int, int], object] | None:
 @cache
 def _is_forked(process: int) -> bool:
     """Return whether the process came from a fork alone: it inherits OpenMP's state, but not its threads."""
+    if process != _IMPORTING_PROCESS:
+        return True
+    # The fork may have been before the import, after other operators of torch; emulators do not tell.
     try:
         after_name = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2]
     except OSError:
