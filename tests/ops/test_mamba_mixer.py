@@ -196,8 +196,9 @@ def fused_calls(monkeypatch):
 
 
 def _mix(x, **biases):
-    named = dict(zip(TENSOR_NAMES, x.tensors, strict=True))
-    return mamba_mixer(named.pop("tokens"), **named, n_parallel=x.n_parallel, **biases)
+    *tensors, n_parallel = x  # torch.compile of torch 2.6 does not trace ``x.tensors``
+    named = dict(zip(TENSOR_NAMES, tensors, strict=True))
+    return mamba_mixer(named.pop("tokens"), **named, n_parallel=n_parallel, **biases)
 
 
 def test_small_blocks_are_fused_and_save_states_for_gradients_alone(fused_calls):
@@ -271,10 +272,12 @@ def test_compiles_without_a_graph_break_and_with_gradients(fused_calls):
     gradients = _gradients(mixed.square().sum(), expected, None)
     function = torch.compile(lambda *given: _mix(MambaOperands(*given)), fullgraph=True, backend="aot_eager")
     again = function(*compiled)
-    assert torch.equal(mixed, again)
+    torch.testing.assert_close(mixed, again, rtol=1e-5, atol=1e-5)
     for a, b in zip(gradients, _gradients(again.square().sum(), compiled, None), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
-    assert fused_calls == ["forward_saving", "forward_saving"]
+    # torch 2.6 cannot tell compiling from exporting, and composes.
+    is_told_apart = hasattr(torch.compiler, "is_exporting")
+    assert fused_calls == ["forward_saving"] * (1 + is_told_apart)
 
 
 class _Mixer(torch.nn.Module):

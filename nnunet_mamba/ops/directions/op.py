@@ -48,11 +48,12 @@ def cross_scan(
     Source:
         Liu et al. 2024, "VMamba", arXiv:2401.10166.
     """
-    x = CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial)
+    tensors = (u, projected, dt_proj, dt_bias, A_logs, Ds)
+    x = CrossScanOperands(*tensors, spatial)
     if is_exporting() or refusal(x) or not _fused_kernels_work():
         return composed.forward(x)
     y: Tensor
-    if torch.is_grad_enabled() and any(operand.requires_grad for operand in x.tensors):
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         y, _ = torch.ops.nnunet_mamba.cross_scan_saving(*x)
     else:
         y = torch.ops.nnunet_mamba.cross_scan(*x)

@@ -59,11 +59,12 @@ def mamba_mixer(
     Source:
         Gu and Dao 2023, arXiv:2312.00752.
     """
-    x = MambaOperands(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel)
+    tensors = (tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj)
+    x = MambaOperands(*tensors, n_parallel)
     if in_bias is not None or out_bias is not None or is_exporting() or refusal(x) or not _fused_kernels_work():
         return composed.forward(x, in_bias, out_bias)
     mixed: Tensor
-    if torch.is_grad_enabled() and any(operand is not None and operand.requires_grad for operand in x[:-1]):
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
         mixed, _ = torch.ops.nnunet_mamba.mamba_mixer_saving(*x)
     else:
         mixed = torch.ops.nnunet_mamba.mamba_mixer(*x)
