@@ -274,7 +274,7 @@ def test_compiles_without_a_graph_break_and_with_gradients(fused_calls):
     again = function(*compiled)
     torch.testing.assert_close(mixed, again, rtol=1e-5, atol=1e-5)
     for a, b in zip(gradients, _gradients(again.square().sum(), compiled, None), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+        assert (a - b).abs().max() <= TOLERANCE * b.abs().max()
     # torch 2.6 cannot tell compiling from exporting, and composes.
     is_told_apart = hasattr(torch.compiler, "is_exporting")
     assert fused_calls == ["forward_saving"] * (1 + is_told_apart)
