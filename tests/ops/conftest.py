@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from nnunet_mamba.ops.scan import reference
+from nnunet_mamba.ops.scan import backends, reference
 from nnunet_mamba.ops.scan.backends import VARIABLE
-from nnunet_mamba.ops.scan.operands import ScanOperands
+from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
 
 # Largest error allowed, relative to the largest number of the exact result.
 TOLERANCE = {
@@ -76,3 +76,35 @@ def assert_right():
                 assert error <= TOLERANCE[dtype] * scale, f"{name}: error {error:.2e} of {scale:.2e}"
 
     return check
+
+
+@pytest.fixture
+def forgetful():
+    """Let the test load, probe and choose for the first time, and forget what it chose."""
+    remembered = (backends._installed, backends._load, backends._probe_failure, backends._log_choice)
+    for function in remembered:
+        function.cache_clear()
+    yield
+    for function in remembered:
+        function.cache_clear()
+
+
+@pytest.fixture
+def real_shapes():
+    """(b, d, l, n, groups, dtype) of UltraLight at 256², VM-UNet, U-Mamba 3D, and of more states."""
+    shapes = ((256, 12, 1024, 16, 1), (32, 768, 4096, 16, 4), (2, 640, 210, 16, 1), (2, 64, 50_000, 16, 1))
+    narrow = [(*shape, dtype) for shape in shapes for dtype in (torch.float32, torch.float16)]
+    return [*narrow, (8, 256, 1024, 64, 1, torch.float32)]
+
+
+@pytest.fixture
+def meta_operands():
+    """A function that returns operands without numbers, for what looks at sizes alone."""
+
+    def make(b, d, length, n, groups, dtype):
+        shapes = {"u": (b, d, length), "A": (d, n), "B": (b, groups, n, length), "D": (d,)}
+        shapes |= {"delta": shapes["u"], "z": shapes["u"], "C": shapes["B"], "delta_bias": shapes["D"]}
+        tensors = (torch.empty(shapes[name], dtype=dtype, device="meta") for name in TENSOR_NAMES)
+        return ScanOperands(*tensors, True)
+
+    return make

@@ -1,0 +1,149 @@
+"""The Triton kernels compiled without a GPU, and on one where there is one."""
+
+import importlib
+import re
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from nnunet_mamba.ops.scan.backends import BACKENDS, choose_backend
+from nnunet_mamba.ops.scan.operands import ScanOperands
+
+pytest.importorskip("triton", reason="triton is not installed")
+
+_BACKEND = "nnunet_mamba.ops.scan.triton_gpu"
+
+
+class _CompiledOnly:
+    """A kernel that compiles for a GPU that is not there, and keeps the result instead of launching it."""
+
+    def __init__(self, kernel, results):
+        self._kernel, self._results = kernel, results
+
+    def __getitem__(self, grid):
+        return lambda *arguments, **options: self._results.append(self._kernel.warmup(*arguments, grid=grid, **options))
+
+
+@pytest.fixture
+def compiled_kernels(monkeypatch, tmp_path):
+    """Return a function that compiles what a scan and its gradients launch on a GPU with 132 multiprocessors."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    module = importlib.import_module(_BACKEND)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(module, "_n_multiprocessors", lambda device: 132)
+    # Triton has no way to unset a driver.
+    before = dict(vars(triton.runtime.driver))
+
+    def compile_for(capability, x):
+        driver = SimpleNamespace(
+            get_current_target=lambda: GPUTarget("cuda", capability, 32),
+            get_current_device=lambda: capability,
+            get_current_stream=lambda device: 0,
+        )
+        triton.runtime.driver.set_active(driver)
+        results = []
+        with monkeypatch.context() as patch:
+            for name in ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel"):
+                patch.setattr(module, name, _CompiledOnly(getattr(module, name), results))
+            y, states = module.forward_saving(x)
+            module.backward(y, x, states)
+        return results
+
+    yield compile_for
+    vars(triton.runtime.driver).clear()
+    vars(triton.runtime.driver).update(before)
+
+
+def _registers_and_spills(ptx, capability, folder):
+    import triton
+
+    assembler = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
+    (folder / "kernel.ptx").write_text(ptx)
+    # Triton writes PTX for the architecture's own features from Hopper on.
+    architecture = f"--gpu-name=sm_{capability}{'a' if capability >= 90 else ''}"
+    files = [str(folder / "kernel.ptx"), "-o", str(folder / "kernel.cubin")]
+    log = subprocess.run(
+        [str(assembler), "-v", architecture, *files], capture_output=True, text=True, check=True
+    ).stderr
+    return int(re.search(r"Used (\d+) registers", log)[1]), int(re.search(r"(\d+) bytes spill stores", log)[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_kernels_compile_without_a_gpu_and_keep_to_their_registers(
+    compiled_kernels, real_shapes, meta_operands, capability, tmp_path
+):
+    for case in real_shapes:
+        kernels = compiled_kernels(capability, meta_operands(*case))
+        assert kernels
+        for kernel in kernels:
+            _, spilled = _registers_and_spills(kernel.asm["ptx"], capability, tmp_path)
+            # Some pointers that the inner loop does not need; Triton 3.2 spills most.
+            assert spilled <= 400, f"{kernel.name} at {case}"
+
+
+@pytest.mark.parametrize("without", [(), ("D", "z", "delta_bias")], ids=["all", "none"])
+def test_kernels_compile_without_a_gpu(compiled_kernels, meta_operands, without):
+    x = meta_operands(1, 1, 1, 1, 1, torch.float32)  # integers that are 1 become constants
+    assert all(kernel.asm["cubin"] for kernel in compiled_kernels(90, x._replace(**dict.fromkeys(without))))
+
+
+_needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture
+def on_gpu():
+    """The backend on the CUDA device."""
+    return importlib.import_module(_BACKEND)
+
+
+def _random_operands(b, d, length, n, groups, dtype):
+    """Return fresh random operands on the CUDA device, spread like those of a Mamba block."""
+
+    def normal(*shape):
+        return torch.randn(shape, device="cuda").to(dtype)
+
+    A = -torch.arange(1.0, n + 1, device="cuda").repeat(d, 1).to(dtype)
+    tokens, matrix = (b, d, length), (b, groups, n, length)
+    return ScanOperands(
+        normal(*tokens),
+        normal(*tokens),
+        A,
+        normal(*matrix),
+        normal(*matrix),
+        normal(d),
+        normal(*tokens),
+        normal(d) - 4,
+        True,
+    )
+
+
+@pytest.mark.gpu
+@_needs_gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("b", "d", "length", "n", "groups"),
+    [(8, 12, 1024, 16, 1), (1, 768, 4097, 16, 4), (2, 640, 210, 16, 1), (1, 8, 20_000, 16, 1), (2, 33, 70, 64, 1)],
+)
+def test_right_on_a_gpu_at_real_shapes(on_gpu, assert_right, b, d, length, n, groups, dtype):
+    assert_right(on_gpu, _random_operands(b, d, length, n, groups, dtype))
+
+
+@pytest.mark.gpu
+@_needs_gpu
+def test_repeats_bit_by_bit_on_a_gpu(on_gpu):
+    x = _random_operands(4, 192, 4096, 16, 1, torch.float32)
+    first, again = ((on_gpu.forward(x), *on_gpu.backward(x.u, x)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.gpu
+@_needs_gpu
+def test_a_gpu_takes_it_or_mamba_ssm(forgetful):
+    assert choose_backend(torch.zeros(1, 1, 1, device="cuda")).name in ("triton_gpu", "mamba_ssm_cuda")
+    assert BACKENDS["triton_gpu"].refusal(torch.zeros(1, 1, 1, device="cuda")) is None
