@@ -84,8 +84,16 @@ class Mamba(nn.Module):
             parameter._no_weight_decay = True  # type: ignore[attr-defined]
         reset_state_space(self.dt_proj.weight, self.dt_proj.bias, self.A_log, self.D)
 
-    def forward(self, tokens: Tensor, *, n_parallel: int = 1) -> Tensor:
+    def forward(
+        self, tokens: Tensor, *, n_parallel: int = 1, reverse: bool = False, flip_channels: bool = False
+    ) -> Tensor:
         """Mix ``tokens``, (b, l, n_parallel * d_model), each chunk of d_model channels by itself.
+
+        Args:
+            tokens: any dtype.
+            n_parallel: number of chunks.
+            reverse: read the tokens from the last to the first; each result stays at its token's place.
+            flip_channels: read the channels of a chunk from the last to the first, and give the result's back so.
 
         Returns:
             The shape of ``tokens``, float32 or float64.
@@ -96,19 +104,27 @@ class Mamba(nn.Module):
                 f"n_parallel = {n_parallel} chunks of d_model = {self.d_model} channels; flatten the image and move "
                 f"the channels last"
             )
+        in_proj: Tensor = self.in_proj.weight
+        out_proj: Tensor = self.out_proj.weight
+        out_bias: Tensor | None = self.out_proj.bias
+        if flip_channels:
+            # Flips the tokens' side of both layers, which is smaller than the tokens.
+            in_proj, out_proj = in_proj.flip(1), out_proj.flip(0)
+            out_bias = None if out_bias is None else out_bias.flip(0)
         with without_autocast(tokens.device.type):
             return mamba_mixer(
                 tokens if tokens.dtype == torch.float64 else tokens.float(),
-                in_proj=self.in_proj.weight,
+                in_proj=in_proj,
                 conv=self.conv1d.weight,
                 x_proj=self.x_proj.weight,
                 dt_proj=self.dt_proj.weight,
                 dt_bias=self.dt_proj.bias,
                 A_log=self.A_log,
                 D=self.D,
-                out_proj=self.out_proj.weight,
+                out_proj=out_proj,
                 conv_bias=self.conv1d.bias,
                 in_bias=self.in_proj.bias,
-                out_bias=self.out_proj.bias,
+                out_bias=out_bias,
                 n_parallel=n_parallel,
+                reverse=reverse,
             )

@@ -140,3 +140,29 @@ def test_parallel_chunks_are_mixed_each_by_itself(mamba):
 def test_refuses_tokens_that_are_not_the_chunks(mamba):
     with pytest.raises(ValueError, match=r"expected \(b, l, 18\): n_parallel = 3"):
         mamba(torch.zeros(2, 5, 6), n_parallel=3)
+
+
+def test_reverse_sees_the_tokens_after_each_one(mamba):
+    tokens = torch.randn(2, 70, 12)
+
+    with torch.no_grad():
+        backward = mamba(tokens, n_parallel=2, reverse=True)
+        expected = mamba(tokens.flip(1), n_parallel=2).flip(1)
+
+    assert torch.equal(backward, expected)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_flipped_channels_are_those_of_each_chunk_and_are_flipped_back(bias):
+    mamba = Mamba(6, bias=bias)
+    tokens = torch.randn(2, 70, 12)
+
+    def flip(tokens):
+        return torch.cat([chunk.flip(2) for chunk in tokens.chunk(2, dim=2)], dim=2)
+
+    with torch.no_grad():
+        flipped = mamba(tokens, n_parallel=2, flip_channels=True)
+        expected = flip(mamba(flip(tokens), n_parallel=2))
+
+    torch.testing.assert_close(flipped, expected, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(flipped, mamba(tokens, n_parallel=2), rtol=0.1, atol=0.1)

@@ -14,7 +14,19 @@ TOLERANCE = 1e-5
 
 
 def make_block(
-    b=2, length=70, d_model=6, *, expand=2, n=16, d_conv=4, rank=1, n_parallel=1, conv_bias=True, dt_bias=-2.0, seed=0
+    b=2,
+    length=70,
+    d_model=6,
+    *,
+    expand=2,
+    n=16,
+    d_conv=4,
+    rank=1,
+    n_parallel=1,
+    reverse=False,
+    conv_bias=True,
+    dt_bias=-2.0,
+    seed=0,
 ):
     generator = torch.Generator().manual_seed(seed)
 
@@ -34,12 +46,13 @@ def make_block(
         D=normal(d_inner),
         out_proj=normal(d_model, d_inner, size=d_inner**-0.5),
         n_parallel=n_parallel,
+        reverse=reverse,
     )
 
 
 def _leaves(x, dtype=torch.float32):
     tensors = [None if tensor is None else tensor.to(dtype).clone().requires_grad_() for tensor in x.tensors]
-    return MambaOperands(*tensors, x.n_parallel)
+    return MambaOperands(*tensors, n_parallel=x.n_parallel, reverse=x.reverse)
 
 
 def _gradients(mixed, x, dmixed):
@@ -90,8 +103,27 @@ def test_right_for_every_rank_of_the_step_size(rank):
 
 
 @pytest.mark.parametrize("n_parallel", [2, 4])
-def test_right_for_parallel_chunks(n_parallel):
-    assert_right(make_block(n_parallel=n_parallel, d_model=5))
+@pytest.mark.parametrize("reverse", [False, True])
+def test_right_for_parallel_chunks(n_parallel, reverse):
+    assert_right(make_block(n_parallel=n_parallel, d_model=5, reverse=reverse))
+
+
+@pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 67, 300])
+def test_right_from_the_last_token_to_the_first(length):
+    assert_right(make_block(length=length, reverse=True))
+
+
+@pytest.mark.parametrize("d_conv", [1, 7, 64])
+def test_right_for_every_convolution_from_the_last_token_to_the_first(d_conv):
+    assert_right(make_block(d_conv=d_conv, length=130, d_model=17, reverse=True))
+
+
+@pytest.mark.parametrize("run", [composed.forward, numba_cpu.forward])
+def test_reverse_flips_the_tokens_and_flips_the_result_back(run):
+    x = make_block(length=70, n_parallel=2)
+    flipped = run(x._replace(tokens=x.tokens.flip(1))).flip(1)
+    assert torch.equal(run(x._replace(reverse=True)), flipped)
+    assert not torch.allclose(flipped, run(x), rtol=0.1, atol=0.1)
 
 
 @pytest.mark.parametrize("dt_bias", [-15.0, 3.0, 60.0])
@@ -170,8 +202,9 @@ def test_refuses_weights_of_another_dtype():
 
 
 @pytest.mark.parametrize("conv_bias", [True, False])
-def test_is_a_correct_torch_operator(conv_bias):
-    x = make_block(conv_bias=conv_bias, n_parallel=2, d_model=3, n=2, length=66)
+@pytest.mark.parametrize("reverse", [True, False])
+def test_is_a_correct_torch_operator(conv_bias, reverse):
+    x = make_block(conv_bias=conv_bias, n_parallel=2, d_model=3, n=2, length=66, reverse=reverse)
     mixed, states = SAVING(*x)
     torch.library.opcheck(BACKWARD, (torch.ones_like(mixed), states, *x))
     torch.library.opcheck(torch.ops.nnunet_mamba.mamba_mixer.default, tuple(x))
@@ -196,9 +229,9 @@ def fused_calls(monkeypatch):
 
 
 def _mix(x, **biases):
-    *tensors, n_parallel = x  # torch.compile of torch 2.6 does not trace ``x.tensors``
+    *tensors, n_parallel, reverse = x  # torch.compile of torch 2.6 does not trace ``x.tensors``
     named = dict(zip(TENSOR_NAMES, tensors, strict=True))
-    return mamba_mixer(named.pop("tokens"), **named, n_parallel=n_parallel, **biases)
+    return mamba_mixer(named.pop("tokens"), **named, n_parallel=n_parallel, reverse=reverse, **biases)
 
 
 def test_small_blocks_are_fused_and_save_states_for_gradients_alone(fused_calls):
@@ -256,6 +289,15 @@ def test_wrong_kernels_are_not_used(monkeypatch):
 
 
 @pytest.mark.usefixtures("_forgetful")
+def test_kernels_that_are_wrong_in_one_order_alone_are_not_used(monkeypatch):
+    right = numba_cpu.forward_saving
+    monkeypatch.setattr(numba_cpu, "forward_saving", lambda x: right(x._replace(reverse=False)))
+    x = make_block(reverse=True)
+    assert torch.equal(_mix(x), composed.forward(x))
+    assert "in mixed" in op._probe_failure()
+
+
+@pytest.mark.usefixtures("_forgetful")
 def test_failing_kernels_are_not_used(monkeypatch):
     def forward_saving(x):
         raise OSError("no space left")
@@ -266,8 +308,9 @@ def test_failing_kernels_are_not_used(monkeypatch):
     assert op._probe_failure() == "its test run failed: OSError: no space left"
 
 
-def test_compiles_without_a_graph_break_and_with_gradients(fused_calls):
-    expected, compiled = _leaves(make_block(n_parallel=2)), _leaves(make_block(n_parallel=2))
+@pytest.mark.parametrize("reverse", [False, True])
+def test_compiles_without_a_graph_break_and_with_gradients(fused_calls, reverse):
+    expected, compiled = (_leaves(make_block(n_parallel=2, reverse=reverse)) for _ in range(2))
     mixed = _mix(expected)
     gradients = _gradients(mixed.square().sum(), expected, None)
     function = torch.compile(lambda *given: _mix(MambaOperands(*given)), fullgraph=True, backend="aot_eager")
@@ -281,16 +324,35 @@ def test_compiles_without_a_graph_break_and_with_gradients(fused_calls):
 
 
 class _Mixer(torch.nn.Module):
+    def __init__(self, *, reverse):
+        super().__init__()
+        self.reverse = reverse
+
     def forward(self, *tensors):
-        return _mix(MambaOperands(*tensors))
+        return _mix(MambaOperands(*tensors, reverse=self.reverse))
 
 
-def test_an_exported_block_is_composed_of_portable_operators():
-    x = make_block(length=20)
-    program = torch.export.export(_Mixer(), x.tensors)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_exported_block_is_composed_of_portable_operators(reverse):
+    x = make_block(length=20, reverse=reverse)
+    program = torch.export.export(_Mixer(reverse=reverse), x.tensors)
     ours = [str(node.target) for node in program.graph.nodes if "nnunet_mamba" in str(node.target)]
     assert ours == ["nnunet_mamba.selective_scan.default"]
     torch.testing.assert_close(program.module()(*x.tensors), _mix(x), rtol=1e-5, atol=1e-5)
+
+
+def test_an_exported_block_takes_any_number_of_cases_and_tokens():
+    x, other = make_block(n_parallel=2), make_block(b=5, length=90, n_parallel=2)
+    tokens, *weights = x.tensors
+
+    class Mixer(torch.nn.Module):
+        def forward(self, tokens):
+            return _mix(MambaOperands(tokens, *weights, n_parallel=2))
+
+    sizes = {0: torch.export.Dim("cases", max=64), 1: torch.export.Dim("length", min=2, max=4096)}
+    program = torch.export.export(Mixer(), (tokens,), dynamic_shapes={"tokens": sizes})
+    expected = composed.forward(x._replace(tokens=other.tokens))
+    torch.testing.assert_close(program.module()(other.tokens), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_no_array_of_tokens_times_channels_is_kept_for_the_backward_pass():

@@ -22,6 +22,7 @@ def forward(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Tensor | 
     """
     # The block does not know chunks from cases, so it takes them as one batch.
     tokens = x.tokens if x.n_parallel == 1 else torch.cat(x.tokens.chunk(x.n_parallel, dim=2))
+    tokens = tokens.flip(1) if x.reverse else tokens
     d_inner, n = x.A_log.shape
     u, z = project_channels(tokens.mT, x.in_proj, in_bias).chunk(2, dim=1)  # (b, d_inner, l)
     padding = x.conv.shape[2] - 1
@@ -40,7 +41,11 @@ def forward(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Tensor | 
         delta_softplus=True,
     )
     mixed = functional.linear(y.mT, x.out_proj, out_bias)
-    return mixed if x.n_parallel == 1 else torch.cat(mixed.chunk(x.n_parallel), dim=2)
+    mixed = mixed.flip(1) if x.reverse else mixed
+    if x.n_parallel == 1:
+        return mixed
+    # Not ``chunk``, which binds an exported graph to the number of cases that it was traced with.
+    return torch.cat(mixed.split_with_sizes([x.tokens.shape[0]] * x.n_parallel), dim=2)
 
 
 def project_channels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -20,6 +20,7 @@ class _Task(KernelTask):
         structure = MambaTask(
             cases=cases,
             n_parallel=x.n_parallel,
+            reverse=x.reverse,
             length=length,
             d_model=x.in_proj.shape[1],
             d_inner=d_inner,

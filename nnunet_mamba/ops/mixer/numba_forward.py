@@ -175,9 +175,10 @@ def _project_out(count: int, weights: Weights, sizes: Sizes, mixer: Mixer) -> No
 
 @compiled
 def sequence_offset(sizes: Sizes, job: int) -> int:
-    """Return where the first token of a job's sequence is."""
-    n_parallel = sizes.stride // sizes.d_model
-    return job // n_parallel * sizes.length * sizes.stride + job % n_parallel * sizes.d_model
+    """Return where the token of a job's sequence is that is read first."""
+    case, chunk = job // sizes.n_parallel, job % sizes.n_parallel
+    first = case * sizes.length if sizes.stride > 0 else (case + 1) * sizes.length - 1
+    return (first * sizes.n_parallel + chunk) * sizes.d_model
 
 
 @compiled

@@ -1,6 +1,7 @@
 """What the compiled loops of the fused Mamba block share: task, sizes, weights in lanes, and products with them.
 
-One job is one sequence of tokens. It walks over them in the scan's chunks; the inner channels are blocks of 16 lanes.
+One job is one sequence of tokens. It walks over them in the scan's chunks, from the last token if the task is reversed:
+then the stride to the next token is negative, and nothing else differs. The inner channels are blocks of 16 lanes.
 A linear layer is a sum over its inputs: each is spread over the lanes and multiplies a row of weights. With so few
 inputs this needs no blocking and no copy of either side.
 """
@@ -39,7 +40,7 @@ class MambaTask(ctypes.Structure):
         "states",  # (jobs, chunks, n, blocks, 16): h before each chunk
         "sums",  # (jobs, rows, blocks, 16): gradients of the weights, in the order of ``SumRows``
         *("in_proj", "conv", "conv_bias", "x_proj", "dt_proj", "dt_bias", "A_log", "D", "out_proj"),
-        *("cases", "n_parallel", "length", "d_model", "d_inner", "d_conv", "dt_rank", "d_state"),
+        *("cases", "n_parallel", "reverse", "length", "d_model", "d_inner", "d_conv", "dt_rank", "d_state"),
     )
     _fields_ = tuple((name, ctypes.c_int64) for name in NAMES)
 
@@ -51,7 +52,8 @@ class Sizes(NamedTuple):
     """The sizes of a task; ``blocks`` are those of the inner channels, ``model_blocks`` those of the tokens."""
 
     length: int
-    stride: int  # numbers from one token to the next
+    n_parallel: int
+    stride: int  # numbers from one token to the next in the order of reading, negative if that is reversed
     d_model: int
     d_inner: int
     d_conv: int
@@ -117,7 +119,8 @@ def sizes_of(task: Any) -> Sizes:
     n_projected = task.dt_rank + 2 * task.d_state
     return Sizes(
         task.length,
-        task.n_parallel * task.d_model,
+        task.n_parallel,
+        (-1 if task.reverse else 1) * task.n_parallel * task.d_model,
         task.d_model,
         task.d_inner,
         task.d_conv,

@@ -35,6 +35,7 @@ def mamba_mixer(
     in_bias: Tensor | None = None,
     out_bias: Tensor | None = None,
     n_parallel: int = 1,
+    reverse: bool = False,
 ) -> Tensor:
     """Mix tokens as a Mamba block does; see ``MambaOperands`` for the shapes and ``composed`` for the equations.
 
@@ -52,6 +53,7 @@ def mamba_mixer(
         in_bias: bias of ``in_proj``.
         out_bias: bias of ``out_proj``.
         n_parallel: number of chunks of the tokens' channels; each passes through the same block.
+        reverse: read the tokens from the last to the first; each result stays at its token's place.
 
     Returns:
         (b, l, n_parallel * d_model), contiguous.
@@ -60,7 +62,7 @@ def mamba_mixer(
         Gu and Dao 2023, arXiv:2312.00752.
     """
     tensors = (tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj)
-    x = MambaOperands(*tensors, n_parallel)
+    x = MambaOperands(*tensors, n_parallel, reverse)
     if in_bias is not None or out_bias is not None or is_exporting() or refusal(x) or not _fused_kernels_work():
         return composed.forward(x, in_bias, out_bias)
     mixed: Tensor
@@ -80,29 +82,31 @@ def _fused_kernels_work() -> bool:
 @torch.inference_mode(False)  # nnU-Net predicts in that mode, which allows no gradients
 @torch.enable_grad()
 def _probe_failure() -> str | None:
-    """Compare a small fused block with its definition, gradients included; return how they differ, or None."""
+    """Compare a small fused block with its definition, in both orders of the tokens; return what is wrong, or None."""
+    for reverse in (False, True):
+        if wrong := _test_run(_probe_operands()._replace(reverse=reverse)):
+            _logger.info("fused Mamba block on cpu: not used, %s", wrong)
+            return wrong
+    return None
+
+
+def _test_run(x: MambaOperands) -> str | None:
+    """Return how the fused block or its gradients differ from the definition, or None."""
     from nnunet_mamba.ops.mixer import numba_cpu
 
-    operands = _probe_operands()
     try:
-        mixed, states = numba_cpu.forward_saving(operands)
-        results = (mixed, *numba_cpu.backward(operands.tokens.flip(1), operands, states))
+        mixed, states = numba_cpu.forward_saving(x)
+        results = (mixed, *numba_cpu.backward(x.tokens.flip(1), x, states))
     except TEST_RUN_ERRORS as error:
-        return _refuse(f"its test run failed: {type(error).__name__}: {error}")
-    leaves: list[Any] = [operand.double().requires_grad_() for operand in operands.tensors if operand is not None]
-    exact = composed.forward(MambaOperands._make([*leaves, operands.n_parallel]))
+        return f"its test run failed: {type(error).__name__}: {error}"
+    leaves: list[Any] = [operand.double().requires_grad_() for operand in x.tensors if operand is not None]
+    exact = composed.forward(MambaOperands._make([*leaves, x.n_parallel, x.reverse]))
     expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
-    wrong = difference(("mixed", *TENSOR_NAMES), results, expected)
-    return None if wrong is None else _refuse(wrong)
+    return difference(("mixed", *TENSOR_NAMES), results, expected)
 
 
 # What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
 _fused_kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-def _refuse(reason: str) -> str:
-    _logger.info("fused Mamba block on cpu: not used, %s", reason)
-    return reason
 
 
 def _probe_operands() -> MambaOperands:
@@ -129,7 +133,7 @@ def _probe_operands() -> MambaOperands:
 # Not ``torch.library.custom_op``, whose first call imports torch's compiler, which takes a second.
 _OPERANDS = (
     "Tensor tokens, Tensor in_proj, Tensor conv, Tensor? conv_bias, Tensor x_proj, Tensor dt_proj, Tensor dt_bias, "
-    "Tensor A_log, Tensor D, Tensor out_proj, int n_parallel"
+    "Tensor A_log, Tensor D, Tensor out_proj, int n_parallel, bool reverse"
 )
 torch.library.define("nnunet_mamba::mamba_mixer", f"({_OPERANDS}) -> Tensor")
 torch.library.define("nnunet_mamba::mamba_mixer_saving", f"({_OPERANDS}) -> (Tensor, Tensor)")
@@ -179,21 +183,22 @@ def _mix_backward(dmixed: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, 
 
 @torch.library.register_fake("nnunet_mamba::mamba_mixer_backward")  # type: ignore[untyped-decorator]
 def _(dmixed: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
-    *tensors, _ = given
+    *tensors, _, _ = given
     return tuple(dmixed.new_empty(0) if x is None else x.new_empty(x.shape) for x in tensors)
 
 
 def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.n_parallel = inputs
+    *tensors, ctx.n_parallel, ctx.reverse = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1], *tensors)
 
 
 def _operand_gradients(ctx: Any, dmixed: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
-    gradients = torch.ops.nnunet_mamba.mamba_mixer_backward(dmixed.contiguous(), states, *tensors, ctx.n_parallel)
+    given = (*tensors, ctx.n_parallel, ctx.reverse)
+    gradients = torch.ops.nnunet_mamba.mamba_mixer_backward(dmixed.contiguous(), states, *given)
     present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
-    return (*present, None)
+    return (*present, None, None)
 
 
 torch.library.register_autograd("nnunet_mamba::mamba_mixer_saving", _operand_gradients, setup_context=_save_operands)

@@ -27,6 +27,7 @@ class MambaOperands(NamedTuple):
         D: (d_inner,), skip weight.
         out_proj: (d_model, d_inner).
         n_parallel: number of chunks of the tokens' channels; each passes through the same block.
+        reverse: whether the tokens are read from the last to the first; each result stays at its token's place.
     """
 
     tokens: Tensor
@@ -40,14 +41,15 @@ class MambaOperands(NamedTuple):
     D: Tensor
     out_proj: Tensor
     n_parallel: int = 1
+    reverse: bool = False
 
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
         """The tensor operands, None for an absent one."""
-        return tuple(self[:-1])
+        return tuple(self[:-2])
 
 
-TENSOR_NAMES = MambaOperands._fields[:-1]
+TENSOR_NAMES = MambaOperands._fields[:-2]
 
 
 def states_shape(cases: int, length: int, n_parallel: int, d_inner: int, n: int) -> tuple[int, int, int, int, int]:
