@@ -1,6 +1,6 @@
 import torch
 
-from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
+from nnunet_mamba.blocks.pad_to_multiple import crop_to, pad_to_multiple
 
 
 def test_image_that_fits_is_returned_itself():
@@ -21,3 +21,14 @@ def test_last_row_and_column_are_repeated():
 def test_single_pixel_and_volume():
     assert torch.equal(pad_to_multiple(torch.full((1, 1, 1, 1), 3.0), 32), torch.full((1, 1, 32, 32), 3.0))
     assert pad_to_multiple(torch.zeros(1, 1, 1, 4, 9), 4).shape == (1, 1, 4, 4, 12)
+
+
+def test_axes_may_have_multiples_of_their_own():
+    assert pad_to_multiple(torch.zeros(1, 1, 5, 4, 9), (1, 4, 8)).shape == (1, 1, 5, 4, 16)
+
+
+def test_crop_undoes_padding_and_copies_nothing():
+    image = torch.randn(2, 3, 5, 9)
+
+    assert torch.equal(crop_to(pad_to_multiple(image, 8), (5, 9)), image)
+    assert crop_to(image, image.shape[2:]) is image
