@@ -4,24 +4,31 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
 import torch
+from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
+    convert_dim_to_conv_op,
+)
 from torch import Tensor, nn
 
 SplitAttention = Literal["fc", "conv"]
 
 
 class SpatialAttention(nn.Module):
-    """One 7×7 convolution, dilated by 3 and shared by all levels, turns channel mean and maximum into a weight."""
+    """One convolution of 7 taps an axis, dilated by 3, shared by all levels: channel mean and maximum to a weight."""
 
     published_names: ClassVar[Mapping[str, str]] = {"conv": "shared_conv2d.0"}
 
-    def __init__(self) -> None:
+    def __init__(self, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=9, dilation=3)
+        self.conv = convert_dim_to_conv_op(spatial_dims)(2, 1, 7, padding=9, dilation=3)
 
     def forward(self, level: Tensor) -> Tensor:
-        """Return the weight of every position of ``level``, (b, c, h, w): (b, 1, h, w) in 0 to 1."""
-        # Not amax, whose gradient is shared between equal maxima; the published layer gives it to one of them.
-        maximum = level.max(dim=1, keepdim=True).values
+        """Return the weight of every position of ``level``, (b, c, *spatial): (b, 1, *spatial) in 0 to 1."""
+        # The gradient of amax is shared between equal maxima, the published layer gives it to one of them; without a
+        # gradient amax is the faster one.
+        if torch.is_grad_enabled() and level.requires_grad:
+            maximum = level.max(dim=1, keepdim=True).values
+        else:
+            maximum = level.amax(dim=1, keepdim=True)
         return torch.sigmoid(self.conv(torch.cat([level.mean(dim=1, keepdim=True), maximum], dim=1)))
 
 
@@ -49,7 +56,7 @@ class ChannelAttention(nn.Module):
         return {"neighbours": "get_all_att", **heads}
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return one weight in 0 to 1 per channel of every level: (b, c, 1, 1) for a level (b, c, h, w)."""
+        """Return one weight in 0 to 1 per channel of every level: (b, c, 1, ...) for a level (b, c, *spatial)."""
         averages = torch.cat([level.flatten(2).mean(dim=2) for level in levels], dim=1)
         averages = self.neighbours(averages[:, None])[:, 0]  # (b, total)
         return [
@@ -70,6 +77,7 @@ class AttentionBridge(nn.Module):
     Args:
         channels: of the levels, highest resolution first.
         split_att: "fc" or "conv", see ``ChannelAttention``.
+        spatial_dims: 2 for images, 3 for volumes.
 
     Raises:
         ValueError: ``split_att`` is neither.
@@ -81,15 +89,15 @@ class AttentionBridge(nn.Module):
 
     published_names: ClassVar[Mapping[str, str]] = {"spatial": "satt", "channel": "catt"}
 
-    def __init__(self, channels: Sequence[int], *, split_att: SplitAttention = "fc") -> None:
+    def __init__(self, channels: Sequence[int], *, split_att: SplitAttention = "fc", spatial_dims: int = 2) -> None:
         super().__init__()
         if split_att not in get_args(SplitAttention):
             raise ValueError(f"AttentionBridge: split_att={split_att!r}, expected 'fc' or 'conv'; pass one of them")
-        self.spatial = SpatialAttention()
+        self.spatial = SpatialAttention(spatial_dims=spatial_dims)
         self.channel = ChannelAttention(channels, split_att=split_att)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return the refined ``levels``, (b, c_i, h_i, w_i) each, in their order and shapes."""
+        """Return the refined ``levels``, (b, c_i, *spatial_i) each, in their order and shapes."""
         weighted = [level * self.spatial(level) for level in levels]
         residual = [level + product for level, product in zip(levels, weighted, strict=True)]
         return [

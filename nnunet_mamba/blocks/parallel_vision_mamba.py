@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.mamba import Mamba
+from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
 
 
 class ParallelVisionMamba(nn.Module):
@@ -25,6 +26,8 @@ class ParallelVisionMamba(nn.Module):
         n_parallel: number of chunks.
         shared_mamba: one block for all chunks, as in the published code and its parameter counts; False gives each
             chunk its own, as in the paper's text and figure.
+        pyramid_pooling: whether the map passes pyramid pooling first, as in the tumour paper's variants.
+        spatial_dims: of the map, which pyramid pooling has to know.
 
     Raises:
         ValueError: the channels cannot be split into ``n_parallel`` equal chunks.
@@ -33,9 +36,18 @@ class ParallelVisionMamba(nn.Module):
         Wu et al. 2024, arXiv:2403.20035, equations 3.5 to 3.8.
     """
 
-    published_names: ClassVar[Mapping[str, str]] = {"mambas.0": "mamba"}
+    published_names: ClassVar[Mapping[str, str]] = {"mambas.0": "mamba", "pyramid_pooling": "ppm"}
 
-    def __init__(self, in_channels: int, out_channels: int, *, n_parallel: int = 4, shared_mamba: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        n_parallel: int = 4,
+        shared_mamba: bool = True,
+        pyramid_pooling: bool = False,
+        spatial_dims: int = 2,
+    ) -> None:
         super().__init__()
         if n_parallel < 1 or in_channels % n_parallel:
             raise ValueError(
@@ -43,6 +55,7 @@ class ParallelVisionMamba(nn.Module):
                 f"chunks; choose an n_parallel that divides the channels, or a multiple of it as channels"
             )
         self.n_parallel = n_parallel
+        self.pyramid_pooling = PyramidPooling(in_channels, spatial_dims=spatial_dims) if pyramid_pooling else None
         self.norm = nn.LayerNorm(in_channels)
         n_blocks = 1 if shared_mamba else n_parallel
         self.mambas = nn.ModuleList(Mamba(in_channels // n_parallel) for _ in range(n_blocks))
@@ -51,6 +64,8 @@ class ParallelVisionMamba(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix ``x``, (b, in_channels, *spatial), into (b, out_channels, *spatial)."""
+        if self.pyramid_pooling is not None:
+            x = self.pyramid_pooling(x)
         tokens = self.norm(x.flatten(2).mT)  # (b, l, c)
         tokens = self._mix(tokens) + self.skip_scale * tokens
         mixed: Tensor = self.proj(self.norm(tokens))

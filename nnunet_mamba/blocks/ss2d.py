@@ -6,6 +6,7 @@ C_k are linear functions of x, each direction with its own.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -30,6 +31,7 @@ class SS2D(nn.Module):
         d_conv: side of the depthwise convolution, odd.
         expand: d_inner = expand * d_model.
         dt_rank: rank of the step size's projection; "auto" is ceil(d_model / 16).
+        scan: False leaves the scan and its parameters out, so that the convolution alone mixes the pixels.
 
     Raises:
         ValueError: a size is not a positive integer, or d_conv is even.
@@ -47,6 +49,7 @@ class SS2D(nn.Module):
         d_conv: int = 3,
         expand: int = 2,
         dt_rank: int | Literal["auto"] = "auto",
+        scan: bool = True,
     ) -> None:
         super().__init__()
         rank = math.ceil(d_model / 16) if dt_rank == "auto" else dt_rank
@@ -62,13 +65,18 @@ class SS2D(nn.Module):
         self.d_model, self.d_state, self.dt_rank = d_model, d_state, rank
         self.in_proj = nn.Linear(d_model, 2 * d_inner, bias=False)
         self.conv2d = nn.Conv2d(d_inner, d_inner, d_conv, groups=d_inner, padding=d_conv // 2)
+        self.out_norm = nn.LayerNorm(d_inner)
+        self.out_proj = nn.Linear(d_inner, d_model, bias=False)
+        self.scans = scan
+        if scan:
+            self._add_state_space(d_inner, d_state, rank)
+
+    def _add_state_space(self, d_inner: int, d_state: int, rank: int) -> None:
         self.x_proj_weight = nn.Parameter(torch.empty(N_DIRECTIONS, rank + 2 * d_state, d_inner))
         self.dt_projs_weight = nn.Parameter(torch.empty(N_DIRECTIONS, d_inner, rank))
         self.dt_projs_bias = nn.Parameter(torch.empty(N_DIRECTIONS, d_inner))
         self.A_logs = nn.Parameter(torch.empty(N_DIRECTIONS * d_inner, d_state))
         self.Ds = nn.Parameter(torch.empty(N_DIRECTIONS * d_inner))
-        self.out_norm = nn.LayerNorm(d_inner)
-        self.out_proj = nn.Linear(d_inner, d_model, bias=False)
         # Decay would pull the time constants and the skip towards arbitrary values.
         for parameter in (self.A_logs, self.Ds):
             parameter._no_weight_decay = True  # type: ignore[attr-defined]
@@ -88,7 +96,13 @@ class SS2D(nn.Module):
         inner = self.conv2d(functional.linear(x, to_map).permute(0, 3, 1, 2))  # channels last in memory
         # In place where nothing else needs the operand: fresh memory costs as much as the arithmetic.
         u = functional.silu(inner, inplace=True).permute(0, 2, 3, 1).flatten(1, 2)  # (b, l, d_inner)
-        scanned = cross_scan(
+        scanned = self._scan(u, spatial) if self.scans else u
+        gate = functional.silu(functional.linear(x.flatten(1, 2), to_gate), inplace=True)
+        mixed: Tensor = self.out_proj(self.out_norm(scanned) * gate)
+        return torch.unflatten(mixed, 1, spatial)
+
+    def _scan(self, u: Tensor, spatial: Sequence[int]) -> Tensor:
+        return cross_scan(
             u,
             # Pixel by pixel, so that one product on the map does for all directions.
             projected=torch.unflatten(functional.linear(u, self.x_proj_weight.flatten(0, 1)), 2, (N_DIRECTIONS, -1)),
@@ -98,9 +112,6 @@ class SS2D(nn.Module):
             Ds=self.Ds,
             spatial=spatial,
         )
-        gate = functional.silu(functional.linear(x.flatten(1, 2), to_gate), inplace=True)
-        mixed: Tensor = self.out_proj(self.out_norm(scanned) * gate)
-        return torch.unflatten(mixed, 1, spatial)
 
 
 def require_channels_last(owner: str, x: Tensor, d_model: int) -> None:

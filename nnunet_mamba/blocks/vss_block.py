@@ -16,6 +16,7 @@ class VSSBlock(nn.Module):
         d_model: width of the map.
         drop_path: probability with which training leaves a case of the batch as it is, in [0, 1).
         d_state: size n of SS2D's states.
+        scan: False leaves SS2D's scan out, see there.
 
     Raises:
         ValueError: an argument is outside its range.
@@ -26,13 +27,13 @@ class VSSBlock(nn.Module):
 
     published_names: ClassVar[Mapping[str, str]] = {"norm": "ln_1", "ss2d": "self_attention"}
 
-    def __init__(self, d_model: int, *, drop_path: float = 0.0, d_state: int = 16) -> None:
+    def __init__(self, d_model: int, *, drop_path: float = 0.0, d_state: int = 16, scan: bool = True) -> None:
         super().__init__()
         if not 0 <= drop_path < 1:
             raise ValueError(
                 f"VSSBlock: drop_path={drop_path}, expected a probability in [0, 1); VM-UNet's is 0 to 0.2"
             )
-        self.ss2d = SS2D(d_model, d_state=d_state)
+        self.ss2d = SS2D(d_model, d_state=d_state, scan=scan)
         self.norm = nn.LayerNorm(d_model, eps=1e-5)
         self.drop_path = DropPath(drop_path)
 

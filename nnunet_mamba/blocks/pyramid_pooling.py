@@ -1,0 +1,60 @@
+"""Pyramid pooling: a map becomes what coarse views of it, from one cell to six a side, tell."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+BINS = (1, 2, 3, 6)
+# Of the channels, what each of the bins makes; they sum to one.
+CHANNEL_SHARES = (1 / 8, 1 / 4, 1 / 2, 1 / 8)
+
+
+class PyramidPooling(nn.Module):
+    """Average the map over a grid of n cells a side, project, ReLU, interpolate back; concatenate over n = 1, 2, 3, 6.
+
+    The map itself is not part of the result, and there is no norm.
+
+    Args:
+        channels: of the map and of the result, a multiple of 8.
+        spatial_dims: 2 or 3.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Source:
+        Crews and Whalen 2024, "Mamba-Based Tumor Segmentation"; bins of Zhao et al. 2017, "Pyramid Scene Parsing
+        Network", arXiv:1612.01105.
+    """
+
+    def __init__(self, channels: int, *, spatial_dims: int = 2) -> None:
+        super().__init__()
+        if channels < 1 or channels % 8:
+            raise ValueError(
+                f"PyramidPooling: {channels} channels, expected a multiple of 8, of which the smallest bin makes one "
+                f"eighth; choose {max(1, round(channels / 8)) * 8}"
+            )
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"PyramidPooling: spatial_dims={spatial_dims}, expected 2 or 3; pass one of them")
+        self.channels = channels
+        self.spatial_dims = spatial_dims
+        convolution = nn.Conv2d if spatial_dims == 2 else nn.Conv3d
+        self.conv_layers = nn.ModuleList(convolution(channels, int(channels * share), 1) for share in CHANNEL_SHARES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn ``x``, (b, channels, *spatial), into the same shape."""
+        if x.ndim != self.spatial_dims + 2 or x.shape[1] != self.channels:
+            raise ValueError(
+                f"PyramidPooling: map of shape {tuple(x.shape)}, expected (b, {self.channels}, *spatial) with "
+                f"{self.spatial_dims} axes; pass such a map, or create the module with other sizes"
+            )
+        views = [functional.relu(conv(self._pool(x, n))) for conv, n in zip(self.conv_layers, BINS, strict=True)]
+        mode = "bilinear" if self.spatial_dims == 2 else "trilinear"
+        return torch.cat(
+            [functional.interpolate(view, x.shape[2:], mode=mode, align_corners=True) for view in views], dim=1
+        )
+
+    def _pool(self, x: Tensor, n_cells: int) -> Tensor:
+        """Return the averages (b, channels, *(n_cells, …)) of a grid over ``x``."""
+        if self.spatial_dims == 2:
+            return functional.adaptive_avg_pool2d(x, n_cells)
+        return functional.adaptive_avg_pool3d(x, n_cells)

@@ -1,0 +1,74 @@
+"""The residual convolutions of U-Mamba, for images and volumes."""
+
+from collections.abc import Sequence
+
+from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
+    convert_dim_to_conv_op,
+    get_matching_instancenorm,
+)
+from dynamic_network_architectures.building_blocks.residual import BasicBlockD  # type: ignore[import-untyped]
+from torch import Tensor, nn
+from torch.nn import functional
+
+NORM_ARGUMENTS = {"eps": 1e-5, "affine": True}
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a convolution of one tap, which changes channels and resolution.
+
+    y = act(norm2(conv2(act(norm1(conv1(x))))) + conv3(x)), with InstanceNorm and LeakyReLU.
+
+    Args:
+        in_channels: of the map.
+        out_channels: of the result.
+        kernel_size: odd, one number per axis.
+        stride: of conv1 and conv3, one number per axis.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel_size: Sequence[int], stride: Sequence[int]
+    ) -> None:
+        super().__init__()
+        convolution = convert_dim_to_conv_op(len(kernel_size))
+        norm = get_matching_instancenorm(dimension=len(kernel_size))
+        padding = tuple(size // 2 for size in kernel_size)
+        self.conv1 = convolution(in_channels, out_channels, tuple(kernel_size), tuple(stride), padding)
+        self.norm1 = norm(out_channels, **NORM_ARGUMENTS)
+        self.conv2 = convolution(out_channels, out_channels, tuple(kernel_size), padding=padding)
+        self.norm2 = norm(out_channels, **NORM_ARGUMENTS)
+        self.conv3 = convolution(in_channels, out_channels, 1, tuple(stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (b, in_channels, *spatial) into (b, out_channels, *ceil(spatial / stride))."""
+        # oneDNN writes past a buffer in conv3's gradient where it is strided, channels are last in memory and few:
+        # https://github.com/uxlfoundation/oneDNN/issues/6035
+        x = x.contiguous()
+        y = functional.leaky_relu(self.norm1(self.conv1(x)), inplace=True)
+        y = self.norm2(self.conv2(y))
+        y += self.conv3(x)
+        return functional.leaky_relu(y, inplace=True)
+
+
+def residual_stage(
+    in_channels: int, out_channels: int, *, kernel_size: Sequence[int], stride: Sequence[int], n_blocks: int
+) -> nn.Sequential:
+    """Return a ``ResidualBlock`` and ``n_blocks`` - 1 blocks of ResNet-D, which keep channels and resolution."""
+    dims = len(kernel_size)
+    later_blocks = (
+        BasicBlockD(
+            convert_dim_to_conv_op(dims),
+            out_channels,
+            out_channels,
+            kernel_size=tuple(kernel_size),
+            stride=1,
+            conv_bias=True,
+            norm_op=get_matching_instancenorm(dimension=dims),
+            norm_op_kwargs=NORM_ARGUMENTS,
+            nonlin=nn.LeakyReLU,
+            nonlin_kwargs={"inplace": True},
+        )
+        for _ in range(n_blocks - 1)
+    )
+    return nn.Sequential(
+        ResidualBlock(in_channels, out_channels, kernel_size=kernel_size, stride=stride), *later_blocks
+    )

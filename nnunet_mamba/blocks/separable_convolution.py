@@ -1,0 +1,61 @@
+"""A depthwise separable convolution: one filter for each channel, then one tap that mixes the channels."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
+    convert_dim_to_conv_op,
+    get_matching_batchnorm,
+)
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class SeparableConvolution(nn.Module):
+    """Convolve each channel, then mix the channels, each step with batch norm and GELU.
+
+    Args:
+        channels: of the map and of the result.
+        kernel_size: taps along every axis, odd.
+        spatial_dims: 2 for images, 3 for volumes.
+
+    Raises:
+        ValueError: a number does not fit.
+
+    Source:
+        Fan et al. 2025, "UltraLBM-UNet", section 3.2.2 (DWConv).
+    """
+
+    published_names: ClassVar[Mapping[str, str]] = {
+        "depthwise": "dw",
+        "depthwise_norm": "bn_dw",
+        "pointwise": "pw",
+        "pointwise_norm": "bn_pw",
+    }
+
+    def __init__(self, channels: int, *, kernel_size: int, spatial_dims: int = 2) -> None:
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(
+                f"SeparableConvolution: kernel_size={kernel_size}, expected a positive odd number: an even kernel has "
+                f"no centre; pass {max(1, kernel_size + 1)}"
+            )
+        convolution = convert_dim_to_conv_op(spatial_dims)
+        norm = get_matching_batchnorm(dimension=spatial_dims)
+        self.depthwise = convolution(
+            channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, bias=False
+        )
+        self.depthwise_norm = norm(channels)
+        self.pointwise = convolution(channels, channels, 1, bias=False)
+        self.pointwise_norm = norm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``x``, (b, channels, *spatial), into the same shape."""
+        if self.training and x.numel() == x.shape[1]:
+            raise ValueError(
+                f"SeparableConvolution: map of shape {tuple(x.shape)} in training, expected more than one position "
+                f"over all images, because batch norm cannot normalise a single value; train on batches of at least "
+                f"two images or on larger ones, or call eval()"
+            )
+        x = functional.gelu(self.depthwise_norm(self.depthwise(x)))
+        return functional.gelu(self.pointwise_norm(self.pointwise(x)))
