@@ -3,33 +3,76 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from nnunet_mamba import create_network, list_networks
 from nnunet_mamba.presets import PRESETS, ULTRALIGHT_VM_UNET
 
+# What the papers' own code builds.
+PUBLISHED = {
+    ("ultralight_vm_unet", 2): 49_457,
+    ("ul_vm_unet_v1", 2): 217_165,
+    ("ul_vm_unet_v2", 2): 42_737,
+    ("ul_vm_unet_v3", 2): 176_453,
+    ("ul_vm_unet_v4", 2): 1_135_309,
+    ("ul_vm_unet_v5", 2): 703_885,
+    ("ul_vm_unet_v6", 2): 769_677,
+    ("ultralight_vm_unet_no_mamba", 2): 123_655,
+    ("ultralbm_unet", 2): 34_166,
+    ("ultralbm_unet_t", 2): 10_956,
+    ("vm_unet", 2): 27_427_561,
+    ("u_mamba_bot", 2): 47_533_012,
+    ("u_mamba_bot", 3): 41_945_158,
+    ("u_mamba_enc", 2): 47_015_538,
+    ("u_mamba_enc", 3): 42_842_798,
+    ("u_mamba_bot_tumour", 2): 9_813_700,
+    ("u_mamba_bot_pp", 2): 10_076_356,
+}
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
-def test_preset_builds_the_published_number_of_parameters(preset):
-    network = create_network(preset.name, *preset.reference_input)
 
-    assert sum(parameter.numel() for parameter in network.parameters()) == preset.n_parameters
+@pytest.mark.parametrize(("name", "spatial_dims"), PUBLISHED)
+def test_published_networks_have_the_published_number_of_parameters(name, spatial_dims):
+    size = PRESETS[name].size(spatial_dims)
+    with torch.device("meta"):
+        network = create_network(name, *size.reference_input, spatial_dims=spatial_dims)
+
+    assert sum(parameter.numel() for parameter in network.parameters()) == PUBLISHED[name, spatial_dims]
+    assert size.n_parameters == PUBLISHED[name, spatial_dims]
 
 
 def test_presets_are_listed_under_their_own_names():
     assert list_networks() == sorted(PRESETS) == sorted(preset.name for preset in PRESETS.values())
 
 
+def test_every_network_has_a_size_for_images():
+    assert all(preset.spatial_dims[0] == 2 for preset in PRESETS.values())
+    assert [name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims] == ["vm_unet", "vm_unet_no_mamba"]
+
+
+def test_heads_of_every_network_lie_where_nnunet_leaves_them_out():
+    for preset in PRESETS.values():
+        for size in preset.sizes:
+            with torch.device("meta"):
+                names = [
+                    set(create_network(preset.name, 1, classes, spatial_dims=size.spatial_dims).state_dict().items())
+                    for classes in (1, 2)
+                ]
+            shapes = [{(key, tuple(value.shape)) for key, value in keys} for keys in names]
+            changed = {key for key, _ in shapes[0] ^ shapes[1]}
+            assert changed
+            assert all(".seg_layers." in key for key in changed), preset.name
+
+
 def test_preset_cannot_be_changed():
+    size = ULTRALIGHT_VM_UNET.sizes[0]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        ULTRALIGHT_VM_UNET.n_parameters = 1
+        size.n_parameters = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ULTRALIGHT_VM_UNET.name = "mine"
     with pytest.raises(TypeError, match="does not support item assignment"):
-        ULTRALIGHT_VM_UNET.arguments["n_parallel"] = 1
+        size.arguments["n_parallel"] = 1
     with pytest.raises(TypeError, match="does not support item assignment"):
         PRESETS["mine"] = ULTRALIGHT_VM_UNET
-
-
-def test_preset_is_hashable():
-    assert {ULTRALIGHT_VM_UNET: "value"}[ULTRALIGHT_VM_UNET] == "value"
 
 
 def test_listing_networks_does_not_import_torch():

@@ -3,7 +3,16 @@
 import typer
 
 from nnunet_mamba import __version__
-from nnunet_mamba.cli import convert, demo, doctor, evaluate, scan_backends, trainers_path
+from nnunet_mamba.cli import (
+    convert,
+    demo,
+    doctor,
+    evaluate,
+    import_weights,
+    list_networks,
+    scan_backends,
+    trainers_path,
+)
 
 app = typer.Typer(
     name="nnunet-mamba",
@@ -31,5 +40,7 @@ app.add_typer(convert.app, name="convert")
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
+app.command("import-weights")(import_weights.import_weights)
+app.command("list")(list_networks.list_networks)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)

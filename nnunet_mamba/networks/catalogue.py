@@ -1,7 +1,7 @@
 """Networks by name."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,10 @@ from nnunet_mamba.presets import PRESETS
 
 if TYPE_CHECKING:
     from torch import nn
+
+# Arguments whose length, or whose entries' length, is the number of image axes.
+_ONE_PER_AXIS = ("input_size",)
+_ONE_PER_STAGE_AND_AXIS = ("kernel_sizes", "strides")
 
 
 def list_networks() -> list[str]:
@@ -24,22 +28,54 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
         name: one of ``list_networks()``.
         input_channels: channels of the images.
         num_classes: channels of the logits.
-        overrides: keyword arguments of the network's class that replace the preset's.
+        overrides: keyword arguments of the network's class that replace the preset's. ``spatial_dims=3``, or
+            kernel sizes or strides of three numbers, begin with the preset's size for volumes.
 
     Raises:
-        ValueError: ``name`` is unknown, or a value does not fit the network.
+        ValueError: ``name`` is unknown, the network has no such number of axes, or a value does not fit the network.
         TypeError: an override is unknown.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown network {name!r}; {_suggest(name, list_networks())}")
     preset = PRESETS[name]
     network = resolve_name(preset.network)
+    spatial_dims = _spatial_dims(overrides)
+    if spatial_dims not in preset.spatial_dims:
+        exists = " and ".join(f"{dims}D" for dims in preset.spatial_dims)
+        raise ValueError(
+            f"{name}: spatial_dims={spatial_dims!r}, but this network exists in {exists}; pass slices of a volume "
+            f"to it as a batch, or choose one of: {', '.join(_networks_with(spatial_dims)) or 'none'}"
+        )
     known = _keyword_arguments(network)
     for override in overrides:
-        if override not in known:
+        if override not in (*known, "spatial_dims"):
             raise TypeError(f"{name} takes no override {override!r}; {_suggest(override, known)}")
-    built: nn.Module = network(input_channels, num_classes, **{**preset.arguments, **overrides})
+    arguments = {**preset.size(spatial_dims).arguments, **overrides, "spatial_dims": spatial_dims}
+    if "spatial_dims" not in known:
+        del arguments["spatial_dims"]
+    built: nn.Module = network(input_channels, num_classes, **arguments)
     return built
+
+
+def _spatial_dims(overrides: Mapping[str, Any]) -> Any:
+    """Return the number of image axes that the overrides ask for, 2 if they do not say."""
+    if overrides.get("spatial_dims") is not None:
+        return overrides["spatial_dims"]
+    lengths = {
+        *(len(overrides[name]) for name in _ONE_PER_AXIS if overrides.get(name)),
+        *(
+            len(entry)
+            for name in _ONE_PER_STAGE_AND_AXIS
+            if isinstance(overrides.get(name), (list, tuple))
+            for entry in overrides[name]
+            if isinstance(entry, (list, tuple))
+        ),
+    }
+    return 3 if 3 in lengths else 2
+
+
+def _networks_with(spatial_dims: int) -> list[str]:
+    return [name for name in list_networks() if spatial_dims in PRESETS[name].spatial_dims]
 
 
 def _keyword_arguments(function: Callable[..., Any]) -> list[str]:

@@ -13,10 +13,10 @@ def test_lists_names_sorted():
 def test_overrides_replace_the_published_arguments():
     network = create_network("ultralight_vm_unet", input_channels=1, num_classes=4, bridge=False, n_parallel=2)
 
-    assert network.bridge is None
+    assert network.skips is None
     assert network.bottleneck.n_parallel == 2
     assert network.encoder[0].mixer.weight.shape == (8, 1, 3, 3)
-    assert network.seg_layers[0].weight.shape == (4, 8, 1, 1)
+    assert network.decoder.seg_layers[0].weight.shape == (4, 8, 1, 1)
 
 
 def test_unknown_network_is_answered_with_the_nearest_name():
@@ -40,3 +40,40 @@ def test_unlike_any_name_still_lists_the_valid_ones():
 def test_value_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="num_classes=0, expected at least 1"):
         create_network("ultralight_vm_unet", 3, 0)
+
+
+def test_spatial_dims_begin_with_the_size_for_volumes():
+    network = create_network("ultralight_vm_unet", 1, 2, spatial_dims=3)
+
+    assert network.decoder.seg_layers[0].weight.shape == (2, 8, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"features_per_stage": (8, 16), "kernel_sizes": ((3, 3, 3), (3, 3, 3)), "strides": (1, 2)},
+        {"features_per_stage": (8, 16), "kernel_sizes": (3, 3), "strides": ((1, 1, 1), (1, 2, 2)), "spatial_dims": 3},
+    ],
+)
+def test_kernels_and_strides_tell_the_number_of_axes(overrides):
+    network = create_network("u_mamba_bot", 1, 2, **overrides)
+
+    assert network.decoder.seg_layers[0].weight.shape == (2, 8, 1, 1, 1)
+
+
+def test_input_size_tells_the_number_of_axes():
+    network = create_network(
+        "u_mamba_enc", 1, 2, features_per_stage=(8, 16), kernel_sizes=3, strides=(1, 2), input_size=(4, 8, 8)
+    )
+
+    assert network.decoder.seg_layers[0].weight.shape == (2, 8, 1, 1, 1)
+
+
+@pytest.mark.parametrize(("name", "dims"), [("vm_unet", 3), ("ultralight_vm_unet", 1)])
+def test_number_of_axes_that_a_network_does_not_have_is_refused(name, dims):
+    with pytest.raises(ValueError, match=rf"{name}: spatial_dims={dims}, but this network exists in 2D"):
+        create_network(name, 3, 1, spatial_dims=dims)
+
+
+def test_spatial_dims_may_be_named_to_a_network_that_has_only_one():
+    assert create_network("vm_unet", 3, 1, dims=(8, 16, 32, 64), spatial_dims=2).input_channels == 3

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nnunet_mamba.networks import ultralight_vm_unet
+from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
+from nnunet_mamba.networks import compact_u_net
 from nnunet_mamba.networks.ultralight_vm_unet import UltraLightVMUNet
 
 
@@ -37,6 +38,8 @@ def network():
         (217_165, {"channels": (16, 32, 64, 128, 256)}),
         (176_453, {"channels": (16, 32, 64, 128, 256), "n_parallel": 8}),
         (703_885, {"channels": (16, 32, 64, 128, 256, 512), "n_parallel": 8}),
+        (1_135_309, {"channels": (16, 32, 64, 128, 256, 512), "n_parallel": 8, "pyramid_pooling": "all"}),
+        (769_677, {"channels": (16, 32, 64, 128, 256, 512), "n_parallel": 8, "pyramid_pooling": "bottleneck"}),
     ],
     ids=str,
 )
@@ -55,16 +58,24 @@ def test_options_have_the_published_number_of_parameters(n_parameters, options):
         {"decoder_mixer": "conv"},
         {"channels": [4, 8, 12, 16, 20], "n_parallel": 2},
         {"channels": (4, 8, 8, 8)},
+        {"pyramid_pooling": "all"},
+        {"pyramid_pooling": "bottleneck"},
+        {"strides": ((2, 1), (2, 2), (2, 2), (1, 2), (2, 2))},
     ],
     ids=str,
 )
 def test_options_train(options):
     network = UltraLightVMUNet(1, 3, **options)
 
-    logits = network(torch.randn(2, 1, 32, 64))
+    for module in network.modules():
+        if isinstance(module, PyramidPooling):
+            for layer in module.conv_layers:
+                # Pyramid pooling has so few averages that its ReLU may stop them all.
+                nn.init.ones_(layer.bias)
+    logits = network(torch.randn(2, 1, 64, 64))
     logits.square().mean().backward()
 
-    assert logits.shape == (2, 3, 32, 64)
+    assert logits.shape == (2, 3, 64, 64)
     assert [name for name, parameter in network.named_parameters() if not parameter.grad.any()] == []
 
 
@@ -89,7 +100,7 @@ def test_size_that_fits_passes_untouched(network, monkeypatch):
     image = torch.randn(1, 3, 64, 32)
     with torch.no_grad():
         expected = network(image)
-        monkeypatch.setattr(ultralight_vm_unet, "pad_to_multiple", lambda x, multiple: x)
+        monkeypatch.setattr(compact_u_net, "pad_to_multiple", lambda x, multiple: x)
 
         assert torch.equal(network(image), expected)
 
@@ -135,9 +146,9 @@ def test_state_dict_round_trip_restores_the_logits(network):
 
 
 def test_head_lies_where_nnunet_looks_for_it(network):
-    heads = {key: tuple(value.shape) for key, value in network.state_dict().items() if "seg_layers." in key}
+    heads = {key: tuple(value.shape) for key, value in network.state_dict().items() if ".seg_layers." in key}
 
-    assert heads == {"seg_layers.0.weight": (2, 8, 1, 1), "seg_layers.0.bias": (2,)}
+    assert heads == {"decoder.seg_layers.0.weight": (2, 8, 1, 1), "decoder.seg_layers.0.bias": (2,)}
 
 
 def test_compiles_into_one_graph(network):
@@ -195,6 +206,12 @@ def test_learns_a_disc():
         ({"encoder_mixer": "mamba"}, "encoder_mixer='mamba', expected 'pvm' or 'conv'"),
         ({"decoder_mixer": "mamba"}, "decoder_mixer='mamba', expected 'pvm' or 'conv'"),
         ({"split_att": "mlp"}, "split_att='mlp', expected 'fc' or 'conv'"),
+        ({"pyramid_pooling": "encoder"}, "pyramid_pooling='encoder', expected 'none', 'bottleneck' or 'all'"),
+        ({"spatial_dims": 1}, "spatial_dims=1, expected 2 or 3"),
+        ({"strides": ((2, 2),) * 4}, "4 strides for 6 levels, expected 5"),
+        ({"strides": ((2, 2),) * 4 + ((2, 2, 2),)}, "strides[4]=(2, 2, 2), expected 2 numbers >= 1, one for each axis"),
+        ({"strides": (2, 2, 2, 2, 2)}, "strides[0]=2, expected 2 numbers >= 1"),
+        ({"strides": ((0, 2),) * 5}, "strides[0]=(0, 2), expected 2 numbers >= 1"),
     ],
     ids=str,
 )
@@ -211,3 +228,58 @@ def test_chunks_do_not_matter_where_no_layer_splits():
 def test_refuses_input_that_is_not_a_batch_of_its_images(network, shape):
     with pytest.raises(ValueError, match=rf"input of shape {re.escape(str(shape))}, expected \(b, 3, h, w\)"):
         network(torch.zeros(shape))
+
+
+@pytest.fixture
+def volume_network():
+    strides = ((1, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 1, 2))
+    return UltraLightVMUNet(1, 2, spatial_dims=3, strides=strides).eval()
+
+
+@pytest.mark.parametrize("size", [(4, 16, 32), (5, 17, 40), (1, 1, 1)])
+def test_volumes_of_any_size_give_logits_of_that_size(volume_network, size):
+    with torch.no_grad():
+        logits = volume_network(torch.randn(2, 1, *size))
+
+    assert logits.shape == (2, 2, *size)
+    assert logits.isfinite().all()
+
+
+def test_every_parameter_of_a_volume_network_gets_a_gradient(volume_network):
+    # More than one position at the bottleneck, or its state decays from nothing to nothing.
+    volume_network(torch.randn(2, 1, 8, 32, 64)).square().mean().backward()
+
+    assert [name for name, value in volume_network.named_parameters() if not value.grad.any()] == []
+
+
+def test_thin_axis_is_pooled_as_little_as_its_strides_say(volume_network):
+    maps = []
+    volume_network.bottleneck.register_forward_hook(lambda module, inputs, output: maps.append(inputs[0].shape))
+
+    with torch.no_grad():
+        volume_network(torch.randn(1, 1, 8, 32, 64))
+
+    assert maps == [(1, 48, 2, 2, 2)]
+
+
+def test_volume_of_one_slice_is_an_image_to_a_network_with_the_middle_of_its_kernels(network):
+    """Kernels of three slices see zeros above and below a single slice, so only their middle counts."""
+    volumes = UltraLightVMUNet(3, 2, spatial_dims=3, strides=((1, 2, 2),) * 5).eval()
+    weights = {}
+    for key, value in volumes.state_dict().items():
+        image_weight = network.state_dict()[key]
+        if value.ndim == 5 and value.shape[2] > 1:
+            weights[key] = torch.zeros_like(value)
+            weights[key][:, :, value.shape[2] // 2] = image_weight
+        else:
+            weights[key] = image_weight.reshape(value.shape)
+    volumes.load_state_dict(weights)
+    image = torch.randn(2, 3, 40, 64)
+
+    with torch.no_grad():
+        torch.testing.assert_close(volumes(image[:, :, None])[:, :, 0], network(image), rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_given_to_a_volume_network_is_refused(volume_network):
+    with pytest.raises(ValueError, match=r"expected \(b, 1, d, h, w\): .* give a single slice a depth axis of 1"):
+        volume_network(torch.zeros(1, 1, 32, 32))

@@ -1,0 +1,79 @@
+"""``nnunet-mamba import-weights``: published weights, for ``nnUNetv2_train -pretrained_weights``."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from nnunet_mamba.networks.published_files import Import
+
+
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="What the published code's training saved.", show_default=False)],
+    network: Annotated[str, typer.Option(help="Name of the network, see nnunet-mamba list.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Checkpoint to write.", show_default=False)],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="An argument of the network that is not the published one, such as depths=[2,2,9,2]; repeatable.",
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what fits, where the network's own weights are not complete.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
+) -> None:
+    """Write a checkpoint that nnUNetv2_train -pretrained_weights accepts, for any number of classes.
+
+    FILE may hold the network's own published weights or, for vm_unet, those of a VMamba classification network
+    (ImageNet), which begin the encoder and the decoder. Only tensors are read from it, never code.
+    """
+    try:
+        if output.exists() and not overwrite:
+            raise FileExistsError(f"{output} exists; choose another name, or pass --overwrite")
+        arguments = _parsed(overrides or [])
+        from nnunet_mamba.networks import published_files
+
+        imported = published_files.import_weights(file, network, output, overrides=arguments, partial=partial)
+    except (OSError, ValueError, TypeError) as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    _print_report(imported, network)
+    print(f"{output} (nnUNetv2_train … -pretrained_weights {output})")
+
+
+def _parsed(overrides: list[str]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if not equals:
+            raise ValueError(f"--set {override}: expected NAME=VALUE, such as depths=[2,2,9,2]")
+        try:
+            arguments[name.strip()] = _as_tuples(json.loads(value))
+        except json.JSONDecodeError:
+            # A bare word, such as split_att=conv.
+            arguments[name.strip()] = value
+    return arguments
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+def _print_report(imported: "Import", network: str) -> None:
+    report = imported.report
+    kind = "a classification network" if report.source == "backbone" else "published code"
+    print(f"{network}, {imported.input_channels} → {imported.num_classes}: weights of {kind}")
+    print(f"{len(report.loaded)} keys loaded")
+    for title, keys in {
+        "keep their initial values": report.missing,
+        "of another shape keep their initial values": report.mismatched,
+        "of the file are not used": report.unused,
+    }.items():
+        if keys:
+            shown = ", ".join(keys[:14]) + (f" and {len(keys) - 14} more" if len(keys) > 14 else "")
+            print(f"{len(keys)} keys {title}: {shown}")

@@ -1,0 +1,70 @@
+"""``nnunet-mamba list``: every network, its trainer, its size and what one image costs."""
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Annotated, Any
+
+import typer
+
+from nnunet_mamba.presets import PRESETS, Preset, Size
+
+# Network or trainer, image, channels → classes, parameters, GMACs, GFLOPs.
+_LINE = "{:<34}{:>12}{:>8}{:>14}{:>10}{:>10}"
+_HEADINGS = ("network", "image", "in→out", "parameters", "GMACs", "GFLOPs")
+
+
+def list_networks(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
+    """List the networks by the paper they come from, with their trainers, sizes and costs.
+
+    GMACs and GFLOPs are 10⁹ operations for one image of the size shown: multiply-adds as the papers count them, without
+    the scans; and all floating-point operations, two per multiply-add, with the scans.
+    """
+    if as_json:
+        rows = [_as_dict(preset, size) for preset in PRESETS.values() for size in preset.sizes]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    typer.secho(_LINE.format(*_HEADINGS), bold=True)
+    for source, presets in groupby(PRESETS.values(), key=lambda preset: preset.source):
+        typer.secho(f"\n{source}", dim=True)
+        for preset in presets:
+            for line in _lines(preset):
+                typer.echo(line)
+
+
+def _as_dict(preset: Preset, size: Size) -> dict[str, Any]:
+    input_channels, num_classes = size.reference_input
+    return {
+        "network": preset.name,
+        "title": preset.title,
+        "trainer": preset.trainer,
+        "source": preset.source,
+        "spatial_dims": size.spatial_dims,
+        "input_channels": input_channels,
+        "num_classes": num_classes,
+        "image_size": size.image_size,
+        "n_parameters": size.n_parameters,
+        "giga_macs": size.giga_macs,
+        "giga_flops": size.giga_flops,
+    }
+
+
+def _lines(preset: Preset) -> Iterator[str]:
+    """Return the network's name beside its numbers for images, and its trainer's beside those for volumes."""
+    for dims, name in ((2, preset.name), (3, f"  {preset.trainer}")):
+        has_numbers = dims in preset.spatial_dims
+        yield _LINE.format(name, *(_numbers(preset.size(dims)) if has_numbers else ("",) * 5)).rstrip()
+
+
+def _numbers(size: Size) -> tuple[str, ...]:
+    return (
+        "×".join(map(str, size.image_size)),
+        "→".join(map(str, size.reference_input)),
+        f"{size.n_parameters:,}".replace(",", " "),
+        _four_digits(size.giga_macs),
+        _four_digits(size.giga_flops),
+    )
+
+
+def _four_digits(number: float) -> str:
+    return f"{number:#.4g}".rstrip(".")

@@ -1,0 +1,237 @@
+"""The skeleton that UltraLight VM-UNet and UltraLBM-UNet share: a U-Net of few channels, pooled at every level.
+
+Encoder: mix, normalise, pool, GELU. Decoder: mix, normalise, interpolate, GELU, add the skip. What mixes the positions
+and what happens to the skips is the network's own.
+
+Source: Wu et al. 2024, "UltraLight VM-UNet", arXiv:2403.20035, section 3.
+"""
+
+import math
+from collections.abc import Sequence
+
+from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
+    convert_dim_to_conv_op,
+)
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnunet_mamba.blocks.max_pool import max_pool
+from nnunet_mamba.blocks.pad_to_multiple import crop_to, pad_to_multiple
+from nnunet_mamba.networks.input_images import require_images, require_positive
+
+NORM_GROUPS = 4
+# Tokens are mixed in the last three encoder stages and the first three decoder stages, whatever the depth.
+N_DEEP_STAGES = 3
+
+Strides = Sequence[Sequence[int]]
+
+
+class CompactUNet(nn.Module):
+    """Segment images or volumes of any size.
+
+    Args:
+        input_channels: channels of the images.
+        num_classes: channels of the logits.
+        channels: of every level, highest resolution first.
+        encoder: what mixes each level, channels[i - 1] → channels[i]; the last is the bottleneck.
+        decoder: what mixes each level on the way back, deepest first.
+        skips: turns the list of all skips, highest resolution first, into such a list; None leaves them.
+        strides: pooling of every level but the deepest, one number per axis.
+
+    Source:
+        Wu et al. 2024, arXiv:2403.20035.
+    """
+
+    def __init__(
+        self,
+        input_channels: int,
+        num_classes: int,
+        *,
+        channels: Sequence[int],
+        encoder: Sequence[nn.Module],
+        decoder: Sequence[nn.Module],
+        skips: nn.Module | None,
+        strides: Strides,
+    ) -> None:
+        super().__init__()
+        self.input_channels = input_channels
+        self.strides = tuple(tuple(stride) for stride in strides)
+        self.encoder = nn.ModuleList(
+            EncoderStage(mixer, width, stride)
+            for mixer, width, stride in zip(encoder[:-1], channels[:-1], self.strides, strict=True)
+        )
+        self.bottleneck = encoder[-1]
+        self.skips = skips
+        self.decoder = Decoder(decoder, channels[-2::-1], num_classes, strides=self.strides[::-1])
+        self.apply(_initialise)
+
+    @property
+    def published_names(self) -> dict[str, str]:
+        """Our names and the published ones."""
+        names = {"bottleneck": f"encoder{len(self.encoder) + 1}.0", "decoder.seg_layers.0": "final"}
+        for i in range(len(self.encoder)):
+            names[f"encoder.{i}.mixer"] = f"encoder{i + 1}.0"
+            names[f"encoder.{i}.norm"] = f"ebn{i + 1}"
+            names[f"decoder.stages.{i}.mixer"] = f"decoder{i + 1}.0"
+            names[f"decoder.stages.{i}.norm"] = f"dbn{i + 1}"
+        return names
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial)."""
+        require_images(type(self).__name__, x, input_channels=self.input_channels, spatial_dims=len(self.strides[0]))
+        sizes = x.shape[2:]
+        x = pad_to_multiple(x, total_stride(self.strides))
+        skips = []
+        for stage in self.encoder:
+            x = stage(x)
+            skips.append(x)
+        x = functional.gelu(self.bottleneck(x))
+        if self.skips is not None:
+            skips = self.skips(skips)
+        return crop_to(self.decoder(x, skips), sizes)
+
+
+class EncoderStage(nn.Module):
+    """Mix, normalise, pool."""
+
+    def __init__(self, mixer: nn.Module, out_channels: int, stride: Sequence[int]) -> None:
+        super().__init__()
+        self.mixer = mixer
+        self.norm = _norm(out_channels)
+        self.stride = tuple(stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (b, c, *spatial) into (b, out_channels, *spatial / stride)."""
+        return functional.gelu(max_pool(self.norm(self.mixer(x)), self.stride))
+
+
+class Decoder(nn.Module):
+    """Bring the bottleneck back to the resolution of the image.
+
+    Args:
+        mixers: of every stage, deepest first.
+        channels: that the stages return, deepest first.
+        num_classes: channels of the logits.
+        strides: pooling to undo, deepest first.
+    """
+
+    def __init__(
+        self, mixers: Sequence[nn.Module], channels: Sequence[int], num_classes: int, *, strides: Strides
+    ) -> None:
+        super().__init__()
+        # The deepest skip has the bottleneck's resolution, so every other stage undoes the pooling before its own.
+        factors = (None, *strides[:-1])
+        self.stages = nn.ModuleList(
+            DecoderStage(mixer, width, factor) for mixer, width, factor in zip(mixers, channels, factors, strict=True)
+        )
+        self.stride = tuple(strides[-1])
+        self.seg_layers = nn.ModuleList([convert_dim_to_conv_op(len(self.stride))(channels[-1], num_classes, 1)])
+
+    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        """Return the logits; ``skips`` are (b, c_i, *spatial_i), highest resolution first."""
+        for stage, skip in zip(self.stages, reversed(skips), strict=True):
+            x = stage(x) + skip
+        return _upsample(self.seg_layers[0](x), self.stride)
+
+
+class DecoderStage(nn.Module):
+    """Mix, normalise, interpolate by ``factor`` if there is one."""
+
+    def __init__(self, mixer: nn.Module, out_channels: int, factor: Sequence[int] | None) -> None:
+        super().__init__()
+        self.mixer = mixer
+        self.norm = _norm(out_channels)
+        self.factor = factor and tuple(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (b, c, *spatial) into (b, out_channels, *spatial * factor)."""
+        x = self.norm(self.mixer(x))
+        return functional.gelu(x if self.factor is None else _upsample(x, self.factor))
+
+
+def resolve_strides(owner: str, strides: Strides | None, *, n_levels: int, spatial_dims: int) -> Strides:
+    """Return one stride per axis for every level but the deepest: what is given, or 2 everywhere.
+
+    Args:
+        owner: network's name, for the error.
+        strides: as given to the network.
+        n_levels: levels of the network, the deepest included.
+        spatial_dims: 2 or 3.
+
+    Raises:
+        ValueError: the strides do not fit the levels or axes.
+    """
+    if spatial_dims not in (2, 3):
+        raise ValueError(f"{owner}: spatial_dims={spatial_dims!r}, expected 2 or 3; pass one of them")
+    if strides is None:
+        return ((2,) * spatial_dims,) * (n_levels - 1)
+    if len(strides) != n_levels - 1:
+        raise ValueError(
+            f"{owner}: {len(strides)} strides for {n_levels} levels, expected {n_levels - 1}: one pooling for every "
+            f"level but the deepest; strides={list(strides)}"
+        )
+    for level, stride in enumerate(strides):
+        if isinstance(stride, int) or len(stride) != spatial_dims or min(stride) < 1:
+            raise ValueError(
+                f"{owner}: strides[{level}]={stride!r}, expected {spatial_dims} numbers >= 1, one for each axis, such "
+                f"as {(2,) * spatial_dims}"
+            )
+    return strides
+
+
+def total_stride(strides: Strides) -> list[int]:
+    """Return by how much each axis shrinks on the way to the bottleneck."""
+    total = [1] * len(strides[0])
+    for stride in strides:
+        total = [before * factor for before, factor in zip(total, stride, strict=True)]
+    return total
+
+
+def check_sizes(owner: str, input_channels: int, num_classes: int, channels: Sequence[int]) -> None:
+    """Raise a ValueError that names the first size that no ``CompactUNet`` can have."""
+    require_positive(owner, input_channels=input_channels, num_classes=num_classes)
+    if len(channels) <= N_DEEP_STAGES:
+        raise ValueError(
+            f"{owner}: channels={tuple(channels)} has {len(channels)} levels, expected at least {N_DEEP_STAGES + 1}; "
+            f"add levels"
+        )
+    for level, number in enumerate(channels):
+        divisor = NORM_GROUPS if level < len(channels) - 1 and number > NORM_GROUPS else 1
+        if number < 1 or number % divisor:
+            raise ValueError(
+                f"{owner}: channels[{level}]={number}, expected a positive multiple of {NORM_GROUPS} (the group "
+                f"norm's groups); nearest is {max(1, round(number / NORM_GROUPS)) * NORM_GROUPS}"
+            )
+
+
+def convolution(in_channels: int, out_channels: int, *, spatial_dims: int) -> nn.Module:
+    """Return the convolution of 3 taps along every axis that the shallow stages mix with."""
+    layer: nn.Module = convert_dim_to_conv_op(spatial_dims)(in_channels, out_channels, 3, padding=1)
+    return layer
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(NORM_GROUPS, channels), channels)
+
+
+def _upsample(x: Tensor, factor: Sequence[int]) -> Tensor:
+    sizes = [size * of_axis for size, of_axis in zip(x.shape[2:], factor, strict=True)]
+    return functional.interpolate(
+        x, size=sizes, mode="bilinear" if len(sizes) == 2 else "trilinear", align_corners=True
+    )
+
+
+def _initialise(module: nn.Module) -> None:
+    """Set the published initial values; a Mamba block's step size projection is among the linear layers."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv1d):
+        # Mamba's depthwise convolution, whose groups the published rule leaves out of the fan.
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, (nn.Conv2d, nn.Conv3d)):
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

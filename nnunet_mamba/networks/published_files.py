@@ -1,0 +1,132 @@
+"""Files of published weights: read without running what is in them, rewritten for ``nnUNetv2_train``."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.networks.catalogue import create_network
+from nnunet_mamba.networks.upstream_weights import (
+    LoadReport,
+    correspondence,
+    load_upstream_weights,
+    published_tensors,
+)
+
+# Where training scripts put the weights in what they save.
+WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")
+# Numbers of images and classes that no published network has, to see which axes depend on them.
+_UNUSUAL = (5, 7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """What was read, and what was made of it.
+
+    Args:
+        report: what became of every key.
+        input_channels: of the network that the weights belong to.
+        num_classes: of the same network.
+    """
+
+    report: LoadReport
+    input_channels: int
+    num_classes: int
+
+
+def import_weights(
+    file: Path, network: str, output: Path, *, overrides: Mapping[str, Any] | None = None, partial: bool = False
+) -> Import:
+    """Write a checkpoint for ``nnUNetv2_train -pretrained_weights`` from published weights.
+
+    Channels and classes are those of the weights. Where a classification network's weights begin only a part of the
+    network, the rest has new values, always the same ones.
+
+    Args:
+        file: what a training script of the published code saved.
+        network: one of ``list_networks()``.
+        output: checkpoint to write; nothing is written when an error is raised.
+        overrides: keyword arguments of the network, see ``create_network``.
+        partial: keep new values where published weights of the network itself lack some or do not fit.
+
+    Raises:
+        FileNotFoundError: there is no ``file``.
+        ValueError: it holds no weights, cannot be read without running code, or does not fit the network.
+    """
+    weights = read_weights(file)
+    overrides = overrides or {}
+    input_channels, num_classes = _channels_and_classes(network, weights, overrides)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        net = create_network(network, input_channels, num_classes, **overrides)
+    # A classification network never has a decoder's weights, so asking for the import is asking for a part.
+    is_backbone = correspondence(net, weights).source == "backbone"
+    report = load_upstream_weights(net, weights, partial=partial or is_backbone)
+    with replacing(output) as temporary:
+        torch.save({"network_weights": net.state_dict()}, temporary)
+    return Import(report=report, input_channels=input_channels, num_classes=num_classes)
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Return the published weights in a file, by their names there.
+
+    Raises:
+        FileNotFoundError: there is no ``file``.
+        ValueError: it holds no weights, or cannot be read without running code.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; pass the weights that you downloaded")
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(_refusal(file, error)) from error
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"{file}: not a whole file of torch.save ({type(error).__name__}: {reason}); download it again"
+        ) from error
+    for key in WEIGHTS_KEYS:
+        if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping):
+            saved = saved[key]
+            break
+    if not isinstance(saved, Mapping) or not any(isinstance(value, Tensor) for value in saved.values()):
+        found = (
+            f"a dictionary of {', '.join(map(repr, list(saved)[:8]))}" if isinstance(saved, Mapping) else type(saved)
+        )
+        raise ValueError(
+            f"{file}: holds {found}, expected weights by name, or a dictionary with them under one of "
+            f"{', '.join(WEIGHTS_KEYS)}; save them so with torch.save"
+        )
+    return published_tensors(saved)
+
+
+def _refusal(file: Path, error: pickle.UnpicklingError) -> str:
+    reason = next((line.strip() for line in str(error).split("\n") if "GLOBAL" in line or "global" in line), "")
+    return (
+        f"{file}: holds more than tensors and plain values ({reason or 'an unknown pickle'}); reading such a file can "
+        f"run code that is hidden in it, so it was not read. If you trust where it comes from, take the weights out "
+        f"yourself, torch.save(torch.load('{file.name}', weights_only=False)['model'], 'weights.pth') with the key "
+        f"that holds them, and import weights.pth"
+    )
+
+
+def _channels_and_classes(network: str, weights: Mapping[str, Tensor], overrides: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the input channels and classes of the weights, read off the shapes that depend on them."""
+    usual = (3, 1)
+    with torch.device("meta"):
+        net, other = (create_network(network, *numbers, **overrides) for numbers in (usual, _UNUSUAL))
+    match = correspondence(net, weights)
+    found = list(usual)
+    shapes = other.state_dict()
+    for key, value in net.state_dict().items():
+        given_key = match.given_key(key)
+        for axis, sizes in enumerate(zip(value.shape, shapes[key].shape, strict=True)):
+            for which in (0, 1):
+                if given_key and sizes == (usual[which], _UNUSUAL[which]) and weights[given_key].ndim == value.ndim:
+                    found[which] = weights[given_key].shape[axis]
+    return found[0], found[1]

@@ -1,0 +1,213 @@
+"""VM-UNet: a U-Net of VSS blocks alone, whose encoder may begin with the weights of a VMamba classification network.
+
+Source: Ruan et al. 2024, "VM-UNet: Vision Mamba UNet for Medical Image Segmentation", arXiv:2402.02491.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nnunet_mamba.blocks.pad_to_multiple import crop_to, pad_to_multiple
+from nnunet_mamba.blocks.patch_resampling import PatchEmbedding, PatchExpanding, PatchMerging
+from nnunet_mamba.blocks.vss_block import VSSBlock
+from nnunet_mamba.networks.input_images import require_images, require_positive
+
+PATCH_SIZE = 4
+# The published network reads grey images as colour ones, so that one set of pretrained weights serves both.
+COLOURS = 3
+
+
+class VMUNet(nn.Module):
+    """Segment images of any height and width; a grey image is taken as three equal colours.
+
+    Args:
+        input_channels: channels of the images.
+        num_classes: channels of the logits.
+        dims: channels of the encoder's stages, each twice the one before; the decoder's are the same, reversed.
+        depths: VSS blocks of the encoder's stages.
+        depths_decoder: VSS blocks of the decoder's stages, deepest first.
+        drop_path_rate: probability that training leaves out the last block of the encoder, and the first one of the
+            decoder; it falls linearly to 0 towards the other end of each.
+        d_state: size n of the scans' states.
+        scan: False leaves the scans out and keeps the rest.
+
+    Raises:
+        ValueError: an argument does not fit; the text says which and what would.
+    """
+
+    published_prefix: ClassVar[str] = "vmunet."
+    published_names: ClassVar[Mapping[str, str]] = {
+        "decoder.layers_up": "layers_up",
+        "decoder.final_up": "final_up",
+        "decoder.seg_layers.0": "final_conv",
+    }
+
+    def __init__(
+        self,
+        input_channels: int,
+        num_classes: int,
+        *,
+        dims: Sequence[int] = (96, 192, 384, 768),
+        depths: Sequence[int] = (2, 2, 2, 2),
+        depths_decoder: Sequence[int] = (2, 2, 2, 1),
+        drop_path_rate: float = 0.2,
+        d_state: int = 16,
+        scan: bool = True,
+    ) -> None:
+        super().__init__()
+        _check_sizes(input_channels, num_classes, dims=dims, depths=depths, depths_decoder=depths_decoder)
+        self.input_channels = input_channels
+        self.patch_embed = PatchEmbedding(
+            COLOURS if input_channels == 1 else input_channels, dims[0], patch_size=PATCH_SIZE
+        )
+        last = len(dims) - 1
+        self.layers = nn.ModuleList(
+            EncoderStage(dim, rates, d_state=d_state, scan=scan, merges=level < last)
+            for level, (dim, rates) in enumerate(zip(dims, _drop_path_rates(drop_path_rate, depths), strict=True))
+        )
+        decoder_rates = _drop_path_rates(drop_path_rate, depths_decoder[::-1])
+        reversed_rates = [rates[::-1] for rates in reversed(decoder_rates)]
+        self.decoder = Decoder(num_classes, dims[::-1], reversed_rates, d_state=d_state, scan=scan)
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (b, num_classes, h, w) of images ``x``, (b, input_channels, h, w)."""
+        is_grey = x.ndim == 4 and x.shape[1] == 1 and self.input_channels == COLOURS
+        require_images(type(self).__name__, x, input_channels=1 if is_grey else self.input_channels, spatial_dims=2)
+        sizes = x.shape[2:]
+        x = pad_to_multiple(x, PATCH_SIZE * 2 ** (len(self.layers) - 1))
+        if x.shape[1] == 1:
+            x = x.expand(-1, COLOURS, -1, -1)
+        x = self.patch_embed(x)  # (b, h / 4, w / 4, dims[0])
+        skips = []
+        for stage in self.layers:
+            x = stage(x)
+            skips.append(x)
+        return crop_to(self.decoder(x, skips[:-1]), sizes)
+
+    @staticmethod
+    def is_backbone(names: Collection[str]) -> bool:
+        """Return whether weights with these names are a VMamba classification network's."""
+        return "head.weight" in names and not any(name.startswith("layers_up.") for name in names)
+
+    def backbone_name(self, name: str) -> str | None:
+        """Return the VMamba name of the weights that the published parameter ``name`` begins with, or None.
+
+        Encoder and decoder stages of one resolution begin with the same blocks.
+        """
+        in_decoder = re.fullmatch(r"layers_up\.(\d+)\.(blocks\..*)", name)
+        if in_decoder:
+            return f"layers.{len(self.layers) - 1 - int(in_decoder[1])}.{in_decoder[2]}"
+        return name if name.startswith(("patch_embed.", "layers.")) else None
+
+
+class EncoderStage(nn.Module):
+    """VSS blocks at one resolution, then the way to the next one, if there is one."""
+
+    def __init__(self, dim: int, drop_paths: Sequence[float], *, d_state: int, scan: bool, merges: bool) -> None:
+        super().__init__()
+        self.blocks = _blocks(dim, drop_paths, d_state=d_state, scan=scan)
+        self.downsample = PatchMerging(dim) if merges else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (b, h, w, dim) into (b, h / 2, w / 2, 2 * dim), or into its own shape at the last stage."""
+        x = self.blocks(x)
+        return x if self.downsample is None else self.downsample(x)
+
+
+class DecoderStage(nn.Module):
+    """The way from the resolution below, if there is one, then VSS blocks."""
+
+    def __init__(self, dim: int, drop_paths: Sequence[float], *, d_state: int, scan: bool, expands: bool) -> None:
+        super().__init__()
+        self.upsample = PatchExpanding(2 * dim, factor=2, out_channels=dim) if expands else None
+        self.blocks = _blocks(dim, drop_paths, d_state=d_state, scan=scan)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (b, h, w, 2 * dim) into (b, 2h, 2w, dim), or keep the shape at the first stage."""
+        x = x if self.upsample is None else self.upsample(x)
+        blocks: Tensor = self.blocks(x)
+        return blocks
+
+
+class Decoder(nn.Module):
+    """Bring the deepest map back to the resolution of the image.
+
+    Args:
+        num_classes: channels of the logits.
+        dims: channels of the stages, deepest first.
+        drop_paths: of every block of every stage.
+        d_state: size n of the scans' states.
+        scan: whether the blocks scan.
+    """
+
+    def __init__(
+        self, num_classes: int, dims: Sequence[int], drop_paths: Sequence[Sequence[float]], *, d_state: int, scan: bool
+    ) -> None:
+        super().__init__()
+        self.layers_up = nn.ModuleList(
+            DecoderStage(dim, rates, d_state=d_state, scan=scan, expands=level > 0)
+            for level, (dim, rates) in enumerate(zip(dims, drop_paths, strict=True))
+        )
+        out_channels = dims[-1] // PATCH_SIZE
+        self.final_up = PatchExpanding(dims[-1], factor=PATCH_SIZE, out_channels=out_channels)
+        self.seg_layers = nn.ModuleList([nn.Conv2d(out_channels, num_classes, 1)])
+
+    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        """Return the logits of the deepest map ``x``; ``skips`` are what the stages before it returned."""
+        x = self.layers_up[0](x)
+        for stage, skip in zip(self.layers_up[1:], reversed(skips), strict=True):
+            x = stage(x + skip)
+        # The head sees single pixels, so it can read the patches before they are laid out: the logits are fewer.
+        patches = self.final_up.patches(x)  # (b, h, w, 4, 4, c)
+        b, h, w, factor, _, c = patches.shape
+        logits = self.seg_layers[0](patches.reshape(b, h * w, factor * factor, c).permute(0, 3, 1, 2))
+        laid_out: Tensor = logits.unflatten(3, (factor, factor)).unflatten(2, (h, w)).transpose(3, 4)
+        return laid_out.flatten(4, 5).flatten(2, 3)
+
+
+def _blocks(dim: int, drop_paths: Sequence[float], *, d_state: int, scan: bool) -> nn.Sequential:
+    return nn.Sequential(*(VSSBlock(dim, drop_path=rate, d_state=d_state, scan=scan) for rate in drop_paths))
+
+
+def _drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """Return rates that grow linearly from 0 to ``rate`` over all blocks, by stage."""
+    rates = torch.linspace(0, rate, sum(depths), device="cpu").tolist()
+    ends = [sum(depths[: stage + 1]) for stage in range(len(depths))]
+    return [rates[end - depth : end] for depth, end in zip(depths, ends, strict=True)]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+
+
+def _check_sizes(
+    input_channels: int,
+    num_classes: int,
+    *,
+    dims: Sequence[int],
+    depths: Sequence[int],
+    depths_decoder: Sequence[int],
+) -> None:
+    require_positive("VMUNet", input_channels=input_channels, num_classes=num_classes)
+    for name, values in {"depths": depths, "depths_decoder": depths_decoder}.items():
+        if len(values) != len(dims) or min(values, default=0) < 1:
+            raise ValueError(
+                f"VMUNet: {name}={tuple(values)} for dims={tuple(dims)}, expected one number >= 1 for each of the "
+                f"{len(dims)} stages; the paper's are (2, 2, 2, 2) and (2, 2, 2, 1)"
+            )
+    if dims[0] % PATCH_SIZE or dims[0] < 1:
+        raise ValueError(
+            f"VMUNet: dims[0]={dims[0]}, expected a positive multiple of {PATCH_SIZE} (the last expanding divides it); "
+            f"nearest is {max(1, round(dims[0] / PATCH_SIZE)) * PATCH_SIZE}"
+        )
+    for level in range(1, len(dims)):
+        if dims[level] != 2 * dims[level - 1]:
+            raise ValueError(
+                f"VMUNet: dims[{level}]={dims[level]} after {dims[level - 1]}, expected {2 * dims[level - 1]}: merging "
+                f"patches doubles the channels; pass dims that double from stage to stage"
+            )

@@ -1,0 +1,93 @@
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nnunet_mamba import create_network
+from nnunet_mamba.cli.main import app
+from nnunet_mamba.networks.upstream_weights import published_name
+
+
+@pytest.fixture
+def published(tmp_path):
+    network = create_network("ultralight_vm_unet", 3, 1, split_att="conv")
+    weights = {published_name(network, key): torch.rand_like(value) for key, value in network.state_dict().items()}
+    torch.save(weights, tmp_path / "best.pth")
+    return tmp_path / "best.pth"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["import-weights", *map(str, arguments)])
+
+
+def test_writes_a_checkpoint_and_says_how_to_use_it(published, tmp_path):
+    output = tmp_path / "out.pth"
+
+    result = run(published, "--network", "ultralight_vm_unet", "--output", output, "--set", "split_att=conv")
+
+    assert result.exit_code == 0, result.output
+    assert "ultralight_vm_unet, 3 → 1: weights of published code" in result.output
+    assert "129 keys loaded" in result.output
+    assert f"-pretrained_weights {output}" in result.output
+    weights = torch.load(output, weights_only=True)["network_weights"]
+    assert torch.equal(weights["bottleneck.proj.bias"], torch.load(published)["encoder6.0.proj.bias"])
+
+
+def test_sizes_are_lists_in_json(published, tmp_path):
+    sizes = "channels=[8, 16, 24, 32, 48, 60]"
+
+    result = run(published, "--network", "ultralight_vm_unet", "--output", tmp_path / "out.pth", "--set", sizes)
+
+    assert result.exit_code == 1
+    assert "encoder6.0.proj.weight is (64, 48) in the weights, (60, 48) in the network" in result.stderr
+
+
+def test_existing_output_is_kept(published, tmp_path):
+    output = tmp_path / "out.pth"
+    output.write_bytes(b"mine")
+    arguments = (published, "--network", "ultralight_vm_unet", "--output", output, "--set", "split_att=conv")
+
+    refused = run(*arguments)
+
+    assert refused.exit_code == 1
+    assert "exists; choose another name, or pass --overwrite" in refused.stderr
+    assert output.read_bytes() == b"mine"
+    assert run(*arguments, "--overwrite").exit_code == 0
+    assert output.read_bytes() != b"mine"
+
+
+def test_what_stays_at_its_initial_value_is_named(published, tmp_path):
+    weights = torch.load(published)
+    del weights["ebn2.bias"]
+    torch.save(weights, published)
+    arguments = (
+        published,
+        "--network",
+        "ultralight_vm_unet",
+        "--output",
+        tmp_path / "o.pth",
+        "--set",
+        "split_att=conv",
+    )
+
+    refused = run(*arguments)
+    partly = run(*arguments, "--partial")
+
+    assert refused.exit_code == 1
+    assert "missing in the weights: ebn2.bias" in refused.stderr
+    assert "1 keys keep their initial values: ebn2.bias" in partly.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--network", "ultra_light"), "unknown network 'ultra_light'; did you mean 'ultralight_vm_unet'"),
+        (("--network", "ultralight_vm_unet", "--set", "splitatt=conv"), "no override 'splitatt'; did you mean"),
+        (("--network", "ultralight_vm_unet", "--set", "conv"), "--set conv: expected NAME=VALUE"),
+    ],
+)
+def test_mistakes_are_one_line(published, tmp_path, arguments, message):
+    result = run(published, "--output", tmp_path / "out.pth", *arguments)
+
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.output

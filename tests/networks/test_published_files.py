@@ -1,0 +1,161 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+
+from nnunet_mamba import create_network
+from nnunet_mamba.networks.published_files import import_weights, read_weights
+from nnunet_mamba.networks.upstream_weights import published_name
+
+VM_UNET = {"dims": (8, 16, 32, 64), "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1)}
+
+
+def published_weights(name, input_channels, num_classes, **overrides):
+    network = create_network(name, input_channels, num_classes, **overrides)
+    prefix = getattr(network, "published_prefix", "")
+    return {
+        prefix + published_name(network, key): torch.rand(value.shape).to(value.dtype)
+        for key, value in network.state_dict().items()
+        if "all_modules" not in key
+    }
+
+
+def saved(folder, content, name="published.pth"):
+    torch.save(content, folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("wrapped", [lambda w: w, lambda w: {"model": w}, lambda w: {"epoch": 3, "state_dict": w}])
+def test_weights_are_found_where_training_scripts_put_them(tmp_path, wrapped):
+    weights = published_weights("ultralight_vm_unet", 3, 1)
+
+    read = read_weights(saved(tmp_path, wrapped({f"module.{key}": value for key, value in weights.items()})))
+
+    assert set(read) == set(weights)
+
+
+def test_counters_of_thop_are_no_weights(tmp_path):
+    weights = published_weights("ultralight_vm_unet", 3, 1)
+    counted = {**weights, "total_ops": torch.zeros(1), "encoder1.0.total_params": torch.zeros(1)}
+
+    assert set(read_weights(saved(tmp_path, counted))) == set(weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "input_channels", "num_classes", "overrides"),
+    [
+        ("ultralight_vm_unet", 4, 6, {}),
+        ("ultralight_vm_unet", 1, 2, {"split_att": "conv"}),
+        ("vm_unet", 1, 9, VM_UNET),
+        ("u_mamba_bot", 2, 5, {"features_per_stage": (4, 8), "kernel_sizes": 3, "strides": (1, 2)}),
+    ],
+)
+def test_channels_and_classes_are_the_weights(tmp_path, name, input_channels, num_classes, overrides):
+    file = saved(tmp_path, published_weights(name, input_channels, num_classes, **overrides))
+
+    imported = import_weights(file, name, tmp_path / "out.pth", overrides=overrides)
+
+    # VM-UNet's weights do not know whether the images were grey or coloured.
+    assert imported.input_channels == (3 if name == "vm_unet" else input_channels)
+    assert imported.num_classes == num_classes
+    assert (imported.report.missing, imported.report.unused, imported.report.mismatched) == ((), (), ())
+
+
+@pytest.mark.parametrize("num_classes", [1, 4])
+def test_stock_nnunet_accepts_the_checkpoint_for_any_number_of_classes(tmp_path, num_classes):
+    weights = published_weights("ultralight_vm_unet", 3, 1)
+    import_weights(saved(tmp_path, weights), "ultralight_vm_unet", tmp_path / "out.pth")
+    network = create_network("ultralight_vm_unet", 3, num_classes)
+
+    load_pretrained_weights(network, str(tmp_path / "out.pth"))
+
+    for key, value in network.state_dict().items():
+        if ".seg_layers." not in key:
+            assert torch.equal(value, weights[published_name(network, key)])
+
+
+def classifier():
+    weights = published_weights("vm_unet", 3, 1, **VM_UNET)
+    encoder = {
+        key.removeprefix("vmunet."): value
+        for key, value in weights.items()
+        if "layers_up" not in key and "final" not in key
+    }
+    return {**encoder, "norm.weight": torch.ones(64), "norm.bias": torch.ones(64), "head.weight": torch.ones(9, 64)}
+
+
+def test_classifier_is_imported_in_part_and_the_rest_is_always_the_same(tmp_path):
+    file = saved(tmp_path, {"model": classifier()})
+
+    reports = [
+        import_weights(file, "vm_unet", tmp_path / name, overrides=VM_UNET).report for name in ("a.pth", "b.pth")
+    ]
+
+    assert reports[0] == reports[1]
+    assert reports[0].source == "backbone"
+    assert "final_conv.weight" in reports[0].missing
+    first, second = (torch.load(tmp_path / name, weights_only=True)["network_weights"] for name in ("a.pth", "b.pth"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_importing_leaves_the_callers_random_numbers_alone(tmp_path):
+    file = saved(tmp_path, published_weights("ultralight_vm_unet", 3, 1))
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+
+    import_weights(file, "ultralight_vm_unet", tmp_path / "out.pth")
+
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_incomplete_weights_are_refused_unless_asked_for(tmp_path):
+    weights = published_weights("ultralight_vm_unet", 3, 1)
+    del weights["ebn1.weight"]
+    file = saved(tmp_path, weights)
+
+    with pytest.raises(ValueError, match=r"missing in the weights: ebn1\.weight"):
+        import_weights(file, "ultralight_vm_unet", tmp_path / "out.pth")
+    assert not (tmp_path / "out.pth").exists()
+    report = import_weights(file, "ultralight_vm_unet", tmp_path / "out.pth", partial=True).report
+
+    assert report.missing == ("ebn1.weight",)
+    assert (tmp_path / "out.pth").exists()
+
+
+class RunsCode:
+    def __reduce__(self):
+        return (Path.touch, (Path("proof-that-code-ran"),))
+
+
+def test_file_that_would_run_code_is_refused_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = saved(tmp_path, {"model": {"weight": torch.zeros(1)}, "config": RunsCode()})
+
+    with pytest.raises(ValueError, match=r"holds more than tensors and plain values .* was not read\. If you trust"):
+        read_weights(file)
+
+    assert not Path("proof-that-code-ran").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text"])
+def test_file_that_is_not_whole_is_refused(tmp_path, damage):
+    file = saved(tmp_path, {"weight": torch.zeros(1000)})
+    content = {"cut": file.read_bytes()[:1500], "empty": b"", "text": b"<html>not found</html>"}[damage]
+    file.write_bytes(content)
+
+    with pytest.raises(ValueError, match=rf"{re.escape(str(file))}: "):
+        read_weights(file)
+
+
+@pytest.mark.parametrize("content", [{"epoch": 3}, [torch.zeros(1)], torch.zeros(1), {}])
+def test_file_without_weights_is_refused(tmp_path, content):
+    with pytest.raises(ValueError, match=r"holds .*, expected weights by name"):
+        read_weights(saved(tmp_path, content))
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth: no such file"):
+        read_weights(tmp_path / "nowhere.pth")
