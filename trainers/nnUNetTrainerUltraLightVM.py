@@ -1,4 +1,4 @@
-"""``nnUNetv2_train DATASET 2d FOLD -tr nnUNetTrainerUltraLightVM``."""
+"""``nnUNetv2_train DATASET CONFIGURATION FOLD -tr nnUNetTrainerUltraLightVM``."""
 
 from nnunet_mamba import presets
 from nnunet_mamba.training import recipes
@@ -6,7 +6,7 @@ from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 
 class nnUNetTrainerUltraLightVM(PresetTrainer):
-    """UltraLight VM-UNet (Wu et al. 2024, arXiv:2403.20035); 2D configurations."""
+    """UltraLight VM-UNet (Wu et al. 2024, arXiv:2403.20035); 2D and 3D configurations."""
 
     preset = presets.ULTRALIGHT_VM_UNET
     recipe = recipes.ULTRALIGHT_VM_UNET

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
@@ -18,6 +20,7 @@ from nnunet_mamba.training.augmentation import flips_and_rotations
 from nnunet_mamba.training.cosine_schedule import CosineSchedule
 from nnunet_mamba.training.device import device_or_cpu
 from nnunet_mamba.training.parameter_groups import parameter_groups
+from nnunet_mamba.training.plan_arguments import plan_arguments
 from nnunet_mamba.training.recipes import Recipe
 
 
@@ -71,7 +74,7 @@ class PresetTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         if notice:
             self.print_to_log_file(notice)
-        self.enable_deep_supervision = False
+        self.enable_deep_supervision = self.preset.deep_supervision
         self.initial_lr = self.recipe.initial_lr
         self.weight_decay = self.recipe.weight_decay
         self.save_every = self.recipe.save_every
@@ -96,32 +99,45 @@ class PresetTrainer(nnUNetTrainer):
         """Build the preset's network for this data set's channels and labels.
 
         Args:
-            plans_manager: unused, the size of the network is the published one.
-            configuration_manager: its patch size must have the network's number of dimensions.
+            plans_manager: unused, the configuration says all.
+            configuration_manager: decides what the preset leaves to the plans; its patch size must have the network's
+                number of dimensions.
             num_input_channels: of the images.
             num_output_channels: labels with the background, or regions.
-            enable_deep_supervision: unused, the network has one output.
+            enable_deep_supervision: whether a network with several heads returns all their logits.
 
         Raises:
             NotImplementedError: the configuration's patches have another number of dimensions.
         """
         refuse_wrong_dimensions(cls.__name__, cls.preset, "this configuration", configuration_manager.patch_size)
-        return create_network(cls.preset.name, input_channels=num_input_channels, num_classes=num_output_channels)
+        arguments = plan_arguments(cls.preset, configuration_manager)
+        if cls.preset.deep_supervision:
+            arguments["deep_supervision"] = enable_deep_supervision
+        return create_network(cls.preset.name, num_input_channels, num_output_channels, **arguments)
 
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
-        """Do nothing: the network has one output; nnU-Net would look for a decoder of its own."""
+        """Switch between one output and one per resolution, where the network has that many."""
+        if self.preset.deep_supervision:
+            super().set_deep_supervision_enabled(enabled)
 
-    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, CosineSchedule]:
-        """Return AdamW with the recipe's weight decay and one cosine over the whole run."""
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
+        """Return the recipe's optimiser and its schedule over the whole run."""
         groups = parameter_groups(self.network, self.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=self.initial_lr)
-        schedule = CosineSchedule(optimizer, self.initial_lr, self.recipe.final_lr, num_epochs=self.num_epochs)
-        return optimizer, schedule
+        optimizer: torch.optim.Optimizer
+        if self.recipe.optimizer == "SGD":
+            optimizer = torch.optim.SGD(groups, lr=self.initial_lr, momentum=0.99, nesterov=True)
+        else:
+            optimizer = torch.optim.AdamW(groups, lr=self.initial_lr)
+        if self.recipe.final_lr is None:
+            return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
+        return optimizer, CosineSchedule(optimizer, self.initial_lr, self.recipe.final_lr, num_epochs=self.num_epochs)
 
     @classmethod
     def get_training_transforms(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return flips and rotations; the arguments are nnU-Net's."""
+        """Return nnU-Net's transforms or, of these, flips and rotations alone; the arguments are nnU-Net's."""
         transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
+        if cls.recipe.p_rotation is None:
+            return transforms
         return flips_and_rotations(transforms, p_rotation=cls.recipe.p_rotation)
 
     def on_train_start(self) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_loss
 
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
+from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
 from nnunet_mamba.training.preset_trainer import readable_duration
 
 NAME = "nnUNetTrainerUltraLightVM"
@@ -18,11 +19,15 @@ def make_trainer(planned, monkeypatch):
     for variable, value in planned.environment().items():
         monkeypatch.setenv(variable, value)
 
-    def make(name=f"{NAME}_1epoch_2iterations", configuration="2d", device="cpu", labels=None, patch_size=None):
+    def make(
+        name=f"{NAME}_1epoch_2iterations", configuration="2d", device="cpu", labels=None, patch_size=None, stages=None
+    ):
         plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
         plans["continue_training"] = False
         if patch_size:
             plans["configurations"]["2d"]["patch_size"] = list(patch_size)
+        if stages:
+            plans["configurations"]["2d"]["architecture"]["arch_kwargs"].update(stages)
         dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
         dataset.update(labels or {})
         return trainer_with_budget(name)(plans, configuration, 0, dataset, torch.device(device))
@@ -77,12 +82,12 @@ def test_any_patch_size_trains(make_trainer, patch_size):
     assert np.isfinite(trainer.train_step(_batch(trainer))["loss"])
 
 
-def test_a_3d_configuration_is_refused_before_anything_is_written(make_trainer, planned):
+def test_a_3d_configuration_of_a_2d_network_is_refused_before_anything_is_written(make_trainer, planned):
     with pytest.raises(
         NotImplementedError, match=r"trains 2D configurations.*3D patches.*'2d'.*nnUNetTrainer"
     ) as error:
-        make_trainer(patch_size=(16, 32, 32))
-    assert NAME in str(error.value)
+        make_trainer("nnUNetTrainerVMUNet_1epoch", patch_size=(16, 32, 32))
+    assert "nnUNetTrainerVMUNet" in str(error.value)
     assert list(planned.results.iterdir()) == []
 
 
@@ -110,6 +115,73 @@ def test_predicting_builds_the_same_network_from_the_class(make_trainer):
         trainer.plans_manager, trainer.configuration_manager, 3, 2, enable_deep_supervision=False
     )
     network.load_state_dict(trainer.network.state_dict(), strict=True)
+
+
+def test_every_preset_has_a_trainer_and_every_trainer_a_preset():
+    assert trainer_names() == sorted(preset.trainer for preset in PRESETS.values())
+    for preset in PRESETS.values():
+        assert load_trainer(preset.trainer).preset is preset
+
+
+# What a plan for small images holds; the widths are less than nnU-Net's, to be quick.
+STAGES_2D = {"features_per_stage": [8, 16, 24], "n_conv_per_stage": [2] * 3, "n_conv_per_stage_decoder": [2] * 2}
+STAGES_2D |= {"n_stages": 3, "kernel_sizes": [[3, 3]] * 3, "strides": [[1, 1], [2, 2], [2, 2]]}
+STAGES_3D = {**STAGES_2D, "kernel_sizes": [[1, 3, 3], *[[3, 3, 3]] * 2], "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]]}
+
+
+@pytest.mark.parametrize("name", trainer_names())
+@pytest.mark.parametrize(("patch_size", "stages"), [((40, 48), STAGES_2D), ((8, 32, 32), STAGES_3D)], ids=["2d", "3d"])
+def test_every_trainer_trains_and_validates_a_batch(make_trainer, name, patch_size, stages):
+    if len(patch_size) not in load_trainer(name).preset.spatial_dims:
+        pytest.skip("the network exists in 2D alone")
+    trainer = make_trainer(f"{name}_1epoch_1iteration", patch_size=patch_size, stages=stages)
+    trainer.initialize()
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    batch = _batch(trainer)
+    if trainer.enable_deep_supervision:
+        scales = trainer._get_deep_supervision_scales()
+        batch["target"] = [
+            torch.nn.functional.interpolate(batch["target"].float(), scale_factor=scale).long() for scale in scales
+        ]
+
+    trained, validated = trainer.train_step(batch), trainer.validation_step(batch)
+    trainer.set_deep_supervision_enabled(False)
+
+    assert np.isfinite(trained["loss"])
+    assert np.isfinite(validated["loss"])
+    assert trainer.network(batch["data"]).shape == (2, 2, *patch_size)
+    assert not all(torch.equal(value, before[key]) for key, value in trainer.network.state_dict().items())
+
+
+def test_u_mamba_trains_as_nnunet_does_and_spares_its_state_space(make_trainer):
+    trainer = make_trainer("nnUNetTrainerUMambaBot_2epochs", stages=STAGES_2D)
+    trainer.initialize()
+
+    decayed, kept = trainer.optimizer.param_groups
+    assert isinstance(trainer.optimizer, torch.optim.SGD)
+    assert (decayed["lr"], decayed["momentum"], decayed["nesterov"]) == (1e-2, 0.99, True)
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (3e-5, 0)
+    assert any(value is trainer.network.mamba_layer.mamba.A_log for value in kept["params"])
+    trainer.lr_scheduler.step(1)
+    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(1e-2 * 0.5**0.9)
+
+
+def test_deep_supervision_has_one_output_for_every_resolution_of_the_plan(make_trainer):
+    trainer = make_trainer("nnUNetTrainerUMambaBot_1epoch", patch_size=(40, 48), stages=STAGES_2D)
+    trainer.initialize()
+    image = torch.zeros(1, 3, 40, 48)
+
+    assert [tuple(logits.shape[2:]) for logits in trainer.network(image)] == [(40, 48), (20, 24)]
+    trainer.set_deep_supervision_enabled(False)
+    assert trainer.network(image).shape == (1, 2, 40, 48)
+
+
+def test_u_mamba_enc_is_as_wide_as_the_patches_of_the_plan(make_trainer):
+    trainer = make_trainer("nnUNetTrainerUMambaEnc_1epoch", patch_size=(12, 16), stages=STAGES_2D)
+    trainer.initialize()
+
+    assert trainer.network.input_size == (12, 16)
+    assert trainer.network.encoder.mamba_layers[2].d_model == 3 * 4
 
 
 def test_deep_supervision_switches_nothing(make_trainer):

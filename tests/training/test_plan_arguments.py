@@ -1,0 +1,67 @@
+from types import SimpleNamespace
+
+import pytest
+
+from nnunet_mamba import presets
+from nnunet_mamba.training.plan_arguments import plan_arguments, pooling_of_plan
+
+STRIDES_3D = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
+
+
+def configuration(patch_size, **architecture):
+    return SimpleNamespace(patch_size=patch_size, network_arch_init_kwargs=architecture)
+
+
+@pytest.fixture
+def volume():
+    return configuration(
+        [40, 224, 192],
+        features_per_stage=[32, 64, 128, 256, 320, 320],
+        kernel_sizes=[[1, 3, 3], *[[3, 3, 3]] * 5],
+        strides=STRIDES_3D,
+        n_conv_per_stage=[2] * 6,
+        n_conv_per_stage_decoder=[2] * 5,
+    )
+
+
+def test_stages_of_u_mamba_are_the_plans(volume):
+    assert plan_arguments(presets.U_MAMBA_BOT, volume) == {**volume.network_arch_init_kwargs, "spatial_dims": 3}
+
+
+def test_patch_size_decides_the_widths_of_u_mamba_enc(volume):
+    assert plan_arguments(presets.U_MAMBA_ENC, volume)["input_size"] == (40, 224, 192)
+
+
+def test_blocks_of_residual_encoder_plans_are_convolutions_of_a_stage(volume):
+    plan = volume.network_arch_init_kwargs
+    plan["n_blocks_per_stage"] = plan.pop("n_conv_per_stage")
+
+    assert plan_arguments(presets.U_MAMBA_BOT, volume)["n_conv_per_stage"] == [2] * 6
+
+
+def test_networks_of_fixed_size_take_nothing_from_a_2d_plan():
+    plan = configuration([320, 320], strides=[[1, 1], *[[2, 2]] * 6], features_per_stage=[32] * 7)
+
+    assert plan_arguments(presets.ULTRALIGHT_VM_UNET, plan) == {}
+    assert plan_arguments(presets.VM_UNET, plan) == {}
+    assert plan_arguments(presets.U_MAMBA_BOT_TUMOUR, plan) == {}
+
+
+def test_compact_networks_pool_volumes_as_the_plan_does(volume):
+    arguments = plan_arguments(presets.ULTRALIGHT_VM_UNET, volume)
+
+    assert arguments == {"spatial_dims": 3, "strides": ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2))}
+
+
+def test_shallower_network_takes_the_first_of_the_plans_poolings(volume):
+    assert plan_arguments(presets.UL_VM_UNET_V1, volume)["strides"] == ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("patch_size", "more"),
+    [((16, 64, 64), ((2, 2, 2), (1, 2, 2), (1, 1, 1))), ((8, 16, 16), ((1, 1, 1),) * 3)],
+)
+def test_deeper_network_goes_on_where_the_axes_are_long_enough(patch_size, more):
+    strides = [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
+
+    assert pooling_of_plan(strides, patch_size, n_poolings=5) == ((1, 2, 2), (2, 2, 2), *more)
