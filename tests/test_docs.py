@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from typer.main import get_command
 
 from nnunet_mamba.cli.main import app
@@ -15,12 +16,13 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def test_the_networks_page_is_what_the_presets_say():
+@pytest.mark.parametrize("name", ["networks", "trainers"])
+def test_generated_pages_are_what_the_code_says(name):
     spec = importlib.util.spec_from_file_location("generate_reference", ROOT / "docs/generate_reference.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    page = (ROOT / "docs/reference/networks.md").read_text(encoding="utf-8")
-    assert page == module.networks_page(), "run: python docs/generate_reference.py"
+    page = (ROOT / f"docs/reference/{name}.md").read_text(encoding="utf-8")
+    assert page == getattr(module, f"{name}_page")(), "run: python docs/generate_reference.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -60,3 +62,31 @@ def test_every_page_is_linked_from_the_index():
     for page in (ROOT / "docs").rglob("*.md"):
         if page.name != "README.md":
             assert str(page.relative_to(ROOT / "docs")) in index
+
+
+def test_the_page_on_use_without_nnunet_runs(tmp_path, monkeypatch):
+    """Its code blocks, one after the other, on small images; the compiler is replaced by one that compiles nothing."""
+    monkeypatch.chdir(tmp_path)
+    compile_with = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network: compile_with(network, backend="eager", fullgraph=True))
+    torch.manual_seed(0)
+    masks = torch.zeros(2, 1, 64, 32)
+    masks[..., 16:48, 8:24] = 1
+    images = masks + 0.1 * torch.randn(2, 3, 64, 32)
+    page = (ROOT / "docs/how-to/use-without-nnunet.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {"loader": [(images, masks)] * 30, "images": images}
+
+    for block in blocks:
+        exec(block, names)
+
+    assert len(blocks[0].strip().splitlines()) <= 14
+    with torch.no_grad():
+        prediction = names["network"].eval()(images) > 0
+        assert (prediction == (masks > 0)).float().mean() > 0.9
+        assert torch.equal(names["again"].eval()(images), names["network"](images))
+        exported = torch.export.load("network.pt2").module()
+        torch.testing.assert_close(exported(images), names["network"](images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(names["compiled"](images), names["network"](images))
+    assert names["logits"].isfinite().all()
+    assert sum(p.numel() for p in names["unshared"].parameters()) > 49_457
