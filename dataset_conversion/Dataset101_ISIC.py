@@ -205,6 +205,7 @@ def prepare_isic_images(images: Path, folder: Path, *, options: PhotographOption
 
 
 if __name__ == "__main__":
-    from nnunet_mamba.cli.convert import isic, run_as_script
+    from nnunet_mamba.cli.convert.isic import isic
+    from nnunet_mamba.cli.convert.shared import run_as_script
 
     run_as_script(isic, sys.modules[__name__])

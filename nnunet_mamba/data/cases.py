@@ -13,12 +13,15 @@ class Case:
         channels: the source files that its channels come from, in order. A colour photograph is one file.
         label: the source file of its label; None only for a test case.
         is_training: whether it goes to imagesTr (needs a label) or to imagesTs.
+        group: cases of one group, such as the slices of a patient or the images of a lesion, must be on one side of a
+            split; None if the case is a group of its own.
     """
 
     identifier: str
     channels: tuple[Path, ...]
     label: Path | None = None
     is_training: bool = True
+    group: str | None = None
 
     def __post_init__(self) -> None:
         assert self.label is not None or not self.is_training, f"training case {self.identifier} has no label"

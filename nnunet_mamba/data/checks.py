@@ -1,9 +1,10 @@
 """Problems of a data set, gathered so that the user sees all of them at once."""
 
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SHOWN_PROBLEMS = 50
 
@@ -24,6 +25,24 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.identifier}: {self.text}" + (f" ({self.file})" if self.file else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a look at a case's files found.
+
+    Args:
+        problems: why it cannot be converted, empty if it can.
+        source: what the conversion has to remember of the source, so that ``restore`` finds the way back; JSON values.
+            "shape" is always there: the sizes of the image before conversion, in the order of its array's axes.
+        digest: equal for equal pictures, whatever their file format; None if the image could not be read.
+        foreground: share of the label's positions that are not background, None without a label.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    source: Mapping[str, Any] = field(default_factory=lambda: {"shape": []})
+    digest: str | None = None
+    foreground: float | None = None
 
 
 class InvalidDatasetError(ValueError):

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem
+from nnunet_mamba.data.checks import Checked, Problem
 from nnunet_mamba.data.image_files import (
     ImageFileError,
     Shape,
@@ -108,15 +109,15 @@ class PhotographConverter:
     size: Shape | None
     allow_empty_masks: bool = False
 
-    def check(self, case: Case) -> tuple[list[Problem], Sequence[int]]:
-        """Return what is wrong with a case's files, and the size (y, x) of its image.
+    def check(self, case: Case) -> Checked:
+        """Look at a case's files.
 
         Args:
             case: a photograph, with a mask or without.
         """
         problems = []
         shape: Shape = (0, 0)
-        mask = None
+        mask = digest = None
         if case.label is not None:
             try:
                 mask = load_binary_mask(case.label, allow_empty=self.allow_empty_masks)
@@ -128,13 +129,19 @@ class PhotographConverter:
                     problems.append(Problem(case.identifier, f"{text}; choose a larger --size", case.label))
         try:
             label_shape = None if mask is None else (mask.shape[0], mask.shape[1])
-            _, shape = load_photograph(case.channels[0], label_shape=label_shape, quick=True)
+            image, shape = load_photograph(case.channels[0], label_shape=label_shape, quick=True)
+            digest = blake2b(image.tobytes() + repr(shape).encode(), digest_size=16).hexdigest()
         except ImageFileError as error:
             problems.append(Problem(case.identifier, str(error), case.channels[0]))
         else:
             if label_shape is not None and label_shape != shape:
                 problems.append(Problem(case.identifier, _mismatch(shape, label_shape), case.label))
-        return problems, shape
+        return Checked(
+            problems=tuple(problems),
+            source={"shape": list(shape)},
+            digest=digest,
+            foreground=None if mask is None else float(mask.mean()),
+        )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
         """Return the RGB image (y, x, 3) and, if the case has one, its label (y, x) with values 0 and 1.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
-from nnunet_mamba.data.checks import InvalidDatasetError, Problem
+from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe, read_recipe
 
@@ -27,8 +27,8 @@ CASE_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
 class CaseConverter(Protocol):
     """How one case is checked, read and written; sent to worker processes, so it must be picklable."""
 
-    def check(self, case: Case) -> tuple[list[Problem], Sequence[int]]:
-        """Return what is wrong with a case's files, and the size of its image before conversion."""
+    def check(self, case: Case) -> Checked:
+        """Look at a case's files."""
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
         """Return what to write: one array for each image file of the case, then its label if it has one."""
@@ -196,9 +196,10 @@ def _convert(
     is_begun = _refuse_other_content(folder, recipe, targets)
     unfinished = [case for case in cases if not all(_is_whole(target) for target in targets[case.identifier])]
     # A stored recipe means that the same files passed the checks of an earlier run.
-    found, shapes = ([], {}) if is_begun else _check_all(cases, converter, jobs=jobs, progress=progress)
-    if problems or found:
-        raise InvalidDatasetError([*problems, *found], folder)
+    checked = {} if is_begun else _check_all(cases, converter, jobs=jobs, progress=progress)
+    found = [*problems, *(problem for one in checked.values() for problem in one.problems)]
+    if found:
+        raise InvalidDatasetError(found, folder)
     if not unfinished:
         return 0
     n_written = 0
@@ -208,7 +209,7 @@ def _convert(
             for subfolder in (folder, *(folder / name for name in CASE_FOLDERS)):
                 remove_partial_files(subfolder)
         else:
-            recipe.write(folder, shapes)
+            recipe.write(folder, {identifier: one.source for identifier, one in checked.items()})
         write = partial(_write_case, converter)
         jobs_and_targets = [(case, targets[case.identifier]) for case in unfinished]
         for _ in map_in_order(write, jobs_and_targets, jobs=jobs, description="writing", progress=progress):
@@ -257,16 +258,9 @@ def _refuse_other_content(folder: Path, recipe: Recipe, targets: Mapping[str, li
     return True
 
 
-def _check_all(
-    cases: Sequence[Case], converter: CaseConverter, *, jobs: int, progress: bool
-) -> tuple[list[Problem], dict[str, Sequence[int]]]:
+def _check_all(cases: Sequence[Case], converter: CaseConverter, *, jobs: int, progress: bool) -> dict[str, Checked]:
     checked = map_in_order(converter.check, cases, jobs=jobs, description="checking", progress=progress)
-    found: list[Problem] = []
-    shapes = {}
-    for case, (problems, shape) in zip(cases, checked, strict=True):
-        found += problems
-        shapes[case.identifier] = shape
-    return found, shapes
+    return {case.identifier: one for case, one in zip(cases, checked, strict=True)}
 
 
 def _write_case(converter: CaseConverter, case_and_targets: tuple[Case, list[Path]]) -> None:

@@ -12,7 +12,7 @@ from nnunet_mamba.data.cases import Case
 
 RECIPE_FILE = "nnunet_mamba_conversion.json"
 # Raise it when the same sources and options would give other pixels, or the file another meaning.
-RECIPE_REVISION = 1
+RECIPE_REVISION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +87,12 @@ class Recipe:
                 found.append(f"cases {text}: {len(names)}, the first is {names[0]}")
         return found
 
-    def write(self, folder: Path, source_shapes: Mapping[str, Sequence[int]]) -> None:
+    def write(self, folder: Path, sources: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the recipe into ``folder``, before any image.
 
         Args:
             folder: of the data set.
-            source_shapes: per identifier the size (y, x) of its image before conversion.
+            sources: per identifier what to remember of its source, see ``Checked``.
         """
         content = {
             "converter": self.converter,
@@ -100,7 +100,7 @@ class Recipe:
             "revision": self.revision,
             "options": self.options,
             "sources": self.sources,
-            "cases": {key: {**case, "source_shape": list(source_shapes[key])} for key, case in self.cases.items()},
+            "cases": {key: {**case, "source": dict(sources[key])} for key, case in self.cases.items()},
         }
         with replacing(folder / RECIPE_FILE) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,7 +33,23 @@ def test_size_that_means_nothing_is_refused(text):
 
 
 def test_good_case_has_no_problems_and_its_size_is_told(case):
-    assert PhotographConverter((256, 256)).check(case) == ([], (20, 40))
+    checked = PhotographConverter((256, 256)).check(case)
+
+    assert checked.problems == ()
+    assert checked.source == {"shape": [20, 40]}
+    assert checked.foreground == pytest.approx(np.asarray(Image.open(case.label)).astype(bool).mean())
+
+
+def test_equal_pictures_have_equal_digests(case, tmp_path):
+    converter = PhotographConverter(None)
+    copy = replace(case, channels=(tmp_path / "copy.bmp",))
+    Image.open(case.channels[0]).save(copy.channels[0])
+    other = replace(case, channels=(tmp_path / "other.png",))
+    Image.open(case.channels[0]).rotate(180).save(other.channels[0])
+
+    digests = [converter.check(one).digest for one in (case, copy, other)]
+
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_reads_image_and_label_in_the_same_place(case):
@@ -52,14 +70,14 @@ def test_lesion_that_vanishes_is_a_problem(case):
     mask = np.zeros((20, 40), np.uint8)
     mask[0, 0] = 255
     Image.fromarray(mask).save(case.label)
-    problems, _ = PhotographConverter((5, 5)).check(case)
+    problems = PhotographConverter((5, 5)).check(case).problems
     assert "1 lesion pixels, and none of them is left" in str(problems[0])
 
 
 def test_both_files_of_a_case_are_reported(case):
     case.label.write_bytes(b"")
     case.channels[0].write_bytes(b"")
-    problems, _ = PhotographConverter(None).check(case)
+    problems = PhotographConverter(None).check(case).problems
     assert [problem.file for problem in problems] == [case.label, case.channels[0]]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import InvalidDatasetError, Problem
+from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
 from nnunet_mamba.data.raw_dataset import DatasetDescription, write_raw_dataset
 from nnunet_mamba.data.recipe import Recipe
 
@@ -22,7 +22,8 @@ class TwoChannelConverter:
     """Writes constant arrays; cases called bad have a problem."""
 
     def check(self, case):
-        return ([Problem(case.identifier, "is bad")] if case.identifier.startswith("bad") else []), (2, 2)
+        problems = (Problem(case.identifier, "is bad"),) if case.identifier.startswith("bad") else ()
+        return Checked(problems=problems, source={"shape": [2, 2]})
 
     def read(self, case):
         return [np.zeros(2), np.ones(2), *([np.full(2, 7)] if case.label else [])]

@@ -17,7 +17,7 @@ def recipe(tmp_path):
 
 
 def test_is_the_same_after_writing_and_reading(tmp_path, recipe):
-    recipe.write(tmp_path, {"a": (20, 30)})
+    recipe.write(tmp_path, {"a": {"shape": [20, 30]}})
     stored = read_recipe(tmp_path)
     assert stored == recipe
     assert recipe.differences(stored) == []
@@ -25,7 +25,7 @@ def test_is_the_same_after_writing_and_reading(tmp_path, recipe):
         "part": "training",
         "files": ["a.jpg", "a.png"],
         "bytes": [5, 4],
-        "source_shape": [20, 30],
+        "source": {"shape": [20, 30]},
     }
 
 

@@ -311,7 +311,7 @@ def test_resuming_cleans_up_after_a_killed_run(converter, part, target):
 def test_recipe_keeps_the_size_before_conversion(converter, part, target):
     converter.convert_isic(*part, target)
     recipe = json.loads((target / RECIPE_FILE).read_text())
-    assert recipe["cases"]["ISIC_0000001"]["source_shape"] == [30, 40]
+    assert recipe["cases"]["ISIC_0000001"]["source"]["shape"] == [30, 40]
     assert recipe["sources"] == sorted(str(folder) for folder in part)
 
 

@@ -1,0 +1,100 @@
+"""``nnunet-mamba convert isic``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnunet_mamba.cli.convert.shared import errors_as_text, load_converter, report_dataset, report_images
+
+
+# As many arguments as the command has options: typer reads them here, and only here.
+def isic(
+    context: typer.Context,
+    images: Annotated[
+        Path,
+        typer.Argument(help="Folder of the photographs; or a folder that holds one pair of image and mask folders."),
+    ],
+    masks: Annotated[Path | None, typer.Argument(help="Folder of the masks.", show_default=False)] = None,
+    test_images: Annotated[
+        Path | None, typer.Option(help="Folder of test photographs, for imagesTs.", show_default=False)
+    ] = None,
+    test_masks: Annotated[
+        Path | None, typer.Option(help="Folder of their masks, for labelsTs.", show_default=False)
+    ] = None,
+    dataset_id: Annotated[int, typer.Option(help="nnU-Net's number of the data set, 1 to 999.")] = 101,
+    name: Annotated[str, typer.Option(help="Name of the data set.")] = "ISIC",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder that gets Dataset<id>_<name>.", show_default="$nnUNet_raw"),
+    ] = None,
+    size: Annotated[
+        str,
+        typer.Option(
+            help="Resize whole images and masks to 256 (256x256, as in the papers), HEIGHTxWIDTH, or keep 'original'."
+        ),
+    ] = "256",
+    sigmoid: Annotated[
+        bool,
+        typer.Option(
+            "--sigmoid", help="One sigmoid output trained with BCE + Dice (the skin papers' loss) instead of softmax."
+        ),
+    ] = False,
+    images_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Only prepare the photographs in IMAGES for nnUNetv2_predict, in this folder. Use the --size of the "
+            "training data.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_missing_masks: Annotated[
+        bool,
+        typer.Option("--allow-missing-masks", help="Send images without a mask to imagesTs instead of refusing them."),
+    ] = False,
+    allow_missing_images: Annotated[
+        bool,
+        typer.Option("--allow-missing-images", help="Leave out masks without an image instead of refusing them."),
+    ] = False,
+    allow_empty_masks: Annotated[
+        bool, typer.Option("--allow-empty-masks", help="Accept masks without any lesion instead of refusing them.")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes; the result is the same.", show_default="one per core, at most 4"),
+    ] = None,
+    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress bars.")] = True,
+) -> None:
+    """Convert ISIC 2016, 2017 or 2018 lesion segmentation, or photographs and masks in its layout.
+
+    Masks are called as their image, with _segmentation or without. Everything is checked before anything is
+    written, and all problems are listed together. An interrupted run continues when it is started again.
+    """
+    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.parallel import default_jobs
+    from nnunet_mamba.data.photographs import PhotographOptions, parse_size
+
+    converter: Any = context.obj or load_converter("Dataset101_ISIC")
+    if images_only is not None and (masks or test_images or test_masks or sigmoid):
+        raise typer.BadParameter("--images-only takes IMAGES, --size, --jobs and --no-progress; nothing is trained")
+    if test_masks is not None and test_images is None:
+        raise typer.BadParameter("--test-masks needs --test-images")
+    with errors_as_text():
+        options = PhotographOptions(
+            size=parse_size(size),
+            sigmoid=sigmoid,
+            allow_missing_masks=allow_missing_masks,
+            allow_missing_images=allow_missing_images,
+            allow_empty_masks=allow_empty_masks,
+            jobs=jobs or default_jobs(),
+            progress=progress,
+        )
+        if images_only is not None:
+            report_images(converter.prepare_isic_images(images, images_only, options=options), dataset_id)
+            return
+        folder = raw_dataset_folder(dataset_id, name, output=output)
+        done = converter.convert_isic(
+            images, masks, folder, test_images=test_images, test_masks=test_masks, options=options
+        )
+        report_dataset(done, dataset_id, size)
