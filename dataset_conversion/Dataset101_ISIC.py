@@ -168,8 +168,7 @@ def convert_isic(
         converter=PhotographConverter(options.size, options.allow_empty_masks),
         recipe=Recipe.of(NAME, options.recorded(), cases),
         problems=problems,
-        jobs=options.jobs,
-        progress=options.progress,
+        options=options.run,
     )
 
 
@@ -199,8 +198,7 @@ def prepare_isic_images(images: Path, folder: Path, *, options: PhotographOption
         converter=PhotographConverter(options.size),
         recipe=Recipe.of(NAME, {"size": options.recorded()["size"], "images_only": True}, cases),
         problems=problems,
-        jobs=options.jobs,
-        progress=options.progress,
+        options=options.run,
     )
 
 

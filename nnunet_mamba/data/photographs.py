@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from nnunet_mamba.data.image_files import (
     write_png,
 )
 from nnunet_mamba.data.raw_dataset import DatasetDescription
+from nnunet_mamba.data.run_options import RunOptions
 
 # nnU-Net normalises channels of these names by their mean and standard deviation, image by image. The skin papers
 # rescale each image by its own range too; "rgb_to_0_1" (divide by 255) would keep the brightness of each camera.
@@ -38,8 +39,7 @@ class PhotographOptions:
         allow_missing_masks: images without a mask become test cases.
         allow_missing_images: masks without an image are left out.
         allow_empty_masks: masks without foreground are converted.
-        jobs: worker processes.
-        progress: show bars on standard error.
+        run: how to run the conversion.
     """
 
     size: Shape | None = (256, 256)
@@ -47,8 +47,7 @@ class PhotographOptions:
     allow_missing_masks: bool = False
     allow_missing_images: bool = False
     allow_empty_masks: bool = False
-    jobs: int = 1
-    progress: bool = False
+    run: RunOptions = field(default_factory=RunOptions)
 
     def recorded(self) -> dict[str, str | bool]:
         """Return the options that decide the bytes written, for the recipe."""

@@ -5,8 +5,8 @@ the first image, tells whether the folder belongs to the same sources and option
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,20 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
+from nnunet_mamba.data.case_checks import CaseChecker, check_cases, write_report
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
 from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
+from nnunet_mamba.data.folder_lock import only_writer, refuse_if_written
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe, read_recipe
+from nnunet_mamba.data.run_options import RunOptions
 
 DATASET_JSON = "dataset.json"
 CASE_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
 
 
-class CaseConverter(Protocol):
+class CaseConverter(CaseChecker, Protocol):
     """How one case is checked, read and written; sent to worker processes, so it must be picklable."""
-
-    def check(self, case: Case) -> Checked:
-        """Look at a case's files."""
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
         """Return what to write: one array for each image file of the case, then its label if it has one."""
@@ -77,21 +77,38 @@ class DatasetDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What a run did.
+    """What a run did, or would have done.
 
     Args:
         folder: of the data set.
-        n_training: training cases in it.
-        n_test: test cases in it.
-        n_test_labels: test cases with a label.
+        cases: in it, sorted by identifier.
         n_written: cases that this run wrote; less than all after an interruption, 0 if it was complete.
+        skipped: identifiers of cases that were left out, and why.
+        checked: what was found, by identifier; empty where an earlier run had looked already.
+        is_dry_run: whether nothing was to be written.
     """
 
     folder: Path
-    n_training: int
-    n_test: int
-    n_test_labels: int
+    cases: tuple[Case, ...]
     n_written: int
+    skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    checked: Mapping[str, Checked] = field(default_factory=dict)
+    is_dry_run: bool = False
+
+    @property
+    def n_training(self) -> int:
+        """Training cases."""
+        return sum(case.is_training for case in self.cases)
+
+    @property
+    def n_test(self) -> int:
+        """Test cases."""
+        return len(self.cases) - self.n_training
+
+    @property
+    def n_test_labels(self) -> int:
+        """Test cases with a label."""
+        return sum(case.label is not None for case in self.cases if not case.is_training)
 
 
 def write_raw_dataset(
@@ -102,8 +119,7 @@ def write_raw_dataset(
     converter: CaseConverter,
     recipe: Recipe,
     problems: Sequence[Problem] = (),
-    jobs: int = 1,
-    progress: bool = False,
+    options: RunOptions | None = None,
 ) -> Conversion:
     """Convert ``cases`` into ``folder``. A second run after an interruption continues where it stopped.
 
@@ -114,32 +130,29 @@ def write_raw_dataset(
         converter: for one case.
         recipe: of these cases and options.
         problems: found before, while looking for the cases; shown together with those of the files.
-        jobs: worker processes; the result does not depend on it.
-        progress: show bars on standard error.
+        options: of the run; None takes the defaults.
 
     Raises:
-        InvalidDatasetError: some cases have problems; nothing has been written.
-        FileExistsError: the folder holds something else; nothing has been written.
+        InvalidDatasetError: some cases have problems; nothing has been written but the report.
+        FileExistsError: the folder holds something else, or another process is writing there; nothing has been written.
+        ValueError: no training case is left.
         OSError: writing failed (disk full); whole files stay, and a second run continues.
     """
-    targets = {
-        case.identifier: case_files(
-            case, folder, n_files=description.files_per_case, file_ending=description.file_ending
-        )
-        for case in cases
-    }
-    n_training = sum(case.is_training for case in cases)
-    if n_training == 0 and not problems:
-        raise ValueError(f"no training case for {folder}: none of {len(cases)} images has a mask")
-    is_complete = (folder / DATASET_JSON).is_file()
-    n_written = _convert(
-        cases, targets, folder, converter, recipe=recipe, problems=problems, jobs=jobs, progress=progress
-    )
-    if n_written or not is_complete:
+
+    def files_of(case: Case) -> list[Path]:
+        return case_files(case, folder, n_files=description.files_per_case, file_ending=description.file_ending)
+
+    def finish(written: Conversion) -> None:
         # Last, so that its presence means that the data set is complete.
-        with replacing(folder / DATASET_JSON) as temporary:
-            temporary.write_text(json.dumps(description.dataset_json(n_training), indent=2) + "\n", encoding="utf-8")
-    return _conversion(cases, folder, n_written)
+        if written.n_written or not (folder / DATASET_JSON).is_file():
+            with replacing(folder / DATASET_JSON) as temporary:
+                content = json.dumps(description.dataset_json(written.n_training), indent=2)
+                temporary.write_text(content + "\n", encoding="utf-8")
+
+    if not problems and not any(case.is_training for case in cases):
+        raise ValueError(f"no training case for {folder}: none of {len(cases)} images has a mask")
+    work = _Work(folder, converter, files_of, options or RunOptions())
+    return work.run(cases, recipe, problems, finish=finish)
 
 
 def write_prediction_images(
@@ -150,8 +163,7 @@ def write_prediction_images(
     converter: CaseConverter,
     recipe: Recipe,
     problems: Sequence[Problem] = (),
-    jobs: int = 1,
-    progress: bool = False,
+    options: RunOptions | None = None,
 ) -> Conversion:
     """Convert the images of ``cases`` directly into ``folder``, as input of ``nnUNetv2_predict``.
 
@@ -164,84 +176,151 @@ def write_prediction_images(
         converter: for one case.
         recipe: of these cases and options.
         problems: found before.
-        jobs: worker processes.
-        progress: show bars on standard error.
+        options: of the run; None takes the defaults.
     """
-    targets = {
-        case.identifier: [
-            folder / name
-            for name in image_file_names(case.identifier, description.files_per_case, description.file_ending)
-        ]
-        for case in cases
-    }
-    n_written = _convert(
-        cases, targets, folder, converter, recipe=recipe, problems=problems, jobs=jobs, progress=progress
-    )
-    return _conversion(cases, folder, n_written)
+
+    def files_of(case: Case) -> list[Path]:
+        names = image_file_names(case.identifier, description.files_per_case, description.file_ending)
+        return [folder / name for name in names]
+
+    work = _Work(folder, converter, files_of, options or RunOptions())
+    return work.run(cases, recipe, problems, finish=lambda written: None)
 
 
-def _convert(
-    cases: Sequence[Case],
-    targets: Mapping[str, list[Path]],
-    folder: Path,
-    converter: CaseConverter,
-    *,
-    recipe: Recipe,
-    problems: Sequence[Problem],
-    jobs: int,
-    progress: bool,
-) -> int:
-    """Check and write what is missing; return how many cases were written."""
-    cases = sorted(cases, key=lambda case: case.identifier)
-    is_begun = _refuse_other_content(folder, recipe, targets)
-    unfinished = [case for case in cases if not all(_is_whole(target) for target in targets[case.identifier])]
-    # A stored recipe means that the same files passed the checks of an earlier run.
-    checked = {} if is_begun else _check_all(cases, converter, jobs=jobs, progress=progress)
-    found = [*problems, *(problem for one in checked.values() for problem in one.problems)]
-    if found:
-        raise InvalidDatasetError(found, folder)
-    if not unfinished:
-        return 0
-    n_written = 0
-    try:
-        if is_begun:
-            (folder / DATASET_JSON).unlink(missing_ok=True)
-            for subfolder in (folder, *(folder / name for name in CASE_FOLDERS)):
-                remove_partial_files(subfolder)
-        else:
-            recipe.write(folder, {identifier: one.source for identifier, one in checked.items()})
-        write = partial(_write_case, converter)
-        jobs_and_targets = [(case, targets[case.identifier]) for case in unfinished]
-        for _ in map_in_order(write, jobs_and_targets, jobs=jobs, description="writing", progress=progress):
-            n_written += 1
-    except OSError as error:
-        text = (
-            f"{error.strerror or error}, while writing {folder}. {len(cases) - len(unfinished) + n_written} of "
-            f"{len(cases)} cases are there and whole. Put it right (free space, permissions) and run the same "
-            "command again: it continues"
-        )
-        raise OSError(error.errno, text) from error
-    return n_written
+@dataclass(frozen=True)
+class _Work:
+    """One run of a conversion into one folder."""
+
+    folder: Path
+    converter: CaseConverter
+    files_of: Callable[[Case], list[Path]]
+    options: RunOptions
+
+    def run(
+        self,
+        cases: Sequence[Case],
+        recipe: Recipe,
+        problems: Sequence[Problem],
+        *,
+        finish: Callable[[Conversion], None],
+    ) -> Conversion:
+        """Check, and write what is missing unless it is a dry run; ``finish`` comes last."""
+        cases = sorted(cases, key=lambda case: case.identifier)
+        if self.options.dry_run:
+            found = self._examine(cases, recipe, problems)
+            return Conversion(
+                folder=self.folder,
+                cases=found.cases,
+                n_written=0,
+                skipped=found.skipped,
+                checked=found.checked,
+                is_dry_run=True,
+            )
+        # Looking takes minutes and leaves no trace, so the right to write comes after it.
+        refuse_if_written(self.folder)
+        found = self._examine(cases, recipe, problems)
+        with only_writer(self.folder):
+            if not found.is_begun and _stored_recipe(self.folder) is not None:
+                raise FileExistsError(f"{self.folder}: another process has converted there meanwhile; run this again")
+            written = Conversion(
+                folder=self.folder,
+                cases=found.cases,
+                n_written=self._write(found),
+                skipped=found.skipped,
+                checked=found.checked,
+            )
+            finish(written)
+            return written
+
+    def _examine(self, cases: Sequence[Case], recipe: Recipe, problems: Sequence[Problem]) -> "_Examined":
+        stored = _stored_recipe(self.folder)
+        if stored is not None:
+            # A stored recipe means that the same files passed the checks of an earlier run.
+            skipped = stored.skipped if self.options.skip_invalid else {}
+            recipe = recipe.without(skipped)
+            kept = tuple(case for case in cases if case.identifier not in skipped)
+            _refuse_other_content(self.folder, recipe, stored, {path for case in kept for path in self.files_of(case)})
+            return _Examined(kept, recipe, skipped, {}, is_begun=True)
+        checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
+        found = [*problems, *found]
+        if self.options.report is not None:
+            write_report(found, self.options.report)
+        if found and not self.options.skip_invalid:
+            raise InvalidDatasetError(found, self.folder)
+        reasons: dict[str, tuple[str, ...]] = {}
+        for problem in found:
+            reasons[problem.identifier] = (*reasons.get(problem.identifier, ()), problem.text)
+        kept = tuple(case for case in cases if case.identifier not in reasons)
+        if not kept or (any(case.is_training for case in cases) and not any(case.is_training for case in kept)):
+            raise InvalidDatasetError(found, self.folder)
+        return _Examined(kept, recipe.without(reasons), reasons, checked, is_begun=False)
+
+    def _write(self, found: "_Examined") -> int:
+        """Write what is missing; return how many cases were written."""
+        targets = {case.identifier: self.files_of(case) for case in found.cases}
+        unfinished = [case for case in found.cases if not all(_is_whole(path) for path in targets[case.identifier])]
+        n_written = 0
+        try:
+            if not found.is_begun:
+                found.recipe.write(
+                    self.folder, {case.identifier: found.checked[case.identifier].source for case in found.cases}
+                )
+            elif unfinished:
+                (self.folder / DATASET_JSON).unlink(missing_ok=True)
+                for subfolder in (self.folder, *(self.folder / name for name in CASE_FOLDERS)):
+                    remove_partial_files(subfolder)
+            write = partial(_write_case, self.converter)
+            items = [(case, targets[case.identifier]) for case in unfinished]
+            for _ in map_in_order(
+                write, items, jobs=self.options.jobs, description="writing", progress=self.options.progress
+            ):
+                n_written += 1
+        except OSError as error:
+            n_whole = len(found.cases) - len(unfinished) + n_written
+            raise OSError(
+                error.errno,
+                f"{error.strerror or error}, while writing {self.folder}. {n_whole} of {len(found.cases)} cases are "
+                f"there and whole. Put it right (free space, permissions) and run the same command again: it continues",
+            ) from error
+        return n_written
 
 
-def _refuse_other_content(folder: Path, recipe: Recipe, targets: Mapping[str, list[Path]]) -> bool:
-    """Return whether ``folder`` holds a conversion of the same recipe; raise if it holds anything else."""
-    way_out = f"Choose another place (--output, --name, --dataset-id, or OUT of --images-only), or delete {folder}"
+@dataclass(frozen=True)
+class _Examined:
+    """The cases that are to be in the folder."""
+
+    cases: tuple[Case, ...]
+    recipe: Recipe
+    skipped: Mapping[str, tuple[str, ...]]
+    checked: Mapping[str, Checked]
+    is_begun: bool
+
+
+_WAY_OUT = "Choose another place (--output, --name, --dataset-id, or OUT of --images-only), or delete"
+
+
+def _stored_recipe(folder: Path) -> Recipe | None:
+    """Return the recipe in ``folder``, None if nothing is there; raise if something else is."""
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file, expected a folder. {way_out}")
+        raise FileExistsError(f"{folder} is a file, expected a folder. {_WAY_OUT} it")
     stored = read_recipe(folder)
-    if stored is None:
-        content = (
-            sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.exists() else []
-        )
+    if stored is None and folder.exists():
+        content = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if content:
             raise FileExistsError(
-                f"{folder} holds files of another origin ({', '.join(content[:5])}), and no {RECIPE_FILE}. {way_out}"
+                f"{folder} holds files of another origin ({', '.join(content[:5])}), and no {RECIPE_FILE}. "
+                f"{_WAY_OUT} {folder}"
             )
-        return False
+    return stored
+
+
+def _refuse_other_content(folder: Path, recipe: Recipe, stored: Recipe, expected: Set[Path]) -> None:
+    """Raise if ``folder`` holds a conversion of another recipe, or files that are no part of it."""
     if differences := recipe.differences(stored):
-        raise FileExistsError(f"{folder} was converted differently:\n  " + "\n  ".join(differences) + f"\n{way_out}")
-    expected = {path for paths in targets.values() for path in paths}
+        hint = "\n  some cases were left out there: pass --skip-invalid again" if stored.skipped else ""
+        raise FileExistsError(
+            f"{folder} was converted differently:\n  " + "\n  ".join(differences) + f"{hint}\n{_WAY_OUT} {folder}"
+        )
     ending = "".join(next(iter(expected)).suffixes[-1:])
     folders = {path.parent for path in expected} | {folder / name for name in CASE_FOLDERS}
     foreign = sorted(
@@ -253,14 +332,8 @@ def _refuse_other_content(folder: Path, recipe: Recipe, targets: Mapping[str, li
     if foreign:
         raise FileExistsError(
             f"{len(foreign)} files in {folder} do not belong to this data set, such as {foreign[0]}; "
-            f"nnU-Net would take them for cases. Move them away. {way_out}"
+            f"nnU-Net would take them for cases. Move them away. {_WAY_OUT} {folder}"
         )
-    return True
-
-
-def _check_all(cases: Sequence[Case], converter: CaseConverter, *, jobs: int, progress: bool) -> dict[str, Checked]:
-    checked = map_in_order(converter.check, cases, jobs=jobs, description="checking", progress=progress)
-    return {case.identifier: one for case, one in zip(cases, checked, strict=True)}
 
 
 def _write_case(converter: CaseConverter, case_and_targets: tuple[Case, list[Path]]) -> None:
@@ -274,14 +347,3 @@ def _write_case(converter: CaseConverter, case_and_targets: tuple[Case, list[Pat
 def _is_whole(path: Path) -> bool:
     """Files appear whole; only a power failure can leave an empty one."""
     return path.is_file() and path.stat().st_size > 0
-
-
-def _conversion(cases: Sequence[Case], folder: Path, n_written: int) -> Conversion:
-    test = [case for case in cases if not case.is_training]
-    return Conversion(
-        folder=folder,
-        n_training=len(cases) - len(test),
-        n_test=len(test),
-        n_test_labels=sum(case.label is not None for case in test),
-        n_written=n_written,
-    )

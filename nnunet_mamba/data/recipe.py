@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Recipe:
         cases: per identifier: part ("training" or "test"), files (names), bytes (their sizes).
         sources: the folders that the files are in.
         revision: see RECIPE_REVISION.
+        skipped: cases that were left out, and why.
     """
 
     converter: str
@@ -35,6 +36,7 @@ class Recipe:
     cases: Mapping[str, Mapping[str, Any]]
     sources: Sequence[str] = field(default=(), compare=False)
     revision: int = RECIPE_REVISION
+    skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, converter: str, options: Mapping[str, Any], cases: Sequence[Case]) -> "Recipe":
@@ -59,6 +61,15 @@ class Recipe:
             },
             sources=sorted({str(path.parent.resolve()) for paths in files.values() for path in paths}),
         )
+
+    def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "Recipe":
+        """Return the recipe that leaves cases out.
+
+        Args:
+            skipped: their identifiers, and why.
+        """
+        kept = {identifier: case for identifier, case in self.cases.items() if identifier not in skipped}
+        return replace(self, cases=kept, skipped=dict(skipped))
 
     def differences(self, stored: "Recipe") -> list[str]:
         """Return in words how a folder's stored recipe differs from this one, empty if a run may continue there.
@@ -100,6 +111,7 @@ class Recipe:
             "revision": self.revision,
             "options": self.options,
             "sources": self.sources,
+            "skipped": {identifier: list(reasons) for identifier, reasons in self.skipped.items()},
             "cases": {key: {**case, "source": dict(sources[key])} for key, case in self.cases.items()},
         }
         with replacing(folder / RECIPE_FILE) as temporary:
@@ -131,6 +143,7 @@ def read_recipe(folder: Path) -> Recipe | None:
             },
             sources=content["sources"],
             revision=content["revision"],
+            skipped={identifier: tuple(reasons) for identifier, reasons in content.get("skipped", {}).items()},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a conversion recipe ({error!r}); delete {folder} and convert again") from error

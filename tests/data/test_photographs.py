@@ -6,6 +6,7 @@ from PIL import Image
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, parse_size
+from nnunet_mamba.data.run_options import RunOptions
 
 
 @pytest.fixture
@@ -91,5 +92,6 @@ def test_file_that_changes_after_the_check_is_named(case):
 
 
 def test_recorded_options_are_those_that_change_pixels():
-    assert PhotographOptions(jobs=3, progress=True, allow_empty_masks=True).recorded() == PhotographOptions().recorded()
+    other = PhotographOptions(run=RunOptions(jobs=3), allow_empty_masks=True)
+    assert other.recorded() == PhotographOptions().recorded()
     assert PhotographOptions(size=None).recorded() != PhotographOptions().recorded()

@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
+from nnunet_mamba.data.folder_lock import only_writer
 from nnunet_mamba.data.raw_dataset import DatasetDescription, write_raw_dataset
 from nnunet_mamba.data.recipe import Recipe
+from nnunet_mamba.data.run_options import RunOptions
 
 DESCRIPTION = DatasetDescription(
     channel_names=("pre", "FLAIR"),
@@ -23,7 +26,8 @@ class TwoChannelConverter:
 
     def check(self, case):
         problems = (Problem(case.identifier, "is bad"),) if case.identifier.startswith("bad") else ()
-        return Checked(problems=problems, source={"shape": [2, 2]})
+        digest = case.identifier.removesuffix("_again")
+        return Checked(problems=problems, source={"shape": [2, 2]}, digest=digest, foreground=0.5)
 
     def read(self, case):
         return [np.zeros(2), np.ones(2), *([np.full(2, 7)] if case.label else [])]
@@ -78,3 +82,82 @@ def test_refuses_a_file_as_folder(tmp_path):
     (tmp_path / "raw").write_text("x")
     with pytest.raises(FileExistsError, match="is a file"):
         convert([Case(identifier="a", channels=(Path("a"),), label=Path("m"))], tmp_path / "raw")
+
+
+def cases_called(*names):
+    return [Case(identifier=name, channels=(Path(name),), label=Path("m")) for name in names]
+
+
+def written_files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_dry_run_looks_at_everything_and_writes_nothing(tmp_path):
+    done = convert(cases_called("a", "b"), tmp_path / "raw", options=RunOptions(dry_run=True))
+
+    assert done.is_dry_run
+    assert (done.n_training, done.n_written) == (2, 0)
+    assert done.checked["a"].foreground == 0.5
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InvalidDatasetError, match="is bad"):
+        convert(cases_called("bad"), tmp_path / "raw", options=RunOptions(dry_run=True))
+
+
+def test_invalid_cases_are_left_out_when_that_is_asked_for(tmp_path):
+    cases = cases_called("a", "bad", "c")
+    options = RunOptions(skip_invalid=True)
+
+    done = convert(cases, tmp_path / "raw", problems=[Problem("d", "no image for this mask")], options=options)
+
+    assert [case.identifier for case in done.cases] == ["a", "c"]
+    assert done.skipped == {"d": ("no image for this mask",), "bad": ("is bad",)}
+    assert "labelsTr/bad.npy" not in written_files(tmp_path / "raw")
+    assert json.loads((tmp_path / "raw/dataset.json").read_text())["numTraining"] == 2
+
+
+def test_a_run_that_left_cases_out_continues_with_the_same_ones(tmp_path):
+    cases, options = cases_called("a", "bad", "c"), RunOptions(skip_invalid=True)
+    convert(cases, tmp_path / "raw", options=options)
+    (tmp_path / "raw/labelsTr/c.npy").unlink()
+
+    done = convert(cases, tmp_path / "raw", options=options)
+
+    assert (done.n_written, done.skipped) == (1, {"bad": ("is bad",)})
+    with pytest.raises(FileExistsError, match="some cases were left out there: pass --skip-invalid again"):
+        convert(cases, tmp_path / "raw")
+
+
+def test_nothing_is_written_if_no_training_case_is_left(tmp_path):
+    with pytest.raises(InvalidDatasetError, match="is bad"):
+        convert(cases_called("bad"), tmp_path / "raw", options=RunOptions(skip_invalid=True))
+    assert not (tmp_path / "raw").exists()
+
+
+def test_same_picture_under_two_names_is_a_problem_of_the_later_one(tmp_path):
+    cases = cases_called("a", "a_again", "b")
+
+    with pytest.raises(InvalidDatasetError, match="a_again: the same picture as a"):
+        convert(cases, tmp_path / "raw")
+    done = convert(cases, tmp_path / "raw", options=RunOptions(skip_invalid=True))
+
+    assert [case.identifier for case in done.cases] == ["a", "b"]
+
+
+@pytest.mark.parametrize("names", [("a", "bad"), ("a",)])
+def test_report_holds_every_problem_whether_the_run_was_refused_or_not(tmp_path, names):
+    report = tmp_path / "problems.csv"
+    options = RunOptions(report=report)
+
+    with suppress(InvalidDatasetError):
+        convert(cases_called(*names), tmp_path / "raw", options=options)
+
+    rows = report.read_text().splitlines()
+    assert rows == ["case,problem,file", *(["bad,is bad,"] if "bad" in names else [])]
+
+
+def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
+    with only_writer(tmp_path / "raw"), pytest.raises(FileExistsError, match="another process is writing there"):
+        convert(cases_called("a"), tmp_path / "raw")
+
+    convert(cases_called("a"), tmp_path / "raw")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]

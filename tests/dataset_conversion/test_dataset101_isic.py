@@ -11,6 +11,7 @@ from nnunet_mamba.data.checks import InvalidDatasetError
 from nnunet_mamba.data.image_files import write_png
 from nnunet_mamba.data.photographs import PhotographOptions
 from nnunet_mamba.data.recipe import RECIPE_FILE
+from nnunet_mamba.data.run_options import RunOptions
 
 IDENTIFIERS = ["ISIC_0000001", "ISIC_0000002", "ISIC_0000003"]
 
@@ -318,7 +319,7 @@ def test_recipe_keeps_the_size_before_conversion(converter, part, target):
 def test_result_does_not_depend_on_the_number_of_jobs(converter, draw_part, tmp_path):
     draw_part(tmp_path / "images", tmp_path / "masks", [f"ISIC_{number:07d}" for number in range(20)])
     for jobs in (1, 2):
-        options = PhotographOptions(size=(16, 16), jobs=jobs)
+        options = PhotographOptions(size=(16, 16), run=RunOptions(jobs=jobs))
         converter.convert_isic(tmp_path / "images", tmp_path / "masks", tmp_path / f"jobs{jobs}", options=options)
     assert contents(tmp_path / "jobs1") == contents(tmp_path / "jobs2")
     assert len(contents(tmp_path / "jobs1")) == 42

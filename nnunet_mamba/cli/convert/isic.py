@@ -5,7 +5,21 @@ from typing import Annotated, Any
 
 import typer
 
-from nnunet_mamba.cli.convert.shared import errors_as_text, load_converter, report_dataset, report_images
+from nnunet_mamba.cli.convert.shared import (
+    DatasetId,
+    DryRun,
+    Jobs,
+    Name,
+    Output,
+    Progress,
+    Report,
+    SkipInvalid,
+    errors_as_text,
+    load_converter,
+    report_dataset,
+    report_images,
+    run_options,
+)
 
 
 # As many arguments as the command has options: typer reads them here, and only here.
@@ -22,12 +36,9 @@ def isic(
     test_masks: Annotated[
         Path | None, typer.Option(help="Folder of their masks, for labelsTs.", show_default=False)
     ] = None,
-    dataset_id: Annotated[int, typer.Option(help="nnU-Net's number of the data set, 1 to 999.")] = 101,
-    name: Annotated[str, typer.Option(help="Name of the data set.")] = "ISIC",
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Folder that gets Dataset<id>_<name>.", show_default="$nnUNet_raw"),
-    ] = None,
+    dataset_id: DatasetId = 101,
+    name: Name = "ISIC",
+    output: Output = None,
     size: Annotated[
         str,
         typer.Option(
@@ -60,11 +71,11 @@ def isic(
     allow_empty_masks: Annotated[
         bool, typer.Option("--allow-empty-masks", help="Accept masks without any lesion instead of refusing them.")
     ] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worker processes; the result is the same.", show_default="one per core, at most 4"),
-    ] = None,
-    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress bars.")] = True,
+    jobs: Jobs = None,
+    progress: Progress = True,
+    dry_run: DryRun = False,
+    skip_invalid: SkipInvalid = False,
+    report: Report = None,
 ) -> None:
     """Convert ISIC 2016, 2017 or 2018 lesion segmentation, or photographs and masks in its layout.
 
@@ -72,7 +83,6 @@ def isic(
     written, and all problems are listed together. An interrupted run continues when it is started again.
     """
     from nnunet_mamba.data.dataset_folder import raw_dataset_folder
-    from nnunet_mamba.data.parallel import default_jobs
     from nnunet_mamba.data.photographs import PhotographOptions, parse_size
 
     converter: Any = context.obj or load_converter("Dataset101_ISIC")
@@ -87,8 +97,7 @@ def isic(
             allow_missing_masks=allow_missing_masks,
             allow_missing_images=allow_missing_images,
             allow_empty_masks=allow_empty_masks,
-            jobs=jobs or default_jobs(),
-            progress=progress,
+            run=run_options(jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report),
         )
         if images_only is not None:
             report_images(converter.prepare_isic_images(images, images_only, options=options), dataset_id)

@@ -4,18 +4,53 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from nnunet_mamba.data.raw_dataset import Conversion
+    from nnunet_mamba.data.run_options import RunOptions
+
+# Rows of a table that a terminal can show.
+SHOWN_ROWS = 50
+
+# Options that every conversion has.
+DatasetId = Annotated[int, typer.Option(help="nnU-Net's number of the data set, 1 to 999.")]
+Name = Annotated[str, typer.Option(help="Name of the data set.")]
+Output = Annotated[Path | None, typer.Option(help="Folder that gets Dataset<id>_<name>.", show_default="$nnUNet_raw")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Worker processes; the result is the same.", show_default="one per core, at most 4"),
+]
+Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress bars.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show what would happen, write nothing.")]
+SkipInvalid = Annotated[
+    bool, typer.Option("--skip-invalid", help="Leave cases with problems out instead of refusing all, and list them.")
+]
+Report = Annotated[
+    Path | None, typer.Option(metavar="CSV", help="Write every problem into this table.", show_default=False)
+]
+
+
+def run_options(
+    jobs: int | None, *, progress: bool, dry_run: bool, skip_invalid: bool, report: Path | None
+) -> "RunOptions":
+    """Return the options above as the converters take them."""
+    from nnunet_mamba.data.parallel import default_jobs
+    from nnunet_mamba.data.run_options import RunOptions
+
+    return RunOptions(
+        jobs=jobs or default_jobs(), progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report
+    )
 
 
 def run_as_script(command: Callable[..., None], converter: ModuleType) -> None:
@@ -59,6 +94,10 @@ def errors_as_text() -> Iterator[None]:
 
 def report_dataset(done: "Conversion", dataset_id: int, size: str) -> None:
     """Print what a conversion made, and the next command."""
+    if done.skipped:
+        print_problems(done.skipped, title="left out")
+    if done.is_dry_run:
+        _print_dry_run(done)
     n_cases = done.n_training + done.n_test
     test = f"{done.n_test} ({done.n_test_labels} with masks)" if done.n_test else "0"
     _print_table(
@@ -67,9 +106,11 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str) -> None:
             "test cases": test,
             "image size": size,
             "folder": str(done.folder),
-            "written": _written(done.n_written, n_cases),
+            "written": "nothing, a dry run" if done.is_dry_run else _written(done.n_written, n_cases),
         }
     )
+    if done.is_dry_run:
+        return
     if done.n_training < 5:
         print("\nFewer than five training cases: nnU-Net's five-fold split is impossible, train with fold 'all'.")
     print("\nNext:")
@@ -92,6 +133,47 @@ def report_images(done: "Conversion", dataset_id: int) -> None:
     out = shlex.quote(str(done.folder) + "_masks")
     print(f"\nNext:\n  nnUNetv2_predict -i {folder} -o {out} -d {dataset_id} -c 2d -f 0 -tr nnUNetTrainerUltraLightVM")
     print("with the -tr of your training, and -device cpu where there is no CUDA device.")
+
+
+def print_problems(reasons: Mapping[str, Sequence[str]], *, title: str) -> None:
+    """Print a table of cases and what is wrong with them."""
+    from rich.table import Table
+
+    table = Table(title=f"{title}: {len(reasons)}", title_justify="left", show_edge=False)
+    table.add_column("case", no_wrap=True)
+    table.add_column("problem")
+    for name, texts in list(reasons.items())[:SHOWN_ROWS]:
+        table.add_row(name, "\n".join(texts))
+    console = _console()
+    console.print(table)
+    if len(reasons) > SHOWN_ROWS:
+        console.print(f"and {len(reasons) - SHOWN_ROWS} more, all of them in --report CSV")
+
+
+def _print_dry_run(done: "Conversion") -> None:
+    """Print what every case would become."""
+    from rich.table import Table
+
+    table = Table(title="a dry run: nothing is written", title_justify="left", show_edge=False)
+    for heading in ("case", "part", "source size", "labelled"):
+        table.add_column(heading, justify="right" if heading == "labelled" else "left", no_wrap=True)
+    for case in done.cases[:SHOWN_ROWS]:
+        found = done.checked.get(case.identifier)
+        size = "×".join(map(str, found.source["shape"])) if found else "checked before"
+        share = f"{found.foreground:.1%}" if found and found.foreground is not None else ""
+        table.add_row(case.identifier, "training" if case.is_training else "test", size, share)
+    console = _console()
+    console.print(table)
+    if len(done.cases) > SHOWN_ROWS:
+        console.print(f"and {len(done.cases) - SHOWN_ROWS} more")
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # rich assumes 80 columns for a file or a pipe.
+    return console if console.is_terminal else Console(highlight=False, width=120)
 
 
 def _written(n_written: int, n_cases: int) -> str:

@@ -1,0 +1,73 @@
+"""Look at all cases before the first byte is written, and put what is wrong with them on a list."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.parallel import map_in_order
+
+
+class CaseChecker(Protocol):
+    """Looks at one case; sent to worker processes, so it must be picklable."""
+
+    def check(self, case: Case) -> Checked:
+        """Look at a case's files."""
+
+
+def check_cases(
+    cases: Sequence[Case], checker: CaseChecker, *, jobs: int, progress: bool
+) -> tuple[dict[str, Checked], list[Problem]]:
+    """Look at every case.
+
+    Args:
+        cases: with unique identifiers.
+        checker: for one case.
+        jobs: worker processes.
+        progress: show a bar on standard error.
+
+    Returns:
+        What was found by identifier, and all problems: of single cases, and of pictures that several cases hold.
+    """
+    results = map_in_order(checker.check, cases, jobs=jobs, description="checking", progress=progress)
+    checked = {case.identifier: one for case, one in zip(cases, results, strict=True)}
+    problems = [problem for one in checked.values() for problem in one.problems]
+    return checked, [*problems, *_repeated_pictures(cases, checked)]
+
+
+def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) -> list[Problem]:
+    """Report every case whose picture an earlier one has: on both sides of a split it would be known already."""
+    holders: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        digest = checked[case.identifier].digest
+        if digest is not None:
+            holders[digest].append(case)
+    return [
+        Problem(
+            case.identifier,
+            f"the same picture as {first.identifier} ({first.channels[0]}), expected every picture once; remove "
+            f"one, or leave the later ones out with --skip-invalid",
+            case.channels[0],
+        )
+        for first, *others in holders.values()
+        for case in others
+        # One picture in two parts is reported by its name.
+        if case.identifier != first.identifier
+    ]
+
+
+def write_report(problems: Sequence[Problem], path: Path) -> None:
+    """Write all problems as CSV: case, problem, file.
+
+    Args:
+        problems: may be none, then the table is empty.
+        path: the file to create or replace.
+    """
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["case", "problem", "file"])
+        writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)

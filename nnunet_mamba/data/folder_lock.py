@@ -1,0 +1,50 @@
+"""One writer at a time in a folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the right to write into ``folder``, which need not exist; a killed process loses it by itself.
+
+    Args:
+        folder: the lock is a hidden file beside it.
+
+    Raises:
+        FileExistsError: another process is writing there.
+        OSError: nothing can be written beside the folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_lock_file(folder))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise FileExistsError(
+            f"{folder}: another process is writing there, expected to be the only one; wait for it, or choose another "
+            f"place (--output, --name, --dataset-id)"
+        ) from error
+    try:
+        yield
+    finally:
+        # Away while it is held: whoever comes next makes a file of its own.
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def refuse_if_written(folder: Path) -> None:
+    """Raise if another process is writing into ``folder``; leave no trace.
+
+    Raises:
+        FileExistsError: another process is writing there.
+    """
+    if _lock_file(folder).exists():
+        with only_writer(folder):
+            pass
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.lock"

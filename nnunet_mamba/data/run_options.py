@@ -1,0 +1,23 @@
+"""How a conversion is run: what decides none of the bytes that it writes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How to run a conversion.
+
+    Args:
+        jobs: worker processes; the result does not depend on it.
+        progress: show bars on standard error.
+        dry_run: check everything and write nothing but the report.
+        skip_invalid: leave cases with problems out instead of refusing the data set.
+        report: CSV file that gets every problem; None for none.
+    """
+
+    jobs: int = 1
+    progress: bool = False
+    dry_run: bool = False
+    skip_invalid: bool = False
+    report: Path | None = None

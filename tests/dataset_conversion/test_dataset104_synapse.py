@@ -1,0 +1,301 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.data.checks import InvalidDatasetError
+from nnunet_mamba.data.run_options import RunOptions
+
+SIZE = (12, 11, 10)  # (x, y, z)
+AFFINE = np.array([[-2, 0, 0, 60], [0, 2, 0, -90], [0, 0, 3, 500], [0, 0, 0, 1.0]])
+PAPERS_TEST = [1, 2, 3, 4, 8, 22, 25, 29, 32, 35, 36, 38]
+ALL_CASES = [*range(1, 11), *range(21, 41)]
+
+
+@pytest.fixture(scope="module")
+def synapse():
+    path = Path(dataset_conversion_folder()) / "Dataset104_Synapse.py"
+    spec = importlib.util.spec_from_file_location("Dataset104_Synapse", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def case_voxels(number, n_labels):
+    rng = np.random.default_rng(number)
+    image = rng.integers(-1024, 1500, SIZE).astype(np.int16)
+    return image, rng.permutation(np.arange(image.size) % (n_labels + 1)).reshape(SIZE).astype(np.uint8)
+
+
+def draw_raw(folder, numbers):
+    for name in ("img", "label"):
+        (folder / name).mkdir(parents=True)
+    for number in numbers:
+        for name, voxels in zip(("img", "label"), case_voxels(number, 13), strict=True):
+            image = nib.Nifti1Image(voxels, AFFINE)
+            image.set_sform(AFFINE, 1)
+            nib.save(image, folder / name / f"{name}{number:04d}.nii.gz")
+
+
+def draw_slices(folder, numbers):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        image, label = case_voxels(number, 8)
+        scaled = ((np.clip(image, -125, 275) + 125) / 400).astype(np.float32)
+        for z in range(SIZE[2]):
+            np.savez(folder / f"case{number:04d}_slice{z:03d}.npz", image=scaled[..., z].T, label=label[..., z].T)
+
+
+def identifiers(folder):
+    return sorted(path.name[: len("case0000")] for path in folder.iterdir()) if folder.exists() else []
+
+
+def label_of(folder, identifier):
+    return np.asanyarray(nib.load(folder / "labelsTr" / f"{identifier}.nii.gz").dataobj)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    draw_raw(tmp_path / "RawData" / "Training", [1, 7])
+    return tmp_path / "RawData" / "Training"
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "raw" / "Dataset104_Synapse"
+
+
+@pytest.mark.parametrize("layout", ["", "Training", "RawData", "RawData/Training", "Abdomen/RawData/Training"])
+def test_knows_the_layout(synapse, tmp_path, target, layout):
+    draw_raw(tmp_path / "source" / layout, [1, 7])
+    done = synapse.convert_synapse(tmp_path / "source", target)
+    assert (done.n_training, done.n_test) == (2, 0)
+    assert identifiers(target / "imagesTr") == identifiers(target / "labelsTr") == ["case0001", "case0007"]
+    assert [case.group for case in done.cases] == ["case0001", "case0007"]
+
+
+def test_eight_organs_have_the_papers_numbers(synapse, raw, target):
+    synapse.convert_synapse(raw, target)
+    assert json.loads((target / "dataset.json").read_text())["labels"] == {
+        "background": 0,
+        "aorta": 1,
+        "gallbladder": 2,
+        "left_kidney": 3,
+        "right_kidney": 4,
+        "liver": 5,
+        "pancreas": 6,
+        "spleen": 7,
+        "stomach": 8,
+    }
+    source, found = case_voxels(7, 13)[1], label_of(target, "case0007")
+    expected = {0: 0, 8: 1, 4: 2, 3: 3, 2: 4, 6: 5, 11: 6, 1: 7, 7: 8, 5: 0, 9: 0, 10: 0, 12: 0, 13: 0}
+    assert np.array_equal(found, np.vectorize(expected.__getitem__)(source))
+
+
+def test_thirteen_organs_keep_their_numbers(synapse, raw, target):
+    synapse.convert_synapse(raw, target, options=synapse.SynapseOptions(organs=13))
+    assert np.array_equal(label_of(target, "case0007"), case_voxels(7, 13)[1])
+    labels = json.loads((target / "dataset.json").read_text())["labels"]
+    assert list(labels.values()) == list(range(14))
+    assert [labels[organ] for organ in ("spleen", "oesophagus", "liver", "left_adrenal_gland")] == [1, 5, 6, 13]
+
+
+def test_images_keep_values_and_affine(synapse, raw, target):
+    synapse.convert_synapse(raw, target)
+    image = nib.load(target / "imagesTr" / "case0007_0000.nii.gz")
+    assert image.get_data_dtype() == np.int16
+    assert np.array_equal(np.asanyarray(image.dataobj), case_voxels(7, 13)[0])
+    assert np.array_equal(image.affine, AFFINE)
+
+
+def test_passes_nnunets_own_integrity_check(synapse, raw, target):
+    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+
+    synapse.convert_synapse(raw, target)
+    verify_dataset_integrity(str(target), num_processes=1)
+
+
+def test_lists_all_problems_of_names_and_files_together(synapse, raw, target):
+    (raw / "label" / "label0001.nii.gz").unlink()
+    (raw / "label" / "label0099.nii.gz").write_bytes(b"")
+    (raw / "img" / "img0007.nii.gz").write_bytes(b"")
+    (raw / "img" / "patient.nii.gz").write_bytes(b"")
+    (raw / "img" / "img0001.nii").write_bytes(b"")
+    (raw / "img" / "._img0001.nii.gz").write_bytes(b"")
+    (raw / "img" / "readme.txt").write_text("x")
+    with pytest.raises(InvalidDatasetError) as caught:
+        synapse.convert_synapse(raw, target)
+    found = sorted((problem.identifier, problem.text[:13]) for problem in caught.value.problems)
+    assert found == [
+        ("case0001", "no label for "),
+        ("case0001", "the file is e"),
+        ("case0001", "twice, as img"),
+        ("case0007", "the file is e"),
+        ("case0099", "no image for "),
+        ("patient.nii.gz", "name without "),
+    ]
+    assert not target.exists()
+
+
+def test_skips_invalid_cases_on_request(synapse, raw, target):
+    (raw / "img" / "img0001.nii.gz").write_bytes(b"")
+    options = synapse.SynapseOptions(run=RunOptions(skip_invalid=True))
+    done = synapse.convert_synapse(raw, target, options=options)
+    assert identifiers(target / "labelsTr") == ["case0007"]
+    assert list(done.skipped) == ["case0001"]
+
+
+def test_papers_split_sends_twelve_cases_to_the_test_part(synapse, tmp_path, target):
+    draw_raw(tmp_path / "RawData", ALL_CASES)
+    done = synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(split="papers"))
+    assert (done.n_training, done.n_test, done.n_test_labels) == (18, 12, 12)
+    assert identifiers(target / "imagesTs") == identifiers(target / "labelsTs")
+    assert identifiers(target / "labelsTs") == [f"case{number:04d}" for number in PAPERS_TEST]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        (ALL_CASES[:-1], r"29 cases, expected the papers' 30: 1 missing \(case0040\)"),
+        ([*ALL_CASES, 11], r"31 cases, expected the papers' 30: 1 unknown \(case0011\)"),
+    ],
+)
+def test_papers_split_refuses_other_cases(synapse, tmp_path, target, numbers, message):
+    draw_raw(tmp_path / "RawData", numbers)
+    with pytest.raises(ValueError, match=message):
+        synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(split="papers"))
+
+
+@pytest.mark.parametrize(
+    ("numbering", "expected"),
+    [("alphabetical", [1, 2, 3, 4, 5, 6, 7, 8]), ("btcv", [7, 4, 3, 2, 5, 8, 1, 6])],
+)
+def test_transunets_slices_get_the_papers_numbers(synapse, tmp_path, target, numbering, expected):
+    draw_slices(tmp_path / "Synapse" / "train_npz", [5, 6])
+    options = synapse.SynapseOptions(label_numbering=numbering, slice_thickness=5)
+    done = synapse.convert_synapse(tmp_path / "Synapse", target, options=options)
+    assert [case.identifier for case in done.cases] == ["case0005", "case0006"]
+    source, found = case_voxels(6, 8)[1], label_of(target, "case0006")
+    assert np.array_equal(found, np.array([0, *expected])[source])
+    assert nib.load(target / "imagesTr" / "case0006_0000.nii.gz").header.get_zooms() == pytest.approx((0.76, 0.76, 5))
+
+
+def test_transunets_volumes_join_its_slices(synapse, tmp_path, target):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    draw_slices(tmp_path / "train_npz", [5])
+    (tmp_path / "test_vol_h5").mkdir()
+    with h5py.File(tmp_path / "test_vol_h5" / "case0001.npy.h5", "w") as file:
+        file["image"] = np.random.default_rng(0).uniform(0, 1, (3, 4, 5)).astype(np.float32)
+        file["label"] = np.full((3, 4, 5), 5, np.float32)
+    synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(label_numbering="btcv"))
+    assert identifiers(target / "labelsTr") == ["case0001", "case0005"]
+
+
+def test_slices_are_stacked_by_number_and_not_by_name(synapse, tmp_path, target):
+    draw_slices(tmp_path / "train_npz", [5])
+    for path in sorted((tmp_path / "train_npz").iterdir()):
+        path.rename(path.with_name(path.name.replace("slice00", "slice")))
+    synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(label_numbering="alphabetical"))
+    assert np.array_equal(label_of(target, "case0005"), case_voxels(5, 8)[1])
+
+
+def test_problems_of_slices_are_listed_together(synapse, tmp_path, target):
+    folder = tmp_path / "train_npz"
+    draw_slices(folder, [5, 6, 7])
+    (folder / "case0005_slice000.npz").unlink()
+    (folder / "case0005_slice004.npz").unlink()
+    (folder / "case0006_slice01.npz").write_bytes((folder / "case0006_slice001.npz").read_bytes())
+    (folder / "slice1.npz").write_bytes(b"")
+    (tmp_path / "test_vol_h5").mkdir()
+    (tmp_path / "test_vol_h5" / "case0007.npy.h5").write_bytes(b"")
+    with pytest.raises(InvalidDatasetError) as caught:
+        synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(label_numbering="btcv"))
+    texts = {problem.identifier: problem.text for problem in caught.value.problems[:4]}
+    assert "2 of 10 slices missing (000, 004)" in texts["case0005"]
+    assert "11 files for 10 slices" in texts["case0006"]
+    assert "slices in train_npz and a volume in test_vol_h5" in texts["case0007"]
+    assert "name without a case" in texts["slice1.npz"]
+
+
+def test_does_not_guess_the_numbering(synapse, tmp_path, target):
+    draw_slices(tmp_path / "train_npz", [5])
+    with pytest.raises(ValueError, match=r"--label-numbering alphabetical .*or btcv"):
+        synapse.convert_synapse(tmp_path, target)
+
+
+def test_refuses_options_that_the_source_has_not(synapse, raw, tmp_path, target):
+    with pytest.raises(ValueError, match="leave them out"):
+        synapse.convert_synapse(raw, target, options=synapse.SynapseOptions(label_numbering="btcv"))
+    draw_slices(tmp_path / "other" / "train_npz", [5])
+    options = synapse.SynapseOptions(organs=13, label_numbering="btcv")
+    with pytest.raises(ValueError, match="convert RawData for all 13"):
+        synapse.convert_synapse(tmp_path / "other", target, options=options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"organs": 9}, "--organs 9: expected 8 or 13"),
+        ({"label_numbering": "mine"}, "--label-numbering mine: expected alphabetical or btcv"),
+        ({"split": "random"}, "--split random: expected none or papers"),
+        ({"slice_thickness": 0.0}, "--slice-thickness 0.0: expected 0.1 to 20 mm"),
+        ({"pixel_spacing": float("nan")}, "--pixel-spacing nan"),
+    ],
+)
+def test_refuses_unknown_options(synapse, options, message):
+    with pytest.raises(ValueError, match=message):
+        synapse.SynapseOptions(**options)
+
+
+def test_refuses_folders_without_cases_or_with_both_forms(synapse, raw, tmp_path, target):
+    with pytest.raises(NotADirectoryError, match="is not a folder"):
+        synapse.convert_synapse(tmp_path / "nowhere", target)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no cases in .*: expected RawData"):
+        synapse.convert_synapse(tmp_path / "empty", target)
+    (tmp_path / "empty" / "train_npz").mkdir()
+    with pytest.raises(ValueError, match=r"no cases in .*train_npz: expected"):
+        synapse.convert_synapse(tmp_path / "empty", target, options=synapse.SynapseOptions(label_numbering="btcv"))
+    (tmp_path / "train_npz").mkdir()
+    with pytest.raises(ValueError, match="more than once"):
+        synapse.convert_synapse(tmp_path, target)
+    for path in (raw / "label").iterdir():
+        path.unlink()
+    (raw / "label").rmdir()
+    with pytest.raises(ValueError, match="cannot be trained without labels"):
+        synapse.convert_synapse(raw, target)
+
+
+@pytest.mark.parametrize("folder", ["Testing", "Testing/img"])
+def test_prepares_images_for_a_prediction(synapse, raw, tmp_path, folder):
+    (raw / "img").rename(tmp_path / "img")
+    (tmp_path / "RawData" / "Testing").mkdir()
+    (tmp_path / "img").rename(tmp_path / "RawData" / "Testing" / "img")
+    done = synapse.prepare_synapse_images(tmp_path / "RawData" / folder, tmp_path / "out")
+    assert done.n_test == 2
+    images = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
+    assert images == ["case0001_0000.nii.gz", "case0007_0000.nii.gz"]
+
+
+def test_prepares_transunets_images_without_their_labels(synapse, tmp_path):
+    draw_slices(tmp_path / "train_npz", [5])
+    synapse.prepare_synapse_images(tmp_path, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").glob("*.nii.gz")] == ["case0005_0000.nii.gz"]
+
+
+def test_jobs_and_a_second_run_give_the_same_bytes(synapse, tmp_path, target):
+    draw_raw(tmp_path / "RawData", range(1, 18))
+    synapse.convert_synapse(tmp_path, target)
+    files = {path.name: path.read_bytes() for path in target.rglob("*.nii.gz")}
+    assert len(files) == 34
+    (target / "imagesTr" / "case0003_0000.nii.gz").unlink()
+    done = synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(run=RunOptions(jobs=2)))
+    assert done.n_written == 1
+    assert {path.name: path.read_bytes() for path in target.rglob("*.nii.gz")} == files
+    other = tmp_path / "other" / target.name
+    synapse.convert_synapse(tmp_path, other, options=synapse.SynapseOptions(run=RunOptions(jobs=2)))
+    assert {path.name: path.read_bytes() for path in other.rglob("*.nii.gz")} == files
