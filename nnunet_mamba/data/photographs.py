@@ -153,11 +153,12 @@ class PhotographConverter:
         """
         try:
             if case.label is None:
-                image, _ = load_photograph(case.channels[0])
+                image, _ = load_photograph(case.channels[0], target=self.size)
                 return [resized_image(image, self.size)]
             # Thresholded at full size first: resizing grey levels would move the border.
             mask = load_binary_mask(case.label, allow_empty=self.allow_empty_masks)
-            image, shape = load_photograph(case.channels[0], label_shape=(mask.shape[0], mask.shape[1]))
+            label_shape = (mask.shape[0], mask.shape[1])
+            image, shape = load_photograph(case.channels[0], label_shape=label_shape, target=self.size)
         except ImageFileError as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         if mask.shape != shape:

@@ -161,3 +161,47 @@ def test_conversion_needs_neither_torch_nor_nnunet(source, raw):
         "assert not {'torch', 'nnunetv2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_dry_run_shows_every_case_and_writes_nothing(source, raw):
+    result = run("isic", source, "--no-progress", "--dry-run")
+
+    assert result.exit_code == 0, result.output
+    for number in range(3):
+        assert f"ISIC_{number}" in result.stdout
+    assert "20×30" in result.stdout
+    assert "nothing, a dry run" in result.stdout
+    assert not raw.exists()
+
+
+def test_invalid_cases_are_left_out_and_listed(source, raw, tmp_path):
+    (source / "masks" / "ISIC_1_segmentation.png").write_bytes(b"")
+
+    result = run("isic", source, "--no-progress", "--skip-invalid", "--report", tmp_path / "problems.csv")
+
+    assert result.exit_code == 0, result.output
+    assert "left out: 1" in result.stdout
+    assert "ISIC_1" in result.stdout
+    assert "training cases  2" in result.stdout
+    assert "ISIC_1,the file is empty" in (tmp_path / "problems.csv").read_text()
+
+
+def test_zip_archives_are_folders(source, raw, tmp_path):
+    for part in ("images", "masks"):
+        shutil.make_archive(str(tmp_path / part), "zip", source, part)
+
+    result = run("isic", tmp_path / "images.zip", tmp_path / "masks.zip", "--no-progress")
+
+    assert result.exit_code == 0, result.output
+    assert "training cases  3" in result.stdout
+    assert {path.name for path in raw.iterdir()} == {"Dataset101_ISIC"}
+
+
+def test_damaged_archive_is_one_line(raw, tmp_path):
+    (tmp_path / "images.zip").write_bytes(b"PK\x03\x04 and no more")
+
+    result = run("isic", tmp_path / "images.zip", "--no-progress")
+
+    assert result.exit_code == 1
+    assert "images.zip: not a zip archive, or its end is missing; download it again" in result.stderr
+    assert "Traceback" not in result.output

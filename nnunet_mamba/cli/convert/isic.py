@@ -19,6 +19,7 @@ from nnunet_mamba.cli.convert.shared import (
     report_dataset,
     report_images,
     run_options,
+    unpacked_sources,
 )
 
 
@@ -27,9 +28,9 @@ def isic(
     context: typer.Context,
     images: Annotated[
         Path,
-        typer.Argument(help="Folder of the photographs; or a folder that holds one pair of image and mask folders."),
+        typer.Argument(help="Folder or zip of the photographs; or one that holds a pair of image and mask folders."),
     ],
-    masks: Annotated[Path | None, typer.Argument(help="Folder of the masks.", show_default=False)] = None,
+    masks: Annotated[Path | None, typer.Argument(help="Folder or zip of the masks.", show_default=False)] = None,
     test_images: Annotated[
         Path | None, typer.Option(help="Folder of test photographs, for imagesTs.", show_default=False)
     ] = None,
@@ -100,10 +101,14 @@ def isic(
             run=run_options(jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report),
         )
         if images_only is not None:
-            report_images(converter.prepare_isic_images(images, images_only, options=options), dataset_id)
+            with unpacked_sources(images, beside=images_only.parent, progress=progress) as (images,):
+                report_images(converter.prepare_isic_images(images, images_only, options=options), dataset_id)
             return
         folder = raw_dataset_folder(dataset_id, name, output=output)
-        done = converter.convert_isic(
-            images, masks, folder, test_images=test_images, test_masks=test_masks, options=options
-        )
+        given = (images, masks, test_images, test_masks)
+        with unpacked_sources(*given, beside=folder.parent, progress=progress) as sources:
+            images, masks, test_images, test_masks = sources
+            done = converter.convert_isic(
+                images, masks, folder, test_images=test_images, test_masks=test_masks, options=options
+            )
         report_dataset(done, dataset_id, size)

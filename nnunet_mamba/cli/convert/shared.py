@@ -5,10 +5,10 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,6 +51,24 @@ def run_options(
     return RunOptions(
         jobs=jobs or default_jobs(), progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report
     )
+
+
+@contextmanager
+def unpacked_sources(*sources: Path | None, beside: Path, progress: bool) -> Iterator[list[Any]]:
+    """Give the folders that the sources mean, with zip archives among them unpacked while the block runs.
+
+    Args:
+        sources: folders, zip archives, or None for what was not given.
+        beside: where archives are unpacked.
+        progress: show a bar while one is.
+    """
+    from nnunet_mamba.data.archives import unpacked
+
+    with ExitStack() as stack:
+        yield [
+            None if source is None else stack.enter_context(unpacked(source, beside=beside, progress=progress))
+            for source in sources
+        ]
 
 
 def run_as_script(command: Callable[..., None], converter: ModuleType) -> None:

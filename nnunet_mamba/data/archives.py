@@ -1,0 +1,117 @@
+"""Zip archives in the place of folders: unpacked beside the target, and only if that can do no harm."""
+
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tqdm import tqdm
+
+# The largest public set, ISIC's training images, has 10 GB; text compresses a hundred times, images hardly at all.
+LARGEST_TOTAL = 100 * 2**30
+LARGEST_RATIO = 200
+SMALLEST_SUSPICIOUS = 100 * 2**20
+_COPIED_AT_ONCE = 2**20
+
+
+class ArchiveError(ValueError):
+    """An archive cannot be unpacked safely; nothing of it is left on the disk."""
+
+
+@contextmanager
+def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[Path]:
+    """Give the folder that a path means: the folder itself, or what a zip archive holds, while the block runs.
+
+    Args:
+        source: a folder, or a zip archive; one that packs a single folder means what is in it.
+        beside: the archive is unpacked into a hidden folder there, which is removed at the end; created if it is not
+            there.
+        progress: show a bar on standard error.
+
+    Raises:
+        ArchiveError: the archive is damaged or encrypted, leads out of its folder, holds links, or would fill the disk.
+        OSError: it cannot be read, or the disk is full.
+    """
+    if source.is_dir() or source.suffix.lower() != ".zip":
+        yield source
+        return
+    if not zipfile.is_zipfile(source):
+        raise ArchiveError(f"{source}: not a zip archive, or its end is missing; download it again")
+    beside.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".partial-unpacked-", dir=beside))
+    try:
+        _unpack(source, folder, progress=progress)
+        yield _without_wrapper(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _without_wrapper(folder: Path) -> Path:
+    """Return the folder inside, where the archive holds a single one, as a packed folder does."""
+    content = [path for path in folder.iterdir() if path.name != "__MACOSX"]
+    return content[0] if len(content) == 1 and content[0].is_dir() else folder
+
+
+def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _refuse_harm(source, members, free=shutil.disk_usage(folder).free)
+            total = sum(member.file_size for member in members)
+            bar: tqdm[Any]
+            with tqdm(total=total, desc="unpacking", unit="B", unit_scale=True, disable=not progress) as bar:
+                for member in members:
+                    _unpack_member(archive, member, folder / PurePosixPath(member.filename), bar=bar)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        text = f"{source}: damaged, or packed in a way that is not known ({error}); download it again"
+        raise ArchiveError(text) from error
+
+
+def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, *, bar: "tqdm[Any]") -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = member.file_size
+    with archive.open(member) as packed, target.open("xb") as file:
+        while chunk := packed.read(_COPIED_AT_ONCE):
+            left -= len(chunk)
+            if left < 0:
+                raise zipfile.BadZipFile(f"{member.filename} is longer than it says")
+            file.write(chunk)
+            bar.update(len(chunk))
+
+
+def _refuse_harm(source: Path, members: list[zipfile.ZipInfo], *, free: int) -> None:
+    """Raise if unpacking could write elsewhere or fill the disk."""
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            raise ArchiveError(
+                f"{source}: {member.filename!r} leads out of the archive's own folder, expected names inside it; do "
+                f"not trust this file, download it from its publisher"
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ArchiveError(
+                f"{source}: {member.filename!r} is a link, expected files; unpack it yourself, look where it leads, "
+                f"and give the folder"
+            )
+        if member.flag_bits & 0x1:
+            raise ArchiveError(f"{source}: {member.filename!r} is encrypted; unpack it yourself and give the folder")
+    names = [member.filename for member in members]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ArchiveError(f"{source}: holds {twice!r} twice, expected every name once; unpack it and give the folder")
+    total, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+    if total > LARGEST_TOTAL or (total > SMALLEST_SUSPICIOUS and total > LARGEST_RATIO * max(packed, 1)):
+        raise ArchiveError(
+            f"{source}: says that {packed / 2**20:.0f} MiB become {total / 2**20:.0f} MiB, expected at most "
+            f"{LARGEST_RATIO} times as much and {LARGEST_TOTAL / 2**30:.0f} GiB in all; if that is right, unpack it "
+            f"yourself and give the folder"
+        )
+    if total > free:
+        raise ArchiveError(
+            f"{source}: needs {total / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are free beside the target; make "
+            f"room, or choose another place with --output"
+        )
