@@ -6,7 +6,7 @@ the first image, tells whether the folder belongs to the same sources and option
 
 import json
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,8 @@ from nnunet_mamba.data.folder_lock import only_writer, refuse_if_written
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe, read_recipe
 from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.split_files import refuse_other_splits, write_splits
+from nnunet_mamba.data.splits import Split, split_cases
 
 DATASET_JSON = "dataset.json"
 CASE_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
@@ -86,6 +88,7 @@ class Conversion:
         skipped: identifiers of cases that were left out, and why.
         checked: what was found, by identifier; empty where an earlier run had looked already.
         is_dry_run: whether nothing was to be written.
+        split: which cases train, validate and test; None without training cases.
     """
 
     folder: Path
@@ -94,6 +97,7 @@ class Conversion:
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     checked: Mapping[str, Checked] = field(default_factory=dict)
     is_dry_run: bool = False
+    split: Split | None = None
 
     @property
     def n_training(self) -> int:
@@ -142,16 +146,24 @@ def write_raw_dataset(
     def files_of(case: Case) -> list[Path]:
         return case_files(case, folder, n_files=description.files_per_case, file_ending=description.file_ending)
 
+    options = options or RunOptions()
+    split = None
+    if any(case.is_training for case in cases):
+        cases, split = split_cases(options.split, cases)
+        recipe = recipe.for_split(options.split, cases)
+
     def finish(written: Conversion) -> None:
+        if written.split is not None:
+            write_splits(folder, written.split)
         # Last, so that its presence means that the data set is complete.
         if written.n_written or not (folder / DATASET_JSON).is_file():
             with replacing(folder / DATASET_JSON) as temporary:
                 content = json.dumps(description.dataset_json(written.n_training), indent=2)
                 temporary.write_text(content + "\n", encoding="utf-8")
 
-    if not problems and not any(case.is_training for case in cases):
+    if not problems and not any(case.label for case in cases):
         raise ValueError(f"no training case for {folder}: none of {len(cases)} images has a mask")
-    work = _Work(folder, converter, files_of, options or RunOptions())
+    work = _Work(folder, converter, files_of, options, split)
     return work.run(cases, recipe, problems, finish=finish)
 
 
@@ -195,6 +207,7 @@ class _Work:
     converter: CaseConverter
     files_of: Callable[[Case], list[Path]]
     options: RunOptions
+    split: Split | None = None
 
     def run(
         self,
@@ -206,31 +219,37 @@ class _Work:
     ) -> Conversion:
         """Check, and write what is missing unless it is a dry run; ``finish`` comes last."""
         cases = sorted(cases, key=lambda case: case.identifier)
-        if self.options.dry_run:
-            found = self._examine(cases, recipe, problems)
-            return Conversion(
-                folder=self.folder,
-                cases=found.cases,
-                n_written=0,
-                skipped=found.skipped,
-                checked=found.checked,
-                is_dry_run=True,
-            )
-        # Looking takes minutes and leaves no trace, so the right to write comes after it.
-        refuse_if_written(self.folder)
+        if not self.options.dry_run:
+            # Looking takes minutes and leaves no trace, so the right to write comes after it.
+            refuse_if_written(self.folder)
         found = self._examine(cases, recipe, problems)
+        done = Conversion(
+            folder=self.folder,
+            cases=found.cases,
+            n_written=0,
+            skipped=found.skipped,
+            checked=found.checked,
+            is_dry_run=self.options.dry_run,
+            split=self._split_of(found),
+        )
+        if done.split is not None:
+            refuse_other_splits(self.folder, done.split)
+        if self.options.dry_run:
+            return done
         with only_writer(self.folder):
             if not found.is_begun and _stored_recipe(self.folder) is not None:
                 raise FileExistsError(f"{self.folder}: another process has converted there meanwhile; run this again")
-            written = Conversion(
-                folder=self.folder,
-                cases=found.cases,
-                n_written=self._write(found),
-                skipped=found.skipped,
-                checked=found.checked,
-            )
+            written = replace(done, n_written=self._write(found))
             finish(written)
             return written
+
+    def _split_of(self, found: "_Examined") -> Split | None:
+        """Return the split of the cases that are left: drawn again, but for one whose test cases are fixed."""
+        if self.split is None or not found.skipped:
+            return self.split
+        if self.split.test:
+            return self.split.only([case.identifier for case in found.cases])
+        return split_cases(self.options.split, found.cases)[1]
 
     def _examine(self, cases: Sequence[Case], recipe: Recipe, problems: Sequence[Problem]) -> "_Examined":
         stored = _stored_recipe(self.folder)

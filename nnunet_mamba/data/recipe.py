@@ -71,6 +71,17 @@ class Recipe:
         kept = {identifier: case for identifier, case in self.cases.items() if identifier not in skipped}
         return replace(self, cases=kept, skipped=dict(skipped))
 
+    def for_split(self, split: str, cases: Sequence[Case]) -> "Recipe":
+        """Return the recipe with what a split makes of the cases.
+
+        Args:
+            split: its name.
+            cases: the same ones, as training and test cases of the split.
+        """
+        parts = {case.identifier: "training" if case.is_training else "test" for case in cases}
+        entries = {name: {**case, "part": parts.get(name, case["part"])} for name, case in self.cases.items()}
+        return replace(self, options={**self.options, "split": split}, cases=entries)
+
     def differences(self, stored: "Recipe") -> list[str]:
         """Return in words how a folder's stored recipe differs from this one, empty if a run may continue there.
 

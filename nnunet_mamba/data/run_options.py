@@ -1,4 +1,4 @@
-"""How a conversion is run: what decides none of the bytes that it writes."""
+"""How a conversion is run: what decides no pixel that it writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ class RunOptions:
         dry_run: check everything and write nothing but the report.
         skip_invalid: leave cases with problems out instead of refusing the data set.
         report: CSV file that gets every problem; None for none.
+        split: which cases train, validate and test, one of ``splits.SPLIT_NAMES``.
     """
 
     jobs: int = 1
@@ -21,3 +22,4 @@ class RunOptions:
     dry_run: bool = False
     skip_invalid: bool = False
     report: Path | None = None
+    split: str = "five-fold"

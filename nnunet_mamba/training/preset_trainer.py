@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
+from nnunet_mamba.data.split_files import adopt_splits
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.nnunet_folders import nnunet_folder
 from nnunet_mamba.presets import Preset
@@ -139,6 +140,13 @@ class PresetTrainer(nnUNetTrainer):
         if cls.recipe.p_rotation is None:
             return transforms
         return flips_and_rotations(transforms, p_rotation=cls.recipe.p_rotation)
+
+    def do_split(self) -> tuple[list[str], list[str]]:
+        """Return the fold's cases as nnU-Net does; where no planner took over the raw data's splits, do it here."""
+        if self.fold != "all" and (splits := adopt_splits(Path(self.preprocessed_dataset_folder_base))):
+            self.print_to_log_file(f"Took over {splits}")
+        train, val = super().do_split()
+        return train, val
 
     def on_train_start(self) -> None:
         """Clear away what a killed run was writing, and remember where a resumed one begins."""

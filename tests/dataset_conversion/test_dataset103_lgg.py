@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -170,7 +171,12 @@ def test_refuses_two_trees_that_differ(lgg, tree, tmp_path, difference):
     shutil.copytree(tree, twin)
     name = "TCGA_DU_A5TU_19980312/TCGA_DU_A5TU_19980312_2_mask.tif"
     if difference == "pixel":
-        Image.new("L", (32, 24), 255).save(twin / name)
+        before = (twin / name).stat()
+        content = bytearray((twin / name).read_bytes())
+        content[100] ^= 255
+        (twin / name).write_bytes(content)
+        os.utime(twin / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.utime(tree / name, ns=(before.st_atime_ns, before.st_mtime_ns))
     else:
         ((tree if difference == "missing in the first" else twin) / name).unlink()
     with pytest.raises(ValueError, match=f"two trees that differ in {name}.*name the one that is meant"):

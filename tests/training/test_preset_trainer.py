@@ -184,6 +184,22 @@ def test_u_mamba_enc_is_as_wide_as_the_patches_of_the_plan(make_trainer):
     assert trainer.network.encoder.mamba_layers[2].d_model == 3 * 4
 
 
+def test_takes_over_the_splits_beside_the_raw_data_unless_there_are_others(make_trainer, planned):
+    names = [f"disc_{number:02d}" for number in range(10)]
+    folds = [{"train": names[:7], "val": names[7:]}]
+    (planned.root / "nnUNet_raw" / planned.dataset / "splits_final.json").write_text(json.dumps(folds))
+    train, val = make_trainer().do_split()
+    assert (train, val) == (names[:7], names[7:])
+    assert json.loads((planned.preprocessed / "splits_final.json").read_text()) == folds
+    (planned.preprocessed / "splits_final.json").write_text(json.dumps([{"train": names[:2], "val": names[2:]}]))
+    assert make_trainer().do_split() == (names[:2], names[2:])
+
+
+def test_without_splits_beside_the_raw_data_nnunet_draws_its_own(make_trainer, planned):
+    train, val = make_trainer().do_split()
+    assert (len(train), len(val)) == (8, 2)
+
+
 def test_deep_supervision_switches_nothing(make_trainer):
     trainer = make_trainer()
     trainer.initialize()

@@ -1,0 +1,118 @@
+"""``nnunet-mamba convert lgg``."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnunet_mamba.cli.convert.shared import (
+    DatasetId,
+    DryRun,
+    Jobs,
+    Name,
+    Output,
+    Progress,
+    Report,
+    SkipInvalid,
+    errors_as_text,
+    load_converter,
+    report_dataset,
+    run_options,
+)
+
+
+class Kind(str, Enum):
+    """What a case is."""
+
+    volumes = "volumes"
+    slices = "slices"
+
+
+# As many arguments as the command has options: typer reads them here, and only here.
+def lgg(
+    context: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(help="Folder kaggle_3m with the patients' folders, or the unpacked archive.")
+    ],
+    dataset_id: DatasetId = 103,
+    name: Name = "LGG",
+    output: Output = None,
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--as",
+            help="'volumes': a case is a patient, in 3D, for 2d and 3d_fullres. 'slices': a case is a slice, an RGB "
+            "image, as in the tumour papers.",
+        ),
+    ] = Kind.volumes,
+    slice_thickness: Annotated[
+        float | None,
+        typer.Option(help="mm from slice to slice, of volumes; the files do not say it.", show_default="5"),
+    ] = None,
+    pixel_spacing: Annotated[
+        float | None,
+        typer.Option(help="mm from pixel to pixel, of volumes; the files do not say it.", show_default="1"),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Resize slices that are cases to a side such as 128, HEIGHTxWIDTH, or keep 'original' (256x256).",
+            show_default="original",
+        ),
+    ] = None,
+    sigmoid: Annotated[
+        bool, typer.Option("--sigmoid", help="One sigmoid output trained with BCE + Dice instead of softmax.")
+    ] = False,
+    jobs: Jobs = None,
+    progress: Progress = True,
+    dry_run: DryRun = False,
+    skip_invalid: SkipInvalid = False,
+    report: Report = None,
+) -> None:
+    """Convert the lower-grade gliomas of TCGA as Kaggle has them (lgg-mri-segmentation): MR slices with tumour masks.
+
+    Everything is checked before anything is written, and all problems are listed together. Sequences that were never
+    acquired, for which the files hold FLAIR again, are listed too. An interrupted run continues when it is started
+    again.
+    """
+    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.photographs import parse_size
+
+    converter: Any = context.obj or load_converter("Dataset103_LGG")
+    as_volumes = kind is Kind.volumes
+    if as_volumes and size is not None:
+        raise typer.BadParameter("--size is for --as slices; nnU-Net resamples volumes itself")
+    if not as_volumes and (slice_thickness is not None or pixel_spacing is not None):
+        raise typer.BadParameter("--slice-thickness and --pixel-spacing are for --as volumes; a slice has no spacing")
+    with errors_as_text():
+        options = converter.LggOptions(
+            as_volumes=as_volumes,
+            slice_thickness=converter.SLICE_THICKNESS if slice_thickness is None else slice_thickness,
+            pixel_spacing=converter.PIXEL_SPACING if pixel_spacing is None else pixel_spacing,
+            size=parse_size(size or "original"),
+            sigmoid=sigmoid,
+            run=run_options(jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report),
+        )
+        folder = raw_dataset_folder(dataset_id, name, output=output)
+        tree, twin = converter.find_tree(source)
+        if twin is not None:
+            print(f"{twin} holds the same files as {tree}; they are taken once.\n")
+        done = converter.convert_lgg(tree, folder, options=options)
+        _print_missing_sequences(converter.missing_sequences(done), "" if dry_run else converter.MISSING_SEQUENCES)
+        if as_volumes:
+            thickness, spacing = options.slice_thickness, options.pixel_spacing
+            report_dataset(done, dataset_id, f"original, {thickness:g} x {spacing:g} x {spacing:g} mm (z, y, x)")
+            if not dry_run:
+                print(f"or for networks in 3D:\n  nnUNetv2_plan_and_preprocess -d {dataset_id} -c 2d 3d_fullres")
+        else:
+            report_dataset(done, dataset_id, size or "original")
+
+
+def _print_missing_sequences(missing: list[tuple[str, str]], file_name: str) -> None:
+    if missing:
+        where = f", also in {file_name}" if file_name else ""
+        print(f"Sequences that are missing, with FLAIR in their place{where}:")
+        for scan, sequence in missing:
+            print(f"  {scan}  {sequence}")
+        print()
