@@ -166,7 +166,7 @@ def convert_isic(
         folder,
         photograph_description(FOREGROUND, sigmoid=options.sigmoid),
         converter=PhotographConverter(options.size, options.allow_empty_masks),
-        recipe=Recipe.of(NAME, options.recorded(), cases),
+        recipe=Recipe.of(NAME, options.recorded(FOREGROUND), cases),
         problems=problems,
         options=options.run,
     )
@@ -196,7 +196,7 @@ def prepare_isic_images(images: Path, folder: Path, *, options: PhotographOption
         folder,
         photograph_description(FOREGROUND, sigmoid=False),
         converter=PhotographConverter(options.size),
-        recipe=Recipe.of(NAME, {"size": options.recorded()["size"], "images_only": True}, cases),
+        recipe=Recipe.of(NAME, {**options.recorded(FOREGROUND), "images_only": True}, cases),
         problems=problems,
         options=options.run,
     )

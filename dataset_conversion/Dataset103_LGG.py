@@ -68,11 +68,12 @@ class LggOptions:
 
     def recorded(self) -> dict[str, Any]:
         """Return the options that decide the bytes written, for the recipe."""
+        values = {"source_labels": {"background": 0, FOREGROUND: 255}}
         if self.as_volumes:
             spacing = {"slice_thickness": self.slice_thickness, "pixel_spacing": self.pixel_spacing}
-            return {"as": "volumes", **spacing, "sigmoid": self.sigmoid}
+            return {"as": "volumes", **spacing, "sigmoid": self.sigmoid, **values}
         size = "original" if self.size is None else f"{self.size[0]}x{self.size[1]}"
-        return {"as": "slices", "size": size, "sigmoid": self.sigmoid}
+        return {"as": "slices", "size": size, "sigmoid": self.sigmoid, **values}
 
     def description(self) -> DatasetDescription:
         """Return what dataset.json is to say."""

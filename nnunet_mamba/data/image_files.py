@@ -39,7 +39,7 @@ class ImageFileError(ValueError):
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened_image(path: Path) -> Iterator[Image.Image]:
     """Open an image and report whatever goes wrong in the block as ImageFileError."""
     try:
         if path.stat().st_size == 0:
@@ -70,7 +70,7 @@ def _stored_modes(image: Image.Image) -> list[str]:
     return [str(args[0] if isinstance(args, tuple) and args else args) for args in arguments]
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 (upright) if there is none that counts."""
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -80,7 +80,7 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and 2 <= orientation <= 8 else 1
 
 
-def _without_alpha(image: Image.Image) -> Image.Image:
+def without_alpha(image: Image.Image) -> Image.Image:
     """Drop an alpha channel that says nothing; palette images get their colours."""
     has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
     if not has_alpha:
@@ -113,13 +113,13 @@ def load_photograph(
     Raises:
         ImageFileError: damaged, blank, transparent, 16-bit, 1-bit, CMYK or ambiguous in orientation.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         if image.mode == "1":
             raise ImageFileError("1 bit per pixel, as a mask has; expected a photograph")
         if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA"):
             raise ImageFileError(f"colour mode {image.mode}; save it as 8-bit RGB")
         stored = (image.height, image.width)
-        orientation = _orientation(image)
+        orientation = orientation_of(image)
         if orientation > 1 and image.format == "TIFF":
             raise ImageFileError(f"TIFF with orientation {orientation}; save the image upright")
         turn = _must_turn(orientation, stored, label_shape)
@@ -128,7 +128,7 @@ def load_photograph(
         elif target is not None:
             rows, columns = target[::-1] if orientation >= 5 and turn else target
             image.draft("RGB", (DRAFT_MARGIN * columns, DRAFT_MARGIN * rows))
-        rgb = _without_alpha(image).convert("RGB")
+        rgb = without_alpha(image).convert("RGB")
         if all(low == high for low, high in (rgb.getchannel(name).getextrema() for name in "RGB")):
             raise ImageFileError("blank: every pixel has the same colour")
         if not turn:
@@ -164,14 +164,14 @@ def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
     Raises:
         ImageFileError: damaged, coloured, transparent, 16-bit, empty, or without any white.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
             raise ImageFileError(f"colour mode {image.mode}; save the mask as 8-bit grey, black and white")
-        if _orientation(image) > 1:
+        if orientation_of(image) > 1:
             raise ImageFileError(
-                f"mask with EXIF orientation {_orientation(image)}; save it upright, without the entry"
+                f"mask with EXIF orientation {orientation_of(image)}; save it upright, without the entry"
             )
-        opaque = _without_alpha(image)
+        opaque = without_alpha(image)
         if opaque.mode == "RGB":
             colours = np.asarray(opaque)
             spread = int((colours.max(axis=2) - colours.min(axis=2)).max())

@@ -16,6 +16,8 @@ from nnunet_mamba.data.image_files import (
     Shape,
     load_binary_mask,
     load_photograph,
+    opened_image,
+    orientation_of,
     resized_image,
     resized_mask,
     write_png,
@@ -49,9 +51,17 @@ class PhotographOptions:
     allow_empty_masks: bool = False
     run: RunOptions = field(default_factory=RunOptions)
 
-    def recorded(self) -> dict[str, str | bool]:
-        """Return the options that decide the bytes written, for the recipe."""
-        return {"size": "original" if self.size is None else f"{self.size[0]}x{self.size[1]}", "sigmoid": self.sigmoid}
+    def recorded(self, foreground: str) -> dict[str, Any]:
+        """Return the options that decide the bytes written, for the recipe.
+
+        Args:
+            foreground: name of the label.
+        """
+        return {
+            "size": "original" if self.size is None else f"{self.size[0]}x{self.size[1]}",
+            "sigmoid": self.sigmoid,
+            "source_labels": {"background": 0, foreground: 255},
+        }
 
 
 def parse_size(text: str) -> Shape | None:
@@ -137,7 +147,7 @@ class PhotographConverter:
                 problems.append(Problem(case.identifier, _mismatch(shape, label_shape), case.label))
         return Checked(
             problems=tuple(problems),
-            source={"shape": list(shape)},
+            source={"shape": list(shape), **turn_of(case)} if digest else {"shape": list(shape)},
             digest=digest,
             foreground=None if mask is None else float(mask.mean()),
         )
@@ -173,6 +183,18 @@ class PhotographConverter:
             array: (y, x, 3) or (y, x), uint8.
         """
         write_png(path, array)
+
+
+def turn_of(case: Case) -> dict[str, int]:
+    """Return how the picture was turned upright, where a predicted mask is to be turned back.
+
+    A mask of the source is drawn on the upright picture, or else the picture is not turned.
+    """
+    if case.label is not None:
+        return {}
+    with opened_image(case.channels[0]) as image:
+        orientation = orientation_of(image)
+    return {"orientation": orientation} if orientation > 1 else {}
 
 
 def _mismatch(image: Sequence[int], label: Sequence[int]) -> str:

@@ -17,8 +17,8 @@ from nnunet_mamba.data.image_files import (
     ByteImage,
     ImageFileError,
     Shape,
-    _opened,
-    _orientation,
+    opened_image,
+    orientation_of,
     resized_image,
     resized_mask,
     write_png,
@@ -73,13 +73,13 @@ def load_slice(path: Path) -> ByteImage:
     Raises:
         ImageFileError: damaged, turned, or anything but 8-bit RGB.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         if image.mode != "RGB":
             raise ImageFileError(
                 f"colour mode {image.mode}, expected 8-bit RGB, one channel for each of {', '.join(SEQUENCES)}; "
                 "save it so, or copy it again"
             )
-        if (orientation := _orientation(image)) > 1:
+        if (orientation := orientation_of(image)) > 1:
             raise ImageFileError(f"orientation {orientation}; save the slice upright, without the entry")
         return np.asarray(image)
 
@@ -95,10 +95,10 @@ def load_mask(path: Path) -> ByteImage:
     Raises:
         ImageFileError: damaged, turned, coloured, grey, or white all over.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         if image.mode not in ("L", "1"):
             raise ImageFileError(f"colour mode {image.mode}, expected 8-bit grey, black and white; copy it again")
-        if (orientation := _orientation(image)) > 1:
+        if (orientation := orientation_of(image)) > 1:
             raise ImageFileError(f"orientation {orientation}; save the mask upright, without the entry")
         values = np.asarray(image.convert("L"))
     white = values == 255
@@ -163,7 +163,11 @@ class VolumeConverter:
             faults.append((text, case.channels[0].parent))
         return Checked(
             problems=_problems(case, faults),
-            source={**source, "same_as_flair": same_as_flair(voxels)},
+            source={
+                **source,
+                "same_as_flair": same_as_flair(voxels),
+                "slices": [path.name for path in case.channels],
+            },
             digest=_digest(voxels),
             foreground=float(label.mean()),
         )

@@ -42,7 +42,7 @@ def test_ends_with_a_table_and_the_next_command(source, raw):
     assert result.exit_code == 0, result.output
     assert "training cases  3" in result.stdout
     assert str(raw / "Dataset101_ISIC") in result.stdout
-    assert "fold 'all'" in result.stdout
+    assert "leave-one-out, 3 folds" in result.stdout
     assert result.stdout.endswith("nnUNetv2_plan_and_preprocess -d 101 -c 2d --verify_dataset_integrity\n")
     assert "export nnUNet_raw" not in result.stdout
     assert "nothing to do, the folder was complete" in run("isic", source, "--no-progress").stdout

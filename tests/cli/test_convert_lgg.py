@@ -48,7 +48,7 @@ def test_tells_what_it_made_and_what_was_missing(source, raw):
     assert "training cases  2" in result.stdout
     assert "5 x 1 x 1 mm" in result.stdout
     assert "holds the same files" not in result.stdout
-    assert result.stdout.endswith("nnUNetv2_plan_and_preprocess -d 103 -c 2d 3d_fullres\n")
+    assert result.stdout.endswith("nnUNetv2_plan_and_preprocess -d 103 -c 2d 3d_fullres --verify_dataset_integrity\n")
     assert len(list((raw / "Dataset103_LGG" / "imagesTr").iterdir())) == 6
     again = run(source, "--no-progress")
     assert "nothing to do, the folder was complete" in again.stdout

@@ -123,4 +123,4 @@ def test_a_broken_numba_and_trainers_that_nnunet_does_not_find(tmp_path):
     assert "Numba needs another NumPy" in findings["selective scan", "on cpu"]["remedy"]
     assert findings["nnU-Net", "start-up file"]["level"] == "problem"
     assert "unset NNUNET_MAMBA_NO_STARTUP" in findings["nnU-Net", "start-up file"]["remedy"]
-    assert "does not find nnUNetTrainerUltraLightVM" in findings["nnU-Net", "trainers"]["text"]
+    assert "does not find nnUNetTrainerUMambaBot, " in findings["nnU-Net", "trainers"]["text"]

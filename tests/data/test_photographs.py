@@ -93,5 +93,5 @@ def test_file_that_changes_after_the_check_is_named(case):
 
 def test_recorded_options_are_those_that_change_pixels():
     other = PhotographOptions(run=RunOptions(jobs=3), allow_empty_masks=True)
-    assert other.recorded() == PhotographOptions().recorded()
-    assert PhotographOptions(size=None).recorded() != PhotographOptions().recorded()
+    assert other.recorded("lesion") == PhotographOptions().recorded("lesion")
+    assert PhotographOptions(size=None).recorded("lesion") != PhotographOptions().recorded("lesion")

@@ -42,7 +42,8 @@ def test_volume_keeps_every_voxel_and_lies_as_radiologists_look_at_it(tmp_path, 
     converter = VolumeConverter((5.0, 0.5, 0.75))
     found = converter.check(case)
     assert found.problems == ()
-    assert found.source == {"shape": [5, 6, 7], "same_as_flair": []}
+    slices = [f"scan_{number}.tif" for number in range(1, 6)]
+    assert found.source == {"shape": [5, 6, 7], "same_as_flair": [], "slices": slices}
     assert found.foreground == pytest.approx(label.mean())
     expected = [*np.moveaxis(voxels, -1, 0), label]
     for index, array in enumerate(converter.read(case)):

@@ -322,7 +322,7 @@ def test_result_does_not_depend_on_the_number_of_jobs(converter, draw_part, tmp_
         options = PhotographOptions(size=(16, 16), run=RunOptions(jobs=jobs))
         converter.convert_isic(tmp_path / "images", tmp_path / "masks", tmp_path / f"jobs{jobs}", options=options)
     assert contents(tmp_path / "jobs1") == contents(tmp_path / "jobs2")
-    assert len(contents(tmp_path / "jobs1")) == 42
+    assert len(contents(tmp_path / "jobs1")) == 43
 
 
 def test_images_only_prepares_photographs_as_for_training(converter, part, target, tmp_path):

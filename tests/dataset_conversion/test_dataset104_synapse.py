@@ -8,6 +8,7 @@ import pytest
 
 from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.data.checks import InvalidDatasetError
+from nnunet_mamba.data.recipe import RECIPE_FILE
 from nnunet_mamba.data.run_options import RunOptions
 
 SIZE = (12, 11, 10)  # (x, y, z)
@@ -71,8 +72,8 @@ def target(tmp_path):
 
 @pytest.mark.parametrize("layout", ["", "Training", "RawData", "RawData/Training", "Abdomen/RawData/Training"])
 def test_knows_the_layout(synapse, tmp_path, target, layout):
-    draw_raw(tmp_path / "source" / layout, [1, 7])
-    done = synapse.convert_synapse(tmp_path / "source", target)
+    draw_raw(tmp_path / "CT, südlich" / layout, [1, 7])
+    done = synapse.convert_synapse(tmp_path / "CT, südlich", target)
     assert (done.n_training, done.n_test) == (2, 0)
     assert identifiers(target / "imagesTr") == identifiers(target / "labelsTr") == ["case0001", "case0007"]
     assert [case.group for case in done.cases] == ["case0001", "case0007"]
@@ -279,6 +280,8 @@ def test_prepares_images_for_a_prediction(synapse, raw, tmp_path, folder):
     assert done.n_test == 2
     images = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
     assert images == ["case0001_0000.nii.gz", "case0007_0000.nii.gz"]
+    recipe = json.loads((tmp_path / "out" / RECIPE_FILE).read_text())
+    assert recipe["options"]["source_labels"] == {"background": 0, **synapse.RAW_DATA_NUMBERS}
 
 
 def test_prepares_transunets_images_without_their_labels(synapse, tmp_path):

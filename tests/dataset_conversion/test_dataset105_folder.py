@@ -9,6 +9,7 @@ from nnunet_mamba.cli.convert.shared import load_converter
 from nnunet_mamba.data.checks import InvalidDatasetError
 from nnunet_mamba.data.label_values import LabelValues
 from nnunet_mamba.data.recipe import RECIPE_FILE
+from nnunet_mamba.data.run_options import RunOptions
 
 folder_converter = load_converter("Dataset105_Folder")
 FolderOptions, Source = folder_converter.FolderOptions, folder_converter.Source
@@ -18,10 +19,10 @@ FolderOptions, Source = folder_converter.FolderOptions, folder_converter.Source
 def draw(tmp_path):
     """Write pictures of noise and masks that repeat some values; every case has another size."""
 
-    def write(images, masks, values=(0, 255), cases=("a", "b", "c"), *, mode="RGB"):
+    def write(images, masks, values=(0, 255), cases="abc", *, mode="RGB"):
         for number, name in enumerate(cases):
             shape = (12 + number, 16)
-            noise = np.random.default_rng(number).integers(0, 255, (*shape, 3), dtype=np.uint8)
+            noise = np.random.default_rng(ord(name)).integers(0, 255, (*shape, 3), dtype=np.uint8)
             mask = np.resize(np.asarray(values, np.uint8), (*shape, *np.shape(values)[1:]))
             for pattern, picture in ((images, Image.fromarray(noise).convert(mode)), (masks, Image.fromarray(mask))):
                 path = tmp_path / "source" / pattern.format(name)
@@ -137,18 +138,14 @@ def test_no_other_mapping_is_inferred(draw, target, values):
 
 def test_both_ways_to_write_two_values_do_not_mix(draw, target):
     draw("images/{}.png", "masks/{}.png", (0, 1), cases="a")
-    root = draw("images/{}.png", "masks/{}.png", (0, 255), cases=("x", "b"))
-    with pytest.raises(
-        InvalidDatasetError, match=r"1 problem found[\s\S]*b: 1 unknown value: 255 \(\d+x\); expected 0, 1"
-    ):
-        (root / "images/x.png").unlink()
-        (root / "masks/x.png").unlink()
+    root = draw("images/{}.png", "masks/{}.png", (0, 255), cases="bc")
+    with pytest.raises(InvalidDatasetError, match=r"2 problems[\s\S]*b: 1 unknown value: 255 \(\d+x\); expected 0, 1"):
         convert(root, target)
 
 
 def test_masks_of_one_value_do_not_decide(draw, target):
     draw("images/{}.png", "masks/{}.png", (1,), cases="a")
-    root = draw("images/{}.png", "masks/{}.png", (0, 255), cases=("x", "b"))
+    root = draw("images/{}.png", "masks/{}.png", (0, 255), cases="bc")
     with pytest.raises(InvalidDatasetError, match=r"a: 1 unknown value: 1 \(192x\); expected 0, 255"):
         convert(root, target)
 
@@ -225,7 +222,7 @@ def test_size_applies_to_images_and_masks(draw, target):
 
 
 def test_test_part_goes_to_images_and_labels_ts(draw, target):
-    draw("test/images/{}.png", "test/masks/{}.png", cases=("d",))
+    draw("test/images/{}.png", "test/masks/{}.png", cases="d")
     root = draw("images/{}.png", "masks/{}.png")
     Image.fromarray(np.random.default_rng(9).integers(0, 255, (5, 5, 3), np.uint8)).save(root / "test/images/e.png")
     options = FolderOptions(allow_missing_masks=True)
@@ -238,7 +235,7 @@ def test_test_part_goes_to_images_and_labels_ts(draw, target):
 
 
 def test_case_in_both_parts_is_a_problem(draw, target):
-    draw("test/images/{}.png", "test/masks/{}.png", cases=("x", "a"))
+    draw("test/images/{}.png", "test/masks/{}.png", cases="xa")
     root = draw("images/{}.png", "masks/{}.png")
     with pytest.raises(InvalidDatasetError, match="a: a test image, and a training image too"):
         folder_converter.convert_folder(Source(images=root), target, test=Source(images=root / "test"))
@@ -250,7 +247,7 @@ def test_case_in_both_parts_is_a_problem(draw, target):
         ({}, r"no file in .* fits the pattern of the images; there is a.png, a_m.png, b.png, b_m.png, c.png"),
         ({"image_pattern": "{case}", "mask_pattern": "{case}_seg"}, r"fits the pattern of the masks; .*--mask-pattern"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}.png"}, r"images and masks are both '\{case\}.png'"),
-        ({"image_pattern": "a{case}.png", "mask_pattern": "b{case}.png"}, "no image and no mask belong together"),
+        ({"image_pattern": "{case}.png", "mask_pattern": "b_{case}.png"}, "no image and no mask belong together"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}_{channel}.png"}, r"\{channel\} is not known here"),
     ],
 )
@@ -336,6 +333,25 @@ def test_images_only_prepares_images_as_for_training(draw, draw_volumes, target,
     assert done.n_test == 2
     for path in (target / "imagesTr").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_result_does_not_depend_on_the_number_of_jobs(draw, tmp_path):
+    root = draw("images/{}.png", "masks/{}.png", cases="abcdefghijklmnopqrstu")
+    for jobs in (1, 2):
+        convert(root, tmp_path / f"jobs{jobs}", size=(8, 8), run=RunOptions(jobs=jobs))
+    written = [path.relative_to(tmp_path / "jobs1") for path in (tmp_path / "jobs1").rglob("*") if path.is_file()]
+    assert len(written) == 45
+    for path in written:
+        assert (tmp_path / "jobs1" / path).read_bytes() == (tmp_path / "jobs2" / path).read_bytes()
+
+
+def test_invalid_cases_are_left_out_on_request(draw, target):
+    root = draw("images/{}.png", "masks/{}.png")
+    (root / "images/a.png").write_bytes(b"")
+    (root / "masks/b.png").unlink()
+    done = convert(root, target, run=RunOptions(skip_invalid=True))
+    assert [case.identifier for case in done.cases] == ["c"]
+    assert sorted(done.skipped) == ["a", "b"]
 
 
 def test_second_run_finds_the_data_set_complete_and_refuses_another_mapping(draw, target):

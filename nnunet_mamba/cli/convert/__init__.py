@@ -2,7 +2,11 @@
 
 import typer
 
+from nnunet_mamba.cli.convert.folder import folder
 from nnunet_mamba.cli.convert.isic import isic
+from nnunet_mamba.cli.convert.lgg import lgg
+from nnunet_mamba.cli.convert.ph2 import ph2
+from nnunet_mamba.cli.convert.synapse import synapse
 
 app = typer.Typer(help="Convert a data set to nnU-Net's raw format.", no_args_is_help=True)
 
@@ -13,3 +17,7 @@ def _convert() -> None:
 
 
 app.command("isic")(isic)
+app.command("lgg")(lgg)
+app.command("synapse")(synapse)
+app.command("ph2")(ph2)
+app.command("folder")(folder)

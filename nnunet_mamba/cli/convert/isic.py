@@ -14,6 +14,7 @@ from nnunet_mamba.cli.convert.shared import (
     Progress,
     Report,
     SkipInvalid,
+    SplitName,
     errors_as_text,
     load_converter,
     report_dataset,
@@ -77,6 +78,7 @@ def isic(
     dry_run: DryRun = False,
     skip_invalid: SkipInvalid = False,
     report: Report = None,
+    split: SplitName = "five-fold",
 ) -> None:
     """Convert ISIC 2016, 2017 or 2018 lesion segmentation, or photographs and masks in its layout.
 
@@ -98,7 +100,9 @@ def isic(
             allow_missing_masks=allow_missing_masks,
             allow_missing_images=allow_missing_images,
             allow_empty_masks=allow_empty_masks,
-            run=run_options(jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report),
+            run=run_options(
+                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
+            ),
         )
         if images_only is not None:
             with unpacked_sources(images, beside=images_only.parent, progress=progress) as (images,):

@@ -15,10 +15,12 @@ from nnunet_mamba.cli.convert.shared import (
     Progress,
     Report,
     SkipInvalid,
+    SplitName,
     errors_as_text,
     load_converter,
     report_dataset,
     run_options,
+    unpacked_sources,
 )
 
 
@@ -33,7 +35,7 @@ class Kind(str, Enum):
 def lgg(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(help="Folder kaggle_3m with the patients' folders, or the unpacked archive.")
+        Path, typer.Argument(help="Folder kaggle_3m with the patients' folders, or the archive, packed or not.")
     ],
     dataset_id: DatasetId = 103,
     name: Name = "LGG",
@@ -69,6 +71,7 @@ def lgg(
     dry_run: DryRun = False,
     skip_invalid: SkipInvalid = False,
     report: Report = None,
+    split: SplitName = "five-fold",
 ) -> None:
     """Convert the lower-grade gliomas of TCGA as Kaggle has them (lgg-mri-segmentation): MR slices with tumour masks.
 
@@ -92,19 +95,22 @@ def lgg(
             pixel_spacing=converter.PIXEL_SPACING if pixel_spacing is None else pixel_spacing,
             size=parse_size(size or "original"),
             sigmoid=sigmoid,
-            run=run_options(jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report),
+            run=run_options(
+                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
+            ),
         )
         folder = raw_dataset_folder(dataset_id, name, output=output)
-        tree, twin = converter.find_tree(source)
-        if twin is not None:
-            print(f"{twin} holds the same files as {tree}; they are taken once.\n")
-        done = converter.convert_lgg(tree, folder, options=options)
+        with unpacked_sources(source, beside=folder.parent, progress=progress) as (unpacked,):
+            tree, twin = converter.find_tree(unpacked)
+            if twin is not None:
+                twice, once = (source / path.relative_to(unpacked) for path in (twin, tree))
+                print(f"{twice} holds the same files as {once}; they are taken once.\n")
+            done = converter.convert_lgg(tree, folder, options=options)
         _print_missing_sequences(converter.missing_sequences(done), "" if dry_run else converter.MISSING_SEQUENCES)
         if as_volumes:
             thickness, spacing = options.slice_thickness, options.pixel_spacing
-            report_dataset(done, dataset_id, f"original, {thickness:g} x {spacing:g} x {spacing:g} mm (z, y, x)")
-            if not dry_run:
-                print(f"or for networks in 3D:\n  nnUNetv2_plan_and_preprocess -d {dataset_id} -c 2d 3d_fullres")
+            size_text = f"original, {thickness:g} x {spacing:g} x {spacing:g} mm (z, y, x)"
+            report_dataset(done, dataset_id, size_text, configurations="2d 3d_fullres")
         else:
             report_dataset(done, dataset_id, size or "original")
 

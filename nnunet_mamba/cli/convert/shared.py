@@ -39,17 +39,36 @@ SkipInvalid = Annotated[
 Report = Annotated[
     Path | None, typer.Option(metavar="CSV", help="Write every problem into this table.", show_default=False)
 ]
+SplitName = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        help="Folds for training: five-fold (a patient or lesion on one side only; with fewer than five, each is held "
+        "out once), or one of the papers' splits, see docs/explanation/splits.md.",
+    ),
+]
 
 
 def run_options(
-    jobs: int | None, *, progress: bool, dry_run: bool, skip_invalid: bool, report: Path | None
+    jobs: int | None,
+    *,
+    progress: bool,
+    dry_run: bool,
+    skip_invalid: bool,
+    report: Path | None,
+    split: str = "five-fold",
 ) -> "RunOptions":
     """Return the options above as the converters take them."""
     from nnunet_mamba.data.parallel import default_jobs
     from nnunet_mamba.data.run_options import RunOptions
 
     return RunOptions(
-        jobs=jobs or default_jobs(), progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report
+        jobs=jobs or default_jobs(),
+        progress=progress,
+        dry_run=dry_run,
+        skip_invalid=skip_invalid,
+        report=report,
+        split=split,
     )
 
 
@@ -110,8 +129,15 @@ def errors_as_text() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def report_dataset(done: "Conversion", dataset_id: int, size: str) -> None:
-    """Print what a conversion made, and the next command."""
+def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurations: str = "2d") -> None:
+    """Print what a conversion made, and the next command.
+
+    Args:
+        done: the conversion.
+        dataset_id: nnU-Net's number of the data set.
+        size: of the images, in words.
+        configurations: that nnU-Net can plan for such images.
+    """
     if done.skipped:
         print_problems(done.skipped, title="left out")
     if done.is_dry_run:
@@ -123,19 +149,20 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str) -> None:
             "training cases": str(done.n_training),
             "test cases": test,
             "image size": size,
+            "split": _split_text(done),
             "folder": str(done.folder),
             "written": "nothing, a dry run" if done.is_dry_run else _written(done.n_written, n_cases),
         }
     )
     if done.is_dry_run:
         return
-    if done.n_training < 5:
-        print("\nFewer than five training cases: nnU-Net's five-fold split is impossible, train with fold 'all'.")
+    if done.split is not None and done.split.warning:
+        print(f"\nWarning: {done.split.warning}")
     print("\nNext:")
     raw = os.environ.get("nnUNet_raw")
     if not raw or Path(raw).resolve() != done.folder.parent.resolve():
         print(f"  export nnUNet_raw={shlex.quote(str(done.folder.parent.resolve()))}")
-    print(f"  nnUNetv2_plan_and_preprocess -d {dataset_id} -c 2d --verify_dataset_integrity")
+    print(f"  nnUNetv2_plan_and_preprocess -d {dataset_id} -c {configurations} --verify_dataset_integrity")
 
 
 def report_images(done: "Conversion", dataset_id: int) -> None:
@@ -151,6 +178,12 @@ def report_images(done: "Conversion", dataset_id: int) -> None:
     out = shlex.quote(str(done.folder) + "_masks")
     print(f"\nNext:\n  nnUNetv2_predict -i {folder} -o {out} -d {dataset_id} -c 2d -f 0 -tr nnUNetTrainerUltraLightVM")
     print("with the -tr of your training, and -device cpu where there is no CUDA device.")
+
+
+def _split_text(done: "Conversion") -> str:
+    if done.split is None or not done.split.folds:
+        return "none"
+    return f"{done.split.name}, {len(done.split.folds)} folds ({done.split.source})"
 
 
 def print_problems(reasons: Mapping[str, Sequence[str]], *, title: str) -> None:

@@ -1,0 +1,375 @@
+"""Convert anybody's images and masks for nnU-Net: pictures or NIfTI volumes, found by a pattern of their names.
+
+Without patterns, ``images/NAME.*`` belongs to ``masks/NAME.*``; with them, any layout is told::
+
+    --image-pattern "{case}.jpg" --mask-pattern "{case}_mask.png"
+    --image-pattern "{group}/{case}_{channel}.nii.gz" --mask-pattern "{group}/{case}_seg.nii.gz"
+    --image-pattern "**/{case}.tif" --mask-pattern "**/{case}_label.png"
+
+Run ``python Dataset105_Folder.py --help``, or ``nnunet-mamba convert folder --help``, which is the same.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.checks import Problem, same_name
+from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FilenamePattern, FoundFile, pair_found_files
+from nnunet_mamba.data.image_files import ImageFileError, Shape
+from nnunet_mamba.data.label_values import LabelValues, colour_codes
+from nnunet_mamba.data.labelled_volumes import VolumeConverter
+from nnunet_mamba.data.nifti_files import VolumeError, read_nifti
+from nnunet_mamba.data.photographs import CHANNEL_NAMES
+from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask
+from nnunet_mamba.data.raw_dataset import (
+    CaseConverter,
+    Conversion,
+    DatasetDescription,
+    write_prediction_images,
+    write_raw_dataset,
+)
+from nnunet_mamba.data.recipe import Recipe
+from nnunet_mamba.data.run_options import RunOptions
+
+NAME = "Dataset105_Folder"
+FOREGROUND = "foreground"
+# Where nothing else is said: masks of one foreground, which hold either of these besides 0.
+DEFAULT_FOREGROUNDS = (255, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the images and masks are.
+
+    Args:
+        images: folder that the pattern of images starts from.
+        masks: folder that the pattern of masks starts from; None means ``images``.
+        image_pattern: see FilenamePattern; None takes every picture or volume directly in ``images``, or in its
+            subfolder "images" if no pattern and no other folder of masks is given.
+        mask_pattern: the same for masks; ``{case}`` must stand for the same as in ``image_pattern``.
+    """
+
+    images: Path
+    masks: Path | None = None
+    image_pattern: str | None = None
+    mask_pattern: str | None = None
+
+    def find_images(self) -> list[FoundFile]:
+        """Return the image files, and the masks among them if their names fit too."""
+        return self._patterns()[0].find(self.images)
+
+    def find_masks(self) -> list[FoundFile]:
+        """Return the mask files."""
+        image_pattern, mask_pattern = self._patterns()
+        if not self._is_apart and mask_pattern.text == image_pattern.text:
+            raise ValueError(
+                f"images and masks are both {mask_pattern.text!r} in {self.images}; give --mask-pattern or --masks"
+            )
+        return mask_pattern.find(self.masks or self.images)
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether an image is spread over files, one for each channel."""
+        return "channel" in self._patterns()[0].placeholders
+
+    @property
+    def _is_apart(self) -> bool:
+        return self.masks is not None and self.masks.resolve() != self.images.resolve()
+
+    def _patterns(self) -> tuple[FilenamePattern, FilenamePattern]:
+        """Return the patterns of images and of masks; both, so that an error in either comes first."""
+        has_pattern = self.image_pattern is not None or self.mask_pattern is not None
+        image_text = self.image_pattern or ("{case}" if self._is_apart or has_pattern else "images/{case}")
+        mask_text = self.mask_pattern or ("{case}" if self._is_apart else "masks/{case}")
+        return FilenamePattern(image_text), FilenamePattern(mask_text, placeholders=("case", "group"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """Options of a conversion of somebody's images.
+
+    Args:
+        labels: what the values of masks mean; None takes masks of 0 and 255 or of 0 and 1.
+        threshold: instead, foreground is what is above.
+        channel_names: names of the channels. Of images spread over files, the texts of ``{channel}``, in order, each
+            with another name after "=" if wanted. None takes R, G, B or what stands for ``{channel}``, sorted.
+        size: (y, x) to which pictures and masks are resized; None keeps the size.
+        sigmoid: declare every label as a region, so that nnU-Net trains a sigmoid output for each.
+        allow_missing_masks: images without a mask become test cases.
+        allow_missing_images: masks without an image are left out.
+        allow_empty_masks: masks without foreground are converted.
+        run: how to run the conversion.
+    """
+
+    labels: LabelValues | None = None
+    threshold: float | None = None
+    channel_names: tuple[str, ...] | None = None
+    size: Shape | None = None
+    sigmoid: bool = False
+    allow_missing_masks: bool = False
+    allow_missing_images: bool = False
+    allow_empty_masks: bool = False
+    run: RunOptions = field(default_factory=RunOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Channels:
+    """How images are stored, found out once for the whole data set.
+
+    Args:
+        names: as in dataset.json.
+        tokens: what stands for ``{channel}``, in order; None where an image is one file.
+        are_volumes: NIfTI rather than pictures.
+    """
+
+    names: tuple[str, ...]
+    tokens: tuple[str, ...] | None
+    are_volumes: bool
+
+    @property
+    def is_colour(self) -> bool:
+        return self.tokens is None and len(self.names) == len(CHANNEL_NAMES)
+
+
+def convert_folder(
+    source: Source, folder: Path, *, test: Source | None = None, options: FolderOptions | None = None
+) -> Conversion:
+    """Convert images and masks to an nnU-Net raw data set.
+
+    Args:
+        source: of the training cases.
+        folder: ``$nnUNet_raw/Dataset105_Folder``.
+        test: of the test cases.
+        options: None takes the defaults.
+
+    Raises:
+        InvalidDatasetError: some cases have problems; nothing has been written.
+        ValueError: no images or masks, or options that do not fit them.
+        OSError: the folder holds something else, or writing failed.
+    """
+    options = options or FolderOptions()
+    images = _some(source.find_images(), source.images, "image")
+    masks = _some(source.find_masks(), source.masks or source.images, "mask")
+    mask_paths = {found.path.resolve() for found in masks}
+    channels = _channels(source, [found for found in images if found.path.resolve() not in mask_paths], options)
+    cases, problems = _cases(images, masks, channels, options, is_training=True)
+    if test is not None:
+        test_images = _some(test.find_images(), test.images, "image")
+        test_cases, test_problems = _cases(test_images, test.find_masks(), channels, options, is_training=False)
+        problems += [*test_problems, *_in_both_parts(cases, test_cases)]
+        cases += test_cases
+    labels = _labels(cases, channels, options)
+    in_json, order = labels.for_dataset_json(sigmoid=options.sigmoid)
+    return write_raw_dataset(
+        cases,
+        folder,
+        _description(channels, in_json, order),
+        converter=_converter(channels, labels, options),
+        recipe=Recipe.of(NAME, _recorded(channels, labels, options), cases),
+        problems=problems,
+        options=options.run,
+    )
+
+
+def prepare_folder_images(source: Source, folder: Path, *, options: FolderOptions | None = None) -> Conversion:
+    """Prepare images without masks for ``nnUNetv2_predict``, as the training images were.
+
+    Args:
+        source: of the images.
+        folder: input folder of the prediction.
+        options: ``size`` and ``channel_names`` must be those of the training data; None takes the defaults.
+
+    Raises:
+        InvalidDatasetError: some images have problems; nothing has been written.
+        ValueError: no images, or options that do not fit them.
+        OSError: the folder holds something else, or writing failed.
+    """
+    options = options or FolderOptions()
+    images = _some(source.find_images(), source.images, "image")
+    channels = _channels(source, images, options)
+    cases, problems = _cases(images, [], channels, options, is_training=False)
+    labels = LabelValues.of({FOREGROUND: DEFAULT_FOREGROUNDS[0]})
+    recorded = {
+        key: value for key, value in _recorded(channels, labels, options).items() if key in ("size", "channels")
+    }
+    return write_prediction_images(
+        cases,
+        folder,
+        _description(channels, labels.numbers, None),
+        converter=_converter(channels, labels, options),
+        recipe=Recipe.of(NAME, {**recorded, "images_only": True}, cases),
+        problems=problems,
+        options=options.run,
+    )
+
+
+def _some(found: list[FoundFile], folder: Path, kind: str) -> list[FoundFile]:
+    """Return the files that were found, and raise if there are none."""
+    if not found:
+        there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))[:5]
+        raise ValueError(
+            f"no file in {folder} fits the pattern of the {kind}s; there is {', '.join(there) or 'nothing'}; give "
+            f"--{kind}-pattern, such as '{{case}}.png', '**/{{case}}.png' for any depth, or --{kind}s"
+        )
+    return found
+
+
+def _channels(source: Source, images: Sequence[FoundFile], options: FolderOptions) -> _Channels:
+    """Find out how the images are stored."""
+    volumes = [found.path for found in images if found.path.name.lower().endswith(VOLUME_ENDINGS)]
+    if volumes and len(volumes) < len(images):
+        picture = next(found.path for found in images if found.path not in volumes)
+        raise ValueError(f"pictures and volumes together, {picture} and {volumes[0]}; narrow --image-pattern")
+    given = options.channel_names
+    if volumes and options.size is not None:
+        raise ValueError("--size is for pictures; nnU-Net brings volumes to one spacing by itself, leave it out")
+    if source.has_channels:
+        pairs = [name.partition("=") for name in given or sorted({found.channel or "" for found in images})]
+        return _Channels(
+            names=tuple(name or token for token, _, name in pairs),
+            tokens=tuple(token for token, _, _ in pairs),
+            are_volumes=bool(volumes),
+        )
+    if volumes:
+        names = given or ("image",)
+        expected = "1"
+    else:
+        names = given or (CHANNEL_NAMES if _are_colour(images) else ("grey",))
+        expected = "3 (colour) or 1 (grey)"
+    if len(names) != 1 and (volumes or len(names) != len(CHANNEL_NAMES)):
+        raise ValueError(
+            f"channel names {', '.join(names)}: expected {expected} for images of one file each; if a case has several "
+            "files, put {channel} into --image-pattern"
+        )
+    return _Channels(names=names, tokens=None, are_volumes=bool(volumes))
+
+
+def _are_colour(images: Sequence[FoundFile]) -> bool:
+    """Return how the first picture that can be read is stored; the checks compare the others with it."""
+    for found in images:
+        try:
+            return is_colour_file(found.path)
+        except ImageFileError:
+            continue
+    return True
+
+
+def _cases(
+    images: Sequence[FoundFile],
+    masks: Sequence[FoundFile],
+    channels: _Channels,
+    options: FolderOptions,
+    *,
+    is_training: bool,
+) -> tuple[list[Case], list[Problem]]:
+    cases, problems = pair_found_files(
+        images,
+        masks,
+        channels=channels.tokens,
+        is_training=is_training,
+        allow_missing_masks=options.allow_missing_masks,
+        allow_missing_images=options.allow_missing_images,
+    )
+    if masks and cases and not any(case.label for case in cases):
+        raise ValueError(
+            f"no image and no mask belong together: cases are called {cases[0].identifier!r}, ... in the images and "
+            f"{masks[0].case!r}, ... in the masks; correct --image-pattern and --mask-pattern"
+        )
+    return cases, problems
+
+
+def _in_both_parts(training: Iterable[Case], test: Iterable[Case]) -> list[Problem]:
+    twins = {same_name(case.identifier): case for case in training}
+    return [
+        Problem(case.identifier, f"a test image, and a training image too ({twin.channels[0]})", case.channels[0])
+        for case in test
+        if (twin := twins.get(same_name(case.identifier)))
+    ]
+
+
+def _labels(cases: Sequence[Case], channels: _Channels, options: FolderOptions) -> LabelValues:
+    """Return the labels; where none are given, the first mask with foreground tells which of two ways to write it.
+
+    It tells for all: a mask that is written the other way is a problem, and so is any other value.
+    """
+    if options.labels is not None:
+        if options.threshold is not None:
+            raise ValueError("--labels and --threshold both say what the masks mean; give one")
+        # At once, instead of with every mask.
+        _ = options.labels.in_integers() if channels.are_volumes else options.labels.in_colours()
+        return options.labels
+    ways = [LabelValues.of({FOREGROUND: value}) for value in DEFAULT_FOREGROUNDS]
+    if options.threshold is not None:
+        return ways[0]
+    for case in cases:
+        values = _values(case.label, channels) if case.label is not None else frozenset()
+        for way in ways:
+            number_of = way.in_integers() if channels.are_volumes else way.in_colours()
+            if len(values) > 1 and values == number_of.keys():
+                return way
+    return ways[0]
+
+
+def _values(path: Path, channels: _Channels) -> frozenset[float]:
+    """Return the values of a mask, none if it is unreadable, which the checks will report."""
+    read: Callable[[Path], npt.NDArray[Any]] = (
+        (lambda file: read_nifti(file).voxels) if channels.are_volumes else (lambda file: colour_codes(load_mask(file)))
+    )
+    try:
+        return frozenset(np.unique(read(path)).tolist())
+    except (ImageFileError, VolumeError):
+        return frozenset()
+
+
+def _converter(channels: _Channels, labels: LabelValues, options: FolderOptions) -> CaseConverter:
+    if channels.are_volumes:
+        return VolumeConverter(
+            labels=labels,
+            threshold=options.threshold,
+            may_be_ct=options.channel_names is not None,
+            allow_empty_masks=options.allow_empty_masks,
+        )
+    return PictureConverter(
+        labels=labels,
+        threshold=options.threshold,
+        is_colour=channels.is_colour,
+        size=options.size,
+        allow_empty_masks=options.allow_empty_masks,
+    )
+
+
+def _description(
+    channels: _Channels, labels: dict[str, int | list[int]] | dict[str, int], order: tuple[int, ...] | None
+) -> DatasetDescription:
+    return DatasetDescription(
+        channel_names=channels.names,
+        labels={**labels},
+        file_ending=".nii.gz" if channels.are_volumes else ".png",
+        reader_writer="SimpleITKIO" if channels.are_volumes else "NaturalImage2DIO",
+        regions_class_order=order,
+        files_per_case=len(channels.tokens or (0,)),
+    )
+
+
+def _recorded(channels: _Channels, labels: LabelValues, options: FolderOptions) -> dict[str, Any]:
+    """Return the options that decide the bytes written."""
+    return {
+        "source_labels": labels.recorded(),
+        "threshold": options.threshold,
+        "channels": list(channels.names),
+        "size": "original" if options.size is None else f"{options.size[0]}x{options.size[1]}",
+        "sigmoid": options.sigmoid,
+    }
+
+
+if __name__ == "__main__":
+    from nnunet_mamba.cli.convert.folder import folder
+    from nnunet_mamba.cli.convert.shared import run_as_script
+
+    run_as_script(folder, sys.modules[__name__])

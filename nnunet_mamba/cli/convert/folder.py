@@ -1,0 +1,167 @@
+"""``nnunet-mamba convert folder``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnunet_mamba.cli.convert.shared import (
+    DatasetId,
+    DryRun,
+    Jobs,
+    Name,
+    Output,
+    Progress,
+    Report,
+    SkipInvalid,
+    SplitName,
+    errors_as_text,
+    load_converter,
+    report_dataset,
+    report_images,
+    run_options,
+    unpacked_sources,
+)
+
+
+# As many arguments as the command has options: typer reads them here, and only here.
+def folder(
+    context: typer.Context,
+    source: Annotated[Path | None, typer.Argument(help="Folder of the images and masks.", show_default=False)] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images alone, instead of SOURCE.", show_default=False)
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of the masks alone.", show_default=False)] = None,
+    image_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of images below their folder: {case}, {group} (patient), {channel}, * and **/; such as "
+            "'{case}.jpg'.",
+            show_default="images/{case}, or {case} with --masks or a pattern",
+        ),
+    ] = None,
+    mask_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of masks, such as '{case}_mask.png'.", show_default="masks/{case}, or {case} with --masks"
+        ),
+    ] = None,
+    test_images: Annotated[
+        Path | None, typer.Option(help="Folder of test images, for imagesTs; same patterns.", show_default=False)
+    ] = None,
+    test_masks: Annotated[
+        Path | None, typer.Option(help="Folder of their masks, for labelsTs, if it is another.", show_default=False)
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON",
+            help="""What the values or colours of masks mean: {"background": 0, "lesion": [255, "#ff0000"]}.""",
+            show_default="masks of 0 and 255, or 0 and 1",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Foreground is what is above this value: 127 for grey borders.", show_default=False),
+    ] = None,
+    channel_names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Names of the channels; CT has a normalisation of its own. With {channel}: what stands for it, in "
+            "order, such as 'flair,t1' or '0000=flair,0001=t1'.",
+            show_default="R,G,B; grey; image; or what stands for {channel}",
+        ),
+    ] = None,
+    dataset_id: DatasetId = 105,
+    name: Name = "Folder",
+    output: Output = None,
+    size: Annotated[
+        str, typer.Option(help="Resize pictures and masks to a side such as 256 or HEIGHTxWIDTH, or keep 'original'.")
+    ] = "original",
+    sigmoid: Annotated[
+        bool, typer.Option("--sigmoid", help="A sigmoid output for each label, trained with BCE + Dice.")
+    ] = False,
+    images_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Only prepare images for nnUNetv2_predict, in this folder. Use the options of the training data.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_missing_masks: Annotated[
+        bool,
+        typer.Option("--allow-missing-masks", help="Send images without a mask to imagesTs instead of refusing them."),
+    ] = False,
+    allow_missing_images: Annotated[
+        bool,
+        typer.Option("--allow-missing-images", help="Leave out masks without an image instead of refusing them."),
+    ] = False,
+    allow_empty_masks: Annotated[
+        bool, typer.Option("--allow-empty-masks", help="Accept masks without foreground instead of refusing them.")
+    ] = False,
+    jobs: Jobs = None,
+    progress: Progress = True,
+    dry_run: DryRun = False,
+    skip_invalid: SkipInvalid = False,
+    report: Report = None,
+    split: SplitName = "five-fold",
+) -> None:
+    """Convert your own images and masks: pictures (PNG, JPEG, BMP, TIFF, WebP) or NIfTI volumes.
+
+    Everything is checked before anything is written, and all problems are listed together. An interrupted run
+    continues when it is started again.
+    """
+    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.label_values import read_label_values
+    from nnunet_mamba.data.photographs import parse_size
+
+    converter: Any = context.obj or load_converter("Dataset105_Folder")
+    root = source or images
+    if root is None or (source is not None and images is not None):
+        raise typer.BadParameter("give either SOURCE, the folder of images and masks, or --images and --masks")
+    if test_masks is not None and test_images is None:
+        raise typer.BadParameter("--test-masks needs --test-images")
+    if images_only is not None and (masks or mask_pattern or test_images or labels or threshold is not None or sigmoid):
+        raise typer.BadParameter(
+            "--images-only takes SOURCE or --images, --image-pattern, --channel-names, --size and the options of the "
+            "run; nothing is trained"
+        )
+    with errors_as_text():
+        options = converter.FolderOptions(
+            labels=None if labels is None else read_label_values(labels),
+            threshold=threshold,
+            channel_names=None if channel_names is None else _listed(channel_names),
+            size=parse_size(size),
+            sigmoid=sigmoid,
+            allow_missing_masks=allow_missing_masks,
+            allow_missing_images=allow_missing_images,
+            allow_empty_masks=allow_empty_masks,
+            run=run_options(
+                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
+            ),
+        )
+
+        def place(images: Path, masks: Path | None) -> Any:
+            return converter.Source(images=images, masks=masks, image_pattern=image_pattern, mask_pattern=mask_pattern)
+
+        if images_only is not None:
+            with unpacked_sources(root, beside=images_only.parent, progress=progress) as (root,):
+                done = converter.prepare_folder_images(place(root, None), images_only, options=options)
+            report_images(done, dataset_id)
+            return
+        target = raw_dataset_folder(dataset_id, name, output=output)
+        given = (root, masks, test_images, test_masks)
+        with unpacked_sources(*given, beside=target.parent, progress=progress) as (root, masks, *tests):
+            test = None if tests[0] is None else place(*tests)
+            done = converter.convert_folder(place(root, masks), target, test=test, options=options)
+        report_dataset(done, dataset_id, size)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"--channel-names {text!r}: expected different names with commas between, such as R,G,B")
+    return names

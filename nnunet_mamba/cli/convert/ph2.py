@@ -1,0 +1,122 @@
+"""``nnunet-mamba convert ph2``."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnunet_mamba.cli.convert.shared import (
+    DatasetId,
+    DryRun,
+    Jobs,
+    Name,
+    Output,
+    Progress,
+    Report,
+    SkipInvalid,
+    SplitName,
+    errors_as_text,
+    load_converter,
+    print_problems,
+    report_dataset,
+    report_images,
+    run_options,
+    unpacked_sources,
+)
+
+# nnU-Net's number of the ISIC data sets, with which the skin papers trained the networks that PH2 tests.
+_TRAINED_ON = 101
+
+
+# As many arguments as the command has options: typer reads them here, and only here.
+def ph2(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(help="Folder that PH2Dataset.rar was unpacked to, or one of those in it.")],
+    as_test: Annotated[
+        bool,
+        typer.Option(
+            "--as-test",
+            help="Send all cases to imagesTs and labelsTs, to test networks trained on ISIC, as in the skin papers.",
+        ),
+    ] = False,
+    dataset_id: DatasetId = 102,
+    name: Name = "PH2",
+    output: Output = None,
+    size: Annotated[
+        str,
+        typer.Option(
+            help="Resize whole images and masks to 256 (256x256, as in the papers), HEIGHTxWIDTH, or keep 'original'."
+        ),
+    ] = "256",
+    sigmoid: Annotated[
+        bool,
+        typer.Option(
+            "--sigmoid", help="One sigmoid output trained with BCE + Dice (the skin papers' loss) instead of softmax."
+        ),
+    ] = False,
+    images_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Only prepare the photographs for nnUNetv2_predict, in this folder. Use the --size of the training "
+            "data.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_missing_masks: Annotated[
+        bool,
+        typer.Option("--allow-missing-masks", help="Send images without a mask to imagesTs instead of refusing them."),
+    ] = False,
+    allow_missing_images: Annotated[
+        bool,
+        typer.Option("--allow-missing-images", help="Leave out masks without an image instead of refusing them."),
+    ] = False,
+    allow_empty_masks: Annotated[
+        bool, typer.Option("--allow-empty-masks", help="Accept masks without any lesion instead of refusing them.")
+    ] = False,
+    jobs: Jobs = None,
+    progress: Progress = True,
+    dry_run: DryRun = False,
+    skip_invalid: SkipInvalid = False,
+    report: Report = None,
+    split: SplitName = "five-fold",
+) -> None:
+    """Convert PH2, dermoscopy of 200 naevi and melanomas.
+
+    Everything is checked before anything is written, and all problems are listed together. An interrupted run
+    continues when it is started again.
+    """
+    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.photographs import PhotographOptions, parse_size
+
+    converter: Any = context.obj or load_converter("Dataset102_PH2")
+    if images_only is not None and (as_test or sigmoid):
+        raise typer.BadParameter("--images-only takes SOURCE, --size and the options of the run; nothing is trained")
+    with errors_as_text():
+        options = PhotographOptions(
+            size=parse_size(size),
+            sigmoid=sigmoid,
+            allow_missing_masks=allow_missing_masks,
+            allow_missing_images=allow_missing_images,
+            allow_empty_masks=allow_empty_masks,
+            run=run_options(
+                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
+            ),
+        )
+        if images_only is not None:
+            with unpacked_sources(source, beside=images_only.parent, progress=progress) as (source,):
+                report_images(converter.prepare_ph2_images(source, images_only, options=options), _TRAINED_ON)
+            return
+        folder = raw_dataset_folder(dataset_id, name, output=output)
+        with unpacked_sources(source, beside=folder.parent, progress=progress) as (source,):
+            done = converter.convert_ph2(source, folder, as_test=as_test, options=options)
+        if done.is_dry_run or not as_test:
+            report_dataset(done, dataset_id, size)
+            return
+        if done.skipped:
+            print_problems(done.skipped, title="left out")
+        images = folder / "imagesTs"
+        report_images(replace(done, folder=images), _TRAINED_ON)
+        print(f"  nnunet-mamba evaluate {shlex.quote(f'{images}_masks')} {shlex.quote(str(folder / 'labelsTs'))}")

@@ -1,0 +1,119 @@
+"""``nnunet-mamba convert synapse``."""
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnunet_mamba.cli.convert.shared import (
+    DatasetId,
+    DryRun,
+    Jobs,
+    Name,
+    Output,
+    Progress,
+    Report,
+    SkipInvalid,
+    errors_as_text,
+    load_converter,
+    report_dataset,
+    report_images,
+    run_options,
+    unpacked_sources,
+)
+
+
+class LabelNumbering(str, Enum):
+    """How TransUNet's files number the organs."""
+
+    alphabetical = "alphabetical"
+    btcv = "btcv"
+
+
+class Split(str, Enum):
+    """Which cases are for testing."""
+
+    none = "none"
+    papers = "papers"
+
+
+# As many arguments as the command has options: typer reads them here, and only here.
+def synapse(
+    context: typer.Context,
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder RawData with NIfTI files, or TransUNet's folder of train_npz and test_vol_h5."),
+    ],
+    dataset_id: DatasetId = 104,
+    name: Name = "Synapse",
+    output: Output = None,
+    organs: Annotated[int, typer.Option(help="8 as in the papers, or all 13 of RawData.")] = 8,
+    label_numbering: Annotated[
+        LabelNumbering | None,
+        typer.Option(
+            help="Of TransUNet's files, which do not tell: 'alphabetical' (1 is the aorta, the authors' files) or "
+            "'btcv' (1 is the spleen, most files made anew).",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        Split, typer.Option(help="'papers' sends their 12 test cases to imagesTs; 'none' trains on all.")
+    ] = Split.none,
+    slice_thickness: Annotated[
+        float | None,
+        typer.Option(help="mm from slice to slice, of TransUNet's files, which do not say it.", show_default="3"),
+    ] = None,
+    pixel_spacing: Annotated[
+        float | None,
+        typer.Option(help="mm from pixel to pixel, of TransUNet's files, which do not say it.", show_default="0.76"),
+    ] = None,
+    images_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Only prepare the images for nnUNetv2_predict, in this folder.", show_default=False
+        ),
+    ] = None,
+    jobs: Jobs = None,
+    progress: Progress = True,
+    dry_run: DryRun = False,
+    skip_invalid: SkipInvalid = False,
+    report: Report = None,
+) -> None:
+    """Convert the abdominal CT of Synapse (BTCV), original or preprocessed by TransUNet.
+
+    Images keep their values and their grid, and labels are brought onto it through physical space. Everything is
+    checked before anything is written, and all problems are listed together. An interrupted run continues when it is
+    started again.
+    """
+    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.organs import implausible_sizes
+
+    converter: Any = context.obj or load_converter("Dataset104_Synapse")
+    with errors_as_text():
+        options = converter.SynapseOptions(
+            organs=organs,
+            label_numbering=label_numbering.value if label_numbering else None,
+            split=split.value,
+            pixel_spacing=pixel_spacing,
+            slice_thickness=slice_thickness,
+            run=run_options(jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report),
+        )
+        if images_only is not None:
+            if organs != 8 or split is not Split.none:
+                raise typer.BadParameter("--images-only prepares images; --organs and --split are for labelled cases")
+            with unpacked_sources(source, beside=images_only.parent, progress=progress) as (source,):
+                report_images(converter.prepare_synapse_images(source, images_only, options=options), dataset_id)
+            return
+        folder = raw_dataset_folder(dataset_id, name, output=output)
+        with unpacked_sources(source, beside=folder.parent, progress=progress) as (source,):
+            done = converter.convert_synapse(source, folder, options=options)
+        report_dataset(done, dataset_id, "as in the source", configurations="2d 3d_fullres")
+        doubts = implausible_sizes(one.source.get("voxels", {}) for one in done.checked.values())
+        if doubts:
+            print(
+                f"\nWarning: the numbers of the organs look wrong: over all cases, {'; '.join(doubts)}. "
+                "Look at a case, and try another --label-numbering.",
+                file=sys.stderr,
+            )

@@ -1,0 +1,168 @@
+"""Computed tomography with label maps of organs, NIfTI to NIfTI, without changing a voxel."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, turned_onto, write_compressed
+from nnunet_mamba.data.organs import OrganNumbers, count_values, whole_numbers
+from nnunet_mamba.data.raw_dataset import DatasetDescription
+
+# Every CT of a body shows air: -1000 HU. Images without are windowed, rescaled or not CT.
+AIR = -500  # HU
+SPACING_LIMITS = (0.1, 20.0)  # mm
+# Of the largest to the smallest spacing; abdominal CT has up to about 10.
+LARGEST_ANISOTROPY = 20.0
+
+
+def ct_description(numbers: OrganNumbers) -> DatasetDescription:
+    """Return the description of a data set of one CT per case; nnU-Net normalises "CT" over the whole data set.
+
+    Args:
+        numbers: the organs.
+    """
+    return DatasetDescription(
+        channel_names=("CT",), labels=numbers.labels, file_ending=".nii.gz", reader_writer="SimpleITKIO"
+    )
+
+
+def ct_problems(image: Volume) -> Iterator[str]:
+    """Yield what is wrong with the values and the spacing of a CT.
+
+    Args:
+        image: in HU.
+    """
+    n_undefined = 0 if image.voxels.dtype.kind != "f" else np.count_nonzero(~np.isfinite(image.voxels))
+    if n_undefined:
+        yield f"{n_undefined} voxels are NaN or infinite, expected numbers; convert it from its source again"
+    elif (lowest := image.voxels.min()) > AIR:
+        yield (
+            f"values from {lowest:g} to {image.voxels.max():g}, expected Hounsfield units with air below {AIR}; take "
+            "the original CT, neither windowed nor rescaled"
+        )
+    elif lowest == image.voxels.max():
+        yield f"blank: every voxel is {lowest:g}, expected a CT; copy or download it again"
+    yield from spacing_problems(image.spacing)
+
+
+def spacing_problems(spacing: npt.NDArray[np.float64]) -> Iterator[str]:
+    """Yield what is wrong with a spacing.
+
+    Args:
+        spacing: mm, (3,).
+    """
+    listed = " x ".join(f"{one:.5g}" for one in spacing)
+    lowest, highest = SPACING_LIMITS
+    if spacing.min() < lowest or spacing.max() > highest:
+        yield f"spacing {listed} mm, expected {lowest:g} to {highest:g} mm; correct the header"
+    elif spacing.max() > LARGEST_ANISOTROPY * spacing.min():
+        yield (
+            f"spacing {listed} mm, a ratio of {spacing.max() / spacing.min():.3g}, expected at most "
+            f"{LARGEST_ANISOTROPY:g}; correct the header"
+        )
+
+
+def compact_voxels(voxels: npt.NDArray[Any]) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
+    """Return voxels as int16 if that holds every value exactly, else as float32, as nnU-Net reads all images.
+
+    Args:
+        voxels: any shape.
+    """
+    if voxels.dtype == np.int16:
+        return voxels
+    limits = np.iinfo(np.int16)
+    if voxels.min() >= limits.min and voxels.max() <= limits.max and (voxels == np.rint(voxels)).all():
+        return voxels.astype(np.int16)
+    return voxels.astype(np.float32)
+
+
+def digest_of(voxels: npt.NDArray[Any]) -> str:
+    """Return what is equal for equal voxels.
+
+    Args:
+        voxels: (z, y, x), int16 or float32.
+    """
+    content = np.ascontiguousarray(voxels)
+    return blake2b(content.tobytes() + repr((content.shape, content.dtype.str)).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class CtConverter:
+    """Check, read and write one CT with its label map.
+
+    The grid of the image stays, and the label is turned onto it.
+
+    Args:
+        numbers: of the organs.
+    """
+
+    numbers: OrganNumbers
+
+    def check(self, case: Case) -> Checked:
+        """Look at a case's files.
+
+        Args:
+            case: a NIfTI image, with a NIfTI label or without.
+        """
+        problems: list[Problem] = []
+        source: dict[str, Any] = {"shape": []}
+        image = digest = foreground = None
+        try:
+            image = read_nifti(case.channels[0])
+        except VolumeError as error:
+            problems.append(Problem(case.identifier, str(error), case.channels[0]))
+        else:
+            found = list(ct_problems(image))
+            problems += [Problem(case.identifier, text, case.channels[0]) for text in found]
+            source = {"shape": list(image.voxels.shape), "affine": image.affine.tolist()}
+            digest = None if found else digest_of(compact_voxels(image.voxels))
+        if case.label is not None:
+            try:
+                label = read_nifti(case.label)
+                counts = count_values(whole_numbers(label.voxels))
+                problems += [Problem(case.identifier, text, case.label) for text in self.numbers.problems(counts)]
+                source["voxels"] = self.numbers.voxels(counts)
+                foreground = sum(source["voxels"].values()) / label.voxels.size
+                if image is not None:
+                    turned_onto(label, image)
+            except VolumeError as error:
+                problems.append(Problem(case.identifier, f"label: {error}", case.label))
+        return Checked(problems=tuple(problems), source=source, digest=digest, foreground=foreground)
+
+    def read(self, case: Case) -> list[npt.NDArray[Any]]:
+        """Return the image and, if the case has one, its label, each as the bytes of a NIfTI file.
+
+        Voxels alone would not tell where they are.
+
+        Args:
+            case: one that passed the check.
+
+        Raises:
+            ValueError: its files changed after the check.
+        """
+        try:
+            image = read_nifti(case.channels[0])
+            files = [encode_nifti(Volume(compact_voxels(image.voxels), image.affine))]
+            if case.label is not None:
+                label = read_nifti(case.label)
+                turned = self.numbers.renumbered(whole_numbers(turned_onto(label, image)))
+                files.append(encode_nifti(Volume(turned, image.affine)))
+        except VolumeError as error:
+            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
+        return files
+
+    def write(self, path: Path, array: npt.NDArray[Any]) -> None:
+        """Save an image or label as .nii.gz.
+
+        Args:
+            path: the file to create.
+            array: the bytes of the file before compression.
+        """
+        write_compressed(path, array)

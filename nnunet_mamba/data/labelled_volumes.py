@@ -1,0 +1,150 @@
+"""NIfTI volumes of one or several channels with label volumes as an nnU-Net data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.ct_volumes import compact_voxels, digest_of
+from nnunet_mamba.data.label_values import ByteImage, LabelValues, UnknownValuesError, label_map
+from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, turned_onto, write_compressed
+
+# Only CT has values below this (HU): air is -1000.
+LOWEST_VALUE_BESIDES_CT = -500
+# Of the largest to the smallest spacing: 10 mm slices with pixels of 0.1 mm. Wider ones are errors of a header.
+LARGEST_ANISOTROPY = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeConverter:
+    """Check, read and write one volume with its label volume.
+
+    The grid of the first channel stays; other channels and the label are turned onto it where their axes run otherwise.
+
+    Args:
+        labels: what the values of label volumes mean.
+        threshold: instead, foreground is what is above; ``labels`` then has background and one label more.
+        may_be_ct: the user has named the channels, so that values as in a CT are meant.
+        allow_empty_masks: accept label volumes without foreground.
+    """
+
+    labels: LabelValues
+    threshold: float | None = None
+    may_be_ct: bool = True
+    allow_empty_masks: bool = False
+
+    def check(self, case: Case) -> Checked:
+        """Look at a case's files.
+
+        Args:
+            case: with a label volume or without.
+        """
+        problems: list[Problem] = []
+        source: dict[str, Any] = {"shape": [0, 0, 0]}
+        digest = label = grid = None
+        try:
+            channels = self._channels(case)
+            grid = channels[0]
+            source = {"shape": list(grid.voxels.shape), "affine": grid.affine.tolist()}
+            digest = " ".join(digest_of(channel.voxels) for channel in channels)
+        except _ChannelError as error:
+            problems.append(Problem(case.identifier, str(error), error.path))
+        if case.label is not None:
+            try:
+                label = self._label(case.label, grid)
+            except VolumeError as error:
+                problems.append(Problem(case.identifier, str(error), case.label))
+        return Checked(
+            problems=tuple(problems),
+            source=source,
+            digest=digest,
+            foreground=None if label is None else self.labels.foreground_share(label),
+        )
+
+    def read(self, case: Case) -> list[npt.NDArray[Any]]:
+        """Return the channels and, if the case has one, the label, each as the bytes of a NIfTI file.
+
+        Voxels alone would not tell where they are.
+
+        Args:
+            case: one that passed the check.
+
+        Raises:
+            ValueError: its files changed after the check.
+        """
+        try:
+            channels = self._channels(case)
+            volumes = channels
+            if case.label is not None:
+                volumes = [*channels, Volume(self._label(case.label, channels[0]), channels[0].affine)]
+        except VolumeError as error:
+            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
+        return [encode_nifti(volume) for volume in volumes]
+
+    def write(self, path: Path, array: npt.NDArray[Any]) -> None:
+        """Save an image or label as .nii.gz.
+
+        Args:
+            path: the file to create.
+            array: the bytes of the file before compression.
+        """
+        write_compressed(path, array)
+
+    def _channels(self, case: Case) -> list[Volume]:
+        """Return the channels of a case on the grid of the first."""
+        channels: list[Volume] = []
+        for path in case.channels:
+            try:
+                channel = read_nifti(path)
+                self._refuse_values(channel)
+                grid = channels[0] if channels else channel
+                channels.append(Volume(compact_voxels(turned_onto(channel, grid)), grid.affine))
+            except VolumeError as error:
+                raise _ChannelError(str(error), path) from error
+        return channels
+
+    def _refuse_values(self, image: Volume) -> None:
+        """Raise if an image's values or spacing are not what nnU-Net can take."""
+        undefined = np.count_nonzero(~np.isfinite(image.voxels))
+        if undefined:
+            raise VolumeError(f"{undefined} voxels are NaN or infinite, expected numbers; replace them by a number")
+        lowest = image.voxels.min()
+        if not self.may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
+            raise VolumeError(
+                f"values down to {lowest:g}, as in a CT, which nnU-Net normalises in its own way; say what it is with "
+                "--channel-names CT, or give another name"
+            )
+        ratio = image.spacing.max() / image.spacing.min()
+        if min(image.voxels.shape) > 1 and ratio > LARGEST_ANISOTROPY:
+            raise VolumeError(
+                f"spacings of a ratio of {ratio:.3g}, expected at most {LARGEST_ANISOTROPY}; correct the header"
+            )
+
+    def _label(self, path: Path, grid: Volume | None) -> ByteImage:
+        """Return the label (z, y, x), on a grid if there is one."""
+        stored = read_nifti(path)
+        values = stored.voxels if grid is None else turned_onto(stored, grid)
+        if self.threshold is None:
+            try:
+                label = label_map(values, self.labels.in_integers(), colours=False)
+            except UnknownValuesError as error:
+                raise VolumeError(str(error)) from error
+        elif np.isfinite(values).all():
+            label = (values > self.threshold).astype(np.uint8)
+        else:
+            raise VolumeError("voxels of the mask are NaN or infinite, expected numbers; replace them by a number")
+        if not label.any() and not self.allow_empty_masks:
+            raise VolumeError("empty mask: every voxel is background; if that is meant, use --allow-empty-masks")
+        return label
+
+
+class _ChannelError(VolumeError):
+    """What is wrong with one of several image files."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.path = path

@@ -1,0 +1,354 @@
+"""Bring predicted masks back to the grid and the values of the images that a data set was converted from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nnunet_mamba.data import image_files
+from nnunet_mamba.data.atomic import remove_partial_files, replacing
+from nnunet_mamba.data.checks import InvalidDatasetError, Problem
+from nnunet_mamba.data.folder_lock import only_writer
+from nnunet_mamba.data.image_files import ImageFileError, Shape
+from nnunet_mamba.data.label_values import colour_code
+from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, write_compressed
+from nnunet_mamba.data.parallel import map_in_order
+from nnunet_mamba.data.photographs import parse_size
+from nnunet_mamba.data.raw_dataset import DATASET_JSON
+from nnunet_mamba.data.recipe import RECIPE_FILE, read_recipe
+from nnunet_mamba.data.source_grid import OtherGridError, picture_label_back, volume_label_back
+
+RESTORATION_FILE = "nnunet_mamba_restoration.json"
+VOLUME_ENDING = ".nii.gz"
+SHOWN_VALUES = 8
+
+# A number that the source's masks hold, or a colour as "#rrggbb".
+SourceValue: TypeAlias = int | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertedDataset:
+    """What a conversion remembers for the way back.
+
+    Args:
+        folder: of the data set, or of images prepared for prediction.
+        file_ending: of label maps, with its dot.
+        labels: name to value in a label map.
+        source_labels: name to its values in the source's masks, of which the first is written; empty if they are not
+            known, then values stay.
+        threshold: what is above it in the source's masks is the one label; None if values mean labels.
+        size: (y, x) to which pictures were resized; None for their own.
+        cases: per identifier what the recipe has: part, files, bytes, source.
+        sources: the folders that the source files are in.
+    """
+
+    folder: Path
+    file_ending: str
+    labels: Mapping[str, int]
+    source_labels: Mapping[str, tuple[SourceValue, ...]]
+    threshold: float | None
+    size: Shape | None
+    cases: Mapping[str, Mapping[str, Any]]
+    sources: Sequence[str]
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the source's masks are in colour."""
+        return any(isinstance(value, str) for values in self.source_labels.values() for value in values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
+    """What a run did.
+
+    Args:
+        folder: of the masks.
+        identifiers: cases in it.
+        n_written: cases that this run wrote.
+        keeps_values: whether the values are those of the predictions, for want of the source's.
+    """
+
+    folder: Path
+    identifiers: tuple[str, ...]
+    n_written: int
+    keeps_values: bool
+
+
+def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
+    """Read what a conversion remembers.
+
+    Args:
+        folder: a raw data set, or images prepared for prediction.
+        predictions: where nnU-Net puts a copy of the training data's dataset.json, which prepared images do not have.
+
+    Raises:
+        FileNotFoundError: ``folder`` was not made by a conversion, or there is no dataset.json.
+        ValueError: a damaged file, or a conversion of an earlier release.
+    """
+    recipe = read_recipe(folder)
+    if recipe is None:
+        raise FileNotFoundError(
+            f"{folder} holds no {RECIPE_FILE}, expected a folder that nnunet-mamba convert has written: that file "
+            "knows the way back"
+        )
+    cases = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))["cases"]
+    if unknown := [identifier for identifier, case in cases.items() if not case.get("source", {}).get("shape")]:
+        raise ValueError(
+            f"{folder / RECIPE_FILE} does not tell the size of the source, for {len(unknown)} cases such as "
+            f"{unknown[0]}; convert again with this release"
+        )
+    description = next((path for path in (folder / DATASET_JSON, predictions / DATASET_JSON) if path.is_file()), None)
+    if description is None:
+        raise FileNotFoundError(
+            f"no {DATASET_JSON} in {folder} or {predictions}, expected the one of the training data; copy it there"
+        )
+    try:
+        dataset = json.loads(description.read_text(encoding="utf-8"))
+        labels, file_ending = _label_values(dataset), dataset["file_ending"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{description} is no dataset.json of nnU-Net ({error!r}); copy the training data's"
+        ) from error
+    source_labels = {
+        name: tuple(values) if isinstance(values, list) else (values,)
+        for name, values in recipe.options.get("source_labels", {}).items()
+    }
+    if source_labels and (missing := sorted(labels.keys() - source_labels.keys())):
+        raise ValueError(f"{folder} knows no value of the source for {', '.join(missing)}, a label of {description}")
+    size = parse_size(str(recipe.options.get("size", "original")))
+    return ConvertedDataset(
+        folder=folder,
+        file_ending=file_ending,
+        labels=labels,
+        source_labels=source_labels,
+        threshold=recipe.options.get("threshold"),
+        size=size,
+        cases=cases,
+        sources=recipe.sources,
+    )
+
+
+def _label_values(dataset: Mapping[str, Any]) -> dict[str, int]:
+    """Return the value that each label or region has in a label map that nnU-Net writes."""
+    labels = {name: value for name, value in dataset["labels"].items() if name != "ignore"}
+    foreground = [name for name in labels if name != "background"]
+    if any(isinstance(labels[name], list) and len(labels[name]) > 1 for name in foreground):
+        return {"background": 0, **dict(zip(foreground, dataset["regions_class_order"], strict=True))}
+    return {name: value[0] if isinstance(value, list) else int(value) for name, value in labels.items()}
+
+
+def restore_masks(
+    predictions: Path, dataset: ConvertedDataset, output: Path, *, jobs: int = 1, progress: bool = False
+) -> Restoration:
+    """Restore all predicted masks in a folder. A second run after an interruption continues where it stopped.
+
+    Args:
+        predictions: folder of label maps, as ``nnUNetv2_predict`` writes them, of training, test or prepared images.
+        dataset: the conversion that the predicted images came from.
+        output: new or empty, or of an earlier run on the same predictions.
+        jobs: worker processes; the result does not depend on it.
+        progress: show bars on standard error.
+
+    Raises:
+        InvalidDatasetError: some predictions are no label maps of this data set; nothing has been written.
+        FileNotFoundError: no predictions.
+        FileExistsError: ``output`` holds something else.
+        OSError: writing failed; whole files stay, and a second run continues.
+    """
+    files = label_files(predictions, dataset.file_ending)
+    with only_writer(output):
+        problems, digests = _check(files, dataset, jobs=jobs, progress=progress)
+        if problems:
+            raise InvalidDatasetError(problems, output)
+        _begin(output, dataset, digests)
+        items = [
+            (identifier, path)
+            for identifier, path in files.items()
+            if not all(target.is_file() for target in _targets(identifier, dataset, output))
+        ]
+        write = partial(_restore, dataset=dataset, output=output)
+        try:
+            for _ in map_in_order(write, items, jobs=jobs, description="restoring", progress=progress):
+                pass
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror or error}, while writing {output}. Put it right (free space, permissions) and run "
+                "the same command again: it continues",
+            ) from error
+    return Restoration(
+        folder=output,
+        identifiers=tuple(files),
+        n_written=len(items),
+        keeps_values=not dataset.source_labels,
+    )
+
+
+def label_files(folder: Path, file_ending: str) -> dict[str, Path]:
+    """Return the label maps in a folder by identifier, sorted.
+
+    Args:
+        folder: of predictions.
+        file_ending: with its dot.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    found = sorted(folder.glob(f"*{file_ending}")) if folder.is_dir() else []
+    files = {path.name[: -len(file_ending)]: path for path in found if not path.name.startswith(".")}
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no {file_ending} files, expected the masks of nnUNetv2_predict")
+    return files
+
+
+def _check(
+    files: Mapping[str, Path], dataset: ConvertedDataset, *, jobs: int, progress: bool
+) -> tuple[list[Problem], dict[str, str]]:
+    """Look at every prediction; return what is wrong, and a digest of each file."""
+    look = partial(_look_at, dataset=dataset)
+    results = map_in_order(look, list(files.items()), jobs=jobs, description="checking", progress=progress)
+    problems = []
+    digests = {}
+    for (identifier, path), (digest, text) in zip(files.items(), results, strict=True):
+        digests[identifier] = digest
+        if text is not None:
+            problems.append(Problem(identifier, text, path))
+    return problems, digests
+
+
+def _look_at(item: tuple[str, Path], *, dataset: ConvertedDataset) -> tuple[str, str | None]:
+    """Return a digest of a prediction, and why it cannot be restored, None if it can."""
+    identifier, path = item
+    digest = blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    if identifier not in dataset.cases:
+        n_cases = len(dataset.cases)
+        return digest, f"no case of {dataset.folder}, which has {n_cases}; name the data set of these images"
+    try:
+        label = load_label(path, dataset)
+        label_back(identifier, label, dataset)
+    except (OtherGridError, VolumeError, ImageFileError) as error:
+        return digest, str(error)
+    values, counts = np.unique(label.voxels, return_counts=True)
+    known = set(dataset.labels.values())
+    unknown = [f"{value} ({count}x)" for value, count in zip(values, counts, strict=True) if value not in known]
+    if not unknown:
+        return digest, None
+    shown = ", ".join(unknown[:SHOWN_VALUES]) + (" ..." if len(unknown) > SHOWN_VALUES else "")
+    expected = ", ".join(f"{value} ({name})" for name, value in dataset.labels.items())
+    return digest, f"unknown values {shown}, expected {expected}; is it a label map?"
+
+
+def load_label(path: Path, dataset: ConvertedDataset) -> Volume:
+    """Read a label map.
+
+    Args:
+        path: the file.
+        dataset: that it belongs to.
+
+    Returns:
+        (y, x) with an affine that says nothing, or (z, y, x) with its place.
+
+    Raises:
+        ImageFileError: a damaged picture, or one that holds no single numbers.
+        VolumeError: a damaged volume.
+    """
+    if dataset.file_ending == VOLUME_ENDING:
+        return read_nifti(path)
+    with image_files.opened_image(path) as image:
+        if image.mode != "L":
+            raise ImageFileError(f"colour mode {image.mode}, expected 8-bit grey, as nnU-Net writes label maps")
+        return Volume(np.asarray(image), np.eye(4))
+
+
+def label_back(identifier: str, label: Volume, dataset: ConvertedDataset) -> Volume:
+    """Return a label map on the grid of its source, with the values that it has.
+
+    Args:
+        identifier: of a case of the data set.
+        label: on the converted grid, see ``load_label``.
+        dataset: that it belongs to.
+
+    Raises:
+        OtherGridError: it does not lie on the converted image.
+    """
+    source = dataset.cases[identifier]["source"]
+    if label.voxels.ndim == 2:
+        return Volume(picture_label_back(label.voxels, source, dataset.size), label.affine)
+    return volume_label_back(label, source)
+
+
+def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) -> None:
+    """Refuse a folder that holds anything else than what is to come, and write what is to come."""
+    recipe = (dataset.folder / RECIPE_FILE).read_bytes()
+    content = {"conversion": blake2b(recipe, digest_size=16).hexdigest(), "predictions": dict(digests)}
+    record = output / RESTORATION_FILE
+    if record.is_file():
+        try:
+            stored = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError:
+            stored = None
+        if stored != content:
+            raise FileExistsError(f"{output} holds masks of other predictions; choose another --output, or delete it")
+        for folder in (output, *(path for path in output.iterdir() if path.is_dir())):
+            remove_partial_files(folder)
+    elif output.exists() and (not output.is_dir() or any(not path.name.startswith(".") for path in output.iterdir())):
+        raise FileExistsError(f"{output} is there and not empty, expected a new folder; choose another --output")
+    else:
+        with replacing(record) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _targets(identifier: str, dataset: ConvertedDataset, output: Path) -> list[Path]:
+    """Return the files of a restored mask: one, or one for each slice that was stacked."""
+    slices = dataset.cases[identifier]["source"].get("slices")
+    if slices is None:
+        return [output / f"{identifier}{dataset.file_ending}"]
+    return [output / identifier / f"{Path(name).stem}.png" for name in slices]
+
+
+def _restore(item: tuple[str, Path], *, dataset: ConvertedDataset, output: Path) -> None:
+    identifier, path = item
+    label = label_back(identifier, load_label(path, dataset), dataset)
+    values = in_source_values(label.voxels, dataset)
+    parts = values if "slices" in dataset.cases[identifier]["source"] else [values]
+    for target, part in zip(_targets(identifier, dataset, output), parts, strict=True):
+        with replacing(target) as temporary:
+            if target.name.endswith(VOLUME_ENDING):
+                write_compressed(temporary, encode_nifti(Volume(part, label.affine)))
+            else:
+                Image.fromarray(part).save(temporary, format="PNG")
+
+
+def in_source_values(label: npt.NDArray[Any], dataset: ConvertedDataset) -> npt.NDArray[Any]:
+    """Return a label map with the values of the source's masks.
+
+    Args:
+        label: (*spatial), values of ``dataset.labels``.
+        dataset: that it belongs to.
+
+    Returns:
+        (*spatial), or (*spatial, 3) where the source's masks are in colour; in the smallest type that holds them all.
+    """
+    stored = dict(zip(dataset.labels.values(), map(np.asarray, _written_values(dataset)), strict=True))
+    dtype = np.result_type(*map(np.min_scalar_type, np.ravel(list(stored.values()))))
+    values = np.zeros((*label.shape, *stored[0].shape), dtype=dtype)
+    for number, value in stored.items():
+        values[label == number] = value
+    return values
+
+
+def _written_values(dataset: ConvertedDataset) -> "list[int] | list[list[int]]":
+    """Return the value, or red, green and blue, of every label."""
+    if not dataset.source_labels:
+        return list(dataset.labels.values())
+    values = [dataset.source_labels[name][0] for name in dataset.labels]
+    if dataset.is_colour:
+        return [list(colour_code(value).to_bytes(3, "big")) for value in values]
+    return [int(value) for value in values]

@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.cli.convert import app
+
+SCRIPT = Path(dataset_conversion_folder()) / "Dataset105_Folder.py"
+
+
+@pytest.fixture
+def source(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / "source" / folder).mkdir(parents=True)
+    for number in range(3):
+        photograph = np.random.default_rng(number).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(photograph).save(tmp_path / "source" / "images" / f"case{number}.jpg")
+        mask = np.zeros((20, 30), np.uint8)
+        mask[5:15, 5:20] = 255
+        Image.fromarray(mask).save(tmp_path / "source" / "masks" / f"case{number}.png")
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def raw(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    return tmp_path / "raw"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["folder", *[str(argument) for argument in arguments], "--no-progress"])
+
+
+def test_ends_with_a_table_and_the_next_command(source, raw):
+    result = run(source)
+    assert result.exit_code == 0, result.output
+    assert "training cases  3" in result.stdout
+    assert str(raw / "Dataset105_Folder") in result.stdout
+    assert "nnUNetv2_plan_and_preprocess -d 105" in result.stdout
+
+
+def test_options_reach_the_converter(source, tmp_path):
+    (tmp_path / "labels.json").write_text('{"background": 0, "lesion": 255}')
+    result = run(
+        "--images", source / "images", "--masks", source / "masks", "--image-pattern", "{case}.jpg",
+        "--mask-pattern", "{case}.png", "--labels", tmp_path / "labels.json", "--size", "8x16", "--sigmoid",
+        "--channel-names", "red,green, blue", "--output", tmp_path, "--dataset-id", "7", "--name", "Mine",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert Image.open(tmp_path / "Dataset007_Mine" / "imagesTr" / "case0_0000.png").size == (16, 8)
+    dataset = json.loads((tmp_path / "Dataset007_Mine" / "dataset.json").read_text())
+    assert dataset["channel_names"] == {"0": "red", "1": "green", "2": "blue"}
+    assert dataset["labels"] == {"background": 0, "lesion": [1, 1]}
+    assert dataset["regions_class_order"] == [1]
+
+
+def test_threshold_and_test_part_reach_the_converter(source, raw, tmp_path):
+    (tmp_path / "test").mkdir()
+    Image.fromarray(np.random.default_rng(9).integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(
+        tmp_path / "test/d.png"
+    )
+    Image.open(source / "masks/case0.png").resize((30, 20), Image.Resampling.BICUBIC).save(tmp_path / "test/d_m.png")
+    for number in range(3):
+        (source / "masks" / f"case{number}.png").rename(source / "masks" / f"case{number}_m.png")
+    result = run(
+        "--images", source / "images", "--masks", source / "masks", "--mask-pattern", "{case}_m", "--threshold", "127",
+        "--test-images", tmp_path / "test",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "test cases      1 (1 with masks)" in result.stdout
+
+
+def test_problems_are_listed_without_a_traceback(source, raw):
+    (source / "images" / "case0.jpg").write_bytes(b"")
+    Image.new("L", (30, 20), 3).save(source / "masks" / "case1.png")
+    result = run(source)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Error: 2 problems found, nothing written" in result.stderr
+    assert "case0: the file is empty" in result.stderr
+    assert "case1: 1 unknown value: 3 (600x); expected 0, 255" in result.stderr
+    assert not raw.exists() or not any(raw.glob("Dataset*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nowhere"], "nowhere is not a folder"),
+        (["{source}", "--labels", "{source}/none.json"], "none.json"),
+        (["{source}", "--mask-pattern", "x.png"], "expected {case} in it"),
+        (["{source}", "--channel-names", "a,,b"], "--channel-names 'a,,b': expected different names"),
+        (["{source}", "--channel-names", "a,b"], "channel names a, b: expected 3 (colour) or 1 (grey)"),
+    ],
+)
+def test_wrong_arguments_are_explained(source, raw, arguments, text):
+    result = run(*[argument.replace("{source}", str(source)) for argument in arguments])
+    assert result.exit_code == 1
+    assert text in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["x", "--images", "x"],
+        ["x", "--test-masks", "x"],
+        ["x", "--images-only", "out", "--sigmoid"],
+        ["x", "--images-only", "out", "--threshold", "0"],
+    ],
+)
+def test_arguments_that_exclude_each_other_are_refused(arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_images_only_writes_the_input_of_a_prediction(source, tmp_path):
+    result = run("--images", source / "images", "--image-pattern", "{case}", "--images-only", tmp_path / "new")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "new").glob("*.png")) == [f"case{n}_0000.png" for n in range(3)]
+    assert "nnUNetv2_predict -i" in result.stdout
+
+
+def test_edited_copy_of_the_script_runs_itself(source, raw, tmp_path):
+    copy = tmp_path / "Dataset105_Folder.py"
+    copy.write_text(SCRIPT.read_text().replace('FOREGROUND = "foreground"', 'FOREGROUND = "naevus"'))
+    subprocess.run([sys.executable, copy, source, "--no-progress"], capture_output=True, check=True)
+    assert '"naevus": 1' in (raw / "Dataset105_Folder" / "dataset.json").read_text()
