@@ -10,6 +10,7 @@ from nnunet_mamba.cli import (
     evaluate,
     import_weights,
     list_networks,
+    restore,
     scan_backends,
     trainers_path,
 )
@@ -42,5 +43,6 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
+app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)
