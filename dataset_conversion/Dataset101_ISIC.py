@@ -130,16 +130,21 @@ def convert_isic(
     masks: Path | None,
     folder: Path,
     *,
+    validation_images: Path | None = None,
+    validation_masks: Path | None = None,
     test_images: Path | None = None,
     test_masks: Path | None = None,
     options: PhotographOptions | None = None,
 ) -> Conversion:
-    """Convert an ISIC training part, and a test part if there is one, to an nnU-Net raw data set.
+    """Convert an ISIC training part, and a validation and a test part if there are, to an nnU-Net raw data set.
 
     Args:
         images: folder of the training photographs, or of one pair of subfolders.
         masks: folder of their masks; None looks for them in ``images``.
         folder: ``$nnUNet_raw/Dataset101_ISIC``.
+        validation_images: photographs of a validation part, which become training cases too, as in the papers; its
+            folds come from the split.
+        validation_masks: their masks.
         test_images: the same for imagesTs.
         test_masks: the same for labelsTs.
         options: None takes the defaults.
@@ -151,16 +156,21 @@ def convert_isic(
     """
     options = options or PhotographOptions()
     cases, problems = find_cases(images, masks, is_training=True, options=options)
-    if test_images is not None:
-        test_cases, test_problems = find_cases(test_images, test_masks, is_training=False, options=options)
-        training = {same_name(case.identifier): case for case in cases}
-        problems += test_problems
+    for part, part_images, part_masks in (
+        ("validation", validation_images, validation_masks),
+        ("test", test_images, test_masks),
+    ):
+        if part_images is None:
+            continue
+        more, more_problems = find_cases(part_images, part_masks, is_training=part != "test", options=options)
+        known = {same_name(case.identifier): case for case in cases}
+        problems += more_problems
         problems += [
-            Problem(case.identifier, f"a test image, and a training image too ({twin.channels[0]})", case.channels[0])
-            for case in test_cases
-            if (twin := training.get(same_name(case.identifier)))
+            Problem(case.identifier, f"a {part} image, and a training image too ({twin.channels[0]})", case.channels[0])
+            for case in more
+            if (twin := known.get(same_name(case.identifier)))
         ]
-        cases += test_cases
+        cases += more
     return write_raw_dataset(
         cases,
         folder,

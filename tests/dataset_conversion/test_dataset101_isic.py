@@ -152,6 +152,28 @@ def test_test_part_needs_no_masks(converter, draw_part, part, target, tmp_path):
     assert not (target / "labelsTs").exists()
 
 
+def test_validation_part_joins_the_training_cases(converter, draw_part, part, target, tmp_path):
+    draw_part(tmp_path / "val", tmp_path / "val_masks", ["ISIC_0000008", "ISIC_0000009"])
+
+    done = converter.convert_isic(
+        *part, target, validation_images=tmp_path / "val", validation_masks=tmp_path / "val_masks"
+    )
+
+    assert (done.n_training, done.n_test) == (5, 0)
+    folds = json.loads((target / "splits_final.json").read_text())
+    assert len(folds) == 5
+    assert sorted(name for fold in folds for name in fold["val"]) == written_identifiers(target / "labelsTr")
+
+
+def test_papers_split_of_another_number_of_cases_is_refused_with_both(converter, part, target):
+    options = PhotographOptions(run=RunOptions(split="isic17-1500-650"))
+
+    with pytest.raises(ValueError, match=r"2150[\s\S]*\b3\b|\b3\b[\s\S]*2150"):
+        converter.convert_isic(*part, target, options=options)
+
+    assert not target.exists()
+
+
 def test_refuses_an_image_in_both_parts(converter, draw_part, part, target, tmp_path):
     draw_part(tmp_path / "test", None, ["ISIC_0000003", "ISIC_0000009"])
     with pytest.raises(InvalidDatasetError, match=r"1 problem found[\s\S]*ISIC_0000003: a test image, and a training"):

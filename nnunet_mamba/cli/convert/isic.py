@@ -32,6 +32,15 @@ def isic(
         typer.Argument(help="Folder or zip of the photographs; or one that holds a pair of image and mask folders."),
     ],
     masks: Annotated[Path | None, typer.Argument(help="Folder or zip of the masks.", show_default=False)] = None,
+    validation_images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the validation part, whose cases become training cases too, as in the papers (ISIC 2017: "
+            "2000 + 150, ISIC 2018: 2594 + 100).",
+            show_default=False,
+        ),
+    ] = None,
+    validation_masks: Annotated[Path | None, typer.Option(help="Folder of their masks.", show_default=False)] = None,
     test_images: Annotated[
         Path | None, typer.Option(help="Folder of test photographs, for imagesTs.", show_default=False)
     ] = None,
@@ -89,10 +98,12 @@ def isic(
     from nnunet_mamba.data.photographs import PhotographOptions, parse_size
 
     converter: Any = context.obj or load_converter("Dataset101_ISIC")
-    if images_only is not None and (masks or test_images or test_masks or sigmoid):
+    if images_only is not None and (masks or validation_images or test_images or test_masks or sigmoid):
         raise typer.BadParameter("--images-only takes IMAGES, --size, --jobs and --no-progress; nothing is trained")
     if test_masks is not None and test_images is None:
         raise typer.BadParameter("--test-masks needs --test-images")
+    if validation_masks is not None and validation_images is None:
+        raise typer.BadParameter("--validation-masks needs --validation-images")
     with errors_as_text():
         options = PhotographOptions(
             size=parse_size(size),
@@ -109,10 +120,9 @@ def isic(
                 report_images(converter.prepare_isic_images(images, images_only, options=options), dataset_id)
             return
         folder = raw_dataset_folder(dataset_id, name, output=output)
-        given = (images, masks, test_images, test_masks)
-        with unpacked_sources(*given, beside=folder.parent, progress=progress) as sources:
-            images, masks, test_images, test_masks = sources
-            done = converter.convert_isic(
-                images, masks, folder, test_images=test_images, test_masks=test_masks, options=options
-            )
+        given = (images, masks, validation_images, validation_masks, test_images, test_masks)
+        with unpacked_sources(*given, beside=folder.parent, progress=progress) as folders:
+            names = ("validation_images", "validation_masks", "test_images", "test_masks")
+            parts = dict(zip(names, folders[2:], strict=True))
+            done = converter.convert_isic(folders[0], folders[1], folder, **parts, options=options)
         report_dataset(done, dataset_id, size)
