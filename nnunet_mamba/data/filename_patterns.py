@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,7 +156,19 @@ def pair_found_files(
                 group=files[0].group,
             )
         )
-    problems += [
+    problems += _mask_problems(masks_of, images_of, is_grouped=is_grouped, allow_missing_images=allow_missing_images)
+    return cases, problems
+
+
+def _mask_problems(
+    masks_of: Mapping[str, Sequence[FoundFile]],
+    images_of: Mapping[str, Sequence[FoundFile]],
+    *,
+    is_grouped: bool,
+    allow_missing_images: bool,
+) -> list[Problem]:
+    """Return the masks that share a case, and those without an image unless they may be left out."""
+    problems = [
         Problem(_identifier(files[0], is_grouped=is_grouped), _several("masks", files))
         for files in masks_of.values()
         if len(files) > 1
@@ -168,7 +180,7 @@ def pair_found_files(
             for key, files in masks_of.items()
             if key not in images_of
         ]
-    return cases, problems
+    return problems
 
 
 def _identifier(found: FoundFile, *, is_grouped: bool) -> str:

@@ -66,42 +66,38 @@ class UltraLightVMUNet(CompactUNet):
         check_sizes(owner, input_channels, num_classes, channels)
         strides = resolve_strides(owner, strides, n_levels=len(channels), spatial_dims=spatial_dims)
         _check_mixers(channels, n_parallel, encoder_mixer=encoder_mixer, decoder_mixer=decoder_mixer)
-        if pyramid_pooling not in get_args(PyramidPlaces):
-            raise ValueError(
-                f"{owner}: pyramid_pooling={pyramid_pooling!r}, expected 'none', 'bottleneck' or 'all'; pass one"
-            )
+        _check_pyramid(pyramid_pooling)
         deepest = len(channels) - 1
 
-        def mixer(kind: Mixer, in_channels: int, out_channels: int, *, is_deep: bool, is_bottleneck: bool) -> nn.Module:
-            if not is_deep or kind == "conv":
+        def mixer(kind: Mixer, in_channels: int, out_channels: int, *, begins_pooled: bool) -> nn.Module:
+            if kind == "conv":
                 return convolution(in_channels, out_channels, spatial_dims=spatial_dims)
             return ParallelVisionMamba(
                 in_channels,
                 out_channels,
                 n_parallel=n_parallel,
                 shared_mamba=shared_mamba,
-                pyramid_pooling=pyramid_pooling == "all" or (is_bottleneck and pyramid_pooling == "bottleneck"),
+                pyramid_pooling=begins_pooled,
                 spatial_dims=spatial_dims,
             )
 
         widths = (input_channels, *channels)
+        pooled_levels = {"none": (), "bottleneck": (deepest,), "all": range(len(channels))}[pyramid_pooling]
         encoder = [
             mixer(
-                encoder_mixer,
+                encoder_mixer if level > deepest - N_DEEP_STAGES else "conv",
                 widths[level],
                 widths[level + 1],
-                is_deep=level > deepest - N_DEEP_STAGES,
-                is_bottleneck=level == deepest,
+                begins_pooled=level in pooled_levels,
             )
             for level in range(len(channels))
         ]
         decoder = [
             mixer(
-                decoder_mixer,
+                decoder_mixer if level >= deepest - N_DEEP_STAGES else "conv",
                 channels[level + 1],
                 channels[level],
-                is_deep=level >= deepest - N_DEEP_STAGES,
-                is_bottleneck=False,
+                begins_pooled=pyramid_pooling == "all",
             )
             for level in reversed(range(deepest))
         ]
@@ -119,6 +115,13 @@ class UltraLightVMUNet(CompactUNet):
     def published_names(self) -> dict[str, str]:
         """Our names and the published ones."""
         return {**super().published_names, "skips": "scab"}
+
+
+def _check_pyramid(pyramid_pooling: str) -> None:
+    if pyramid_pooling not in get_args(PyramidPlaces):
+        raise ValueError(
+            f"UltraLightVMUNet: pyramid_pooling={pyramid_pooling!r}, expected 'none', 'bottleneck' or 'all'; pass one"
+        )
 
 
 def _check_mixers(channels: Sequence[int], n_parallel: int, *, encoder_mixer: str, decoder_mixer: str) -> None:
