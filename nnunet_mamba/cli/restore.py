@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.shared import Jobs, Progress, errors_as_text
+from nnunet_mamba.cli.convert.option_types import Jobs, Progress
+from nnunet_mamba.cli.convert.shared import errors_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,16 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
-    DatasetId,
-    DryRun,
-    Jobs,
-    Name,
-    Output,
-    Progress,
-    Report,
-    SkipInvalid,
-    SplitName,
     errors_as_text,
     load_converter,
     report_dataset,
@@ -73,9 +65,9 @@ def folder(
             show_default="R,G,B; grey; image; or what stands for {channel}",
         ),
     ] = None,
-    dataset_id: DatasetId = 105,
-    name: Name = "Folder",
-    output: Output = None,
+    dataset_id: option_types.DatasetId = 105,
+    name: option_types.Name = "Folder",
+    output: option_types.Output = None,
     size: Annotated[
         str, typer.Option(help="Resize pictures and masks to a side such as 256 or HEIGHTxWIDTH, or keep 'original'.")
     ] = "original",
@@ -90,23 +82,15 @@ def folder(
             show_default=False,
         ),
     ] = None,
-    allow_missing_masks: Annotated[
-        bool,
-        typer.Option("--allow-missing-masks", help="Send images without a mask to imagesTs instead of refusing them."),
-    ] = False,
-    allow_missing_images: Annotated[
-        bool,
-        typer.Option("--allow-missing-images", help="Leave out masks without an image instead of refusing them."),
-    ] = False,
-    allow_empty_masks: Annotated[
-        bool, typer.Option("--allow-empty-masks", help="Accept masks without foreground instead of refusing them.")
-    ] = False,
-    jobs: Jobs = None,
-    progress: Progress = True,
-    dry_run: DryRun = False,
-    skip_invalid: SkipInvalid = False,
-    report: Report = None,
-    split: SplitName = "five-fold",
+    allow_missing_masks: option_types.AllowMissingMasks = False,
+    allow_missing_images: option_types.AllowMissingImages = False,
+    allow_empty_masks: option_types.AllowEmptyMasks = False,
+    jobs: option_types.Jobs = None,
+    progress: option_types.Progress = True,
+    dry_run: option_types.DryRun = False,
+    skip_invalid: option_types.SkipInvalid = False,
+    report: option_types.Report = None,
+    split: option_types.SplitName = "five-fold",
 ) -> None:
     """Convert your own images and masks: pictures (PNG, JPEG, BMP, TIFF, WebP) or NIfTI volumes.
 

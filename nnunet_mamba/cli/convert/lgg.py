@@ -6,16 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
-    DatasetId,
-    DryRun,
-    Jobs,
-    Name,
-    Output,
-    Progress,
-    Report,
-    SkipInvalid,
-    SplitName,
     errors_as_text,
     load_converter,
     report_dataset,
@@ -37,9 +29,9 @@ def lgg(
     source: Annotated[
         Path, typer.Argument(help="Folder kaggle_3m with the patients' folders, or the archive, packed or not.")
     ],
-    dataset_id: DatasetId = 103,
-    name: Name = "LGG",
-    output: Output = None,
+    dataset_id: option_types.DatasetId = 103,
+    name: option_types.Name = "LGG",
+    output: option_types.Output = None,
     kind: Annotated[
         Kind,
         typer.Option(
@@ -66,12 +58,12 @@ def lgg(
     sigmoid: Annotated[
         bool, typer.Option("--sigmoid", help="One sigmoid output trained with BCE + Dice instead of softmax.")
     ] = False,
-    jobs: Jobs = None,
-    progress: Progress = True,
-    dry_run: DryRun = False,
-    skip_invalid: SkipInvalid = False,
-    report: Report = None,
-    split: SplitName = "five-fold",
+    jobs: option_types.Jobs = None,
+    progress: option_types.Progress = True,
+    dry_run: option_types.DryRun = False,
+    skip_invalid: option_types.SkipInvalid = False,
+    report: option_types.Report = None,
+    split: option_types.SplitName = "five-fold",
 ) -> None:
     """Convert the lower-grade gliomas of TCGA as Kaggle has them (lgg-mri-segmentation): MR slices with tumour masks.
 

@@ -7,16 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
-    DatasetId,
-    DryRun,
-    Jobs,
-    Name,
-    Output,
-    Progress,
-    Report,
-    SkipInvalid,
-    SplitName,
     errors_as_text,
     load_converter,
     print_problems,
@@ -41,21 +33,11 @@ def ph2(
             help="Send all cases to imagesTs and labelsTs, to test networks trained on ISIC, as in the skin papers.",
         ),
     ] = False,
-    dataset_id: DatasetId = 102,
-    name: Name = "PH2",
-    output: Output = None,
-    size: Annotated[
-        str,
-        typer.Option(
-            help="Resize whole images and masks to 256 (256x256, as in the papers), HEIGHTxWIDTH, or keep 'original'."
-        ),
-    ] = "256",
-    sigmoid: Annotated[
-        bool,
-        typer.Option(
-            "--sigmoid", help="One sigmoid output trained with BCE + Dice (the skin papers' loss) instead of softmax."
-        ),
-    ] = False,
+    dataset_id: option_types.DatasetId = 102,
+    name: option_types.Name = "PH2",
+    output: option_types.Output = None,
+    size: option_types.PhotographSize = "256",
+    sigmoid: option_types.SkinSigmoid = False,
     images_only: Annotated[
         Path | None,
         typer.Option(
@@ -65,23 +47,15 @@ def ph2(
             show_default=False,
         ),
     ] = None,
-    allow_missing_masks: Annotated[
-        bool,
-        typer.Option("--allow-missing-masks", help="Send images without a mask to imagesTs instead of refusing them."),
-    ] = False,
-    allow_missing_images: Annotated[
-        bool,
-        typer.Option("--allow-missing-images", help="Leave out masks without an image instead of refusing them."),
-    ] = False,
-    allow_empty_masks: Annotated[
-        bool, typer.Option("--allow-empty-masks", help="Accept masks without any lesion instead of refusing them.")
-    ] = False,
-    jobs: Jobs = None,
-    progress: Progress = True,
-    dry_run: DryRun = False,
-    skip_invalid: SkipInvalid = False,
-    report: Report = None,
-    split: SplitName = "five-fold",
+    allow_missing_masks: option_types.AllowMissingMasks = False,
+    allow_missing_images: option_types.AllowMissingImages = False,
+    allow_empty_masks: option_types.AllowEmptyMasks = False,
+    jobs: option_types.Jobs = None,
+    progress: option_types.Progress = True,
+    dry_run: option_types.DryRun = False,
+    skip_invalid: option_types.SkipInvalid = False,
+    report: option_types.Report = None,
+    split: option_types.SplitName = "five-fold",
 ) -> None:
     """Convert PH2, dermoscopy of 200 naevi and melanomas.
 

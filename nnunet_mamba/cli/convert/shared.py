@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,31 +22,6 @@ if TYPE_CHECKING:
 
 # Rows of a table that a terminal can show.
 SHOWN_ROWS = 50
-
-# Options that every conversion has.
-DatasetId = Annotated[int, typer.Option(help="nnU-Net's number of the data set, 1 to 999.")]
-Name = Annotated[str, typer.Option(help="Name of the data set.")]
-Output = Annotated[Path | None, typer.Option(help="Folder that gets Dataset<id>_<name>.", show_default="$nnUNet_raw")]
-Jobs = Annotated[
-    int | None,
-    typer.Option(min=1, help="Worker processes; the result is the same.", show_default="one per core, at most 4"),
-]
-Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress bars.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show what would happen, write nothing.")]
-SkipInvalid = Annotated[
-    bool, typer.Option("--skip-invalid", help="Leave cases with problems out instead of refusing all, and list them.")
-]
-Report = Annotated[
-    Path | None, typer.Option(metavar="CSV", help="Write every problem into this table.", show_default=False)
-]
-SplitName = Annotated[
-    str,
-    typer.Option(
-        "--split",
-        help="Folds for training: five-fold (a patient or lesion on one side only; with fewer than five, each is held "
-        "out once), or one of the papers' splits, see docs/explanation/splits.md.",
-    ),
-]
 
 
 def run_options(

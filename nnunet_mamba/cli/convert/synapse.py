@@ -7,15 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
-    DatasetId,
-    DryRun,
-    Jobs,
-    Name,
-    Output,
-    Progress,
-    Report,
-    SkipInvalid,
     errors_as_text,
     load_converter,
     report_dataset,
@@ -46,9 +39,9 @@ def synapse(
         Path,
         typer.Argument(help="Folder RawData with NIfTI files, or TransUNet's folder of train_npz and test_vol_h5."),
     ],
-    dataset_id: DatasetId = 104,
-    name: Name = "Synapse",
-    output: Output = None,
+    dataset_id: option_types.DatasetId = 104,
+    name: option_types.Name = "Synapse",
+    output: option_types.Output = None,
     organs: Annotated[int, typer.Option(help="8 as in the papers, or all 13 of RawData.")] = 8,
     label_numbering: Annotated[
         LabelNumbering | None,
@@ -75,11 +68,11 @@ def synapse(
             metavar="OUT", help="Only prepare the images for nnUNetv2_predict, in this folder.", show_default=False
         ),
     ] = None,
-    jobs: Jobs = None,
-    progress: Progress = True,
-    dry_run: DryRun = False,
-    skip_invalid: SkipInvalid = False,
-    report: Report = None,
+    jobs: option_types.Jobs = None,
+    progress: option_types.Progress = True,
+    dry_run: option_types.DryRun = False,
+    skip_invalid: option_types.SkipInvalid = False,
+    report: option_types.Report = None,
 ) -> None:
     """Convert the abdominal CT of Synapse (BTCV), original or preprocessed by TransUNet.
 
