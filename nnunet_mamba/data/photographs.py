@@ -1,27 +1,12 @@
 """Photographs with black-and-white masks as an nnU-Net data set of one RGB PNG per case."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
-from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Checked, Problem
-from nnunet_mamba.data.image_files import (
-    ImageFileError,
-    Shape,
-    load_binary_mask,
-    load_photograph,
-    opened_image,
-    orientation_of,
-    resized_image,
-    resized_mask,
-    write_png,
-)
+from nnunet_mamba.data.image_files import ByteImage, Shape, load_binary_mask
+from nnunet_mamba.data.picture_cases import PictureCaseConverter
 from nnunet_mamba.data.raw_dataset import DatasetDescription
 from nnunet_mamba.data.run_options import RunOptions
 
@@ -106,99 +91,10 @@ def photograph_description(foreground: str, *, sigmoid: bool) -> DatasetDescript
     )
 
 
-@dataclass(frozen=True)
-class PhotographConverter:
-    """Check, read and write one photograph with its mask.
+@dataclass(frozen=True, kw_only=True)
+class PhotographConverter(PictureCaseConverter):
+    """Check, read and write one photograph with its black-and-white mask."""
 
-    Args:
-        size: (y, x) to resize to; None keeps the size.
-        allow_empty_masks: accept masks without foreground.
-    """
-
-    size: Shape | None
-    allow_empty_masks: bool = False
-
-    def check(self, case: Case) -> Checked:
-        """Look at a case's files.
-
-        Args:
-            case: a photograph, with a mask or without.
-        """
-        problems = []
-        shape: Shape = (0, 0)
-        mask = digest = None
-        if case.label is not None:
-            try:
-                mask = load_binary_mask(case.label, allow_empty=self.allow_empty_masks)
-            except ImageFileError as error:
-                problems.append(Problem(case.identifier, str(error), case.label))
-            else:
-                if mask.any() and not resized_mask(mask, self.size).any():
-                    text = f"{int(mask.sum())} lesion pixels, and none of them is left at the size {self.size}"
-                    problems.append(Problem(case.identifier, f"{text}; choose a larger --size", case.label))
-        try:
-            label_shape = None if mask is None else (mask.shape[0], mask.shape[1])
-            image, shape = load_photograph(case.channels[0], label_shape=label_shape, quick=True)
-            digest = blake2b(image.tobytes() + repr(shape).encode(), digest_size=16).hexdigest()
-        except ImageFileError as error:
-            problems.append(Problem(case.identifier, str(error), case.channels[0]))
-        else:
-            if label_shape is not None and label_shape != shape:
-                problems.append(Problem(case.identifier, _mismatch(shape, label_shape), case.label))
-        return Checked(
-            problems=tuple(problems),
-            source={"shape": list(shape), **turn_of(case)} if digest else {"shape": list(shape)},
-            digest=digest,
-            foreground=None if mask is None else float(mask.mean()),
-        )
-
-    def read(self, case: Case) -> list[npt.NDArray[Any]]:
-        """Return the RGB image (y, x, 3) and, if the case has one, its label (y, x) with values 0 and 1.
-
-        Args:
-            case: a photograph that passed the check.
-
-        Raises:
-            ValueError: its files changed after the check.
-        """
-        try:
-            if case.label is None:
-                image, _ = load_photograph(case.channels[0], target=self.size)
-                return [resized_image(image, self.size)]
-            # Thresholded at full size first: resizing grey levels would move the border.
-            mask = load_binary_mask(case.label, allow_empty=self.allow_empty_masks)
-            label_shape = (mask.shape[0], mask.shape[1])
-            image, shape = load_photograph(case.channels[0], label_shape=label_shape, target=self.size)
-        except ImageFileError as error:
-            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
-        if mask.shape != shape:
-            raise ValueError(f"{case.identifier}: {_mismatch(shape, mask.shape)} ({case.label})")
-        return [resized_image(image, self.size), resized_mask(mask, self.size)]
-
-    def write(self, path: Path, array: npt.NDArray[Any]) -> None:
-        """Save an image or label as PNG.
-
-        Args:
-            path: the file to create.
-            array: (y, x, 3) or (y, x), uint8.
-        """
-        write_png(path, array)
-
-
-def turn_of(case: Case) -> dict[str, int]:
-    """Return how the picture was turned upright, where a predicted mask is to be turned back.
-
-    A mask of the source is drawn on the upright picture, or else the picture is not turned.
-    """
-    if case.label is not None:
-        return {}
-    with opened_image(case.channels[0]) as image:
-        orientation = orientation_of(image)
-    return {"orientation": orientation} if orientation > 1 else {}
-
-
-def _mismatch(image: Sequence[int], label: Sequence[int]) -> str:
-    return (
-        f"the mask has {label[1]}x{label[0]} pixels, its image {image[1]}x{image[0]} (width x height); "
-        "expected the same, is it the mask of another image?"
-    )
+    def label_of(self, path: Path) -> ByteImage:
+        """Return 1 where the mask is white."""
+        return load_binary_mask(path, allow_empty=self.allow_empty_masks)

@@ -34,7 +34,7 @@ def convert(tmp_path):
         description = photograph_description("lesion", sigmoid=False)
         folder = tmp_path / "raw"
         recipe = Recipe.of("test", options, cases)
-        write_raw_dataset(cases, folder, description, converter=PhotographConverter(size), recipe=recipe)
+        write_raw_dataset(cases, folder, description, converter=PhotographConverter(size=size), recipe=recipe)
         return folder
 
     return write

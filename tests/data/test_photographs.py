@@ -34,7 +34,7 @@ def test_size_that_means_nothing_is_refused(text):
 
 
 def test_good_case_has_no_problems_and_its_size_is_told(case):
-    checked = PhotographConverter((256, 256)).check(case)
+    checked = PhotographConverter(size=(256, 256)).check(case)
 
     assert checked.problems == ()
     assert checked.source == {"shape": [20, 40]}
@@ -42,7 +42,7 @@ def test_good_case_has_no_problems_and_its_size_is_told(case):
 
 
 def test_equal_pictures_have_equal_digests(case, tmp_path):
-    converter = PhotographConverter(None)
+    converter = PhotographConverter(size=None)
     copy = replace(case, channels=(tmp_path / "copy.bmp",))
     Image.open(case.channels[0]).save(copy.channels[0])
     other = replace(case, channels=(tmp_path / "other.png",))
@@ -54,7 +54,7 @@ def test_equal_pictures_have_equal_digests(case, tmp_path):
 
 
 def test_reads_image_and_label_in_the_same_place(case):
-    image, label = PhotographConverter((10, 20)).read(case)
+    image, label = PhotographConverter(size=(10, 20)).read(case)
     assert image.shape == (10, 20, 3)
     assert label.tolist() == np.pad(np.ones((4, 8), int), ((2, 4), (4, 8))).tolist()
 
@@ -64,31 +64,31 @@ def test_mask_is_thresholded_before_it_is_resized(case):
     mask = np.zeros((20, 40), np.uint8)
     mask[:, 1::2] = 200
     Image.fromarray(mask).save(case.label)
-    assert PhotographConverter((10, 20)).read(case)[1].all()
+    assert PhotographConverter(size=(10, 20)).read(case)[1].all()
 
 
 def test_lesion_that_vanishes_is_a_problem(case):
     mask = np.zeros((20, 40), np.uint8)
     mask[0, 0] = 255
     Image.fromarray(mask).save(case.label)
-    problems = PhotographConverter((5, 5)).check(case).problems
-    assert "1 lesion pixels, and none of them is left" in str(problems[0])
+    problems = PhotographConverter(size=(5, 5)).check(case).problems
+    assert "1 labelled pixels, and none of them is left" in str(problems[0])
 
 
 def test_both_files_of_a_case_are_reported(case):
     case.label.write_bytes(b"")
     case.channels[0].write_bytes(b"")
-    problems = PhotographConverter(None).check(case).problems
+    problems = PhotographConverter(size=None).check(case).problems
     assert [problem.file for problem in problems] == [case.label, case.channels[0]]
 
 
 def test_file_that_changes_after_the_check_is_named(case):
     Image.new("L", (41, 20), 255).save(case.label)
     with pytest.raises(ValueError, match="the mask has 41x20 pixels, its image 40x20"):
-        PhotographConverter(None).read(case)
+        PhotographConverter(size=None).read(case)
     case.label.write_bytes(b"")
     with pytest.raises(ValueError, match=r"a: the file is empty .*a_mask.png"):
-        PhotographConverter(None).read(case)
+        PhotographConverter(size=None).read(case)
 
 
 def test_recorded_options_are_those_that_change_pixels():

@@ -49,7 +49,7 @@ def convert(cases, folder, size=None, *, sigmoid=False, source_labels=VALUES):
         options["source_labels"] = source_labels
     description = photograph_description("lesion", sigmoid=sigmoid)
     recipe = Recipe.of("test", options, cases)
-    write_raw_dataset(cases, folder, description, converter=PhotographConverter(size), recipe=recipe)
+    write_raw_dataset(cases, folder, description, converter=PhotographConverter(size=size), recipe=recipe)
     return folder
 
 
@@ -92,7 +92,7 @@ def test_photographs_prepared_for_prediction_need_the_dataset_json_beside_the_ma
     cases = [replace(case, label=None, is_training=False) for case in cases]
     recipe = Recipe.of("test", {"size": "16x16", "images_only": True, "source_labels": VALUES}, cases)
     description = photograph_description("lesion", sigmoid=False)
-    write_prediction_images(cases, prepared, description, converter=PhotographConverter((16, 16)), recipe=recipe)
+    write_prediction_images(cases, prepared, description, converter=PhotographConverter(size=(16, 16)), recipe=recipe)
     (tmp_path / "masks_16").mkdir()
     for name in SHAPES:
         Image.fromarray(np.ones((16, 16), np.uint8)).save(tmp_path / "masks_16" / f"{name}.png")

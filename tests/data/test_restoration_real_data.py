@@ -38,7 +38,7 @@ def test_real_masks_come_back(cases, tmp_path, size, lowest_dice):
     recorded = {"size": "original" if size is None else "256x256", "source_labels": {"background": 0, "lesion": 255}}
     description = photograph_description("lesion", sigmoid=False)
     recipe = Recipe.of("test", recorded, cases)
-    write_raw_dataset(cases, raw, description, converter=PhotographConverter(size), recipe=recipe)
+    write_raw_dataset(cases, raw, description, converter=PhotographConverter(size=size), recipe=recipe)
     dataset = read_converted_dataset(raw, raw / "labelsTr")
     restore_masks(raw / "labelsTr", dataset, restored)
     for case in cases:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnunet_mamba.data import photographs
+from nnunet_mamba.data import picture_cases
 from nnunet_mamba.data.checks import InvalidDatasetError
 from nnunet_mamba.data.image_files import write_png
 from nnunet_mamba.data.photographs import PhotographOptions
@@ -307,7 +307,7 @@ def fail_at(k: int, error: OSError | KeyboardInterrupt):
 def test_resumed_run_equals_an_undisturbed_one(converter, part, target, tmp_path, monkeypatch, k, error):
     converter.convert_isic(*part, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
-        patch.setattr(photographs, "write_png", fail_at(k, error))
+        patch.setattr(picture_cases, "write_png", fail_at(k, error))
         with pytest.raises(type(error)) as caught:
             converter.convert_isic(*part, target)
     if isinstance(error, OSError):
