@@ -31,7 +31,7 @@ from nnunet_mamba.data.image_files import Shape
 from nnunet_mamba.data.raw_dataset import Conversion, DatasetDescription, write_raw_dataset
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe
 from nnunet_mamba.data.run_options import RunOptions
-from nnunet_mamba.data.slice_stacks import FLAIR, MASK_SUFFIX, SEQUENCES, SliceConverter, VolumeConverter, mask_of
+from nnunet_mamba.data.slice_stacks import FLAIR, MASK_SUFFIX, SEQUENCES, SliceConverter, StackConverter, mask_of
 
 NAME = "Dataset103_LGG"
 FOREGROUND = "tumour"
@@ -87,10 +87,10 @@ class LggOptions:
             files_per_case=len(SEQUENCES) if self.as_volumes else 1,
         )
 
-    def converter(self) -> VolumeConverter | SliceConverter:
+    def converter(self) -> StackConverter | SliceConverter:
         """Return what converts a case."""
         if self.as_volumes:
-            return VolumeConverter((self.slice_thickness, self.pixel_spacing, self.pixel_spacing))
+            return StackConverter((self.slice_thickness, self.pixel_spacing, self.pixel_spacing))
         return SliceConverter(self.size)
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,16 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
-from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, turned_onto, write_compressed
+from nnunet_mamba.data.nifti_files import (
+    Volume,
+    VolumeError,
+    WritesNifti,
+    compact_voxels,
+    digest_of,
+    encode_nifti,
+    read_nifti,
+    turned_onto,
+)
 from nnunet_mamba.data.organs import OrganNumbers, count_values, whole_numbers
 from nnunet_mamba.data.raw_dataset import DatasetDescription
 
@@ -69,32 +76,8 @@ def spacing_problems(spacing: npt.NDArray[np.float64]) -> Iterator[str]:
         )
 
 
-def compact_voxels(voxels: npt.NDArray[Any]) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
-    """Return voxels as int16 if that holds every value exactly, else as float32, as nnU-Net reads all images.
-
-    Args:
-        voxels: any shape.
-    """
-    if voxels.dtype == np.int16:
-        return voxels
-    limits = np.iinfo(np.int16)
-    if voxels.min() >= limits.min and voxels.max() <= limits.max and (voxels == np.rint(voxels)).all():
-        return voxels.astype(np.int16)
-    return voxels.astype(np.float32)
-
-
-def digest_of(voxels: npt.NDArray[Any]) -> str:
-    """Return what is equal for equal voxels.
-
-    Args:
-        voxels: (z, y, x), int16 or float32.
-    """
-    content = np.ascontiguousarray(voxels)
-    return blake2b(content.tobytes() + repr((content.shape, content.dtype.str)).encode(), digest_size=16).hexdigest()
-
-
 @dataclass(frozen=True)
-class CtConverter:
+class CtConverter(WritesNifti):
     """Check, read and write one CT with its label map.
 
     The grid of the image stays, and the label is turned onto it.
@@ -157,12 +140,3 @@ class CtConverter:
         except VolumeError as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         return files
-
-    def write(self, path: Path, array: npt.NDArray[Any]) -> None:
-        """Save an image or label as .nii.gz.
-
-        Args:
-            path: the file to create.
-            array: the bytes of the file before compression.
-        """
-        write_compressed(path, array)

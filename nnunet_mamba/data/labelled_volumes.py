@@ -9,9 +9,17 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
-from nnunet_mamba.data.ct_volumes import compact_voxels, digest_of
 from nnunet_mamba.data.label_values import ByteImage, LabelValues, UnknownValuesError, label_map
-from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, turned_onto, write_compressed
+from nnunet_mamba.data.nifti_files import (
+    Volume,
+    VolumeError,
+    WritesNifti,
+    compact_voxels,
+    digest_of,
+    encode_nifti,
+    read_nifti,
+    turned_onto,
+)
 
 # Only CT has values below this (HU): air is -1000.
 LOWEST_VALUE_BESIDES_CT = -500
@@ -20,7 +28,7 @@ LARGEST_ANISOTROPY = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumeConverter:
+class VolumeConverter(WritesNifti):
     """Check, read and write one volume with its label volume.
 
     The grid of the first channel stays; other channels and the label are turned onto it where their axes run otherwise.
@@ -84,15 +92,6 @@ class VolumeConverter:
         except VolumeError as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         return [encode_nifti(volume) for volume in volumes]
-
-    def write(self, path: Path, array: npt.NDArray[Any]) -> None:
-        """Save an image or label as .nii.gz.
-
-        Args:
-            path: the file to create.
-            array: the bytes of the file before compression.
-        """
-        write_compressed(path, array)
 
     def _channels(self, case: Case) -> list[Volume]:
         """Return the channels of a case on the grid of the first."""

@@ -5,6 +5,7 @@ import itertools
 import struct
 import zlib
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,40 @@ def write_compressed(path: Path, content: npt.NDArray[np.uint8]) -> None:
         content: of ``encode_nifti``.
     """
     path.write_bytes(gzip.compress(content.tobytes(), COMPRESSION_LEVEL, mtime=0))
+
+
+def compact_voxels(voxels: npt.NDArray[Any]) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
+    """Return voxels as int16 if that holds every value exactly, else as float32, as nnU-Net reads all images.
+
+    Args:
+        voxels: any shape.
+    """
+    if voxels.dtype == np.int16:
+        return voxels
+    limits = np.iinfo(np.int16)
+    if voxels.min() >= limits.min and voxels.max() <= limits.max and (voxels == np.rint(voxels)).all():
+        return voxels.astype(np.int16)
+    return voxels.astype(np.float32)
+
+
+def digest_of(voxels: npt.NDArray[Any]) -> str:
+    """Return what is equal for equal voxels.
+
+    Args:
+        voxels: (z, y, x), int16 or float32.
+    """
+    content = np.ascontiguousarray(voxels)
+    return blake2b(content.tobytes() + repr((content.shape, content.dtype.str)).encode(), digest_size=16).hexdigest()
+
+
+class WritesNifti:
+    """What converters share whose ``read`` returns the bytes of NIfTI files, since voxels do not tell their place."""
+
+    def write(self, path: Path, array: npt.NDArray[Any]) -> None:
+        """Save an image or label as .nii.gz.
+
+        Args:
+            path: the file to create.
+            array: the bytes of the file before compression.
+        """
+        write_compressed(path, array)

@@ -124,7 +124,7 @@ def same_as_flair(pixels: ByteImage) -> list[str]:
 
 
 @dataclass(frozen=True)
-class VolumeConverter:
+class StackConverter:
     """Check, read and write a patient: the slices in ``Case.channels``, in order, each with its mask, as a volume.
 
     Args:

@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
-from nnunet_mamba.data.ct_volumes import digest_of
-from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, write_compressed
+from nnunet_mamba.data.nifti_files import Volume, VolumeError, WritesNifti, digest_of, encode_nifti
 from nnunet_mamba.data.organs import OrganNumbers, count_values, whole_numbers
 
 NPZ, H5 = ".npz", ".h5"
@@ -101,7 +100,7 @@ def scaled_problems(image: npt.NDArray[np.float32]) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class TransUNetConverter:
+class TransUNetConverter(WritesNifti):
     """Check, read and write one case of preprocessed slices, or one preprocessed volume.
 
     Its files say nothing of spacing and orientation: slices and axes stay as they are, and the headers say what
@@ -163,12 +162,3 @@ class TransUNetConverter:
         except VolumeError as error:
             raise ValueError(f"{case.identifier}: {error}") from error
         return files
-
-    def write(self, path: Path, array: npt.NDArray[Any]) -> None:
-        """Save an image or label as .nii.gz.
-
-        Args:
-            path: the file to create.
-            array: the bytes of the file before compression.
-        """
-        write_compressed(path, array)

@@ -5,6 +5,7 @@ Segmentation", arXiv:2403.20035. Its variants v1 to v6: Crews and Whalen, "Mamba
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, get_args
 
 from torch import nn
@@ -69,17 +70,12 @@ class UltraLightVMUNet(CompactUNet):
         _check_pyramid(pyramid_pooling)
         deepest = len(channels) - 1
 
+        pvm = partial(ParallelVisionMamba, n_parallel=n_parallel, shared_mamba=shared_mamba, spatial_dims=spatial_dims)
+
         def mixer(kind: Mixer, in_channels: int, out_channels: int, *, begins_pooled: bool) -> nn.Module:
             if kind == "conv":
                 return convolution(in_channels, out_channels, spatial_dims=spatial_dims)
-            return ParallelVisionMamba(
-                in_channels,
-                out_channels,
-                n_parallel=n_parallel,
-                shared_mamba=shared_mamba,
-                pyramid_pooling=begins_pooled,
-                spatial_dims=spatial_dims,
-            )
+            return pvm(in_channels, out_channels, pyramid_pooling=begins_pooled)
 
         widths = (input_channels, *channels)
         pooled_levels = {"none": (), "bottleneck": (deepest,), "all": range(len(channels))}[pyramid_pooling]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.ct_volumes import CtConverter, compact_voxels, ct_description, digest_of
-from nnunet_mamba.data.nifti_files import read_nifti
+from nnunet_mamba.data.ct_volumes import CtConverter, ct_description
+from nnunet_mamba.data.nifti_files import compact_voxels, digest_of, read_nifti
 from nnunet_mamba.data.organs import OrganNumbers
 
 NUMBERS = OrganNumbers(("aorta", "liver"), {"liver": 6, "stomach": 7, "aorta": 8})

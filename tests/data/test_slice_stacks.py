@@ -7,7 +7,7 @@ from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.image_files import ImageFileError
 from nnunet_mamba.data.slice_stacks import (
     SliceConverter,
-    VolumeConverter,
+    StackConverter,
     load_mask,
     load_slice,
     mask_of,
@@ -39,7 +39,7 @@ def label():
 
 def test_volume_keeps_every_voxel_and_lies_as_radiologists_look_at_it(tmp_path, voxels, label):
     case = stack_of(tmp_path / "source", voxels, label)
-    converter = VolumeConverter((5.0, 0.5, 0.75))
+    converter = StackConverter((5.0, 0.5, 0.75))
     found = converter.check(case)
     assert found.problems == ()
     slices = [f"scan_{number}.tif" for number in range(1, 6)]
@@ -60,7 +60,7 @@ def test_volume_keeps_every_voxel_and_lies_as_radiologists_look_at_it(tmp_path, 
 
 def test_equal_volumes_give_equal_files(tmp_path, label):
     for name in ("a.nii.gz", "b.nii.gz"):
-        VolumeConverter((5.0, 1.0, 1.0)).write(tmp_path / name, label)
+        StackConverter((5.0, 1.0, 1.0)).write(tmp_path / name, label)
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
 
 
@@ -75,7 +75,7 @@ def test_equal_volumes_give_equal_files(tmp_path, label):
 )
 def test_refuses_a_spacing_that_is_no_length(spacing, text):
     with pytest.raises(ValueError, match=text):
-        VolumeConverter(spacing)
+        StackConverter(spacing)
 
 
 def test_knows_copies_of_flair(voxels):
@@ -89,7 +89,7 @@ def test_knows_copies_of_flair(voxels):
 
 
 def test_digest_tells_pictures_apart(tmp_path, voxels, label):
-    converter = VolumeConverter((5.0, 1.0, 1.0))
+    converter = StackConverter((5.0, 1.0, 1.0))
     first = converter.check(stack_of(tmp_path / "a", voxels, label)).digest
     assert converter.check(stack_of(tmp_path / "b", voxels, label[:, ::-1])).digest == first
     voxels[4, 5, 6, 2] ^= 1
@@ -153,14 +153,14 @@ def test_refuses_a_coloured_or_turned_mask(tmp_path, label):
 
 def test_takes_blank_slices_but_no_blank_volume(tmp_path, voxels, label):
     voxels[0] = 0
-    converter = VolumeConverter((5.0, 1.0, 1.0))
+    converter = StackConverter((5.0, 1.0, 1.0))
     assert converter.check(stack_of(tmp_path / "a", voxels, label)).problems == ()
     (problem,) = converter.check(stack_of(tmp_path / "b", np.zeros_like(voxels), label)).problems
     assert "blank: every voxel of every slice" in problem.text
 
 
 def test_refuses_a_volume_without_tumour(tmp_path, voxels, label):
-    (problem,) = VolumeConverter((5.0, 1.0, 1.0)).check(stack_of(tmp_path / "a", voxels, 0 * label)).problems
+    (problem,) = StackConverter((5.0, 1.0, 1.0)).check(stack_of(tmp_path / "a", voxels, 0 * label)).problems
     assert "no tumour in any slice" in problem.text
     assert problem.file == tmp_path / "a"
 
@@ -174,7 +174,7 @@ def test_lists_all_that_is_wrong_with_a_volume(tmp_path, voxels, label):
     Image.new("L", (7, 6), 255).save(mask_of(four))
     Image.fromarray(voxels[0, :3]).save(five)
     Image.fromarray(label[1, :3] * 255).save(mask_of(five))
-    found = VolumeConverter((5.0, 1.0, 1.0)).check(case)
+    found = StackConverter((5.0, 1.0, 1.0)).check(case)
     assert [(problem.file, problem.text.split(";")[0]) for problem in found.problems] == [
         (one, "no mask for this slice, expected scan_1_mask.tif beside it"),
         (two, "the file is empty (0 bytes)"),
@@ -210,7 +210,7 @@ def test_refuses_a_size_at_which_the_tumour_vanishes(tmp_path, voxels, label):
     assert problem.text == "1 tumour pixels, and none of them is left at the size (3, 3); choose a larger --size"
 
 
-@pytest.mark.parametrize("converter", [SliceConverter(None), VolumeConverter((5.0, 1.0, 1.0))])
+@pytest.mark.parametrize("converter", [SliceConverter(None), StackConverter((5.0, 1.0, 1.0))])
 def test_files_that_change_after_the_check_are_named(tmp_path, voxels, label, converter):
     case = stack_of(tmp_path, voxels[:2], label[:2])
     Image.fromarray(label[0].T * 255).save(mask_of(case.channels[0]))
@@ -226,4 +226,4 @@ def test_slices_that_change_their_size_after_the_check_are_named(tmp_path, voxel
     Image.fromarray(voxels[0, :3]).save(case.channels[1])
     Image.fromarray(label[0, :3] * 255).save(mask_of(case.channels[1]))
     with pytest.raises(ValueError, match="scan: slices of several sizes"):
-        VolumeConverter((5.0, 1.0, 1.0)).read(case)
+        StackConverter((5.0, 1.0, 1.0)).read(case)
