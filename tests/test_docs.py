@@ -2,12 +2,15 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from typer.main import get_command
 
+from nnunet_mamba import create_network
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.demo.pipeline import Settings
 from nnunet_mamba.training.generated_trainers import trainer_names, trainer_with_budget
@@ -85,8 +88,20 @@ def test_the_page_on_use_without_nnunet_runs(tmp_path, monkeypatch):
         prediction = names["network"].eval()(images) > 0
         assert (prediction == (masks > 0)).float().mean() > 0.9
         assert torch.equal(names["again"].eval()(images), names["network"](images))
-        exported = torch.export.load("network.pt2").module()
-        torch.testing.assert_close(exported(images), names["network"](images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(names["program"](images), names["network"](images), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(names["compiled"](images), names["network"](images))
     assert names["logits"].isfinite().all()
     assert sum(p.numel() for p in names["unshared"].parameters()) > 49_457
+
+
+def test_an_exported_program_is_loaded_by_a_process_that_imports_the_operators(tmp_path):
+    network = create_network("ultralight_vm_unet", 3, 1).eval()
+    image = torch.randn(1, 3, 32, 32)
+    torch.export.save(torch.export.export(network, (image,)), tmp_path / "network.pt2")
+    script = "import sys, torch, nnunet_mamba.ops; torch.export.load(sys.argv[1]).module()(torch.zeros(1, 3, 32, 32))"
+
+    process = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "network.pt2")], capture_output=True, text=True, check=False
+    )
+
+    assert process.returncode == 0, process.stderr
