@@ -1,11 +1,10 @@
 """What U-Nets with stages share: images of any size in, logits of that size out."""
 
 from collections.abc import Sequence
-from types import EllipsisType
 
 from torch import Tensor, nn
 
-from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
+from nnunet_mamba.blocks.pad_to_multiple import crop_to, pad_to_multiple
 from nnunet_mamba.networks.input_images import require_images, require_positive
 from nnunet_mamba.networks.stage_sizes import StageSizes
 
@@ -47,9 +46,10 @@ class PaddedUNet(nn.Module):
         maps = self.encoder(pad_to_multiple(x, self.reductions[-1]))
         logits = self.decoder([*maps[:-1], self._mix_deepest(maps[-1])])
         if isinstance(logits, Tensor):
-            return logits[_crop(x.shape[2:], self.reductions[0])]
+            return crop_to(logits, x.shape[2:])
         return [
-            level[_crop(x.shape[2:], reduction)] for level, reduction in zip(logits, self.reductions[:-1], strict=True)
+            crop_to(level, [-(-size // factor) for size, factor in zip(x.shape[2:], reduction, strict=True)])
+            for level, reduction in zip(logits, self.reductions[:-1], strict=True)
         ]
 
     def _mix_deepest(self, x: Tensor) -> Tensor:
@@ -73,8 +73,3 @@ def require_two_positions(owner: str, size: Sequence[int], total_stride: Sequenc
         f"normalise; make one axis longer than the total stride {tuple(total_stride)}, the smallest size that works "
         f"is {smallest}"
     )
-
-
-def _crop(size: Sequence[int], reduction: Sequence[int]) -> tuple[EllipsisType | slice, ...]:
-    """Return the index that keeps ceil(size / reduction) positions of the last axes."""
-    return (..., *(slice(-(-length // divisor)) for length, divisor in zip(size, reduction, strict=True)))

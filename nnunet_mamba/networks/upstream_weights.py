@@ -175,12 +175,17 @@ def _keys_of_layers(given: Mapping[str, Tensor], prefix: str) -> dict[str, list[
     for key in given:
         keys = copies.setdefault(_first_name(key.removeprefix(prefix)), [])
         keys.append(key)
-        if not torch.equal(given[key], given[keys[0]]):
+        if not _holds_the_same(given[key], given[keys[0]]):
             raise ValueError(
                 f"published weights: {keys[0]!r} and {key!r} are two names of one layer with different values, "
                 f"expected equal ones; the file was changed after it was saved, take the original"
             )
     return copies
+
+
+def _holds_the_same(one: Tensor, other: Tensor) -> bool:
+    # The names of one layer usually share its memory, and weights that are NaN equal nothing, not even themselves.
+    return one is other or (one.data_ptr() == other.data_ptr() and one.shape == other.shape) or torch.equal(one, other)
 
 
 def _loaded_keys(match: Correspondence, fitting: Mapping[str, str]) -> tuple[str, ...]:

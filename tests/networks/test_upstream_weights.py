@@ -211,3 +211,11 @@ def test_two_names_of_one_layer_must_agree(layer_with_two_names):
 
     with pytest.raises(ValueError, match=rf"'{re.escape(twice)}' are two names of one layer with different values"):
         load_upstream_weights(layer_with_two_names, state)
+
+
+def test_weights_that_are_not_numbers_do_not_contradict_themselves(network, published):
+    published["final.bias"] = torch.full_like(published["final.bias"], torch.nan)
+
+    load_upstream_weights(network, published)
+
+    assert network.decoder.seg_layers[0].bias.isnan().all()
