@@ -53,7 +53,7 @@ def _size_cells(size: Size) -> str:
     channels, classes = size.reference_input
     arguments = ", ".join(f"`{key}={value!r}`" for key, value in size.arguments.items())
     count = f"{size.n_parameters:,}".replace(",", " ")
-    numbers = f"{count} | {size.giga_macs:.4g} | {size.giga_flops:.4g}"
+    numbers = f"{count} | {size.giga_macs:.5g} | {size.giga_flops:.5g}"
     return f"{image}, {channels} → {classes} | {numbers} | {arguments}"
 
 

@@ -61,10 +61,10 @@ def _numbers(size: Size) -> tuple[str, ...]:
         "×".join(map(str, size.image_size)),
         "→".join(map(str, size.reference_input)),
         f"{size.n_parameters:,}".replace(",", " "),
-        _four_digits(size.giga_macs),
-        _four_digits(size.giga_flops),
+        _five_digits(size.giga_macs),
+        _five_digits(size.giga_flops),
     )
 
 
-def _four_digits(number: float) -> str:
-    return f"{number:#.4g}".rstrip(".")
+def _five_digits(number: float) -> str:
+    return f"{number:#.5g}".rstrip(".")

@@ -51,13 +51,13 @@ def test_a_network_has_a_line_for_images_and_its_trainer_one_for_volumes():
         "network image in→out parameters GMACs GFLOPs",
         "",
         "First 2024",
-        "A 256x128 3→14 49 457 0.06024 0.1470",
-        "nnUNetTrainerA 40x224x192 3→14 42 842 798 783.8 1662",
-        "B 256x128 3→14 49 457 0.06024 0.1470",
+        "A 256x128 3→14 49 457 0.060240 0.14695",
+        "nnUNetTrainerA 40x224x192 3→14 42 842 798 783.80 1662.3",
+        "B 256x128 3→14 49 457 0.060240 0.14695",
         "nnUNetTrainerB",
         "",
         "Second 2025",
-        "C 256x128 3→14 49 457 0.06024 0.1470",
+        "C 256x128 3→14 49 457 0.060240 0.14695",
         "nnUNetTrainerC",
     ]
 
