@@ -28,18 +28,19 @@ from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem
 from nnunet_mamba.data.image_files import Shape
-from nnunet_mamba.data.raw_dataset import Conversion, DatasetDescription, write_raw_dataset
+from nnunet_mamba.data.label_values import LabelValues
+from nnunet_mamba.data.raw_dataset import Conversion, DatasetDescription, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe
 from nnunet_mamba.data.run_options import RunOptions
 from nnunet_mamba.data.slice_stacks import FLAIR, MASK_SUFFIX, SEQUENCES, SliceConverter, StackConverter, mask_of
 
 NAME = "Dataset103_LGG"
-FOREGROUND = "tumour"
 MISSING_SEQUENCES = "missing_sequences.csv"
 TREES = (".", "kaggle_3m", "lgg-mri-segmentation/kaggle_3m")
 # The files have no spacing. These are usual for axial FLAIR, and one spacing for all keeps nnU-Net from resampling.
 SLICE_THICKNESS = 5.0
 PIXEL_SPACING = 1.0
+_LABELS = LabelValues.of({"background": 0, "tumour": 255})
 _PATIENT_START = "TCGA_"
 # As dates come last in a scan's name, what is before them is the patient.
 _SCAN = re.compile(r"(?P<patient>TCGA_[A-Za-z0-9]+_[A-Za-z0-9]+)(_[0-9]{8})?")
@@ -57,6 +58,9 @@ class LggOptions:
         size: (y, x) to which slices that are cases are resized; None keeps the size.
         sigmoid: declare the tumour as a region, so that nnU-Net trains one sigmoid output with BCE and Dice.
         run: how to run the conversion.
+
+    Raises:
+        ValueError: a size for volumes.
     """
 
     as_volumes: bool = True
@@ -66,24 +70,31 @@ class LggOptions:
     sigmoid: bool = False
     run: RunOptions = field(default_factory=RunOptions)
 
+    def __post_init__(self) -> None:
+        if self.as_volumes and self.size is not None:
+            raise ValueError(
+                f"--size {self.size[0]}x{self.size[1]} is for --as slices; nnU-Net brings volumes to one spacing by "
+                "itself, leave it out"
+            )
+
     def recorded(self) -> dict[str, Any]:
-        """Return the options that decide the bytes written, for the recipe."""
-        values = {"source_labels": {"background": 0, FOREGROUND: 255}}
+        """Return the options that decide the bytes of images, for the recipe."""
+        values = {"source_labels": _LABELS.recorded()}
         if self.as_volumes:
             spacing = {"slice_thickness": self.slice_thickness, "pixel_spacing": self.pixel_spacing}
-            return {"as": "volumes", **spacing, "sigmoid": self.sigmoid, **values}
+            return {"as": "volumes", **spacing, **values}
         size = "original" if self.size is None else f"{self.size[0]}x{self.size[1]}"
-        return {"as": "slices", "size": size, "sigmoid": self.sigmoid, **values}
+        return {"as": "slices", "size": size, **values}
 
     def description(self) -> DatasetDescription:
         """Return what dataset.json is to say."""
+        labels, order = _LABELS.for_dataset_json(sigmoid=self.sigmoid)
         return DatasetDescription(
             channel_names=SEQUENCES,
-            # nnU-Net takes a list for a region only if it has more than one value.
-            labels={"background": 0, FOREGROUND: [1, 1] if self.sigmoid else 1},
+            labels=labels,
             file_ending=".nii.gz" if self.as_volumes else ".png",
             reader_writer="SimpleITKIO" if self.as_volumes else "NaturalImage2DIO",
-            regions_class_order=(1,) if self.sigmoid else None,
+            regions_class_order=order,
             files_per_case=len(SEQUENCES) if self.as_volumes else 1,
         )
 
@@ -154,12 +165,13 @@ def _slice_files(folder: Path) -> list[Path]:
     )
 
 
-def find_cases(tree: Path, *, as_volumes: bool) -> tuple[list[Case], list[Problem]]:
+def find_cases(tree: Path, *, as_volumes: bool, is_labelled: bool = True) -> tuple[list[Case], list[Problem]]:
     """Find the scans, or their slices.
 
     Args:
         tree: the folder that holds the patients' folders.
         as_volumes: make a case of a scan; otherwise of every slice.
+        is_labelled: whether the masks are wanted.
 
     Returns:
         The cases, and what is wrong with the names. ``channels`` are slices; their masks lie beside them, and
@@ -175,14 +187,15 @@ def find_cases(tree: Path, *, as_volumes: bool) -> tuple[list[Case], list[Proble
                 text = "expected a name such as TCGA_CS_4941_19960909, letters, digits and '_'; rename or remove it"
                 problems.append(Problem(scan, text, folder))
             continue
-        slices, found = _slices_of(folder, as_volumes=as_volumes)
+        slices, found = _slices_of(folder, as_volumes=as_volumes, is_labelled=is_labelled)
         problems += found
         groups = {scan: list(slices.values())} if as_volumes else {_name(scan, n): [p] for n, p in slices.items()}
         cases += [
             Case(
                 identifier=identifier,
                 channels=tuple(files),
-                label=mask_of(files[0]),
+                label=mask_of(files[0]) if is_labelled else None,
+                is_training=is_labelled,
                 group=match["patient"],
             )
             for identifier, files in groups.items()
@@ -195,7 +208,7 @@ def _name(scan: str, number: int) -> str:
     return f"{scan}_{number:03d}"
 
 
-def _slices_of(folder: Path, *, as_volumes: bool) -> tuple[dict[int, Path], list[Problem]]:
+def _slices_of(folder: Path, *, as_volumes: bool, is_labelled: bool) -> tuple[dict[int, Path], list[Problem]]:
     """Return the slices of a scan by number, lowest first, and what is wrong with the names in its folder."""
     scan = folder.name
     images: defaultdict[int, list[Path]] = defaultdict(list)
@@ -208,7 +221,7 @@ def _slices_of(folder: Path, *, as_volumes: bool) -> tuple[dict[int, Path], list
                 f"expected {scan}_1.tif or {scan}_1{MASK_SUFFIX}.tif with the number of a slice; is it of another scan?"
             )
             problems.append(Problem(scan, text, path))
-        else:
+        elif is_labelled or not match["mask"]:
             (masks if match["mask"] else images)[int(match["number"])].append(path)
 
     def report(number: int, text: str, file: Path = folder) -> None:
@@ -251,7 +264,9 @@ def convert_lgg(source: Path, folder: Path, *, options: LggOptions | None = None
         folder,
         options.description(),
         converter=options.converter(),
-        recipe=Recipe.of(NAME, options.recorded(), [_with_all_masks(case) for case in cases]),
+        recipe=Recipe.of(
+            NAME, {**options.recorded(), "sigmoid": options.sigmoid}, [_with_all_masks(case) for case in cases]
+        ),
         problems=problems,
         options=options.run,
     )
@@ -261,6 +276,33 @@ def convert_lgg(source: Path, folder: Path, *, options: LggOptions | None = None
             writer.writerow(["scan", "sequence", "equals"])
             writer.writerows((scan, sequence, SEQUENCES[FLAIR]) for scan, sequence in missing_sequences(done))
     return done
+
+
+def prepare_lgg_images(source: Path, folder: Path, *, options: LggOptions | None = None) -> Conversion:
+    """Prepare slices, with masks beside them or without, for ``nnUNetv2_predict``, as the training images were.
+
+    Args:
+        source: the folder that holds the patients' folders, or ``kaggle_3m``.
+        folder: input folder of the prediction.
+        options: all but ``sigmoid`` must be those of the training data; None takes the defaults.
+
+    Raises:
+        InvalidDatasetError: some images have problems; nothing has been written.
+        ValueError: no patients, two trees that differ, or a spacing that is no length.
+        OSError: the folder holds something else, or writing failed.
+    """
+    options = options or LggOptions()
+    tree, _ = find_tree(source)
+    cases, problems = find_cases(tree, as_volumes=options.as_volumes, is_labelled=False)
+    return write_prediction_images(
+        cases,
+        folder,
+        options.description(),
+        converter=options.converter(),
+        recipe=Recipe.of(NAME, {**options.recorded(), "images_only": True}, cases),
+        problems=problems,
+        options=options.run,
+    )
 
 
 def _with_all_masks(case: Case) -> Case:
@@ -273,7 +315,7 @@ def missing_sequences(done: Conversion) -> list[tuple[str, str]]:
     """Return the scans with sequences that are a copy of FLAIR in every slice, and these sequences.
 
     Args:
-        done: a conversion by ``convert_lgg``.
+        done: what ``convert_lgg`` or ``prepare_lgg_images`` returned.
     """
     stored: dict[str, Any] = {}
     if not done.checked:

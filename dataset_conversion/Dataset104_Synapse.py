@@ -19,7 +19,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,6 @@ TRANSUNET_NUMBERS = {
         organ: number for number, organ in enumerate(sorted(PAPERS_ORGANS, key=RAW_DATA_NUMBERS.__getitem__), start=1)
     },
 }
-PAPERS_TEST = frozenset(f"case{number:04d}" for number in (1, 2, 3, 4, 8, 22, 25, 29, 32, 35, 36, 38))
-PAPERS_TRAINING = frozenset(f"case{number:04d}" for number in (*range(1, 11), *range(21, 41))) - PAPERS_TEST
-SPLITS = ("none", "papers")
 # In between those of the original files: 0.54 to 0.98 mm in plane, slices of 2.5 to 5 mm.
 PIXEL_SPACING = 0.76  # mm
 SLICE_THICKNESS = 3.0  # mm
@@ -75,9 +72,9 @@ class SynapseOptions:
     Args:
         organs: 8, those of the papers, or 13, all of the original labels.
         label_numbering: a key of TRANSUNET_NUMBERS; TransUNet's files need it, others have none.
-        split: "papers" sends their 12 test cases to imagesTs; "none" trains on all cases.
         pixel_spacing: mm in plane, of TransUNet's files; None takes PIXEL_SPACING.
         slice_thickness: mm, of TransUNet's files; None takes SLICE_THICKNESS.
+        sigmoid: declare every organ as a region, so that nnU-Net trains a sigmoid output for each with BCE and Dice.
         run: how to run the conversion.
 
     Raises:
@@ -86,16 +83,15 @@ class SynapseOptions:
 
     organs: int = 8
     label_numbering: str | None = None
-    split: str = "none"
     pixel_spacing: float | None = None
     slice_thickness: float | None = None
+    sigmoid: bool = False
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("--organs", self.organs, (8, 13)),
             ("--label-numbering", self.label_numbering, (None, *TRANSUNET_NUMBERS)),
-            ("--split", self.split, SPLITS),
         ):
             if value not in known:
                 raise ValueError(f"{name} {value}: expected {' or '.join(str(one) for one in known if one)}")
@@ -186,16 +182,10 @@ def _raw_source(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> 
             )
         labels, label_problems = _by_number(_files(folder / "label", _LABEL_NAME))
         problems += label_problems
-        problems += [
-            Problem(case, f"no label for this image, expected label{case[4:]}.nii.gz; add it or remove the image", path)
-            for case, path in images.items()
-            if case not in labels
-        ]
-        problems += [
-            Problem(case, f"no image for this label, expected img{case[4:]}.nii.gz; add it or remove the label", path)
-            for case, path in labels.items()
-            if case not in images
-        ]
+        # Where one file of a pair is missing, the checks look for it where it belongs, and miss it.
+        for case in images.keys() ^ labels.keys():
+            images.setdefault(case, folder / "img" / f"img{case[4:]}.nii.gz")
+            labels.setdefault(case, folder / "label" / f"label{case[4:]}.nii.gz")
     # Images alone may be for a model of 8 organs or of 13, and what it finds gets its number in RawData again.
     organs = PAPERS_ORGANS if is_labelled and options.organs == 8 else tuple(RAW_DATA_NUMBERS)
     numbers = OrganNumbers(organs, RAW_DATA_NUMBERS)
@@ -297,31 +287,6 @@ def _case(identifier: str, channels: tuple[Path, ...], label: Path | None) -> Ca
     return Case(identifier=identifier, channels=channels, label=label, is_training=label is not None, group=identifier)
 
 
-def split_as_papers(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases with the papers' 12 as test cases.
-
-    Args:
-        cases: the 30 of the data set.
-
-    Raises:
-        ValueError: others.
-    """
-    found = {case.identifier for case in cases}
-    expected = PAPERS_TRAINING | PAPERS_TEST
-    if found != expected:
-        missing, unknown = sorted(expected - found), sorted(found - expected)
-        differences = [
-            f"{len(names)} {text} ({', '.join(names[:5])}{' ...' if len(names) > 5 else ''})"
-            for names, text in ((missing, "missing"), (unknown, "unknown"))
-            if names
-        ]
-        raise ValueError(
-            f"--split papers: {len(found)} cases, expected the papers' {len(expected)}: {', '.join(differences)}; "
-            "without it, all cases are trained on"
-        )
-    return [replace(case, is_training=case.identifier in PAPERS_TRAINING) for case in cases]
-
-
 def convert_synapse(source: Path, folder: Path, *, options: SynapseOptions | None = None) -> Conversion:
     """Convert either form of the data set to an nnU-Net raw data set.
 
@@ -337,13 +302,12 @@ def convert_synapse(source: Path, folder: Path, *, options: SynapseOptions | Non
     """
     options = options or SynapseOptions()
     found = find_source(source, options)
-    cases = split_as_papers(found.cases) if options.split == "papers" else found.cases
     return write_raw_dataset(
-        cases,
+        found.cases,
         folder,
-        ct_description(found.numbers),
+        ct_description(found.numbers, sigmoid=options.sigmoid),
         converter=found.converter,
-        recipe=Recipe.of(NAME, found.recorded, cases),
+        recipe=Recipe.of(NAME, {**found.recorded, "sigmoid": options.sigmoid}, found.cases),
         problems=found.problems,
         options=options.run,
     )

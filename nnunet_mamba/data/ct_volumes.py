@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.label_values import LabelValues
 from nnunet_mamba.data.nifti_files import (
     Volume,
     VolumeError,
@@ -29,14 +31,20 @@ SPACING_LIMITS = (0.1, 20.0)  # mm
 LARGEST_ANISOTROPY = 20.0
 
 
-def ct_description(numbers: OrganNumbers) -> DatasetDescription:
+def ct_description(numbers: OrganNumbers, *, sigmoid: bool = False) -> DatasetDescription:
     """Return the description of a data set of one CT per case; nnU-Net normalises "CT" over the whole data set.
 
     Args:
         numbers: the organs.
+        sigmoid: declare every organ as a region, so that nnU-Net trains a sigmoid output for each with BCE and Dice.
     """
+    labels, order = LabelValues.of(numbers.source_labels).for_dataset_json(sigmoid=sigmoid)
     return DatasetDescription(
-        channel_names=("CT",), labels=numbers.labels, file_ending=".nii.gz", reader_writer="SimpleITKIO"
+        channel_names=("CT",),
+        labels=labels,
+        file_ending=".nii.gz",
+        reader_writer="SimpleITKIO",
+        regions_class_order=order,
     )
 
 
@@ -92,21 +100,21 @@ class CtConverter(WritesNifti):
         """Look at a case's files.
 
         Args:
-            case: a NIfTI image, with a NIfTI label or without.
+            case: a NIfTI image, with a NIfTI label or without. Either may be missing, where the other is there.
         """
-        problems: list[Problem] = []
+        problems = [Problem(case.identifier, text, file) for text, file in _missing_files(case)]
         source: dict[str, Any] = {"shape": []}
         image = digest = foreground = None
         try:
-            image = read_nifti(case.channels[0])
+            image = read_nifti(case.channels[0]) if case.channels[0].is_file() else None
         except VolumeError as error:
             problems.append(Problem(case.identifier, str(error), case.channels[0]))
-        else:
+        if image is not None:
             found = list(ct_problems(image))
             problems += [Problem(case.identifier, text, case.channels[0]) for text in found]
             source = {"shape": list(image.voxels.shape), "affine": image.affine.tolist()}
             digest = None if found else digest_of(compact_voxels(image.voxels))
-        if case.label is not None:
+        if case.label is not None and case.label.is_file():
             try:
                 label = read_nifti(case.label)
                 counts = count_values(whole_numbers(label.voxels))
@@ -140,3 +148,12 @@ class CtConverter(WritesNifti):
         except VolumeError as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         return files
+
+
+def _missing_files(case: Case) -> Iterator[tuple[str, Path]]:
+    """Yield which file of a pair is missing, and the one that is there."""
+    image, label = case.channels[0], case.label
+    if label is not None and not label.is_file():
+        yield f"no label for this image, expected {label.name}; add it or remove the image", image
+    if label is not None and not image.is_file():
+        yield f"no image for this label, expected {image.name}; add it or remove the label", label

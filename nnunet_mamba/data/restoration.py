@@ -307,10 +307,11 @@ def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) 
 
 def _targets(identifier: str, dataset: ConvertedDataset, output: Path) -> list[Path]:
     """Return the files of a restored mask: one, or one for each slice that was stacked."""
-    slices = dataset.cases[identifier]["source"].get("slices")
-    if slices is None:
-        return [output / f"{identifier}{dataset.file_ending}"]
-    return [output / identifier / f"{Path(name).stem}.png" for name in slices]
+    source = dataset.cases[identifier]["source"]
+    if "slices" in source:
+        return [output / identifier / f"{Path(name).stem}.png" for name in source["slices"]]
+    name = Path(source["file"]).with_suffix("") if "file" in source else identifier
+    return [output / f"{name}{dataset.file_ending}"]
 
 
 def _restore(item: tuple[str, Path], *, dataset: ConvertedDataset, output: Path) -> None:

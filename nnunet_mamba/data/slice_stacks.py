@@ -125,7 +125,9 @@ def same_as_flair(pixels: ByteImage) -> list[str]:
 
 @dataclass(frozen=True)
 class StackConverter:
-    """Check, read and write a patient: the slices in ``Case.channels``, in order, each with its mask, as a volume.
+    """Check, read and write a patient: the slices in ``Case.channels``, in order, as a volume.
+
+    A case with a label has a mask for every slice.
 
     Args:
         spacing: mm per voxel, (z, y, x).
@@ -143,7 +145,7 @@ class StackConverter:
         Args:
             case: a patient.
         """
-        pairs = [_look_at(path) for path in case.channels]
+        pairs = [_look_at(path, is_labelled=case.label is not None) for path in case.channels]
         faults = [fault for pair in pairs for fault in pair.faults]
         first = next((pair.pixels.shape[:2] for pair in pairs if pair.pixels is not None), ())
         faults += [
@@ -155,10 +157,11 @@ class StackConverter:
         if faults:
             return Checked(problems=_problems(case, faults), source=source)
         voxels = np.stack([pair.pixels for pair in pairs if pair.pixels is not None])
-        label = np.stack([pair.mask for pair in pairs if pair.mask is not None])
+        masks = [pair.mask for pair in pairs if pair.mask is not None]
+        foreground = float(np.mean(masks)) if masks else None
         if voxels.min() == voxels.max():
             faults.append(("blank: every voxel of every slice has the same value", case.channels[0].parent))
-        if not label.any():
+        if foreground == 0:
             text = "no tumour in any slice, expected some in every patient; leave the patient out with --skip-invalid"
             faults.append((text, case.channels[0].parent))
         return Checked(
@@ -169,11 +172,11 @@ class StackConverter:
                 "slices": [path.name for path in case.channels],
             },
             digest=_digest(voxels),
-            foreground=float(label.mean()),
+            foreground=foreground,
         )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
-        """Return one volume (z, y, x) for each sequence, and the label (z, y, x) with values 0 and 1.
+        """Return one volume (z, y, x) for each sequence, and the label (z, y, x) with values 0 and 1 if there is one.
 
         Args:
             case: a patient that passed the check.
@@ -185,7 +188,8 @@ class StackConverter:
         if len({pixels.shape for pixels, _ in pairs}) > 1:
             raise ValueError(f"{case.identifier}: slices of several sizes ({case.channels[0].parent}); start again")
         voxels = np.stack([pixels for pixels, _ in pairs])
-        return [*np.moveaxis(voxels, -1, 0), np.stack([mask for _, mask in pairs])]
+        masks = [mask for _, mask in pairs if mask is not None]
+        return [*np.moveaxis(voxels, -1, 0), *([np.stack(masks)] if masks else [])]
 
     def write(self, path: Path, array: npt.NDArray[Any]) -> None:
         """Save a volume as NIfTI.
@@ -199,7 +203,7 @@ class StackConverter:
 
 @dataclass(frozen=True)
 class SliceConverter:
-    """Check, read and write one slice with its mask as pictures.
+    """Check, read and write one slice, with its mask if the case has a label, as pictures.
 
     Args:
         size: (y, x) to resize to; None keeps the size.
@@ -213,24 +217,29 @@ class SliceConverter:
         Args:
             case: a slice.
         """
-        pair = _look_at(case.channels[0])
+        file = case.channels[0]
+        pair = _look_at(file, is_labelled=case.label is not None)
         faults = list(pair.faults)
         if pair.mask is not None and pair.mask.any() and not resized_mask(pair.mask, self.size).any():
             text = f"{int(pair.mask.sum())} tumour pixels, and none of them is left at the size {self.size}"
-            faults.append((f"{text}; choose a larger --size", mask_of(case.channels[0])))
+            faults.append((f"{text}; choose a larger --size", mask_of(file)))
         foreground = None if pair.mask is None else float(pair.mask.mean())
         if pair.pixels is None:
             return Checked(problems=_problems(case, faults), foreground=foreground)
         return Checked(
             problems=_problems(case, faults),
-            source={"shape": list(pair.pixels.shape[:2]), "same_as_flair": same_as_flair(pair.pixels)},
+            source={
+                "shape": list(pair.pixels.shape[:2]),
+                "same_as_flair": same_as_flair(pair.pixels),
+                "file": f"{file.parent.name}/{file.name}",
+            },
             # Blank slices are all alike without being the same.
             digest=_digest(pair.pixels) if pair.pixels.min() < pair.pixels.max() else None,
             foreground=foreground,
         )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
-        """Return the slice (y, x, 3) and its label (y, x) with values 0 and 1.
+        """Return the slice (y, x, 3), and its label (y, x) with values 0 and 1 if there is one.
 
         Args:
             case: a slice that passed the check.
@@ -239,7 +248,8 @@ class SliceConverter:
             ValueError: its files changed after the check.
         """
         pixels, mask = _load_pair(case, case.channels[0])
-        return [resized_image(Image.fromarray(pixels), self.size), resized_mask(mask, self.size)]
+        label = [] if mask is None else [resized_mask(mask, self.size)]
+        return [resized_image(Image.fromarray(pixels), self.size), *label]
 
     def write(self, path: Path, array: npt.NDArray[Any]) -> None:
         """Save a slice or label as PNG.
@@ -260,14 +270,16 @@ class _Pair:
     faults: tuple[tuple[str, Path], ...]
 
 
-def _look_at(path: Path) -> _Pair:
-    """Read a slice and its mask."""
+def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
+    """Read a slice, and its mask if it is to have one."""
     faults = []
     pixels = mask = None
     try:
         pixels = load_slice(path)
     except ImageFileError as error:
         faults.append((str(error), path))
+    if not is_labelled:
+        return _Pair(pixels, None, tuple(faults))
     mask_file = mask_of(path)
     if not mask_file.is_file():
         faults.append((f"no mask for this slice, expected {mask_file.name} beside it; copy it again", path))
@@ -282,13 +294,13 @@ def _look_at(path: Path) -> _Pair:
     return _Pair(pixels, mask, tuple(faults))
 
 
-def _load_pair(case: Case, path: Path) -> tuple[ByteImage, ByteImage]:
-    """Return a slice (y, x, 3) and its mask (y, x) that passed the check."""
+def _load_pair(case: Case, path: Path) -> tuple[ByteImage, ByteImage | None]:
+    """Return a slice (y, x, 3) that passed the check, and its mask (y, x) if the case has a label."""
     try:
-        pixels, mask = load_slice(path), load_mask(mask_of(path))
+        pixels, mask = load_slice(path), None if case.label is None else load_mask(mask_of(path))
     except ImageFileError as error:
         raise ValueError(f"{case.identifier}: {error} ({path} or its mask)") from error
-    if mask.shape != pixels.shape[:2]:
+    if mask is not None and mask.shape != pixels.shape[:2]:
         raise ValueError(f"{case.identifier}: {_mismatch(pixels, mask)} ({mask_of(path)})")
     return pixels, mask
 

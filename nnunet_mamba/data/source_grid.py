@@ -5,7 +5,8 @@ A conversion turns a source, then resizes it, and remembers under "source" of ea
 - "shape": sizes of the source after turning, (y, x) or (z, y, x);
 - "orientation", of a photograph that was turned upright and is to be turned back: its EXIF orientation, 2 to 8;
 - "affine", of a volume: (4, 4), from the source's indices (x, y, z) to mm (right, anterior, superior);
-- "slices", of a volume that was stacked: the names of its slices, lowest first, for the files of their masks.
+- "slices", of a volume that was stacked: the names of its slices, lowest first, for the files of their masks;
+- "file", of a picture whose case is called otherwise: its folder and name, for the file of its mask.
 """
 
 from collections.abc import Mapping

@@ -11,10 +11,14 @@ from typing import TypeAlias
 import numpy as np
 
 from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.published_splits import PUBLISHED_CASES, PUBLISHED_SIZES
 
 N_FOLDS = 5
 # Of nnU-Net's own five folds.
 NNUNET_SEED = 12345
+BY_PATIENT = "lgg-by-patient"
+SPLIT_NAMES = ("five-fold", "leave-one-out", *PUBLISHED_SIZES, BY_PATIENT, *PUBLISHED_CASES)
+SHOWN_CASES = 5
 
 # Identifier of a training case to its group, None for a case that is a group of its own.
 Groups: TypeAlias = Mapping[str, str | None]
@@ -82,76 +86,6 @@ class Split:
         return [{"train": list(fold.train), "val": list(fold.val)} for fold in self.folds]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedSizes:
-    """The sizes of a random split that papers print without its cases.
-
-    Args:
-        n_training: training cases.
-        n_validation: validation cases; with none, fold "all" trains on the paper's number, the five folds are ours.
-        n_test: test cases.
-        cases: which cases of the data set these are.
-        source: the papers.
-        seed: of the draw.
-    """
-
-    n_training: int
-    n_validation: int
-    n_test: int
-    cases: str
-    source: str
-    seed: int = NNUNET_SEED
-
-    @property
-    def n_cases(self) -> int:
-        """All cases."""
-        return self.n_training + self.n_validation + self.n_test
-
-
-_ULTRALIGHT = "sizes of Wu et al. 2024, UltraLight VM-UNet, arXiv:2403.20035; the draw is ours"
-_VM_UNET = "sizes of Ruan and Xiang 2024, VM-UNet, arXiv:2402.02491; the draw is ours"
-PUBLISHED: Mapping[str, PublishedSizes] = {
-    "isic17-1500-650": PublishedSizes(
-        n_training=1500,
-        n_validation=0,
-        n_test=650,
-        cases="the training part of ISIC 2017 (2000) and its validation part (150)",
-        source=_VM_UNET,
-    ),
-    "isic17-1250-150-600": PublishedSizes(
-        n_training=1250,
-        n_validation=150,
-        n_test=600,
-        cases="the training part of ISIC 2017",
-        source=_ULTRALIGHT,
-    ),
-    "isic18-1886-808": PublishedSizes(
-        n_training=1886,
-        n_validation=0,
-        n_test=808,
-        cases="the training part of ISIC 2018 (2594) and its validation part (100)",
-        source=_VM_UNET,
-    ),
-    "isic18-1815-259-520": PublishedSizes(
-        n_training=1815,
-        n_validation=259,
-        n_test=520,
-        cases="the training part of ISIC 2018",
-        source=_ULTRALIGHT,
-    ),
-    "lgg-by-slice": PublishedSizes(
-        n_training=3143,
-        n_validation=393,
-        n_test=393,
-        cases="all slices of all 110 patients of the LGG set",
-        source="sizes of Crews and Whalen 2024, Mamba vs SOTA for Vision Tasks; the order they drew from is unknown",
-        seed=37,
-    ),
-}
-BY_PATIENT = "lgg-by-patient"
-SPLIT_NAMES = ("five-fold", "leave-one-out", *PUBLISHED, BY_PATIENT)
-
-
 def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
     """Split a data set before it is written: test cases of the split become test cases.
 
@@ -170,17 +104,23 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
         split = five_fold(groups)
     elif name == "leave-one-out":
         split = leave_one_out(groups)
-    elif name in PUBLISHED or name == BY_PATIENT:
+    elif name in SPLIT_NAMES:
         if n_test := len(cases) - len(groups):
             raise ValueError(
                 f"--split {name} chooses the test cases itself, and there are {n_test} test cases already; "
                 "give training cases only, or take --split five-fold"
             )
-        split = lgg_by_patient(groups) if name == BY_PATIENT else published_split(name, groups)
+        split = _papers_split(name, groups)
     else:
         raise ValueError(f"--split {name}: expected one of {', '.join(SPLIT_NAMES)}")
     test = set(split.test)
     return [replace(case, is_training=False) if case.identifier in test else case for case in cases], split
+
+
+def _papers_split(name: str, groups: Groups) -> Split:
+    if name == BY_PATIENT:
+        return lgg_by_patient(groups)
+    return named_split(name, groups) if name in PUBLISHED_CASES else published_split(name, groups)
 
 
 def five_fold(groups: Groups, *, seed: int = NNUNET_SEED) -> Split:
@@ -242,7 +182,7 @@ def published_split(name: str, groups: Groups) -> Split:
     the others.
 
     Args:
-        name: one of PUBLISHED.
+        name: one of PUBLISHED_SIZES.
         groups: of all cases.
 
     Returns:
@@ -252,7 +192,7 @@ def published_split(name: str, groups: Groups) -> Split:
     Raises:
         ValueError: another number of cases than the papers had.
     """
-    sizes = PUBLISHED[name]
+    sizes = PUBLISHED_SIZES[name]
     if len(groups) != sizes.n_cases:
         raise ValueError(
             f"--split {name} is for {sizes.n_cases} cases, {sizes.cases}, and here are {len(groups)}; give these "
@@ -274,6 +214,38 @@ def published_split(name: str, groups: Groups) -> Split:
     )
 
 
+def named_split(name: str, groups: Groups) -> Split:
+    """Return a split whose cases the papers name.
+
+    Args:
+        name: one of PUBLISHED_CASES.
+        groups: of all cases.
+
+    Returns:
+        The test cases, and five folds of the training cases.
+
+    Raises:
+        ValueError: other cases than the papers had.
+    """
+    published = PUBLISHED_CASES[name]
+    differences = [
+        f"{len(names)} {text} ({', '.join(sorted(names)[:SHOWN_CASES])}{', ...' if len(names) > SHOWN_CASES else ''})"
+        for names, text in ((published.all - groups.keys(), "missing"), (groups.keys() - published.all, "too many"))
+        if names
+    ]
+    if differences:
+        raise ValueError(
+            f"--split {name} is for {len(published.all)} cases, {published.cases}, and here are {len(groups)}: "
+            f"{', '.join(differences)}; give these cases, or take --split five-fold"
+        )
+    return Split(
+        name=name,
+        folds=five_fold({identifier: groups[identifier] for identifier in published.training}).folds,
+        test=tuple(sorted(published.test)),
+        source=published.source,
+    )
+
+
 def lgg_by_patient(groups: Groups) -> Split:
     """Draw a split in the proportions of the tumour papers (3143 : 393 : 393) with a patient in one part only.
 
@@ -283,7 +255,7 @@ def lgg_by_patient(groups: Groups) -> Split:
     Raises:
         ValueError: fewer than three patients, or so unequal ones that a part stays empty.
     """
-    sizes = PUBLISHED["lgg-by-slice"]
+    sizes = PUBLISHED_SIZES["lgg-by-slice"]
     members = _members(groups)
     order = np.arange(len(members))
     np.random.RandomState(sizes.seed).shuffle(order)

@@ -85,6 +85,22 @@ def test_options_of_volumes_reach_the_converter(source, raw):
     assert '"pixel_spacing": 0.9375' in recipe
 
 
+@pytest.mark.parametrize(
+    ("arguments", "n_cases", "n_files"), [(["--as", "volumes"], 2, 6), (["--as", "slices", "--size", "8x16"], 4, 4)]
+)
+def test_prepares_images_alone(source, tmp_path, arguments, n_cases, n_files):
+    for mask in source.rglob("*_mask.tif"):
+        mask.unlink()
+    result = run(source, *arguments, "--images-only", tmp_path / "out", "--dataset-id", "7", "--no-progress")
+    assert result.exit_code == 0, result.output
+    assert "  TCGA_CS_4941_19960909  pre-contrast\n" in result.stdout
+    assert f"images   {n_cases}\n" in result.stdout
+    assert f"nnUNetv2_predict -i {tmp_path / 'out'} -o {tmp_path / 'out_masks'} -d 7" in result.stdout
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(files) == n_files + 1
+    assert "missing_sequences.csv" not in files + result.stdout.split()
+
+
 def test_dry_run_writes_nothing(source, raw):
     result = run(source, "--dry-run", "--no-progress")
     assert result.exit_code == 0, result.output
@@ -111,7 +127,10 @@ def test_problems_are_listed_and_can_be_left_out(source, raw, tmp_path):
         (["nowhere"], 1, "nowhere is not a folder; expected kaggle_3m"),
         (["{source}", "--slice-thickness", "0"], 1, "spacing 0.0 mm along z: expected more than 0"),
         (["{source}", "--as", "slices", "--size", "big"], 1, "size 'big': expected"),
-        (["{source}", "--size", "128"], 2, "--size is for --as slices"),
+        (["{source}", "--size", "128"], 1, "--size 128x128 is for --as slices; nnU-Net brings volumes to one spacing"),
+        (["{source}", "--images-only", "{source}/out", "--sigmoid"], 2, "--sigmoid and --split are for labelled cases"),
+        (["{source}", "--images-only", "{source}/out", "--split", "lgg-by-slice"], 2, "are for labelled cases"),
+        (["{source}", "--split", "random"], 1, "--split random: expected one of five-fold"),
         (["{source}", "--as", "slices", "--pixel-spacing", "1"], 2, "are for --as volumes"),
     ],
 )

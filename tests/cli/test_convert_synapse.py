@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,8 @@ def test_errors_are_texts(raw_data, transunet, raw):
     for arguments, text in (
         ((transunet,), "give --label-numbering alphabetical"),
         ((raw_data, "--organs", "9"), "--organs 9: expected 8 or 13"),
-        ((raw_data, "--split", "papers"), "2 cases, expected the papers' 30"),
+        ((raw_data, "--split", "papers"), "--split papers: expected one of five-fold, leave-one-out, "),
+        ((raw_data, "--split", "synapse-18-12"), "here are 2: 28 missing (case0002, case0003, "),
         ((raw_data / "nowhere",), "is not a folder"),
     ):
         result = run(*arguments)
@@ -94,12 +96,25 @@ def test_errors_are_texts(raw_data, transunet, raw):
         assert not raw.exists()
 
 
+def test_sigmoid_and_split_reach_the_converter(raw_data, raw):
+    result = run(raw_data, "--sigmoid", "--organs", "13", "--split", "leave-one-out")
+    assert result.exit_code == 0, result.output
+    assert "leave-one-out, 2 folds (every group is held out once)" in result.stdout
+    folder = raw / "Dataset104_Synapse"
+    assert json.loads((folder / "dataset.json").read_text())["regions_class_order"] == list(range(1, 14))
+    splits = json.loads((folder / "splits_final.json").read_text())
+    assert splits == [{"train": ["case0005"], "val": ["case0001"]}, {"train": ["case0001"], "val": ["case0005"]}]
+
+
 def test_prepares_images_alone(raw_data, tmp_path):
     result = run(raw_data / "img", "--images-only", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "out").glob("*_0000.nii.gz"))) == 2
-    refused = run(raw_data / "img", "--images-only", tmp_path / "out", "--split", "papers")
-    assert refused.exit_code == 2
+    for option in (("--split", "leave-one-out"), ("--organs", "13"), ("--sigmoid",)):
+        refused = run(raw_data / "img", "--images-only", tmp_path / "other", *option)
+        assert refused.exit_code == 2
+        assert "are for labelled" in refused.stderr
+        assert not (tmp_path / "other").exists()
 
 
 def test_the_script_is_the_command(raw_data, tmp_path):

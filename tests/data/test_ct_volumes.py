@@ -190,6 +190,16 @@ def test_damaged_files_are_problems(converter, case):
     assert checked.digest is None
 
 
+@pytest.mark.parametrize("missing", ["image", "label"])
+def test_a_missing_half_of_a_pair_is_named_with_the_other(converter, case, missing):
+    absent, present = (case.channels[0], case.label) if missing == "image" else (case.label, case.channels[0])
+    absent.unlink()
+    ((text, file),) = problems(converter, case)
+    other = "label" if missing == "image" else "image"
+    assert text == f"no {missing} for this {other}, expected {absent.name}; add it or remove the {other}"
+    assert file == present
+
+
 def test_a_file_that_changed_after_the_check_is_named(converter, case):
     case.label.write_bytes(b"")
     with pytest.raises(ValueError, match=r"case0001: the file is empty .*label.nii.gz"):
@@ -199,5 +209,18 @@ def test_a_file_that_changed_after_the_check_is_named(converter, case):
 def test_description_names_the_channel_ct():
     content = ct_description(NUMBERS).dataset_json(3)
     assert content["channel_names"] == {"0": "CT"}
-    assert content["labels"] == {"background": 0, "aorta": 1, "liver": 2}
+    assert content["labels"] == NUMBERS.labels == {"background": 0, "aorta": 1, "liver": 2}
     assert content["file_ending"] == ".nii.gz"
+    assert "regions_class_order" not in content
+
+
+def test_nnunet_takes_every_organ_for_a_region_of_its_own():
+    from nnunetv2.utilities.label_handling.label_handling import LabelManager
+
+    content = ct_description(NUMBERS, sigmoid=True).dataset_json(3)
+    assert content["labels"] == {"background": 0, "aorta": [1, 1], "liver": [2, 2]}
+    manager = LabelManager(content["labels"], content["regions_class_order"])
+    assert manager.has_regions
+    assert manager.num_segmentation_heads == 2
+    probabilities = np.array([[0.9, 0.1, 0.2], [0.2, 0.8, 0.3]])[:, None, None]
+    assert manager.convert_probabilities_to_segmentation(probabilities).tolist() == [[[1, 2, 0]]]

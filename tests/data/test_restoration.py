@@ -298,6 +298,16 @@ def test_a_stack_comes_back_as_one_mask_for_each_slice(tmp_path):
     assert restore(tmp_path / "predictions", raw, tmp_path / "restored").n_written == 1
 
 
+def test_a_picture_comes_back_under_the_name_of_its_source(raw, tmp_path):
+    content = json.loads((raw / RECIPE_FILE).read_text())
+    content["cases"]["a"]["source"]["file"] = "patient.1/slice.tif"
+    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    assert restore(raw / "labelsTr", raw, tmp_path / "restored").n_written == 3
+    files = sorted(path.relative_to(tmp_path / "restored") for path in (tmp_path / "restored").rglob("*.png"))
+    assert [file.as_posix() for file in files] == ["b.png", "c.png", "patient.1/slice.png"]
+    assert restore(raw / "labelsTr", raw, tmp_path / "restored").n_written == 0
+
+
 def test_the_result_does_not_depend_on_the_number_of_jobs(raw, tmp_path):
     for number in range(20):
         shutil.copy(raw / "labelsTr" / "c.png", raw / "labelsTr" / f"c{number}.png")

@@ -187,15 +187,30 @@ def test_lists_all_that_is_wrong_with_a_volume(tmp_path, voxels, label):
 
 
 def test_slice_keeps_its_pixels_or_is_resized(tmp_path, voxels, label):
-    case = stack_of(tmp_path, voxels[1:2], label[1:2])
+    case = stack_of(tmp_path / "patient", voxels[1:2], label[1:2])
     found = SliceConverter(None).check(case)
-    assert (found.problems, found.source) == ((), {"shape": [6, 7], "same_as_flair": []})
+    source = {"shape": [6, 7], "same_as_flair": [], "file": "patient/scan_1.tif"}
+    assert (found.problems, found.source) == ((), source)
     pixels, mask = SliceConverter(None).read(case)
     assert np.array_equal(pixels, voxels[1])
     assert np.array_equal(mask, label[1])
     pixels, mask = SliceConverter((12, 14)).read(case)
     assert pixels.shape == (12, 14, 3)
     assert np.array_equal(mask, label[1].repeat(2, axis=0).repeat(2, axis=1))
+
+
+@pytest.mark.parametrize("converter", [SliceConverter((3, 4)), StackConverter((5.0, 1.0, 1.0))])
+def test_without_a_label_masks_are_not_looked_at(tmp_path, voxels, label, converter):
+    labelled = stack_of(tmp_path, voxels[1:2], label[1:2])
+    expected, source = converter.read(labelled)[:-1], converter.check(labelled).source
+    case = Case(identifier="scan", channels=labelled.channels, is_training=False)
+    mask_of(case.channels[0]).write_bytes(b"")
+    found = converter.check(case)
+    assert (found.problems, found.foreground) == ((), None)
+    assert found.source == source
+    images = converter.read(case)
+    assert len(images) == len(expected)
+    assert all(np.array_equal(one, other) for one, other in zip(images, expected, strict=True))
 
 
 def test_slices_may_be_blank_or_without_tumour(tmp_path, voxels, label):

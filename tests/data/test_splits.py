@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.published_splits import PUBLISHED_SIZES
 from nnunet_mamba.data.splits import (
-    PUBLISHED,
     SPLIT_NAMES,
     Fold,
     Split,
     five_fold,
     leave_one_out,
     lgg_by_patient,
+    named_split,
     published_split,
     split_cases,
 )
@@ -125,9 +126,9 @@ def test_published_sizes_without_validation_are_five_folds_of_the_training_cases
         assert not {*fold.train, *fold.val} & set(split.test)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED_SIZES)
 def test_another_number_of_cases_is_refused_with_both(name):
-    n_cases = PUBLISHED[name].n_cases
+    n_cases = PUBLISHED_SIZES[name].n_cases
     with pytest.raises(ValueError, match=rf"--split {name} is for {n_cases} cases.* and here are {n_cases - 1};"):
         published_split(name, ungrouped(n_cases - 1))
 
@@ -176,6 +177,41 @@ def test_lgg_by_patient_needs_a_patient_for_every_part():
         lgg_by_patient(slices([3, 4]))
 
 
+# As TransUNet's lists have them: case0011 to case0020 do not exist.
+SYNAPSE_TRAINING = (5, 6, 7, 9, 10, 21, 23, 24, 26, 27, 28, 30, 31, 33, 34, 37, 39, 40)
+SYNAPSE_TEST = (1, 2, 3, 4, 8, 22, 25, 29, 32, 35, 36, 38)
+
+
+def synapse(*numbers):
+    return {f"case{number:04d}": f"case{number:04d}" for number in numbers}
+
+
+def test_synapse_has_the_test_cases_of_the_papers_and_five_folds_of_the_others():
+    split = named_split("synapse-18-12", synapse(*SYNAPSE_TRAINING, *SYNAPSE_TEST))
+    assert split.test == tuple(sorted(synapse(*SYNAPSE_TEST)))
+    assert len(split.folds) == 5
+    for fold in split.folds:
+        assert sorted((*fold.train, *fold.val)) == sorted(synapse(*SYNAPSE_TRAINING))
+    assert split.folds == five_fold(synapse(*SYNAPSE_TRAINING)).folds
+    assert split.warning is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((*SYNAPSE_TRAINING[1:], *SYNAPSE_TEST), r"here are 29: 1 missing \(case0005\); give"),
+        ((*SYNAPSE_TRAINING, *SYNAPSE_TEST, 11), r"here are 31: 1 too many \(case0011\); give"),
+        (
+            (*SYNAPSE_TRAINING, 11),
+            r"19: 12 missing \(case0001, case0002, case0003, case0004, case0008, ...\), 1 too many \(case0011\)",
+        ),
+    ],
+)
+def test_synapse_names_the_cases_that_are_missing_or_too_many(numbers, message):
+    with pytest.raises(ValueError, match=rf"--split synapse-18-12 is for 30 cases, all of Synapse.*{message}"):
+        split_cases("synapse-18-12", cases_of(synapse(*numbers)))
+
+
 def cases_of(groups, **options):
     return [
         Case(identifier=name, channels=(Path(f"{name}.jpg"),), label=Path(f"{name}.png"), group=group, **options)
@@ -204,9 +240,9 @@ def test_test_cases_of_the_source_are_no_part_of_the_folds():
 
 
 def test_unknown_names_are_answered_with_all_names():
-    with pytest.raises(ValueError, match=r"--split random: expected one of five-fold, leave-one-out, isic17.*patient$"):
+    with pytest.raises(ValueError, match=r"--split random: expected one of five-fold, leave-one-out, isic17.*18-12$"):
         split_cases("random", cases_of(ungrouped(5)))
-    assert "lgg-by-patient" in SPLIT_NAMES
+    assert {"lgg-by-slice", "lgg-by-patient", "synapse-18-12"} < set(SPLIT_NAMES)
 
 
 def test_cases_that_were_left_out_leave_the_split():

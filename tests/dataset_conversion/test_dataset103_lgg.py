@@ -272,12 +272,18 @@ def test_dry_run_writes_nothing_and_finds_missing_sequences(lgg, tree, target):
     assert not target.exists()
 
 
+def test_refuses_a_size_for_volumes(lgg):
+    with pytest.raises(ValueError, match="--size 128x96 is for --as slices; nnU-Net brings volumes to one spacing"):
+        lgg.LggOptions(size=(128, 96))
+
+
 @pytest.mark.parametrize(
     ("option", "text"),
     [
         ({"slice_thickness": 6.0}, "slice_thickness: the folder has 5.0, this run has 6.0"),
         ({"pixel_spacing": 0.9}, "pixel_spacing: the folder has 1.0, this run has 0.9"),
         ({"as_volumes": False}, "as: the folder has volumes, this run has slices"),
+        ({"sigmoid": True}, "sigmoid: the folder has False, this run has True"),
     ],
 )
 def test_other_options_are_refused(lgg, tree, target, option, text):

@@ -136,6 +136,7 @@ def test_lists_all_problems_of_names_and_files_together(synapse, raw, target):
         ("case0001", "the file is e"),
         ("case0001", "twice, as img"),
         ("case0007", "the file is e"),
+        ("case0099", "label: the fi"),
         ("case0099", "no image for "),
         ("patient.nii.gz", "name without "),
     ]
@@ -150,25 +151,100 @@ def test_skips_invalid_cases_on_request(synapse, raw, target):
     assert list(done.skipped) == ["case0001"]
 
 
+def splits_of(folder):
+    return json.loads((folder / "splits_final.json").read_text())
+
+
+@pytest.mark.parametrize(("n_cases", "n_folds"), [(7, 5), (5, 5), (3, 3), (2, 2)])
+def test_five_folds_or_one_for_each_of_fewer_cases(synapse, tmp_path, target, n_cases, n_folds):
+    draw_raw(tmp_path / "RawData", range(1, n_cases + 1))
+    done = synapse.convert_synapse(tmp_path, target)
+    assert (done.n_training, done.n_test) == (n_cases, 0)
+    folds = splits_of(target)
+    assert len(folds) == n_folds
+    held_out = sorted(case for fold in folds for case in fold["val"])
+    assert held_out == [f"case{number:04d}" for number in range(1, n_cases + 1)]
+
+
+def test_a_single_case_is_converted_without_folds(synapse, tmp_path, target):
+    draw_raw(tmp_path / "RawData", [1])
+    done = synapse.convert_synapse(tmp_path, target)
+    assert done.n_training == 1
+    assert "train with fold 'all'" in done.split.warning
+    assert not (target / "splits_final.json").exists()
+
+
+def test_leave_one_out_holds_every_case_out_once(synapse, tmp_path, target):
+    draw_raw(tmp_path / "RawData", range(1, 8))
+    options = synapse.SynapseOptions(run=RunOptions(split="leave-one-out"))
+    synapse.convert_synapse(tmp_path, target, options=options)
+    assert [fold["val"] for fold in splits_of(target)] == [[f"case{number:04d}"] for number in range(1, 8)]
+
+
+PAPERS_SPLIT = RunOptions(split="synapse-18-12")
+
+
 def test_papers_split_sends_twelve_cases_to_the_test_part(synapse, tmp_path, target):
     draw_raw(tmp_path / "RawData", ALL_CASES)
-    done = synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(split="papers"))
+    done = synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(run=PAPERS_SPLIT))
     assert (done.n_training, done.n_test, done.n_test_labels) == (18, 12, 12)
     assert identifiers(target / "imagesTs") == identifiers(target / "labelsTs")
     assert identifiers(target / "labelsTs") == [f"case{number:04d}" for number in PAPERS_TEST]
+    folds = splits_of(target)
+    assert len(folds) == 5
+    for fold in folds:
+        assert sorted(fold["train"] + fold["val"]) == identifiers(target / "imagesTr")
+
+
+def test_papers_split_lists_a_missing_label_with_all_problems_and_can_leave_it_out(synapse, tmp_path, target):
+    draw_raw(tmp_path / "RawData", ALL_CASES)
+    (tmp_path / "RawData" / "label" / "label0005.nii.gz").unlink()
+    (tmp_path / "RawData" / "img" / "img0008.nii.gz").unlink()
+    with pytest.raises(InvalidDatasetError) as caught:
+        synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(run=PAPERS_SPLIT))
+    assert [problem.identifier for problem in caught.value.problems] == ["case0005", "case0008"]
+    assert not target.exists()
+    options = synapse.SynapseOptions(run=RunOptions(split="synapse-18-12", skip_invalid=True))
+    done = synapse.convert_synapse(tmp_path, target, options=options)
+    assert (done.n_training, done.n_test) == (17, 11)
+    assert "case0005" not in (target / "splits_final.json").read_text()
 
 
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        (ALL_CASES[:-1], r"29 cases, expected the papers' 30: 1 missing \(case0040\)"),
-        ([*ALL_CASES, 11], r"31 cases, expected the papers' 30: 1 unknown \(case0011\)"),
+        (ALL_CASES[:-1], r"here are 29: 1 missing \(case0040\)"),
+        ([*ALL_CASES, 11], r"here are 31: 1 too many \(case0011\)"),
     ],
 )
 def test_papers_split_refuses_other_cases(synapse, tmp_path, target, numbers, message):
     draw_raw(tmp_path / "RawData", numbers)
     with pytest.raises(ValueError, match=message):
-        synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(split="papers"))
+        synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(run=PAPERS_SPLIT))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("form", ["raw", "TransUNet"])
+def test_sigmoid_declares_a_region_for_every_organ_and_changes_no_voxel(synapse, tmp_path, target, form):
+    numbering = None if form == "raw" else "alphabetical"
+    if form == "raw":
+        draw_raw(tmp_path / "RawData", [1, 7])
+    else:
+        draw_slices(tmp_path / "train_npz", [1, 7])
+    plain = tmp_path / "plain" / target.name
+    for folder, sigmoid in ((plain, False), (target, True)):
+        options = synapse.SynapseOptions(sigmoid=sigmoid, label_numbering=numbering)
+        synapse.convert_synapse(tmp_path, folder, options=options)
+    content = json.loads((target / "dataset.json").read_text())
+    assert content["labels"] == {
+        "background": 0,
+        **{organ: [number, number] for number, organ in enumerate(synapse.PAPERS_ORGANS, start=1)},
+    }
+    assert content["regions_class_order"] == [1, 2, 3, 4, 5, 6, 7, 8]
+    for path in plain.rglob("*.nii.gz"):
+        assert (target / path.relative_to(plain)).read_bytes() == path.read_bytes()
+    with pytest.raises(FileExistsError, match="sigmoid: the folder has True, this run has False"):
+        synapse.convert_synapse(tmp_path, target, options=synapse.SynapseOptions(label_numbering=numbering))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +318,6 @@ def test_refuses_options_that_the_source_has_not(synapse, raw, tmp_path, target)
     [
         ({"organs": 9}, "--organs 9: expected 8 or 13"),
         ({"label_numbering": "mine"}, "--label-numbering mine: expected alphabetical or btcv"),
-        ({"split": "random"}, "--split random: expected none or papers"),
         ({"slice_thickness": 0.0}, "--slice-thickness 0.0: expected 0.1 to 20 mm"),
         ({"pixel_spacing": float("nan")}, "--pixel-spacing nan"),
     ],

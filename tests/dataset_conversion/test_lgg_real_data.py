@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import SimpleITK
 from PIL import Image
 
 from nnunet_mamba.cli.convert.shared import load_converter
+from nnunet_mamba.data.restoration import read_converted_dataset, restore_masks
 
 pytestmark = [
     pytest.mark.real_data,
@@ -60,3 +63,41 @@ def test_slices_are_a_third_with_tumour(lgg, tree, tmp_path):
     assert len({case.group for case in done.cases}) == 14
     with_tumour = sum(bool(found.foreground) for found in done.checked.values())
     assert 0.3 < with_tumour / 316 < 0.45
+
+
+@pytest.mark.parametrize("as_volumes", [True, False], ids=["volumes", "slices"])
+def test_folds_keep_patients_apart(lgg, tree, tmp_path, as_volumes):
+    done = lgg.convert_lgg(tree, tmp_path / "raw", options=lgg.LggOptions(as_volumes=as_volumes))
+    patient_of = {case.identifier: case.group for case in done.cases}
+    folds = json.loads((tmp_path / "raw" / "splits_final.json").read_text())
+    assert sorted(identifier for fold in folds for identifier in fold["val"]) == sorted(patient_of)
+    patients = [{patient_of[identifier] for identifier in fold["val"]} for fold in folds]
+    assert sorted(map(len, patients)) == [2, 3, 3, 3, 3]
+    assert sum(map(len, patients)) == len(set().union(*patients))
+
+
+@pytest.mark.parametrize(
+    ("options", "n_files", "lowest_share"),
+    [({}, 42, 1), ({"as_volumes": False}, 316, 1), ({"as_volumes": False, "size": (128, 128)}, 316, 0.98)],
+    ids=["volumes", "slices", "slices of 128"],
+)
+def test_images_alone_are_those_of_a_training_and_lead_back_to_every_mask(
+    lgg, tree, tmp_path, options, n_files, lowest_share
+):
+    raw, images, predictions = (tmp_path / name for name in ("raw", "images", "predictions"))
+    lgg.convert_lgg(tree, raw, options=lgg.LggOptions(**options))
+    lgg.prepare_lgg_images(tree, images, options=lgg.LggOptions(**options))
+    files = [path for path in sorted(images.iterdir()) if path.suffix != ".json"]
+    assert len(files) == n_files
+    for path in files:
+        assert path.read_bytes() == (raw / "imagesTr" / path.name).read_bytes()
+    (raw / "labelsTr").rename(predictions)
+    shutil.copy(raw / "dataset.json", predictions)
+    restore_masks(predictions, read_converted_dataset(images, predictions), tmp_path / "restored")
+    restored = sorted((tmp_path / "restored").rglob("*.png"))
+    assert len(restored) == 316
+    for path in restored:
+        mask = np.asarray(Image.open(tree / path.parent.name / f"{path.stem}_mask.tif"))
+        found = np.asarray(Image.open(path))
+        assert found.shape == mask.shape
+        assert np.mean(found == mask) >= lowest_share, path.name

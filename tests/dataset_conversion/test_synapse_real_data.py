@@ -1,5 +1,7 @@
 import importlib.util
+import json
 import os
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.data.restoration import read_converted_dataset, restore_masks
 
 pytestmark = [
     pytest.mark.real_data,
@@ -69,3 +72,37 @@ def test_labels_stored_in_other_orientations_give_the_same_files(synapse, source
     synapse.convert_synapse(tmp_path / "turned", tmp_path / "other")
     for path in (tmp_path / "raw").rglob("*.nii.gz"):
         assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "raw")).read_bytes()
+
+
+@pytest.mark.parametrize("organs", [8, 13])
+def test_sigmoid_makes_a_region_of_every_organ_and_each_case_is_held_out_once(synapse, source, tmp_path, organs):
+    options = synapse.SynapseOptions(organs=organs, sigmoid=True)
+    synapse.convert_synapse(source, tmp_path / "raw", options=options)
+    content = json.loads((tmp_path / "raw" / "dataset.json").read_text())
+    kept = synapse.PAPERS_ORGANS if organs == 8 else tuple(synapse.RAW_DATA_NUMBERS)
+    assert content["labels"] == {"background": 0, **{organ: [n, n] for n, organ in enumerate(kept, start=1)}}
+    assert content["regions_class_order"] == list(range(1, organs + 1))
+    assert json.loads((tmp_path / "raw" / "splits_final.json").read_text()) == [
+        {"train": ["case0002"], "val": ["case0001"]},
+        {"train": ["case0001"], "val": ["case0002"]},
+    ]
+    label, _ = load(tmp_path / "raw" / "labelsTr" / "case0001.nii.gz")
+    assert np.unique(label).max() <= organs
+
+
+def test_predictions_of_images_alone_come_back_with_the_numbers_of_the_source(synapse, source, tmp_path):
+    raw, images, predictions = (tmp_path / name for name in ("raw", "images", "predictions"))
+    synapse.convert_synapse(source, raw, options=synapse.SynapseOptions(sigmoid=True))
+    synapse.prepare_synapse_images(source, images)
+    for case in CASES:
+        name = f"case{case}_0000.nii.gz"
+        assert (images / name).read_bytes() == (raw / "imagesTr" / name).read_bytes()
+    (raw / "labelsTr").rename(predictions)
+    shutil.copy(raw / "dataset.json", predictions)
+    restore_masks(predictions, read_converted_dataset(images, predictions), tmp_path / "restored")
+    kept = [synapse.RAW_DATA_NUMBERS[organ] for organ in synapse.PAPERS_ORGANS]
+    for case in CASES:
+        restored, affine = load(tmp_path / "restored" / f"case{case}.nii.gz")
+        expected, _ = load(source / "RawData" / "Training" / "label" / f"label{case}.nii.gz")
+        assert np.array_equal(restored, np.where(np.isin(expected, kept), expected, 0))
+        assert np.array_equal(affine, load(source / "RawData" / "Training" / "img" / f"img{case}.nii.gz")[1])

@@ -11,6 +11,7 @@ from nnunet_mamba.cli.convert.shared import (
     errors_as_text,
     load_converter,
     report_dataset,
+    report_images,
     run_options,
     unpacked_sources,
 )
@@ -58,6 +59,15 @@ def lgg(
     sigmoid: Annotated[
         bool, typer.Option("--sigmoid", help="One sigmoid output trained with BCE + Dice instead of softmax.")
     ] = False,
+    images_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Only prepare the images for nnUNetv2_predict, in this folder; no masks are needed. Use --as, --size "
+            "and spacing of the training data.",
+            show_default=False,
+        ),
+    ] = None,
     jobs: option_types.Jobs = None,
     progress: option_types.Progress = True,
     dry_run: option_types.DryRun = False,
@@ -76,8 +86,8 @@ def lgg(
 
     converter: Any = context.obj or load_converter("Dataset103_LGG")
     as_volumes = kind is Kind.volumes
-    if as_volumes and size is not None:
-        raise typer.BadParameter("--size is for --as slices; nnU-Net resamples volumes itself")
+    if images_only is not None and (sigmoid or split != "five-fold"):
+        raise typer.BadParameter("--images-only prepares images; --sigmoid and --split are for labelled cases")
     if not as_volumes and (slice_thickness is not None or pixel_spacing is not None):
         raise typer.BadParameter("--slice-thickness and --pixel-spacing are for --as volumes; a slice has no spacing")
     with errors_as_text():
@@ -91,15 +101,19 @@ def lgg(
                 jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
             ),
         )
-        folder = raw_dataset_folder(dataset_id, name, output=output)
+        folder = images_only or raw_dataset_folder(dataset_id, name, output=output)
         with unpacked_sources(source, beside=folder.parent, progress=progress) as (unpacked,):
             tree, twin = converter.find_tree(unpacked)
             if twin is not None:
                 twice, once = (source / path.relative_to(unpacked) for path in (twin, tree))
                 print(f"{twice} holds the same files as {once}; they are taken once.\n")
-            done = converter.convert_lgg(tree, folder, options=options)
-        _print_missing_sequences(converter.missing_sequences(done), "" if dry_run else converter.MISSING_SEQUENCES)
-        if as_volumes:
+            convert = converter.convert_lgg if images_only is None else converter.prepare_lgg_images
+            done = convert(tree, folder, options=options)
+        has_table = images_only is None and not dry_run
+        _print_missing_sequences(converter.missing_sequences(done), converter.MISSING_SEQUENCES if has_table else "")
+        if images_only is not None:
+            report_images(done, dataset_id)
+        elif as_volumes:
             thickness, spacing = options.slice_thickness, options.pixel_spacing
             size_text = f"original, {thickness:g} x {spacing:g} x {spacing:g} mm (z, y, x)"
             report_dataset(done, dataset_id, size_text, configurations="2d 3d_fullres")

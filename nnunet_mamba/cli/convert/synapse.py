@@ -25,13 +25,6 @@ class LabelNumbering(str, Enum):
     btcv = "btcv"
 
 
-class Split(str, Enum):
-    """Which cases are for testing."""
-
-    none = "none"
-    papers = "papers"
-
-
 # As many arguments as the command has options: typer reads them here, and only here.
 def synapse(
     context: typer.Context,
@@ -51,9 +44,6 @@ def synapse(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[
-        Split, typer.Option(help="'papers' sends their 12 test cases to imagesTs; 'none' trains on all.")
-    ] = Split.none,
     slice_thickness: Annotated[
         float | None,
         typer.Option(help="mm from slice to slice, of TransUNet's files, which do not say it.", show_default="3"),
@@ -62,10 +52,16 @@ def synapse(
         float | None,
         typer.Option(help="mm from pixel to pixel, of TransUNet's files, which do not say it.", show_default="0.76"),
     ] = None,
+    sigmoid: Annotated[
+        bool,
+        typer.Option("--sigmoid", help="A sigmoid output for each organ, trained with BCE + Dice instead of softmax."),
+    ] = False,
     images_only: Annotated[
         Path | None,
         typer.Option(
-            metavar="OUT", help="Only prepare the images for nnUNetv2_predict, in this folder.", show_default=False
+            metavar="OUT",
+            help="Only prepare the images for nnUNetv2_predict, in this folder. Use the spacing of the training data.",
+            show_default=False,
         ),
     ] = None,
     jobs: option_types.Jobs = None,
@@ -73,6 +69,7 @@ def synapse(
     dry_run: option_types.DryRun = False,
     skip_invalid: option_types.SkipInvalid = False,
     report: option_types.Report = None,
+    split: option_types.SplitName = "five-fold",
 ) -> None:
     """Convert the abdominal CT of Synapse (BTCV), original or preprocessed by TransUNet.
 
@@ -84,18 +81,22 @@ def synapse(
     from nnunet_mamba.data.organs import implausible_sizes
 
     converter: Any = context.obj or load_converter("Dataset104_Synapse")
+    if images_only is not None and (organs != 8 or sigmoid or split != "five-fold"):
+        raise typer.BadParameter(
+            "--images-only prepares images; --organs, --sigmoid and --split are for labelled cases"
+        )
     with errors_as_text():
         options = converter.SynapseOptions(
             organs=organs,
             label_numbering=label_numbering.value if label_numbering else None,
-            split=split.value,
             pixel_spacing=pixel_spacing,
             slice_thickness=slice_thickness,
-            run=run_options(jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report),
+            sigmoid=sigmoid,
+            run=run_options(
+                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
+            ),
         )
         if images_only is not None:
-            if organs != 8 or split is not Split.none:
-                raise typer.BadParameter("--images-only prepares images; --organs and --split are for labelled cases")
             with unpacked_sources(source, beside=images_only.parent, progress=progress) as (source,):
                 report_images(converter.prepare_synapse_images(source, images_only, options=options), dataset_id)
             return
