@@ -1,6 +1,7 @@
 """Read photographs and black-and-white masks, and refuse what has more than one meaning."""
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,11 +45,11 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     try:
         if path.stat().st_size == 0:
             raise ImageFileError("the file is empty (0 bytes); copy or download it again")
-        with Image.open(path) as image:
+        with _without_warnings(), Image.open(path) as image:
             if image.format == "PNG":
                 # Decoding alone does not look at PNG's checksums.
                 image.verify()
-        with Image.open(path) as image:
+        with _without_warnings(), Image.open(path) as image:
             n_pictures = getattr(image, "n_frames", 1)
             # MPO: telephones put a preview or a depth map behind the photograph, which comes first.
             if n_pictures > 1 and image.format != "MPO":
@@ -62,6 +63,14 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
         raise ImageFileError("not an image, or its start is damaged; copy or download it again") from error
     except (OSError, *_DECODER_ERRORS) as error:
         raise ImageFileError(f"unreadable: {error}; copy or download it again") from error
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep quiet about what is refused anyway where it matters, such as EXIF data of a truncated file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _stored_modes(image: Image.Image) -> list[str]:
@@ -128,12 +137,14 @@ def load_photograph(
         elif target is not None:
             rows, columns = target[::-1] if orientation >= 5 and turn else target
             image.draft("RGB", (DRAFT_MARGIN * columns, DRAFT_MARGIN * rows))
-        rgb = without_alpha(image).convert("RGB")
+        opaque = without_alpha(image)
+        # convert() copies even where it has nothing to convert.
+        rgb = opaque if opaque.mode == "RGB" else opaque.convert("RGB")
         if all(low == high for low, high in (rgb.getchannel(name).getextrema() for name in "RGB")):
             raise ImageFileError("blank: every pixel has the same colour")
         if not turn:
             return rgb, stored
-        # convert() carries the EXIF data over, so the orientation is still known here.
+        # A conversion of the mode carries the EXIF data over, so the orientation is still known here.
         return ImageOps.exif_transpose(rgb), (stored[::-1] if orientation >= 5 else stored)
 
 
@@ -178,7 +189,7 @@ def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
             # JPEG leaves a little colour in grey pictures.
             if spread > 32:
                 raise ImageFileError("coloured mask; expected black (background) and white (lesion)")
-        values = np.asarray(opaque.convert("L"))
+        values = np.asarray(opaque if opaque.mode == "L" else opaque.convert("L"))
     highest = int(values.max())
     if highest == 0 and not allow_empty:
         raise ImageFileError("empty mask: every pixel is black; if that is meant, use --allow-empty-masks")
@@ -187,7 +198,7 @@ def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
             f"no white in the mask: its brightest value is {highest}, expected 0 for background and 255 for lesion; "
             "multiply label numbers such as 0 and 1 by 255"
         )
-    return (values > MASK_THRESHOLD).astype(np.uint8)
+    return (values > MASK_THRESHOLD).view(np.uint8)
 
 
 def resized_image(image: Image.Image, shape: Shape | None) -> ByteImage:
@@ -221,4 +232,5 @@ def write_png(path: Path, pixels: ByteImage) -> None:
         path: the file to create.
         pixels: uint8.
     """
-    Image.fromarray(pixels).save(path, format="PNG")
+    # PNG's filters leave nothing of a photograph that repeats but runs; to search for more takes four times as long.
+    Image.fromarray(pixels).save(path, format="PNG", compress_type=Image.RLE)

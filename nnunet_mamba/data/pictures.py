@@ -7,9 +7,7 @@ import numpy as np
 from PIL import Image
 
 from nnunet_mamba.data import image_files
-from nnunet_mamba.data.image_files import (
-    ImageFileError,
-)
+from nnunet_mamba.data.image_files import ImageFileError
 from nnunet_mamba.data.label_values import ByteImage, LabelValues, UnknownValuesError, colour_codes, label_map
 from nnunet_mamba.data.picture_cases import PictureCaseConverter
 
@@ -36,7 +34,7 @@ def load_mask(path: Path) -> ByteImage:
         if orientation > 1:
             raise ImageFileError(f"mask with EXIF orientation {orientation}; save it upright, without the entry")
         opaque = image_files.without_alpha(image)
-        return np.asarray(opaque if opaque.mode == "RGB" else opaque.convert("L"))
+        return np.asarray(opaque if opaque.mode in ("RGB", "L") else opaque.convert("L"))
 
 
 def is_colour_file(path: Path) -> bool:

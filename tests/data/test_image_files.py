@@ -13,6 +13,7 @@ from nnunet_mamba.data.image_files import (
     resized_mask,
     write_png,
 )
+from nnunet_mamba.demo.lesions import draw_photograph
 
 ORIENTATION = 0x0112
 
@@ -275,6 +276,16 @@ def test_resized_mask_keeps_its_values_and_its_place(lesion):
     large = resized_mask(lesion, (40, 90))
     assert np.array_equal(large, lesion.repeat(2, axis=0).repeat(3, axis=1))
     assert np.array_equal(resized_mask(large, (20, 30)), lesion)
+
+
+def test_written_png_is_no_larger_than_with_a_search_for_repetitions(tmp_path):
+    drawn = draw_photograph(seed=0, number=0)
+    for name, pixels in (("photograph", drawn.image), ("label", drawn.mask.astype(np.uint8))):
+        write_png(tmp_path / f"{name}.png", pixels)
+        Image.fromarray(pixels).save(tmp_path / "searched.png")
+
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"{name}.png")), pixels)
+        assert (tmp_path / f"{name}.png").stat().st_size <= (tmp_path / "searched.png").stat().st_size
 
 
 def test_original_size_changes_nothing(photograph, lesion):
