@@ -16,10 +16,12 @@ Run ``python Dataset101_ISIC.py --help``, or ``nnunet-mamba convert isic --help`
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem, same_name
+from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.pairing import list_images, pair_images_with_masks
 from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, photograph_description
 from nnunet_mamba.data.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
@@ -34,6 +36,17 @@ _IMAGE_FOLDERS = ("images", "image")
 _MASK_FOLDERS = ("masks", "mask", "groundtruth", "ground_truth")
 # Part 1 of 2016 and 2017 and Task 1 of 2018 are lesion segmentation; other parts hold other ground truth.
 _OTHER_TASKS = re.compile(r"part[^1]|task[^1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsicOptions(PhotographOptions):
+    """Options of the conversion.
+
+    Args:
+        groups: which photographs show one patient or lesion; None makes every photograph a group of its own.
+    """
+
+    groups: GroupTable | None = None
 
 
 def find_folders(folder: Path) -> tuple[Path, Path | None]:
@@ -134,7 +147,7 @@ def convert_isic(
     validation_masks: Path | None = None,
     test_images: Path | None = None,
     test_masks: Path | None = None,
-    options: PhotographOptions | None = None,
+    options: IsicOptions | None = None,
 ) -> Conversion:
     """Convert an ISIC training part, and a validation and a test part if there are, to an nnU-Net raw data set.
 
@@ -151,10 +164,10 @@ def convert_isic(
 
     Raises:
         InvalidDatasetError: some cases have problems; nothing has been written.
-        ValueError: no images or masks.
+        ValueError: no images or masks, or groups of other images.
         OSError: the folder holds something else, or writing failed.
     """
-    options = options or PhotographOptions()
+    options = options or IsicOptions()
     cases, problems = find_cases(images, masks, is_training=True, options=options)
     for part, part_images, part_masks in (
         ("validation", validation_images, validation_masks),
@@ -171,12 +184,17 @@ def convert_isic(
             if (twin := known.get(same_name(case.identifier)))
         ]
         cases += more
+    recorded = options.recorded(FOREGROUND)
+    if options.groups is not None:
+        cases, group_problems = options.groups.assign(cases)
+        problems += group_problems
+        recorded |= recorded_groups(cases)
     return write_raw_dataset(
         cases,
         folder,
         photograph_description(FOREGROUND, sigmoid=options.sigmoid),
         converter=PhotographConverter(size=options.size, allow_empty_masks=options.allow_empty_masks),
-        recipe=Recipe.of(NAME, options.recorded(FOREGROUND), cases),
+        recipe=Recipe.of(NAME, recorded, cases),
         problems=problems,
         options=options.run,
     )

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem
+from nnunet_mamba.data.checks import Problem, same_name
 from nnunet_mamba.data.filename_patterns import FilenamePattern, pair_found_files
 from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, photograph_description
 from nnunet_mamba.data.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
@@ -23,6 +23,8 @@ NAME = "Dataset102_PH2"
 FOREGROUND = "lesion"
 IMAGES = FilenamePattern("{case}/{case}_Dermoscopic_Image/{case}")
 MASKS = FilenamePattern("{case}/{case}_lesion/{case}_lesion")
+# Masks in the folder of a case, whatever case they are of.
+ANY_MASKS = FilenamePattern("{group}/{group}_lesion/{case}_lesion")
 # The archive PH2Dataset.rar holds PH2Dataset/PH2 Dataset images/.
 INNER_FOLDERS = ("", "PH2 Dataset images", "PH2Dataset/PH2 Dataset images")
 
@@ -47,7 +49,7 @@ def find_cases(source: Path, *, as_test: bool, options: PhotographOptions) -> tu
     for folder in (source / inner for inner in INNER_FOLDERS if (source / inner).is_dir()):
         images, masks = IMAGES.find(folder), MASKS.find(folder)
         if images and masks:
-            return pair_found_files(
+            cases, problems = pair_found_files(
                 images,
                 masks,
                 channels=None,
@@ -55,6 +57,7 @@ def find_cases(source: Path, *, as_test: bool, options: PhotographOptions) -> tu
                 allow_missing_masks=options.allow_missing_masks,
                 allow_missing_images=options.allow_missing_images,
             )
+            return cases, [*problems, *_misplaced_masks(folder)]
         if images or masks:
             missing = MASKS if images else IMAGES
             raise ValueError(f"no file {missing.text}.bmp in {folder}; unpack the archive again")
@@ -62,6 +65,19 @@ def find_cases(source: Path, *, as_test: bool, options: PhotographOptions) -> tu
         f"PH2 is not in {source}: no file {IMAGES.text}.bmp below it; give the folder that PH2Dataset.rar was "
         "unpacked to"
     )
+
+
+def _misplaced_masks(folder: Path) -> list[Problem]:
+    """Report the masks that lie in the folder of another case."""
+    return [
+        Problem(
+            found.group,
+            f"{found.path.name} in its folder, expected {found.group}_lesion.bmp; is it the mask of another image?",
+            found.path,
+        )
+        for found in ANY_MASKS.find(folder)
+        if found.group is not None and same_name(found.group) != same_name(found.case)
+    ]
 
 
 def convert_ph2(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem, same_name
 from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FilenamePattern, FoundFile, pair_found_files
+from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
 from nnunet_mamba.data.label_values import LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
@@ -79,6 +80,11 @@ class Source:
         return "channel" in self._patterns()[0].placeholders
 
     @property
+    def has_groups(self) -> bool:
+        """Whether the names of images or masks tell the group."""
+        return any("group" in pattern.placeholders for pattern in self._patterns())
+
+    @property
     def _is_apart(self) -> bool:
         return self.masks is not None and self.masks.resolve() != self.images.resolve()
 
@@ -104,6 +110,7 @@ class FolderOptions:
         allow_missing_masks: images without a mask become test cases.
         allow_missing_images: masks without an image are left out.
         allow_empty_masks: masks without foreground are converted.
+        groups: which cases show one patient or lesion, for patterns without ``{group}``.
         run: how to run the conversion.
     """
 
@@ -115,6 +122,7 @@ class FolderOptions:
     allow_missing_masks: bool = False
     allow_missing_images: bool = False
     allow_empty_masks: bool = False
+    groups: GroupTable | None = None
     run: RunOptions = field(default_factory=RunOptions)
 
 
@@ -154,6 +162,8 @@ def convert_folder(
         OSError: the folder holds something else, or writing failed.
     """
     options = options or FolderOptions()
+    if options.groups is not None and source.has_groups:
+        raise ValueError("--groups and {group} in a pattern both say which cases belong together; give one")
     images = _some(source.find_images(), source.images, "image")
     masks = _some(source.find_masks(), source.masks or source.images, "mask")
     mask_paths = {found.path.resolve() for found in masks}
@@ -165,13 +175,18 @@ def convert_folder(
         problems += [*test_problems, *_in_both_parts(cases, test_cases)]
         cases += test_cases
     labels = _labels(cases, channels, options)
+    recorded = _recorded(channels, labels, options)
+    if options.groups is not None:
+        cases, group_problems = options.groups.assign(cases)
+        problems += group_problems
+        recorded |= recorded_groups(cases)
     in_json, order = labels.for_dataset_json(sigmoid=options.sigmoid)
     return write_raw_dataset(
         cases,
         folder,
         _description(channels, in_json, order),
         converter=_converter(channels, labels, options),
-        recipe=Recipe.of(NAME, _recorded(channels, labels, options), cases),
+        recipe=Recipe.of(NAME, recorded, cases),
         problems=problems,
         options=options.run,
     )

@@ -39,7 +39,7 @@ def restore(
     continues when it is started again. With the data set's own labels as PREDICTIONS, --check tells what the
     conversion costs: a Dice of 1 at the original size.
     """
-    with errors_as_text():
+    with errors_as_text(is_conversion=False):
         from nnunet_mamba.data.parallel import default_jobs
         from nnunet_mamba.data.restoration import read_converted_dataset, restore_masks
 

@@ -1,5 +1,6 @@
 """A case: what it is called, where its source files are and which files nnU-Net expects of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,15 @@ class Case:
 
     def __post_init__(self) -> None:
         assert self.label is not None or not self.is_training, f"training case {self.identifier} has no label"
+
+
+def count_groups(cases: Iterable[Case]) -> int:
+    """Return how many groups cases belong to; one without a group counts for itself.
+
+    Args:
+        cases: with unique identifiers.
+    """
+    return len({(case.group is None, case.identifier if case.group is None else case.group) for case in cases})
 
 
 def image_file_names(identifier: str, n_files: int, file_ending: str) -> list[str]:

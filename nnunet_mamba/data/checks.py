@@ -46,15 +46,19 @@ class Checked:
 
 
 class InvalidDatasetError(ValueError):
-    """Some cases cannot become part of an nnU-Net data set; ``problems`` holds all of them."""
+    """Some cases cannot become part of an nnU-Net data set.
+
+    ``problems`` holds all of them, ``summary`` their number and the folder.
+    """
 
     def __init__(self, problems: Sequence[Problem], folder: Path) -> None:
         self.problems = tuple(problems)
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        self.summary = f"{count} found, nothing written to {folder}"
         lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
         if len(problems) > SHOWN_PROBLEMS:
             lines.append(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
-        super().__init__(f"{count} found, nothing written to {folder}:\n" + "\n".join(lines))
+        super().__init__(f"{self.summary}:\n" + "\n".join(lines))
 
 
 def same_name(identifier: str) -> str:

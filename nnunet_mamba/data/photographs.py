@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.data.image_files import ByteImage, Shape, load_binary_mask
+from nnunet_mamba.data.label_values import LabelValues
 from nnunet_mamba.data.picture_cases import PictureCaseConverter
 from nnunet_mamba.data.raw_dataset import DatasetDescription
 from nnunet_mamba.data.run_options import RunOptions
@@ -79,15 +80,15 @@ def photograph_description(foreground: str, *, sigmoid: bool) -> DatasetDescript
 
     Args:
         foreground: name of the label.
-        sigmoid: declare it as a region. nnU-Net takes a list for a region only if it has more than one
-            value, hence [1, 1].
+        sigmoid: declare it as a region.
     """
+    labels, order = LabelValues.of({foreground: 255}).for_dataset_json(sigmoid=sigmoid)
     return DatasetDescription(
         channel_names=CHANNEL_NAMES,
-        labels={"background": 0, foreground: [1, 1] if sigmoid else 1},
+        labels=labels,
         file_ending=".png",
         reader_writer="NaturalImage2DIO",
-        regions_class_order=(1,) if sigmoid else None,
+        regions_class_order=order,
     )
 
 

@@ -316,6 +316,6 @@ def _leak(parts: Sequence[Sequence[str]], groups: Groups) -> str | None:
     if not shared:
         return None
     return (
-        f"{len(shared)} of {len(found)} patients have cases on several sides of this split, so its scores are better "
-        f"than those on new patients; --split {BY_PATIENT} or five-fold keeps patients apart"
+        f"{len(shared)} of {len(found)} patients or lesions have cases on several sides of this split, so its scores "
+        f"are better than those on new patients; --split five-fold keeps them apart, as {BY_PATIENT} does for LGG"
     )

@@ -152,7 +152,7 @@ def test_lgg_by_slice_tells_how_many_patients_it_leaks():
     parts = [patients_of(part, groups) for part in (fold.train, fold.val, split.test)]
     n_leaking = sum(sum(patient in part for part in parts) > 1 for patient in set(groups.values()))
     assert n_leaking > 100
-    assert f"{n_leaking} of 110 patients have cases on several sides" in split.warning
+    assert f"{n_leaking} of 110 patients or lesions have cases on several sides" in split.warning
     assert "lgg-by-patient" in split.warning
 
 

@@ -29,10 +29,8 @@ def test_isic_2016_at_224(converter, real_data, tmp_path):
 
 
 def test_isic_2017_photographs_keep_their_size(converter, real_data, tmp_path):
-    from nnunet_mamba.data.photographs import PhotographOptions
-
     images, masks = real_data / "ISIC-2017_Test_v2_Data", real_data / "ISIC-2017_Test_v2_Part1_GroundTruth"
-    done = converter.convert_isic(images, masks, tmp_path / "raw", options=PhotographOptions(size=None))
+    done = converter.convert_isic(images, masks, tmp_path / "raw", options=converter.IsicOptions(size=None))
     assert done.n_training == 3
     for label, source in zip(labels(tmp_path / "raw"), sorted(masks.iterdir()), strict=True):
         assert np.array_equal(label * 255, np.asarray(Image.open(source)))

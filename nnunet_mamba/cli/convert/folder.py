@@ -85,6 +85,9 @@ def folder(
     allow_missing_masks: option_types.AllowMissingMasks = False,
     allow_missing_images: option_types.AllowMissingImages = False,
     allow_empty_masks: option_types.AllowEmptyMasks = False,
+    groups: option_types.Groups = None,
+    group_column: option_types.GroupColumn = None,
+    allow_missing_groups: option_types.AllowMissingGroups = False,
     jobs: option_types.Jobs = None,
     progress: option_types.Progress = True,
     dry_run: option_types.DryRun = False,
@@ -98,6 +101,7 @@ def folder(
     continues when it is started again.
     """
     from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.group_table import read_group_table
     from nnunet_mamba.data.label_values import read_label_values
     from nnunet_mamba.data.photographs import parse_size
 
@@ -107,11 +111,14 @@ def folder(
         raise typer.BadParameter("give either SOURCE, the folder of images and masks, or --images and --masks")
     if test_masks is not None and test_images is None:
         raise typer.BadParameter("--test-masks needs --test-images")
-    if images_only is not None and (masks or mask_pattern or test_images or labels or threshold is not None or sigmoid):
+    of_training = (masks, mask_pattern, test_images, labels, threshold is not None, sigmoid, groups)
+    if images_only is not None and any(of_training):
         raise typer.BadParameter(
             "--images-only takes SOURCE or --images, --image-pattern, --channel-names, --size and the options of the "
             "run; nothing is trained"
         )
+    if groups is None and (group_column is not None or allow_missing_groups):
+        raise typer.BadParameter("--group-column and --allow-missing-groups need --groups")
     with errors_as_text():
         options = converter.FolderOptions(
             labels=None if labels is None else read_label_values(labels),
@@ -122,6 +129,9 @@ def folder(
             allow_missing_masks=allow_missing_masks,
             allow_missing_images=allow_missing_images,
             allow_empty_masks=allow_empty_masks,
+            groups=None
+            if groups is None
+            else read_group_table(groups, group_column=group_column, allow_missing=allow_missing_groups),
             run=run_options(
                 jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
             ),

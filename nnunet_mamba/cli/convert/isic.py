@@ -56,6 +56,9 @@ def isic(
     allow_missing_masks: option_types.AllowMissingMasks = False,
     allow_missing_images: option_types.AllowMissingImages = False,
     allow_empty_masks: option_types.AllowEmptyMasks = False,
+    groups: option_types.Groups = None,
+    group_column: option_types.GroupColumn = None,
+    allow_missing_groups: option_types.AllowMissingGroups = False,
     jobs: option_types.Jobs = None,
     progress: option_types.Progress = True,
     dry_run: option_types.DryRun = False,
@@ -69,22 +72,28 @@ def isic(
     written, and all problems are listed together. An interrupted run continues when it is started again.
     """
     from nnunet_mamba.data.dataset_folder import raw_dataset_folder
-    from nnunet_mamba.data.photographs import PhotographOptions, parse_size
+    from nnunet_mamba.data.group_table import read_group_table
+    from nnunet_mamba.data.photographs import parse_size
 
     converter: Any = context.obj or load_converter("Dataset101_ISIC")
-    if images_only is not None and (masks or validation_images or test_images or test_masks or sigmoid):
+    if images_only is not None and (masks or validation_images or test_images or test_masks or sigmoid or groups):
         raise typer.BadParameter("--images-only takes IMAGES, --size, --jobs and --no-progress; nothing is trained")
     if test_masks is not None and test_images is None:
         raise typer.BadParameter("--test-masks needs --test-images")
     if validation_masks is not None and validation_images is None:
         raise typer.BadParameter("--validation-masks needs --validation-images")
+    if groups is None and (group_column is not None or allow_missing_groups):
+        raise typer.BadParameter("--group-column and --allow-missing-groups need --groups")
     with errors_as_text():
-        options = PhotographOptions(
+        options = converter.IsicOptions(
             size=parse_size(size),
             sigmoid=sigmoid,
             allow_missing_masks=allow_missing_masks,
             allow_missing_images=allow_missing_images,
             allow_empty_masks=allow_empty_masks,
+            groups=None
+            if groups is None
+            else read_group_table(groups, group_column=group_column, allow_missing=allow_missing_groups),
             run=run_options(
                 jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
             ),

@@ -30,6 +30,29 @@ SplitName = Annotated[
     ),
 ]
 
+# Options of conversions whose file names do not tell the patient.
+Groups = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="Table of which images show one patient or lesion, which a split then keeps on one side. Images are in "
+        "column isic_id, image_id, image_name, image or case, groups in patient_id, lesion_id or group.",
+        show_default=False,
+    ),
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The only column of --groups that counts, by its heading.",
+        show_default="patient_id and lesion_id, or group",
+    ),
+]
+AllowMissingGroups = Annotated[
+    bool,
+    typer.Option("--allow-missing-groups", help="Make images without a row in --groups groups of their own."),
+]
+
 # Options of conversions of pictures.
 PhotographSize = Annotated[
     str,

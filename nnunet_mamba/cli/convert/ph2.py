@@ -11,7 +11,6 @@ from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
     errors_as_text,
     load_converter,
-    print_problems,
     report_dataset,
     report_images,
     run_options,
@@ -62,6 +61,7 @@ def ph2(
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again.
     """
+    from nnunet_mamba.cli.convert.problem_table import print_left_out
     from nnunet_mamba.data.dataset_folder import raw_dataset_folder
     from nnunet_mamba.data.photographs import PhotographOptions, parse_size
 
@@ -90,7 +90,7 @@ def ph2(
             report_dataset(done, dataset_id, size)
             return
         if done.skipped:
-            print_problems(done.skipped, title="left out")
+            print_left_out(done.skipped)
         images = folder / "imagesTs"
         report_images(replace(done, folder=images), _TRAINED_ON)
         print(f"  nnunet-mamba evaluate {shlex.quote(f'{images}_masks')} {shlex.quote(str(folder / 'labelsTs'))}")

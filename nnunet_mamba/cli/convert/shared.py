@@ -4,7 +4,7 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.data.cases import count_groups
+from nnunet_mamba.data.checks import InvalidDatasetError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,10 +91,19 @@ def load_converter(name: str) -> ModuleType:
 
 
 @contextmanager
-def errors_as_text() -> Iterator[None]:
-    """End the command with an error's text: a traceback would hide it."""
+def errors_as_text(*, is_conversion: bool = True) -> Iterator[None]:
+    """End the command with an error's text: a traceback would hide it.
+
+    Args:
+        is_conversion: whether the command has --skip-invalid and --report.
+    """
     try:
         yield
+    except InvalidDatasetError as error:
+        from nnunet_mamba.cli.convert.problem_table import print_refusal
+
+        print_refusal(error, is_conversion=is_conversion)
+        raise typer.Exit(1) from None
     except (OSError, ValueError) as error:
         text = str(error)
         if isinstance(error, OSError) and error.strerror:
@@ -114,7 +125,9 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
         configurations: that nnU-Net can plan for such images.
     """
     if done.skipped:
-        print_problems(done.skipped, title="left out")
+        from nnunet_mamba.cli.convert.problem_table import print_left_out
+
+        print_left_out(done.skipped)
     if done.is_dry_run:
         _print_dry_run(done)
     n_cases = done.n_training + done.n_test
@@ -125,6 +138,7 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
             "test cases": test,
             "image size": size,
             "split": _split_text(done),
+            **_groups_row(done),
             "folder": str(done.folder),
             "written": "nothing, a dry run" if done.is_dry_run else _written(done.n_written, n_cases),
         }
@@ -142,17 +156,32 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
 
 def report_images(done: "Conversion", dataset_id: int) -> None:
     """Print what was prepared for a prediction, and the next command."""
+    if done.skipped:
+        from nnunet_mamba.cli.convert.problem_table import print_left_out
+
+        print_left_out(done.skipped)
+    if done.is_dry_run:
+        _print_dry_run(done)
     _print_table(
         {
             "images": str(done.n_test),
             "folder": str(done.folder),
-            "written": _written(done.n_written, done.n_test),
+            "written": "nothing, a dry run" if done.is_dry_run else _written(done.n_written, done.n_test),
         }
     )
+    if done.is_dry_run:
+        return
     folder = shlex.quote(str(done.folder))
     out = shlex.quote(str(done.folder) + "_masks")
     print(f"\nNext:\n  nnUNetv2_predict -i {folder} -o {out} -d {dataset_id} -c 2d -f 0 -tr nnUNetTrainerUltraLightVM")
     print("with the -tr of your training, and -device cpu where there is no CUDA device.")
+
+
+def _groups_row(done: "Conversion") -> dict[str, str]:
+    training = [case for case in done.cases if case.is_training]
+    if all(case.group is None for case in training):
+        return {}
+    return {"groups": f"{count_groups(training)} for {len(training)} training cases"}
 
 
 def _split_text(done: "Conversion") -> str:
@@ -161,33 +190,20 @@ def _split_text(done: "Conversion") -> str:
     return f"{done.split.name}, {len(done.split.folds)} folds ({done.split.source})"
 
 
-def print_problems(reasons: Mapping[str, Sequence[str]], *, title: str) -> None:
-    """Print a table of cases and what is wrong with them."""
-    from rich.table import Table
-
-    table = Table(title=f"{title}: {len(reasons)}", title_justify="left", show_edge=False)
-    table.add_column("case", no_wrap=True)
-    table.add_column("problem")
-    for name, texts in list(reasons.items())[:SHOWN_ROWS]:
-        table.add_row(name, "\n".join(texts))
-    console = _console()
-    console.print(table)
-    if len(reasons) > SHOWN_ROWS:
-        console.print(f"and {len(reasons) - SHOWN_ROWS} more, all of them in --report CSV")
-
-
 def _print_dry_run(done: "Conversion") -> None:
     """Print what every case would become."""
     from rich.table import Table
 
     table = Table(title="a dry run: nothing is written", title_justify="left", show_edge=False)
-    for heading in ("case", "part", "source size", "labelled"):
+    is_grouped = any(case.group is not None for case in done.cases)
+    for heading in ("case", "part", "source size", "labelled", *(["group"] if is_grouped else [])):
         table.add_column(heading, justify="right" if heading == "labelled" else "left", no_wrap=True)
     for case in done.cases[:SHOWN_ROWS]:
         found = done.checked.get(case.identifier)
         size = "×".join(map(str, found.source["shape"])) if found else "checked before"
         share = f"{found.foreground:.1%}" if found and found.foreground is not None else ""
-        table.add_row(case.identifier, "training" if case.is_training else "test", size, share)
+        group = [case.group or ""] if is_grouped else []
+        table.add_row(case.identifier, "training" if case.is_training else "test", size, share, *group)
     console = _console()
     console.print(table)
     if len(done.cases) > SHOWN_ROWS:

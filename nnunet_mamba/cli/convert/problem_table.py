@@ -1,0 +1,96 @@
+"""Show what is wrong with a data set as a table, one row for each thing that is to be put right."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnunet_mamba.data.checks import InvalidDatasetError, Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# More rows than this run off a terminal, and more cases than this make a row run off.
+SHOWN_ROWS = 50
+SHOWN_CASES = 5
+# rich assumes 80 columns for a file or a pipe.
+WIDTH_WITHOUT_TERMINAL = 120
+
+
+def print_refusal(error: InvalidDatasetError, *, is_conversion: bool = True) -> None:
+    """Print on standard error why a data set was refused, and what can be done.
+
+    Args:
+        error: with all problems.
+        is_conversion: whether the command has --skip-invalid and --report.
+    """
+    console = _console(stderr=True)
+    console.print(f"Error: {error.summary}", markup=False, soft_wrap=True)
+    is_whole = _print_problems(console, error.problems)
+    if is_conversion:
+        console.print("Put them right, or leave these cases out with --skip-invalid.", soft_wrap=True)
+    if is_conversion and not is_whole:
+        console.print("--report problems.csv writes all of them into a table.", soft_wrap=True)
+
+
+def print_left_out(skipped: Mapping[str, Sequence[str]]) -> None:
+    """Print on standard output which cases a conversion left out, and why.
+
+    Args:
+        skipped: their identifiers, and what is wrong with them.
+    """
+    console = _console(stderr=False)
+    console.print(f"left out: {len(skipped)}")
+    problems = [Problem(identifier, text) for identifier, texts in skipped.items() for text in texts]
+    if not _print_problems(console, problems):
+        console.print("--report problems.csv writes all of them into a table.", soft_wrap=True)
+    console.print()
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+
+
+def _print_problems(console: "Console", problems: Sequence[Problem]) -> bool:
+    """Print the table; return whether it names every case."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    root = _common_folder([problem.file for problem in problems if problem.file is not None])
+    below = f"{root}{os.sep}" if root else ""
+    alike: dict[str, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(problem.text.replace(below, "") if below else problem.text, []).append(problem)
+    if root:
+        console.print(f"Files are below {root}", markup=False, soft_wrap=True)
+    table = Table(show_edge=False, show_lines=True)
+    # A long identifier is folded, so that it leaves room for the text.
+    table.add_column("case", overflow="fold", max_width=max(16, console.width // 3))
+    table.add_column("problem", overflow="fold")
+    for text, those in list(alike.items())[:SHOWN_ROWS]:
+        shown, n_hidden = those[:SHOWN_CASES], len(those) - SHOWN_CASES
+        # A case may have one problem with several files.
+        identifiers = dict.fromkeys(escape(problem.identifier) for problem in shown)
+        files = dict.fromkeys(escape(str(problem.file).removeprefix(below)) for problem in shown if problem.file)
+        table.add_row(
+            "\n".join([*identifiers, *([f"and {n_hidden} more"] if n_hidden > 0 else [])]),
+            "\n".join([escape(text), *(f"[dim]{file}[/dim]" for file in files)]),
+        )
+    console.print(table)
+    n_rows = len(alike) - SHOWN_ROWS
+    if n_rows > 0:
+        console.print(f"and {n_rows} more")
+    return n_rows <= 0 and all(len(those) <= SHOWN_CASES for those in alike.values())
+
+
+def _common_folder(files: Sequence[Path]) -> str:
+    """Return the folder that holds all files, which need not be repeated for each; "" if there is none."""
+    try:
+        folder = os.path.commonpath([file.parent for file in files])
+    except ValueError:
+        # No files, or on several drives, or absolute and relative ones.
+        return ""
+    return "" if folder == os.sep else folder

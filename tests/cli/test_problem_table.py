@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+
+from nnunet_mamba.cli.convert.problem_table import print_left_out, print_refusal
+from nnunet_mamba.data.checks import InvalidDatasetError, Problem
+
+SOURCE = Path("/data/isic")
+NO_MASK = "no mask for this image; add it, or send images without masks to imagesTs with --allow-missing-masks"
+
+
+def problem(number, text, folder="images"):
+    return Problem(f"ISIC_{number:07d}", text, SOURCE / folder / f"ISIC_{number:07d}.jpg")
+
+
+@pytest.fixture
+def shown(capsys, monkeypatch):
+    def shown(problems, *, columns=None):
+        if columns is not None:
+            # A terminal of this width.
+            monkeypatch.setenv("FORCE_COLOR", "1")
+            monkeypatch.setenv("NO_COLOR", "1")
+            monkeypatch.setenv("TERM", "xterm")
+            monkeypatch.setenv("COLUMNS", str(columns))
+        print_refusal(InvalidDatasetError(problems, Path("/raw/Dataset101_ISIC")))
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        return captured.err
+
+    return shown
+
+
+def words(text):
+    return " ".join(text.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("n_problems", [3, 60])
+def test_fits_the_terminal_and_keeps_every_word(shown, columns, n_problems):
+    problems = [
+        problem(number, f"the mask has {number}x200 pixels, its image 400x300", "masks" if number % 2 else "images")
+        for number in range(n_problems)
+    ]
+    text = shown(problems, columns=columns)
+    table = [line for line in text.splitlines() if "│" in line]
+    assert max(map(len, table)) <= columns
+    for one in problems[:50]:
+        assert one.identifier in text
+        assert one.text in words(text)
+        assert str(one.file.relative_to(SOURCE)) in text
+
+
+def test_says_first_how_many_there_are_and_last_what_can_be_done(shown):
+    lines = shown([problem(1, "a"), problem(2, "b", "masks")]).splitlines()
+    assert lines[0] == "Error: 2 problems found, nothing written to /raw/Dataset101_ISIC"
+    assert lines[1] == "Files are below /data/isic"
+    assert lines[-1] == "Put them right, or leave these cases out with --skip-invalid."
+
+
+def test_says_nothing_of_options_that_a_command_has_not(capsys):
+    print_refusal(InvalidDatasetError([problem(1, "a")], Path("/raw")), is_conversion=False)
+    assert "--" not in capsys.readouterr().err
+
+
+def test_cases_with_the_same_problem_share_a_row(shown):
+    text = shown([*(problem(number, NO_MASK) for number in range(45)), problem(50, "the file is empty (0 bytes)")])
+    assert words(text).count("no mask for this image") == 1
+    assert "ISIC_0000004" in text
+    assert "ISIC_0000005" not in text
+    assert "and 40 more" in text
+    assert "ISIC_0000050" in text
+    assert text.endswith("--report problems.csv writes all of them into a table.\n")
+
+
+def test_a_case_is_named_once_with_all_files_of_its_problem(shown):
+    problems = [Problem("scan", "is it of another scan?", SOURCE / name) for name in ("a.tif", "b.tif")]
+    text = shown(problems)
+    assert text.count("scan") == 2
+    assert [line.split("│")[1].strip() for line in text.splitlines() if "│" in line][1:] == ["a.tif", "b.tif"]
+
+
+def test_more_rows_than_a_terminal_shows_are_counted(shown):
+    text = shown([problem(number, f"problem {number}") for number in range(60)])
+    assert "ISIC_0000049" in text
+    assert "ISIC_0000050" not in text
+    assert "and 10 more\n" in text
+    assert text.endswith("--report problems.csv writes all of them into a table.\n")
+
+
+def test_names_may_hold_what_rich_takes_for_markup(shown):
+    assert "[bold]x[/bold]" in shown([Problem("[bold]x[/bold]", "a [red]"), Problem("y", "b", Path("[i].png"))])
+
+
+def test_a_long_identifier_leaves_room_for_the_text(shown):
+    lines = shown([Problem("x" * 100, NO_MASK)], columns=80).splitlines()
+    table = [line.split("│") for line in lines if "│" in line]
+    assert "".join(case.strip() for case, _ in table) == "x" * 100
+    assert words(" ".join(text for _, text in table)) == NO_MASK
+
+
+def test_files_without_a_common_folder_keep_their_paths(shown):
+    text = shown([Problem("a", "t", Path("/one/a.png")), Problem("b", "u", Path("two/b.png"))])
+    assert "Files are below" not in text
+    assert "/one/a.png" in text
+
+
+def test_lists_what_was_left_out(capsys):
+    print_left_out({"a": ("no mask", "the file is empty"), "b": ("no mask",)})
+    text = capsys.readouterr().out
+    assert text.startswith("left out: 2\n")
+    assert words(text).count("no mask") == 1
+    assert "the file is empty" in text
