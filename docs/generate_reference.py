@@ -6,10 +6,16 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
-from nnunet_mamba.presets import PRESETS, Preset, Size
+from nnunet_mamba.presets import PRESETS, Size
+
+if TYPE_CHECKING:
+    from nnunet_mamba.training.preset_trainer import PresetTrainer
+    from nnunet_mamba.training.recipes import Recipe
 
 REFERENCE = Path(__file__).parent / "reference"
 BY_HAND = "<!-- what follows is written by hand -->"
@@ -79,38 +85,80 @@ def _documented_arguments(docstring: str) -> dict[str, str]:
 
 def trainers_page() -> str:
     """Return the page on the trainers, from their classes, before the part that is written by hand."""
+    from nnunet_mamba.training import recipes
+    from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names
+
     _, marker, by_hand = (REFERENCE / "trainers.md").read_text(encoding="utf-8").partition(BY_HAND)
     assert marker, f"trainers.md has lost the line {BY_HAND!r}"
+    order = list(PRESETS)
+    trainers = sorted(map(load_trainer, trainer_names()), key=lambda trainer: order.index(trainer.preset.name))
     lines = [
         "# Trainers",
         "",
-        "The table is generated from the trainers by `python docs/generate_reference.py`.",
+        "The tables are generated from the trainers and `nnunet_mamba/training/recipes.py` by",
+        "`python docs/generate_reference.py`. The optimiser stands with its weight decay, the learning rate with its",
+        "schedule; [the two recipes and the suffixes](../explanation/recipes.md).",
         "",
-        "| trainer | network | configurations | optimiser | schedule | epochs | augmentation | from the plans |",
-        "|---|---|---|---|---|---|---|---|",
+        "| trainer | network | configurations | recipe | optimiser | learning rate | epochs | largest batch "
+        "| other recipes | deep supervision | from the plans |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        *map(_trainer_line, trainers),
+        "",
+        "## Recipes",
+        "",
+        "| recipe | optimiser | learning rate | epochs | largest batch | augmentation | source |",
+        "|---|---|---|---|---|---|---|",
+        *(_recipe_line(name, value) for name, value in vars(recipes).items() if isinstance(value, recipes.Recipe)),
     ]
-    lines += [_trainer_line(preset) for preset in PRESETS.values()]
     return "\n".join(lines) + f"\n\n{BY_HAND}{by_hand}"
 
 
-def _trainer_line(preset: Preset) -> str:
-    from nnunet_mamba.training.generated_trainers import load_trainer
+def _trainer_line(trainer: type["PresetTrainer"]) -> str:
+    from nnunet_mamba.training.generated_trainers import has_deep_variant, named_recipes
 
-    recipe = load_trainer(preset.trainer).recipe
-    schedule = "nnU-Net's polynomial to 0" if recipe.final_lr is None else f"one cosine to {recipe.final_lr:g}"
-    augmentation = "nnU-Net's" if recipe.p_rotation is None else "flips, rotations"
+    preset, recipe = trainer.preset, trainer.recipe
+    named = {name: _same_source(other, recipe) for name, other in named_recipes(trainer).items()}
     plans = [*preset.from_plans, *(f"{name} (3D)" for name in preset.from_plans_in_3d)]
     cells = [
-        f"`{preset.trainer}`",
+        f"`{trainer.__name__}`",
         f"`{preset.name}`",
         ", ".join(f"{dims}D" for dims in preset.spatial_dims),
-        f"{recipe.optimizer}, {recipe.initial_lr:g}, weight decay {recipe.weight_decay:g}",
-        schedule,
-        str(recipe.num_epochs),
-        augmentation,
+        " and ".join(f"`{name}`" for name, other in named.items() if other == recipe) or "ours",
+        *_numbers(recipe),
+        ", ".join(f"`_{name}`" for name, other in named.items() if other != recipe),
+        "yes" if preset.deep_supervision else "by `_deep`" if has_deep_variant(trainer) else "no",
         ", ".join(f"`{name}`" for name in plans) or "batch and patch size alone",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _same_source(recipe: "Recipe", other: "Recipe") -> "Recipe":
+    return replace(recipe, source=other.source)
+
+
+def _recipe_line(name: str, recipe: "Recipe") -> str:
+    augmentation = "nnU-Net's" if recipe.p_rotation is None else "flips, rotations" if recipe.mirrors else "none"
+    return f"| {' | '.join([f'`{name}`', *_numbers(recipe), augmentation, recipe.source])} |"
+
+
+def _numbers(recipe: "Recipe") -> list[str]:
+    return [
+        f"{recipe.optimizer}, {recipe.weight_decay:g}",
+        f"{recipe.initial_lr:g}, {_schedule(recipe)}",
+        str(recipe.num_epochs),
+        str(recipe.largest_batch_size or "the plan's"),
+    ]
+
+
+def _schedule(recipe: "Recipe") -> str:
+    if recipe.final_lr is None:
+        return "polynomial to 0"
+    if recipe.half_waves == 0:
+        return "constant"
+    if recipe.half_waves == 1:
+        return f"one cosine to {recipe.final_lr:g}"
+    period = recipe.num_epochs // recipe.half_waves
+    return f"cosine to {recipe.final_lr:g} in {period} epochs and up again in the next {period}"
 
 
 def commands_page() -> str:

@@ -47,7 +47,8 @@ class Preset:
         sizes: one for images and, where the network exists in 3D, one for volumes.
         from_plans: keyword arguments that nnU-Net's plans decide in a training; in 2D and 3D, or in 3D alone.
         from_plans_in_3d: more of them that the plans decide for volumes alone.
-        deep_supervision: whether the network has a head at every resolution.
+        deep_supervision: whether it trains with a head at every resolution by itself; any other network has them if it
+            is created with ``deep_supervision=True``.
     """
 
     name: str

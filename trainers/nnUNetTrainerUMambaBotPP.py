@@ -9,4 +9,5 @@ class nnUNetTrainerUMambaBotPP(PresetTrainer):
     """UMambaBot-PP (Crews and Whalen 2024), stages from the plans; 2D and 3D configurations."""
 
     preset = presets.U_MAMBA_BOT_PP
-    recipe = recipes.U_MAMBA
+    recipe = recipes.NNUNET
+    paper_recipe = recipes.TUMOUR_PAPER

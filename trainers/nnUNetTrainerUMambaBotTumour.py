@@ -10,3 +10,4 @@ class nnUNetTrainerUMambaBotTumour(PresetTrainer):
 
     preset = presets.U_MAMBA_BOT_TUMOUR
     recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER

@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLBM(PresetTrainer):
 
     preset = presets.ULTRALBM_UNET
     recipe = recipes.ULTRALBM_UNET
+    paper_recipe = recipes.ULTRALBM_UNET_PAPER

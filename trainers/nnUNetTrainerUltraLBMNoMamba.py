@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLBMNoMamba(PresetTrainer):
 
     preset = presets.ULTRALBM_UNET_NO_MAMBA
     recipe = recipes.ULTRALBM_UNET
+    paper_recipe = recipes.ULTRALBM_UNET_PAPER

@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLBMT(PresetTrainer):
 
     preset = presets.ULTRALBM_UNET_T
     recipe = recipes.ULTRALBM_UNET
+    paper_recipe = recipes.ULTRALBM_UNET_PAPER

@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLightVMv1(PresetTrainer):
 
     preset = presets.UL_VM_UNET_V1
     recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER

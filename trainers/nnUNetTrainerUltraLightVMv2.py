@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLightVMv2(PresetTrainer):
 
     preset = presets.UL_VM_UNET_V2
     recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER

@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLightVMv3(PresetTrainer):
 
     preset = presets.UL_VM_UNET_V3
     recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER

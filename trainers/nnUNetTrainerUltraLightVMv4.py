@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLightVMv4(PresetTrainer):
 
     preset = presets.UL_VM_UNET_V4
     recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER

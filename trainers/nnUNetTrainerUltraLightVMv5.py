@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLightVMv5(PresetTrainer):
 
     preset = presets.UL_VM_UNET_V5
     recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER

@@ -10,3 +10,4 @@ class nnUNetTrainerUltraLightVMv6(PresetTrainer):
 
     preset = presets.UL_VM_UNET_V6
     recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER

@@ -10,3 +10,4 @@ class nnUNetTrainerVMUNet(PresetTrainer):
 
     preset = presets.VM_UNET
     recipe = recipes.VM_UNET
+    paper_recipe = recipes.VM_UNET_PAPER

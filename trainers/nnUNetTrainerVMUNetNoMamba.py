@@ -10,3 +10,4 @@ class nnUNetTrainerVMUNetNoMamba(PresetTrainer):
 
     preset = presets.VM_UNET_NO_MAMBA
     recipe = recipes.VM_UNET
+    paper_recipe = recipes.VM_UNET_PAPER

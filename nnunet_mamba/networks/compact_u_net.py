@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.max_pool import max_pool
-from nnunet_mamba.blocks.pad_to_multiple import crop_to, pad_to_multiple
+from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
 from nnunet_mamba.networks.input_images import require_images, require_positive
+from nnunet_mamba.networks.output_sizes import crop_outputs
 
 NORM_GROUPS = 4
 # Tokens are mixed in the last three encoder stages and the first three decoder stages, whatever the depth.
@@ -37,9 +38,12 @@ class CompactUNet(nn.Module):
         decoder: what mixes each level on the way back, deepest first.
         skips: turns the list of all skips, highest resolution first, into such a list; None leaves them.
         strides: pooling of every level but the deepest, one number per axis.
+        deep_supervision: whether every stage of the decoder has a head, and the result is a list of their logits while
+            ``decoder.deep_supervision`` is True: of the image's resolution, then of the stages before the last one,
+            the highest resolution first.
 
     Source:
-        Wu et al. 2024, arXiv:2403.20035.
+        Wu et al. 2024, arXiv:2403.20035; the heads are ours.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class CompactUNet(nn.Module):
         decoder: Sequence[nn.Module],
         skips: nn.Module | None,
         strides: Strides,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         self.input_channels = input_channels
@@ -62,7 +67,15 @@ class CompactUNet(nn.Module):
         )
         self.bottleneck = encoder[-1]
         self.skips = skips
-        self.decoder = Decoder(decoder, channels[-2::-1], num_classes, strides=self.strides[::-1])
+        self.decoder = Decoder(
+            decoder, channels[-2::-1], num_classes, strides=self.strides[::-1], deep_supervision=deep_supervision
+        )
+        # The last stage of the decoder has pooled maps, whose logits are interpolated; the others' stay as they are.
+        n_coarser = len(self.decoder.seg_layers) - 1
+        self.output_reductions = (
+            (1,) * len(self.strides[0]),
+            *(tuple(total_stride(self.strides[: 2 + level])) for level in range(n_coarser)),
+        )
         self.apply(_initialise)
 
     @property
@@ -76,8 +89,12 @@ class CompactUNet(nn.Module):
             names[f"decoder.stages.{i}.norm"] = f"dbn{i + 1}"
         return names
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial)."""
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial).
+
+        With deep supervision a list: those, then (b, num_classes, *ceil(spatial / reduction)) for every further one of
+        ``output_reductions``.
+        """
         require_images(type(self).__name__, x, input_channels=self.input_channels, spatial_dims=len(self.strides[0]))
         sizes = x.shape[2:]
         x = pad_to_multiple(x, total_stride(self.strides))
@@ -88,7 +105,7 @@ class CompactUNet(nn.Module):
         x = functional.gelu(self.bottleneck(x))
         if self.skips is not None:
             skips = self.skips(skips)
-        return crop_to(self.decoder(x, skips), sizes)
+        return crop_outputs(self.decoder(x, skips), sizes, self.output_reductions)
 
 
 class EncoderStage(nn.Module):
@@ -113,25 +130,42 @@ class Decoder(nn.Module):
         channels: that the stages return, deepest first.
         num_classes: channels of the logits.
         strides: pooling to undo, deepest first.
+        deep_supervision: whether all stages have a head; ``forward`` returns the logits of all of them while the
+            attribute of this name is True, which may be set at any time.
     """
 
     def __init__(
-        self, mixers: Sequence[nn.Module], channels: Sequence[int], num_classes: int, *, strides: Strides
+        self,
+        mixers: Sequence[nn.Module],
+        channels: Sequence[int],
+        num_classes: int,
+        *,
+        strides: Strides,
+        deep_supervision: bool,
     ) -> None:
         super().__init__()
+        self.deep_supervision = deep_supervision
         # The deepest skip has the bottleneck's resolution, so every other stage undoes the pooling before its own.
         factors = (None, *strides[:-1])
         self.stages = nn.ModuleList(
             DecoderStage(mixer, width, factor) for mixer, width, factor in zip(mixers, channels, factors, strict=True)
         )
         self.stride = tuple(strides[-1])
-        self.seg_layers = nn.ModuleList([convert_dim_to_conv_op(len(self.stride))(channels[-1], num_classes, 1)])
+        head = convert_dim_to_conv_op(len(self.stride))
+        # The first head is the published one, whether there are others or not.
+        widths = channels[::-1] if deep_supervision else channels[-1:]
+        self.seg_layers = nn.ModuleList(head(width, num_classes, 1) for width in widths)
 
-    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor | list[Tensor]:
         """Return the logits; ``skips`` are (b, c_i, *spatial_i), highest resolution first."""
-        for stage, skip in zip(self.stages, reversed(skips), strict=True):
+        last = len(self.stages) - 1
+        coarser: list[Tensor] = []
+        for index, (stage, skip) in enumerate(zip(self.stages, reversed(skips), strict=True)):
             x = stage(x) + skip
-        return _upsample(self.seg_layers[0](x), self.stride)
+            if self.deep_supervision and index < last:
+                coarser.append(self.seg_layers[last - index](x))
+        logits = _upsample(self.seg_layers[0](x), self.stride)
+        return [logits, *reversed(coarser)] if self.deep_supervision else logits
 
 
 class DecoderStage(nn.Module):

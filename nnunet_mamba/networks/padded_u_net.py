@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from nnunet_mamba.blocks.pad_to_multiple import crop_to, pad_to_multiple
+from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
 from nnunet_mamba.networks.input_images import require_images, require_positive
+from nnunet_mamba.networks.output_sizes import crop_outputs
 from nnunet_mamba.networks.stage_sizes import StageSizes
 
 
@@ -34,23 +35,19 @@ class PaddedUNet(nn.Module):
         self.input_channels = input_channels
         self.spatial_dims = sizes.spatial_dims
         self.reductions = sizes.reductions
+        self.output_reductions = sizes.reductions[:-1]
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial).
 
-        With deep supervision a list: those, then (b, num_classes, *ceil(spatial / reduction)) for every further stage
-        but the deepest.
+        With deep supervision a list: those, then (b, num_classes, *ceil(spatial / reduction)) for every further one of
+        ``output_reductions``.
         """
         require_images(type(self).__name__, x, input_channels=self.input_channels, spatial_dims=self.spatial_dims)
         self._check_size(x.shape[2:])
         maps = self.encoder(pad_to_multiple(x, self.reductions[-1]))
         logits = self.decoder([*maps[:-1], self._mix_deepest(maps[-1])])
-        if isinstance(logits, Tensor):
-            return crop_to(logits, x.shape[2:])
-        return [
-            crop_to(level, [-(-size // factor) for size, factor in zip(x.shape[2:], reduction, strict=True)])
-            for level, reduction in zip(logits, self.reductions[:-1], strict=True)
-        ]
+        return crop_outputs(logits, x.shape[2:], self.output_reductions)
 
     def _mix_deepest(self, x: Tensor) -> Tensor:
         """Mix the deepest map, (b, c, *spatial), into the same shape; a subclass says how."""

@@ -50,6 +50,8 @@ class UltraLBMUNet(CompactUNet):
         skip_scale: factor of the skips, learnt: "shared" by all levels, one for each ("stage"), or "none".
         spatial_dims: 2 for images, 3 for volumes.
         strides: pooling of every level but the deepest, one number per axis; None is 2 everywhere.
+        deep_supervision: whether every stage of the decoder has a head, see ``CompactUNet``; the published network has
+            one head.
 
     Raises:
         ValueError: an argument does not fit; the text says which and what would.
@@ -71,6 +73,7 @@ class UltraLBMUNet(CompactUNet):
         skip_scale: SkipScale = "shared",
         spatial_dims: int = 2,
         strides: Strides | None = None,
+        deep_supervision: bool = False,
     ) -> None:
         owner = type(self).__name__
         check_sizes(owner, input_channels, num_classes, channels)
@@ -114,6 +117,7 @@ class UltraLBMUNet(CompactUNet):
             decoder=decoder,
             skips=_scaled_skips(skip_scale, n_skips=len(channels) - 1),
             strides=strides,
+            deep_supervision=deep_supervision,
         )
 
     @property

@@ -42,6 +42,8 @@ class UltraLightVMUNet(CompactUNet):
             or "all".
         spatial_dims: 2 for images, 3 for volumes.
         strides: pooling of every level but the deepest, one number per axis; None is 2 everywhere.
+        deep_supervision: whether every stage of the decoder has a head, see ``CompactUNet``; the published network has
+            one head.
 
     Raises:
         ValueError: an argument does not fit; the text says which and what would.
@@ -62,6 +64,7 @@ class UltraLightVMUNet(CompactUNet):
         pyramid_pooling: PyramidPlaces = "none",
         spatial_dims: int = 2,
         strides: Strides | None = None,
+        deep_supervision: bool = False,
     ) -> None:
         owner = type(self).__name__
         check_sizes(owner, input_channels, num_classes, channels)
@@ -105,6 +108,7 @@ class UltraLightVMUNet(CompactUNet):
             decoder=decoder,
             skips=AttentionBridge(channels[:-1], split_att=split_att, spatial_dims=spatial_dims) if bridge else None,
             strides=strides,
+            deep_supervision=deep_supervision,
         )
 
     @property

@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from nnunet_mamba.blocks.pad_to_multiple import crop_to, pad_to_multiple
+from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
 from nnunet_mamba.blocks.patch_resampling import PatchEmbedding, PatchExpanding, PatchMerging
 from nnunet_mamba.blocks.vss_block import VSSBlock
 from nnunet_mamba.networks.input_images import require_images, require_positive
+from nnunet_mamba.networks.output_sizes import crop_outputs
 
 PATCH_SIZE = 4
 # The published network reads grey images as colour ones, so that one set of pretrained weights serves both.
@@ -33,6 +34,9 @@ class VMUNet(nn.Module):
             decoder; it falls linearly to 0 towards the other end of each.
         d_state: size n of the scans' states.
         scan: False leaves the scans out and keeps the rest.
+        deep_supervision: whether every stage of the decoder has a head, and the result is a list of their logits while
+            ``decoder.deep_supervision`` is True: of the image's resolution, then of the stages before the last one,
+            the highest resolution first; the published network has one head.
 
     Raises:
         ValueError: an argument does not fit; the text says which and what would.
@@ -56,6 +60,7 @@ class VMUNet(nn.Module):
         drop_path_rate: float = 0.2,
         d_state: int = 16,
         scan: bool = True,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         _check_sizes(input_channels, num_classes, dims=dims, depths=depths, depths_decoder=depths_decoder)
@@ -70,11 +75,20 @@ class VMUNet(nn.Module):
         )
         decoder_rates = _drop_path_rates(drop_path_rate, depths_decoder[::-1])
         reversed_rates = [rates[::-1] for rates in reversed(decoder_rates)]
-        self.decoder = Decoder(num_classes, dims[::-1], reversed_rates, d_state=d_state, scan=scan)
+        self.decoder = Decoder(
+            num_classes, dims[::-1], reversed_rates, d_state=d_state, scan=scan, deep_supervision=deep_supervision
+        )
+        # The last stage of the decoder has the patches' resolution, its logits the image's.
+        n_coarser = len(self.decoder.seg_layers) - 1
+        self.output_reductions = ((1, 1), *((PATCH_SIZE * 2 ** (1 + level),) * 2 for level in range(n_coarser)))
         self.apply(_initialise)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (b, num_classes, h, w) of images ``x``, (b, input_channels, h, w)."""
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Return the logits (b, num_classes, h, w) of images ``x``, (b, input_channels, h, w).
+
+        With deep supervision a list: those, then (b, num_classes, ceil(h / reduction), ceil(w / reduction)) for every
+        further one of ``output_reductions``.
+        """
         is_grey = x.ndim == 4 and x.shape[1] == 1 and self.input_channels == COLOURS
         require_images(type(self).__name__, x, input_channels=1 if is_grey else self.input_channels, spatial_dims=2)
         sizes = x.shape[2:]
@@ -86,7 +100,7 @@ class VMUNet(nn.Module):
         for stage in self.layers:
             x = stage(x)
             skips.append(x)
-        return crop_to(self.decoder(x, skips[:-1]), sizes)
+        return crop_outputs(self.decoder(x, skips[:-1]), sizes, self.output_reductions)
 
     @staticmethod
     def is_backbone(names: Collection[str]) -> bool:
@@ -142,25 +156,46 @@ class Decoder(nn.Module):
         drop_paths: of every block of every stage.
         d_state: size n of the scans' states.
         scan: whether the blocks scan.
+        deep_supervision: whether all stages have a head; ``forward`` returns the logits of all of them while the
+            attribute of this name is True, which may be set at any time.
     """
 
     def __init__(
-        self, num_classes: int, dims: Sequence[int], drop_paths: Sequence[Sequence[float]], *, d_state: int, scan: bool
+        self,
+        num_classes: int,
+        dims: Sequence[int],
+        drop_paths: Sequence[Sequence[float]],
+        *,
+        d_state: int,
+        scan: bool,
+        deep_supervision: bool,
     ) -> None:
         super().__init__()
+        self.deep_supervision = deep_supervision
         self.layers_up = nn.ModuleList(
             DecoderStage(dim, rates, d_state=d_state, scan=scan, expands=level > 0)
             for level, (dim, rates) in enumerate(zip(dims, drop_paths, strict=True))
         )
         out_channels = dims[-1] // PATCH_SIZE
         self.final_up = PatchExpanding(dims[-1], factor=PATCH_SIZE, out_channels=out_channels)
-        self.seg_layers = nn.ModuleList([nn.Conv2d(out_channels, num_classes, 1)])
+        # The first head is the published one, whether there are others or not.
+        widths = (out_channels, *(dims[-2::-1] if deep_supervision else ()))
+        self.seg_layers = nn.ModuleList(nn.Conv2d(width, num_classes, 1) for width in widths)
 
-    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor | list[Tensor]:
         """Return the logits of the deepest map ``x``; ``skips`` are what the stages before it returned."""
+        last = len(self.layers_up) - 1
+        coarser: list[Tensor] = []
         x = self.layers_up[0](x)
-        for stage, skip in zip(self.layers_up[1:], reversed(skips), strict=True):
+        for index, (stage, skip) in enumerate(zip(self.layers_up[1:], reversed(skips), strict=True)):
+            if self.deep_supervision:
+                coarser.append(self.seg_layers[last - index](x.permute(0, 3, 1, 2)))
             x = stage(x + skip)
+        logits = self._patch_logits(x)
+        return [logits, *reversed(coarser)] if self.deep_supervision else logits
+
+    def _patch_logits(self, x: Tensor) -> Tensor:
+        """Turn the last stage's map, (b, h, w, c), into logits (b, num_classes, PATCH_SIZE * h, PATCH_SIZE * w)."""
         # The head sees single pixels, so it can read the patches before they are laid out: the logits are fewer.
         patches = self.final_up.patches(x)  # (b, h, w, 4, 4, c)
         b, h, w, factor, _, c = patches.shape

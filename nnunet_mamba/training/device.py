@@ -4,6 +4,8 @@ import os
 
 import torch
 
+from nnunet_mamba.ops.scan.backends import choose_backend
+
 
 def available_cores() -> int:
     """Return the number of cores this process may use, ``OMP_NUM_THREADS`` respected."""
@@ -30,3 +32,22 @@ def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
     # one too (benchmarks/training_step.py); OpenMP reads the variable before this code runs.
     advice = "" if "OMP_WAIT_POLICY" in os.environ else " OMP_WAIT_POLICY=passive keeps it fast beside other programs."
     return torch.device("cpu"), f"No CUDA device found: training on the CPU with {cores} threads.{advice}"
+
+
+def scan_notice(device: torch.device) -> str:
+    """Return one line on how the networks' selective scans will run.
+
+    Args:
+        device: that trains.
+
+    Raises:
+        RuntimeError: the backend that ``$NNUNET_MAMBA_SCAN`` names cannot run there.
+        ValueError: the variable names no backend.
+    """
+    name = choose_backend(torch.empty(0, device=device)).name
+    if name != "reference":
+        return f"Selective scan on {device.type}: {name}"
+    return (
+        f"Selective scan on {device.type}: reference, in plain torch, exact but many times slower than on a CPU or a "
+        "CUDA device (nnunet-mamba scan-backends tells why); -device cpu may be faster"
+    )

@@ -1,18 +1,26 @@
-"""Trainers with a budget in their name: ``nnUNetTrainerUltraLightVM_20epochs``, ``…_2epochs_20iterations``.
+"""Trainers that say in their name how they train: ``nnUNetTrainerUltraLightVM_nnunet_deep_20epochs``.
 
-The name of a trainer is the only thing about it that nnU-Net's commands, results folders and checkpoints carry, so a
-budget that is part of the name needs no flag, keeps its own results folder and is found again when predicting.
+The name of a trainer is the only thing about it that nnU-Net's commands, results folders and checkpoints carry, so what
+is part of the name needs no flag, keeps its own results folder and is found again when predicting. After the name of a
+bundled trainer come, in this order and each of them or none: the recipe, ``_paper`` or ``_nnunet``; ``_deep`` for deep
+supervision; the budget, ``_<N>epochs`` or ``_<N>epochs_<M>iterations``.
 """
 
 import importlib.util
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.training.preset_trainer import PresetTrainer
+from nnunet_mamba.training.recipes import NNUNET, Recipe
 
-_BUDGET = re.compile(r"_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?")
+_SUFFIXES = re.compile(
+    r"(?:_(?P<recipe>paper|nnunet))?(?P<deep>_deep)?"
+    r"(?:_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?)?"
+)
 
 
 def trainer_names() -> list[str]:
@@ -32,32 +40,59 @@ def load_trainer(name: str) -> type[PresetTrainer]:
     return trainer
 
 
+def named_recipes(trainer: type[PresetTrainer]) -> dict[str, Recipe]:
+    """Return the recipes that a bundled trainer can be told to train with, by their suffix."""
+    recipes = {"paper": trainer.paper_recipe or trainer.recipe, "nnunet": NNUNET}
+    # How often a checkpoint is worth its time depends on the network's size.
+    save_every = trainer.recipe.save_every
+    return {name: replace(recipe, save_every=save_every) for name, recipe in recipes.items()}
+
+
+def has_deep_variant(trainer: type[PresetTrainer]) -> bool:
+    """Return whether a bundled trainer may train with heads that its network does not have by itself."""
+    return not (trainer.preset.deep_supervision or trainer.needs_single_output)
+
+
 @cache
 def trainer_with_budget(name: str) -> type[PresetTrainer]:
-    """Return the trainer that a name with a budget stands for.
+    """Return the trainer that a name with suffixes stands for.
 
     Args:
-        name: a bundled trainer's name and ``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1: M training
-            iterations an epoch, and a fifth of them for the validation of each epoch.
+        name: a bundled trainer's name and at least one suffix; N and M >= 1: M training iterations an epoch, and a
+            fifth of them for the validation of each epoch.
 
     Raises:
         AttributeError: the name does not begin with a bundled trainer's (so that nnU-Net searches on).
-        ValueError: it does, and what follows is not a budget.
+        ValueError: it does, and what follows is not what this trainer can do.
     """
-    base = next((known for known in trainer_names() if name.startswith(f"{known}_")), None)
-    if base is None:
+    base, separator, _ = name.partition("_")
+    if not separator or base not in trainer_names():
         raise AttributeError(f"nnunet-mamba has no trainer {name!r}")
-    budget = _BUDGET.fullmatch(name.removeprefix(base))
-    if budget is None:
-        raise ValueError(
-            f"There is no trainer {name!r}: after {base!r} comes nothing, '_<N>epochs' or '_<N>epochs_<M>iterations' "
-            f"with N and M >= 1, for example '{base}_20epochs'."
-        )
-    iterations = budget["iterations"]
-    attributes = {
-        "__doc__": f"{base} for {budget['epochs']} epochs{f' of {iterations} iterations' if iterations else ''}.",
-        "__module__": __name__,
-        "epochs_of_name": int(budget["epochs"]),
-        "iterations_of_name": int(iterations) if iterations else None,
-    }
-    return type(name, (load_trainer(base),), attributes)
+    trainer = load_trainer(base)
+    suffixes = _SUFFIXES.fullmatch(name.removeprefix(base))
+    if suffixes is None or (suffixes["deep"] and not has_deep_variant(trainer)):
+        raise ValueError(_refusal(name, trainer))
+    attributes: dict[str, Any] = {"__doc__": f"{base} with {name.removeprefix(base)!r}.", "__module__": __name__}
+    if suffixes["recipe"]:
+        attributes["recipe"] = named_recipes(trainer)[suffixes["recipe"]]
+    if suffixes["deep"]:
+        attributes["deep_of_name"] = True
+    for budget in ("epochs", "iterations"):
+        if suffixes[budget]:
+            attributes[f"{budget}_of_name"] = int(suffixes[budget])
+    return type(name, (trainer,), attributes)
+
+
+def _refusal(name: str, trainer: type[PresetTrainer]) -> str:
+    base = trainer.__name__
+    deep = ""
+    if has_deep_variant(trainer):
+        deep = "'_deep', "
+    elif "_deep" in name:
+        reason = "trains with deep supervision anyway" if trainer.preset.deep_supervision else "needs a single output"
+        return f"There is no trainer {name!r}: {base!r} {reason}; leave '_deep' out."
+    return (
+        f"There is no trainer {name!r}: after {base!r} comes nothing or, in this order and each of them or none, "
+        f"'_paper' or '_nnunet', {deep}'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, for example "
+        f"'{base}_20epochs' or '{base}_nnunet_20epochs'."
+    )

@@ -1,26 +1,26 @@
 """What all our nnU-Net trainers share: the network comes from a preset, the optimisation from a recipe."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.data.split_files import adopt_splits
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.nnunet_folders import nnunet_folder
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.training.augmentation import flips_and_rotations
-from nnunet_mamba.training.cosine_schedule import CosineSchedule
-from nnunet_mamba.training.device import device_or_cpu
-from nnunet_mamba.training.parameter_groups import parameter_groups
+from nnunet_mamba.training.deep_supervision import deep_supervision_scales
+from nnunet_mamba.training.device import device_or_cpu, scan_notice
+from nnunet_mamba.training.guarded_trainer import GuardedTrainer
+from nnunet_mamba.training.optimizers import optimizer_and_schedule
 from nnunet_mamba.training.plan_arguments import plan_arguments
 from nnunet_mamba.training.recipes import Recipe
 
@@ -47,14 +47,18 @@ def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: st
     )
 
 
-class PresetTrainer(nnUNetTrainer):
+class PresetTrainer(GuardedTrainer):
     """Train the network of ``preset`` as ``recipe`` says, with nnU-Net's data, loss, validation and files.
 
-    Two more class attributes make a small budget, see ``generated_trainers``.
+    A trainer whose paper trains otherwise than ``recipe`` has a ``paper_recipe``, and one whose loss compares single
+    outputs sets ``needs_single_output``. The attributes "of name" are set by ``generated_trainers``.
     """
 
     preset: ClassVar[Preset]
     recipe: ClassVar[Recipe]
+    paper_recipe: ClassVar[Recipe | None] = None
+    needs_single_output: ClassVar[bool] = False
+    deep_of_name: ClassVar[bool] = False
     epochs_of_name: ClassVar[int | None] = None
     iterations_of_name: ClassVar[int | None] = None
 
@@ -75,7 +79,7 @@ class PresetTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         if notice:
             self.print_to_log_file(notice)
-        self.enable_deep_supervision = self.preset.deep_supervision
+        self.enable_deep_supervision = self.has_deep_supervision()
         self.initial_lr = self.recipe.initial_lr
         self.weight_decay = self.recipe.weight_decay
         self.save_every = self.recipe.save_every
@@ -85,6 +89,11 @@ class PresetTrainer(nnUNetTrainer):
             self.num_val_iterations_per_epoch = max(1, self.iterations_of_name // 5)
         self._first_epoch = 0
         self._iterations: tqdm[Any] | None = None
+
+    @classmethod
+    def has_deep_supervision(cls) -> bool:
+        """Return whether the network has a head at every resolution, by its nature or by the trainer's name."""
+        return cls.preset.deep_supervision or cls.deep_of_name
 
     # nnU-Net calls this on the class when it predicts and on the instance when it trains,
     # and recognises the current signature by the name ``plans_manager``.
@@ -112,26 +121,39 @@ class PresetTrainer(nnUNetTrainer):
         """
         refuse_wrong_dimensions(cls.__name__, cls.preset, "this configuration", configuration_manager.patch_size)
         arguments = plan_arguments(cls.preset, configuration_manager)
-        if cls.preset.deep_supervision:
-            arguments["deep_supervision"] = enable_deep_supervision
-        return create_network(cls.preset.name, num_input_channels, num_output_channels, **arguments)
+        if not cls.has_deep_supervision():
+            return create_network(cls.preset.name, num_input_channels, num_output_channels, **arguments)
+        # A checkpoint has the heads' weights, so they exist even where one output is asked for.
+        network: Any = create_network(
+            cls.preset.name, num_input_channels, num_output_channels, **arguments, deep_supervision=True
+        )
+        network.decoder.deep_supervision = enable_deep_supervision
+        built: nn.Module = network
+        return built
 
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
         """Switch between one output and one per resolution, where the network has that many."""
-        if self.preset.deep_supervision:
+        if self.has_deep_supervision():
             super().set_deep_supervision_enabled(enabled)
+
+    def _get_deep_supervision_scales(self) -> list[list[float]] | None:
+        """Return the scales of the network's own outputs, which need not be those of the plan's stages."""
+        if not self.enable_deep_supervision:
+            return None
+        return deep_supervision_scales(self.bare_network, self.configuration_manager.patch_size)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
         """Return the recipe's optimiser and its schedule over the whole run."""
-        groups = parameter_groups(self.network, self.weight_decay)
-        optimizer: torch.optim.Optimizer
-        if self.recipe.optimizer == "SGD":
-            optimizer = torch.optim.SGD(groups, lr=self.initial_lr, momentum=0.99, nesterov=True)
-        else:
-            optimizer = torch.optim.AdamW(groups, lr=self.initial_lr)
-        if self.recipe.final_lr is None:
-            return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
-        return optimizer, CosineSchedule(optimizer, self.initial_lr, self.recipe.final_lr, num_epochs=self.num_epochs)
+        # A subclass may change these two in its constructor, as with nnU-Net's own trainers.
+        recipe = replace(self.recipe, initial_lr=self.initial_lr, weight_decay=self.weight_decay)
+        return optimizer_and_schedule(self.network, recipe, self.num_epochs)
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
+        """Return what nnU-Net decides, but no axes to mirror where the recipe does not mirror."""
+        *others, mirror_axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        if not self.recipe.mirrors:
+            self.inference_allowed_mirroring_axes = mirror_axes = None
+        return (*others, mirror_axes)
 
     @classmethod
     def get_training_transforms(cls, *args: Any, **kwargs: Any) -> Any:
@@ -149,10 +171,10 @@ class PresetTrainer(nnUNetTrainer):
         return train, val
 
     def on_train_start(self) -> None:
-        """Clear away what a killed run was writing, and remember where a resumed one begins."""
+        """Say how the network scans, and remember where a training that continues begins."""
         super().on_train_start()
-        if self.local_rank == 0:
-            remove_partial_files(Path(self.output_folder))
+        if any("A_log" in name for name, _ in self.bare_network.named_parameters()):
+            self.print_to_log_file(scan_notice(self.device))
         self._first_epoch = self.current_epoch
 
     def on_train_epoch_start(self) -> None:
@@ -174,14 +196,6 @@ class PresetTrainer(nnUNetTrainer):
         if self._iterations is not None:
             self._iterations.close()
         super().on_train_epoch_end(train_outputs)
-
-    def save_checkpoint(self, filename: str) -> None:
-        """Write a checkpoint that is either whole or the one before; nnU-Net alone writes in place."""
-        if self.local_rank != 0 or self.disable_checkpointing:
-            super().save_checkpoint(filename)
-            return
-        with replacing(Path(filename)) as temporary:
-            super().save_checkpoint(str(temporary))
 
     def on_epoch_end(self) -> None:
         """Log as nnU-Net does; after the first epoch, estimate the time left."""

@@ -1,77 +1,105 @@
-"""How the papers trained their networks, as data."""
+"""How networks are trained, as data: each paper's way, nnU-Net's, and where the paper's is poor a better one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Optimiser, schedule and budget of one paper; an epoch is nnU-Net's 250 iterations.
+    """Optimiser, schedule, augmentation and budget; an epoch is nnU-Net's 250 iterations.
 
     Args:
         source: paper and section the numbers are taken from.
         initial_lr: learning rate at the first epoch.
-        final_lr: learning rate that one cosine over the whole run ends in; None for nnU-Net's polynomial, which ends
-            in 0.
+        final_lr: bottom of a cosine whose top is ``initial_lr``; None for nnU-Net's polynomial, which ends in 0.
+        half_waves: how often the cosine goes down or up in the run; 0 for a constant rate.
         weight_decay: weight decay of matrices and convolution kernels; decoupled in AdamW.
         num_epochs: epochs of the whole run.
-        optimizer: "AdamW", or "SGD" with nnU-Net's Nesterov momentum of 0.99.
-        p_rotation: probability that a training image is rotated, beside flips; None for nnU-Net's own augmentation.
+        largest_batch_size: cases per batch that the source trains with; plans for the network's memory may have fewer,
+            not more. None where nothing but the memory bounds it.
+        optimizer: "AdamW", "Adam", or "SGD" with nnU-Net's Nesterov momentum of 0.99.
+        p_rotation: probability that a training image is rotated; None for nnU-Net's own augmentation.
+        mirrors: whether training images are mirrored and predictions averaged over mirrored images.
         save_every: epochs between two writings of ``checkpoint_latest.pth``.
     """
 
     source: str
     initial_lr: float
-    final_lr: float | None
+    final_lr: float | None = 1e-5
+    half_waves: int = 1
     weight_decay: float
     num_epochs: int
-    optimizer: Literal["AdamW", "SGD"] = "AdamW"
+    largest_batch_size: int | None
+    optimizer: Literal["AdamW", "Adam", "SGD"] = "AdamW"
     p_rotation: float | None = 0.5
+    mirrors: bool = True
     # These checkpoints are small, and an epoch on a CPU takes minutes that nobody wants to lose.
     save_every: int = 1
 
 
-ULTRALIGHT_VM_UNET = Recipe(
-    source="Wu et al. 2024, arXiv:2403.20035, section 4.2; weight decay of github.com/wurenkai/UltraLight-VM-UNet",
-    initial_lr=1e-3,
-    final_lr=1e-5,
-    weight_decay=1e-2,
-    num_epochs=200,
-)
-
-VM_UNET = Recipe(
-    source="Ruan et al. 2024, arXiv:2402.02491, section IV.B; weight decay of github.com/JCruan519/VM-UNet",
-    initial_lr=1e-3,
-    final_lr=1e-5,
-    weight_decay=1e-2,
-    num_epochs=300,
-    save_every=5,
-)
-
-ULTRALBM_UNET = Recipe(
-    source="Fan et al. 2025, UltraLBM-UNet, section 4.2",
-    initial_lr=1e-3,
-    final_lr=1e-5,
-    weight_decay=1e-2,
-    num_epochs=300,
-)
-
-U_MAMBA = Recipe(
-    source="Ma et al. 2024, arXiv:2401.04722, which trains as nnU-Net does",
+NNUNET = Recipe(
+    source="Isensee et al. 2021, doi:10.1038/s41592-020-01008-z; nnUNetTrainer of nnU-Net 2.8",
+    optimizer="SGD",
     initial_lr=1e-2,
     final_lr=None,
     weight_decay=3e-5,
     num_epochs=1000,
-    optimizer="SGD",
+    largest_batch_size=None,
     p_rotation=None,
     save_every=10,
 )
 
-# The papers' own, Adam with 3e-4 and no augmentation, leaves these networks under-trained.
-TUMOUR = Recipe(
-    source="epochs of Crews and Whalen 2024; optimiser and schedule of Wu et al. 2024, arXiv:2403.20035, section 4.2",
+U_MAMBA = replace(NNUNET, source="Ma et al. 2024, arXiv:2401.04722, which trains as nnU-Net does")
+
+ULTRALIGHT_VM_UNET = Recipe(
+    source="Wu et al. 2024, arXiv:2403.20035, section 4.2; weight decay of github.com/wurenkai/UltraLight-VM-UNet",
     initial_lr=1e-3,
-    final_lr=1e-5,
+    weight_decay=1e-2,
+    num_epochs=200,
+    largest_batch_size=8,
+)
+
+VM_UNET_PAPER = Recipe(
+    source="Ruan et al. 2024, arXiv:2402.02491, section IV.B; weight decay of github.com/JCruan519/VM-UNet",
+    initial_lr=1e-3,
+    half_waves=6,
+    weight_decay=1e-2,
+    num_epochs=300,
+    largest_batch_size=32,
+    save_every=5,
+)
+
+ULTRALBM_UNET_PAPER = Recipe(
+    source="Fan et al. 2025, UltraLBM-UNet, section 4.2",
+    initial_lr=1e-3,
+    half_waves=6,
+    weight_decay=1e-2,
+    num_epochs=300,
+    largest_batch_size=8,
+)
+
+# Half waves of 50 epochs, as these two papers have them, end a run of 300 at the highest rate; nnU-Net evaluates the
+# last epoch.
+VM_UNET = replace(VM_UNET_PAPER, source=f"{VM_UNET_PAPER.source}; one half wave", half_waves=1)
+ULTRALBM_UNET = replace(ULTRALBM_UNET_PAPER, source=f"{ULTRALBM_UNET_PAPER.source}; one half wave", half_waves=1)
+
+TUMOUR_PAPER = Recipe(
+    source="Crews and Whalen 2024, Mamba-Based Tumor Segmentation, section VIII and appendix A",
+    optimizer="Adam",
+    initial_lr=3e-4,
+    half_waves=0,
+    weight_decay=0,
+    num_epochs=100,
+    largest_batch_size=32,
+    p_rotation=0,
+    mirrors=False,
+)
+
+# The papers' own leaves these networks under-trained.
+TUMOUR = Recipe(
+    source="epochs and batch of Crews and Whalen 2024; the rest of Wu et al. 2024, arXiv:2403.20035, section 4.2",
+    initial_lr=1e-3,
     weight_decay=1e-2,
     num_epochs=100,
+    largest_batch_size=32,
 )

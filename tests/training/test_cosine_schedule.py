@@ -46,3 +46,21 @@ def test_counts_epochs_itself_when_none_is_given():
     schedule = CosineSchedule(optimizer, 1.0, 0.0, num_epochs=4)
     schedule.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
+
+
+def test_goes_down_and_up_as_often_as_it_has_half_waves():
+    optimizer = _optimizer()
+    schedule = CosineSchedule(optimizer, 1.0, 0.0, num_epochs=8, half_waves=4)
+    rates = []
+    for epoch in range(9):
+        schedule.step(epoch)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1, 0.5, 0, 0.5, 1, 0.5, 0, 0.5, 1])
+
+
+def test_is_constant_without_half_waves():
+    optimizer = _optimizer()
+    schedule = CosineSchedule(optimizer, 3e-4, 1e-5, num_epochs=10, half_waves=0)
+    for epoch in (0, 3, 10):
+        schedule.step(epoch)
+        assert [group["lr"] for group in optimizer.param_groups] == [3e-4, 3e-4]

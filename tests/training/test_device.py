@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.training.device import available_cores, device_or_cpu
+from nnunet_mamba.training.device import available_cores, device_or_cpu, scan_notice
 
 
 @pytest.fixture
@@ -46,3 +46,18 @@ def test_respects_the_number_of_threads_the_user_set(monkeypatch):
     assert available_cores() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert available_cores() >= 1
+
+
+def test_names_the_scan_of_the_device(monkeypatch):
+    monkeypatch.delenv("NNUNET_MAMBA_SCAN", raising=False)
+    assert scan_notice(torch.device("cpu")) == "Selective scan on cpu: numba_cpu"
+    # Like mps, a device that no fast backend knows.
+    text = scan_notice(torch.device("meta"))
+    assert text.startswith("Selective scan on meta: reference, in plain torch")
+    assert "\n" not in text
+
+
+def test_a_scan_that_cannot_run_is_told_before_training(monkeypatch):
+    monkeypatch.setenv("NNUNET_MAMBA_SCAN", "triton_gpu")
+    with pytest.raises(RuntimeError, match="NNUNET_MAMBA_SCAN=triton_gpu cannot run"):
+        scan_notice(torch.device("cpu"))

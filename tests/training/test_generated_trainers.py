@@ -1,6 +1,20 @@
-import pytest
+import itertools
 
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnunet_mamba.training.generated_trainers import (
+    has_deep_variant,
+    load_trainer,
+    named_recipes,
+    trainer_names,
+    trainer_with_budget,
+)
+from nnunet_mamba.training.recipes import NNUNET
+
+NAME = "nnUNetTrainerUltraLightVM"
+counts = st.integers(1, 10**6)
 
 
 @pytest.mark.parametrize(
@@ -15,11 +29,64 @@ from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names
     ],
 )
 def test_reads_the_budget_from_the_name(suffix, epochs, iterations):
-    name = f"nnUNetTrainerUltraLightVM{suffix}"
+    name = f"{NAME}{suffix}"
     trainer = trainer_with_budget(name)
     assert trainer.__name__ == name
     assert (trainer.epochs_of_name, trainer.iterations_of_name) == (epochs, iterations)
-    assert issubclass(trainer, load_trainer("nnUNetTrainerUltraLightVM"))
+    assert issubclass(trainer, load_trainer(NAME))
+    assert trainer.recipe is load_trainer(NAME).recipe
+
+
+@given(
+    base=st.sampled_from(trainer_names()),
+    recipe=st.sampled_from(["", "paper", "nnunet"]),
+    deep=st.booleans(),
+    epochs=st.none() | counts,
+    iterations=st.none() | counts,
+)
+def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs, iterations):
+    trainer = load_trainer(base)
+    budget = [f"{epochs}epochs", *([f"{iterations}iterations"] if iterations else [])] if epochs else []
+    suffixes = [*([recipe] if recipe else []), *(["deep"] if deep else []), *budget]
+    name = "_".join([base, *suffixes])
+
+    if not suffixes:
+        return
+    if deep and not has_deep_variant(trainer):
+        with pytest.raises(ValueError, match=rf"no trainer '{name}': '{base}' .*; leave '_deep' out\.$"):
+            trainer_with_budget(name)
+        return
+    generated = trainer_with_budget(name)
+
+    assert issubclass(generated, trainer)
+    assert generated.__name__ == name
+    assert generated.deep_of_name is deep
+    assert generated.has_deep_supervision() == (deep or trainer.preset.deep_supervision)
+    assert generated.epochs_of_name == epochs
+    assert generated.iterations_of_name == (iterations if epochs else None)
+    assert generated.recipe == (named_recipes(trainer)[recipe] if recipe else trainer.recipe)
+
+
+@given(
+    base=st.sampled_from(trainer_names()), parts=st.permutations(["paper", "nnunet", "deep", "2epochs", "3iterations"])
+)
+def test_refuses_suffixes_in_another_order(base, parts):
+    """All five together are never a trainer: the two recipes exclude each other."""
+    for n_parts in (2, 5):
+        chosen = parts[:n_parts]
+        ordered = [part for part in ("paper", "nnunet", "deep", "2epochs", "3iterations") if part in chosen]
+        excluded = {"paper", "nnunet"} <= set(chosen) or ("3iterations" in chosen and "2epochs" not in chosen)
+        if chosen == ordered and not excluded:
+            continue
+        with pytest.raises(ValueError, match=f"There is no trainer '{base}_"):
+            trainer_with_budget("_".join([base, *chosen]))
+
+
+def test_names_that_begin_alike_are_not_taken_for_each_other():
+    for first, second in itertools.permutations(trainer_names(), 2):
+        if second.startswith(first):
+            assert issubclass(trainer_with_budget(f"{second}_3epochs"), load_trainer(second))
+            assert not issubclass(trainer_with_budget(f"{first}_3epochs"), load_trainer(second))
 
 
 @pytest.mark.parametrize(
@@ -36,27 +103,60 @@ def test_reads_the_budget_from_the_name(suffix, epochs, iterations):
         "_02epochs",
         "_20Epochs",
         "_",
+        "_Paper",
+        "_nnUNet",
+        "_paper_nnunet",
+        "_paper_",
+        "_20epochs_paper",
+        "_deep_nnunet",
+        "_deep_deep",
+        "_deeper",
     ],
 )
-def test_refuses_a_bad_budget_and_names_the_valid_form(suffix):
-    name = f"nnUNetTrainerUltraLightVM{suffix}"
-    with pytest.raises(ValueError, match=r"_<N>epochs_<M>iterations.*nnUNetTrainerUltraLightVM_20epochs") as error:
+def test_refuses_other_suffixes_and_names_the_valid_ones(suffix):
+    name = f"{NAME}{suffix}"
+    with pytest.raises(
+        ValueError,
+        match=r"'_paper' or '_nnunet', '_deep', .*_<N>epochs_<M>iterations.*nnUNetTrainerUltraLightVM_20epochs",
+    ) as error:
         trainer_with_budget(name)
-    assert name in str(error.value)
+    assert f"There is no trainer {name!r}" in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["nnUNetTrainer_20epochs", "nnUNetTrainerUltraLight_20epochs", "__path__"])
+def test_u_mamba_has_its_heads_anyway_and_offers_no_other():
+    with pytest.raises(ValueError, match="'nnUNetTrainerUMambaBot' trains with deep supervision anyway; leave '_deep'"):
+        trainer_with_budget("nnUNetTrainerUMambaBot_deep")
+    with pytest.raises(ValueError, match="'_paper' or '_nnunet', '_<N>epochs' or"):
+        trainer_with_budget("nnUNetTrainerUMambaBot_0epochs")
+
+
+def test_a_trainer_that_compares_single_outputs_has_no_deep_variant(monkeypatch):
+    monkeypatch.setattr(load_trainer("nnUNetTrainerVMUNet"), "needs_single_output", True)
+    with pytest.raises(ValueError, match="'nnUNetTrainerVMUNet' needs a single output; leave '_deep' out"):
+        trainer_with_budget("nnUNetTrainerVMUNet_deep_7epochs")
+
+
+@pytest.mark.parametrize("name", trainer_names())
+def test_nnunets_recipe_is_the_same_for_all_but_for_the_checkpoints(name):
+    trainer = load_trainer(name)
+    recipe = named_recipes(trainer)["nnunet"]
+    assert recipe.save_every == trainer.recipe.save_every
+    changed = {field for field in vars(NNUNET) if getattr(recipe, field) != getattr(NNUNET, field)}
+    assert changed <= {"save_every"}
+
+
+@pytest.mark.parametrize("name", ["nnUNetTrainer_20epochs", "nnUNetTrainerUltraLight_20epochs", "__path__", NAME])
 def test_lets_nnunet_search_on_for_names_of_others(name):
     with pytest.raises(AttributeError, match=name):
         trainer_with_budget(name)
 
 
 def test_the_same_name_is_the_same_class():
-    name = "nnUNetTrainerUltraLightVM_3epochs"
+    name = f"{NAME}_nnunet_3epochs"
     assert trainer_with_budget(name) is trainer_with_budget(name)
 
 
 def test_every_bundled_trainer_loads_and_has_the_name_of_its_file():
-    assert "nnUNetTrainerUltraLightVM" in trainer_names()
+    assert NAME in trainer_names()
     for name in trainer_names():
         assert load_trainer(name).__name__ == name

@@ -1,0 +1,78 @@
+"""Why a background worker of nnU-Net's data loading is gone.
+
+nnU-Net's own message points to "the print statements above", which are hundreds of lines up, or nowhere if the system
+killed the worker.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+MESSAGES_FILE = "background_workers.txt"
+_NNUNET_MESSAGE = "background workers are no longer alive"
+_SHOWN_LINES = 12
+
+
+@contextmanager
+def worker_messages_in(path: Path) -> Iterator[None]:
+    """Send into a file what processes that are started meanwhile write to standard error, for all of their life.
+
+    Args:
+        path: the file to create.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def worker_processes(*loaders: Any) -> list[BaseProcess]:
+    """Return the processes of nnU-Net's data loaders, none for those without.
+
+    Args:
+        loaders: batchgenerators' augmenters.
+    """
+    return [process for loader in loaders for process in getattr(loader, "_processes", ())]
+
+
+def explain(error: RuntimeError, messages: Path, processes: Sequence[BaseProcess]) -> RuntimeError | None:
+    """Return an error that gives the cause, None if ``error`` is about something else.
+
+    Args:
+        error: out of a training.
+        messages: file of ``worker_messages_in``.
+        processes: of the data loaders; empty if they were not all started.
+    """
+    if _NNUNET_MESSAGE not in str(error):
+        return None
+    written = messages.read_text(encoding="utf-8", errors="replace").strip() if messages.is_file() else ""
+    killed_by = sorted({-process.exitcode for process in processes if process.exitcode and process.exitcode < 0})
+    # The loader itself ends the workers that are left.
+    signals = [signal.Signals(number) for number in killed_by if number != signal.SIGTERM]
+    if written:
+        lines = written.splitlines()
+        cut = [f"... ({len(lines) - _SHOWN_LINES} lines before, in {messages})"] if len(lines) > _SHOWN_LINES else []
+        cause = "its last words were:\n  " + "\n  ".join([*cut, *lines[-_SHOWN_LINES:]])
+    elif signal.SIGBUS in signals:
+        cause = (
+            "the system ended it with SIGBUS: shared memory (/dev/shm) is full. Give the container more (--shm-size)"
+        )
+    else:
+        by = f"the system ended it with {', '.join(one.name for one in signals)}" if signals else "it ended silently"
+        cause = f"{by}, most often for want of memory"
+    return RuntimeError(
+        f"A background worker that loads and augments cases died; {cause}\n"
+        "Continue from the last checkpoint with --c. If memory was short: fewer workers (export nnUNet_n_proc_DA=2; 0 "
+        "loads without any), or a smaller batch or patch (nnunet-mamba plan)."
+    )

@@ -1,0 +1,120 @@
+"""Checkpoints that survive: written whole, one spare kept, damage noticed."""
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+
+from nnunet_mamba.data.atomic import replacing
+
+LATEST = "checkpoint_latest.pth"
+SPARE = "checkpoint_previous.pth"
+# torch.save tells of a full disk with an error of its C++ parts.
+_PARTS_OF_TORCH_SAVE = ("inline_container", "iostream", "PytorchStreamWriter")
+# What reading raises for a file that was cut or overwritten, or is no checkpoint.
+DAMAGED = (
+    *(zipfile.BadZipFile, UnpicklingError, RuntimeError, EOFError, OSError),
+    *(LookupError, ValueError, TypeError, AttributeError),
+)
+
+
+class CheckpointWriteError(OSError):
+    """A checkpoint could not be written; the one before is untouched."""
+
+
+def write_checkpoint(path: Path, write: Callable[[str], None]) -> None:
+    """Write a checkpoint whole, and keep the latest one before it as a spare.
+
+    Args:
+        path: the file to create or replace.
+        write: saves the checkpoint under the name that it is given.
+
+    Raises:
+        CheckpointWriteError: the disk is full or cannot be written to; ``path`` is what it was.
+    """
+    try:
+        with replacing(path) as temporary:
+            write(str(temporary))
+            _flush_to_disk(temporary)
+            if path.name == LATEST:
+                _keep_spare(path)
+    except OSError as error:
+        raise CheckpointWriteError(f"{path} could not be written ({error.strerror or error})") from error
+    except RuntimeError as error:
+        if not any(part in str(error) for part in _PARTS_OF_TORCH_SAVE):
+            raise
+        free = shutil.disk_usage(path.parent).free / 2**20
+        raise CheckpointWriteError(
+            f"{path} could not be written ({free:.0f} MiB are free on its disk; a quota may allow less)"
+        ) from error
+
+
+def newest_whole_checkpoint(path: Path) -> tuple[Path, dict[str, str]]:
+    """Return a checkpoint, or, if its file is damaged, the whole one beside it that has come furthest.
+
+    Args:
+        path: the file that is wanted.
+
+    Returns:
+        The file to load, and why others cannot be, by name; empty if it is ``path``.
+
+    Raises:
+        FileNotFoundError: there is no ``path``.
+        RuntimeError: no whole checkpoint is left.
+    """
+    damaged: dict[str, str] = {}
+    if _epoch(path, damaged) is not None:
+        return path, {}
+    others = [other for other in sorted(path.parent.glob("checkpoint_*.pth")) if other != path]
+    epochs = {other: epoch for other in others if (epoch := _epoch(other, damaged)) is not None}
+    if not epochs:
+        files = "; ".join(f"{name}: {reason}" for name, reason in damaged.items())
+        raise RuntimeError(
+            f"no checkpoint in {path.parent} can be read ({files}); delete them and start again without --c"
+        )
+    return max(epochs, key=epochs.__getitem__), damaged
+
+
+def _epoch(path: Path, damaged: dict[str, str]) -> int | None:
+    """Return the epoch with which a checkpoint goes on, None and a reason if the file is damaged."""
+    try:
+        # torch.load itself does not look at the checksums that torch.save writes.
+        with zipfile.ZipFile(path) as archive:
+            if (member := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of {member} does not fit")
+        return int(torch.load(path, map_location="cpu", weights_only=False)["current_epoch"])
+    except FileNotFoundError:
+        raise
+    except DAMAGED as error:
+        damaged[path.name] = _first_line(error)
+    return None
+
+
+def _keep_spare(path: Path) -> None:
+    """Give the checkpoint at ``path`` a second name; at no moment is there none."""
+    if not path.is_file():
+        return
+    second = path.with_name(f".partial-{os.getpid()}-{SPARE}")
+    with suppress(FileNotFoundError):
+        second.unlink()
+    try:
+        os.link(path, second)
+    except OSError:
+        # Some file systems of networks and of memory sticks have no links.
+        shutil.copyfile(path, second)
+    second.replace(path.with_name(SPARE))
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until a file is on the disk: a rename may otherwise outlive the content in a power failure."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

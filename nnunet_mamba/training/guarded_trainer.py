@@ -1,0 +1,235 @@
+"""nnU-Net's trainer, guarded against what ends long trainings: NaN, damaged checkpoints, full disks, lost workers."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import nn
+
+from nnunet_mamba.data.atomic import remove_partial_files
+from nnunet_mamba.training.background_workers import MESSAGES_FILE, explain, worker_messages_in, worker_processes
+from nnunet_mamba.training.checkpoint_files import (
+    LATEST,
+    SPARE,
+    CheckpointWriteError,
+    newest_whole_checkpoint,
+    write_checkpoint,
+)
+from nnunet_mamba.training.precision import autocast_default, training_dtype
+from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, TrainingStoppedError
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+# One odd batch is no reason to lose a night, and a spoilt training never recovers.
+MOST_SKIPPED_STEPS = 5
+
+
+class GuardedTrainer(nnUNetTrainer):
+    """Train as nnU-Net does, and survive.
+
+    - A step whose loss or gradients are not finite is skipped and explained; a few in a row end the training with a
+      checkpoint of the weights before them.
+    - A checkpoint is either whole or the one before. A damaged one is noticed, and the newest whole one is taken.
+    - A full disk costs a checkpoint, not the training.
+    - When a background worker dies, the error gives the cause.
+    - A CUDA device that has bf16 trains in it.
+    """
+
+    # nnU-Net reads the parameter names of this method, so they are spelled out.
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008  the default of nnU-Net's own signature
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self._training_dtype = training_dtype(self.device)
+        if self._training_dtype is torch.bfloat16:
+            self.grad_scaler = None
+            self.print_to_log_file("Training in bf16 (NNUNET_MAMBA_PRECISION=fp16 for nnU-Net's fp16)")
+        self._best_ema: float | None
+        self._sentinel: Sentinel | None = None
+        self._workers: list[BaseProcess] = []
+
+    @property
+    def bare_network(self) -> nn.Module:
+        """The network without what torch.compile and distributed training wrap around it."""
+        network: nn.Module = self.network.module if self.is_ddp else self.network
+        compiled: nn.Module | None = getattr(network, "_orig_mod", None)
+        return network if compiled is None else compiled
+
+    def initialize(self) -> None:
+        """Build what nnU-Net builds, and watch the loss and the optimiser."""
+        super().initialize()
+        self._sentinel = Sentinel(self.bare_network, most_in_a_row=MOST_SKIPPED_STEPS)
+        self._sentinel.watch(self.loss, self.optimizer)
+
+    def get_dataloaders(self) -> tuple[Any, Any]:
+        """Start nnU-Net's background workers and keep what they say."""
+        with worker_messages_in(Path(self.output_folder) / MESSAGES_FILE):
+            loaders: tuple[Any, Any] = super().get_dataloaders()
+        self._workers = worker_processes(*loaders)
+        return loaders
+
+    def run_training(self) -> None:
+        """Train as nnU-Net does; if a background worker dies, say why.
+
+        Raises:
+            RuntimeError: of a worker, with its cause.
+            TrainingStoppedError: too many steps in a row were not finite.
+        """
+        if self.logger.resume and self.current_epoch == 0 and (Path(self.output_folder) / SPARE).is_file():
+            # Whoever deleted a damaged checkpoint_latest.pth has this one left; nnU-Net does not know it.
+            self.load_checkpoint(str(Path(self.output_folder) / SPARE))
+        try:
+            super().run_training()
+        except RuntimeError as error:
+            explained = explain(error, Path(self.output_folder) / MESSAGES_FILE, self._workers)
+            if explained is None:
+                raise
+            self.print_to_log_file(str(explained), also_print_to_console=False)
+            raise explained from error
+
+    def on_train_start(self) -> None:
+        """Clear away what a killed run was writing, and write what it had no time for."""
+        super().on_train_start()
+        if self.local_rank == 0:
+            remove_partial_files(Path(self.output_folder))
+        self._catch_up_best()
+
+    def on_train_end(self) -> None:
+        """Write the final checkpoint as nnU-Net does, and delete what only served to continue."""
+        super().on_train_end()
+        if self.local_rank == 0 and not self.disable_checkpointing:
+            for name in (SPARE, MESSAGES_FILE):
+                (Path(self.output_folder) / name).unlink(missing_ok=True)
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Train on one batch as nnU-Net does, unless that would spoil the weights.
+
+        Raises:
+            TrainingStoppedError: it would for too many batches in a row; a checkpoint of the weights is written.
+        """
+        assert self._sentinel is not None
+        try:
+            with autocast_default(self._training_dtype):
+                outputs: dict[str, Any] = super().train_step(batch)
+            self._sentinel.passed(self.grad_scaler)
+        except NonFiniteStepError as error:
+            skipped = self._sentinel.skip(error, batch, self._forward_and_backward(batch))
+            self.print_to_log_file(f"Epoch {self.current_epoch}: {skipped}")
+            if skipped.is_one_too_many:
+                self._save_to_repeat_this_epoch()
+                raise TrainingStoppedError(self._way_out(str(error))) from error
+            return {"loss": np.array(np.nan, dtype=np.float32)}
+        return outputs
+
+    def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
+        """Log as nnU-Net does, without the steps that were skipped."""
+        happened = [outputs for outputs in train_outputs if np.isfinite(outputs["loss"]).all()]
+        super().on_train_epoch_end(happened or train_outputs)
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        """Log as nnU-Net does, and say what a validation that is not finite means."""
+        super().on_validation_epoch_end(val_outputs)
+        if not np.isfinite(self.logger.get_value("val_losses", step=-1)):
+            self.print_to_log_file(
+                f"Epoch {self.current_epoch}: the validation loss is not finite. Validation runs in the precision of "
+                "nnUNetv2_predict, so predictions of these weights may not be finite either."
+            )
+
+    def on_epoch_end(self) -> None:
+        """Log and write checkpoints as nnU-Net does; a plot that does not fit on the disk is left out."""
+        try:
+            super().on_epoch_end()
+        except OSError as error:
+            # Its last act is the plot, and then it counts.
+            self.print_to_log_file(f"No progress.png: {error}")
+            self.current_epoch += 1
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write a checkpoint that is either whole or the one before.
+
+        Raises:
+            CheckpointWriteError: there is no room for the final one; others are written again after later epochs.
+        """
+        if self.local_rank != 0 or self.disable_checkpointing:
+            super().save_checkpoint(filename)
+            return
+        try:
+            write_checkpoint(Path(filename), super().save_checkpoint)
+        except CheckpointWriteError as error:
+            if Path(filename).name == "checkpoint_final.pth":
+                raise CheckpointWriteError(f"{error}; free space and run the same command with --c") from error
+            self.print_to_log_file(f"{error}. Training goes on with the one before it in place: free space soon.")
+
+    def load_checkpoint(self, filename_or_checkpoint: dict[str, Any] | str) -> None:
+        """Load a checkpoint, or, if its file is damaged, the newest whole one beside it.
+
+        Args:
+            filename_or_checkpoint: path of the file.
+
+        Raises:
+            RuntimeError: no whole checkpoint is left.
+        """
+        if isinstance(filename_or_checkpoint, dict):
+            super().load_checkpoint(filename_or_checkpoint)
+            return
+        whole, damaged = newest_whole_checkpoint(Path(filename_or_checkpoint))
+        for name, reason in damaged.items():
+            self.print_to_log_file(f"{name} is damaged ({reason})")
+        if damaged:
+            self.print_to_log_file(f"Continuing from {whole.name} instead")
+        super().load_checkpoint(str(whole))
+        if self._sentinel is not None:
+            self._sentinel.begin()
+
+    def _catch_up_best(self) -> None:
+        """Write the best checkpoint if a killed run had no time for it after the latest one, which has its weights."""
+        averages = self.logger.get_value("ema_fg_dice", step=None)
+        if not averages or len(averages) != self.current_epoch:
+            return
+        if self._best_ema is None or averages[-1] > self._best_ema:
+            self._best_ema = averages[-1]
+            self._save_as_of_last_epoch("checkpoint_best.pth")
+
+    def _save_to_repeat_this_epoch(self) -> None:
+        """Write the latest checkpoint in the middle of an epoch, so that a run that continues begins it anew."""
+        for values in self.logger.local_logger.my_fantastic_logging.values():
+            del values[self.current_epoch :]
+        self._save_as_of_last_epoch(LATEST)
+
+    def _save_as_of_last_epoch(self, name: str) -> None:
+        """Write a checkpoint with which the current epoch comes next; nnU-Net writes that the one after it does."""
+        self.current_epoch -= 1
+        self.save_checkpoint(str(Path(self.output_folder) / name))
+        self.current_epoch += 1
+
+    def _forward_and_backward(self, batch: dict[str, Any]) -> Callable[[nn.Module], object]:
+        """Return what does the passes of one training step with a network and nothing else."""
+        target = batch["target"]
+        targets = [one.to(self.device) for one in target] if isinstance(target, list) else target.to(self.device)
+
+        def run(network: nn.Module) -> None:
+            is_cuda = self.device.type == "cuda"
+            with autocast_default(self._training_dtype), torch.autocast("cuda") if is_cuda else nullcontext():
+                loss = self.loss(network(batch["data"].to(self.device)), targets)
+            loss.backward()
+
+        return run
+
+    def _way_out(self, error: str) -> str:
+        half = " or let a GPU train in bf16 (NNUNET_MAMBA_PRECISION=bf16)" if self.grad_scaler is not None else ""
+        return (
+            f"Training stopped in epoch {self.current_epoch}: {MOST_SKIPPED_STEPS + 1} steps in a row were not finite "
+            f"({error}). What was found is in {self.log_file}. The weights before these steps are in {LATEST}: put the "
+            f"named cases right{half} and continue with --c, or start again with the other recipe, whose learning rate "
+            "is another (_paper or _nnunet after the trainer's name)."
+        )

@@ -1,0 +1,195 @@
+"""Notice a training that leaves the finite numbers, before it spoils the weights, and say where it began.
+
+nnU-Net trains on when a loss is NaN: on a CPU the next step makes every weight NaN, on a GPU its scaler skips step
+after step in silence. Here the step is skipped, the layer and the cases are named, and after a few in a row it ends.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from nnunet_mamba.training.layer_search import find_first_non_finite
+
+# A scaler begins at 2¹⁶ and halves with every overflow, which is no failure until the scale is used up.
+MOST_OVERFLOWS = 24
+
+
+class NonFiniteStepError(ArithmeticError):
+    """A loss or a gradient of one training step is not finite; nothing has been changed by the step."""
+
+
+class TrainingStoppedError(RuntimeError):
+    """Too many training steps in a row were not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedStep:
+    """A training step that did not happen.
+
+    Args:
+        reason: what is not finite, where it began and in which cases.
+        n_in_a_row: skipped steps since the last one that happened.
+        most_in_a_row: how many of them are allowed.
+    """
+
+    reason: str
+    n_in_a_row: int
+    most_in_a_row: int
+
+    @property
+    def is_one_too_many(self) -> bool:
+        """Whether training must end."""
+        return self.n_in_a_row > self.most_in_a_row
+
+    def __str__(self) -> str:
+        return f"{self.reason}\nThis step is skipped ({self.n_in_a_row} in a row, at most {self.most_in_a_row})."
+
+
+class Sentinel:
+    """Watches the steps of one training.
+
+    Args:
+        network: that is trained, without wrappers of torch.compile or of several processes.
+        most_in_a_row: skipped steps in a row that are allowed.
+    """
+
+    def __init__(self, network: nn.Module, *, most_in_a_row: int) -> None:
+        self.network = network
+        self.most_in_a_row = most_in_a_row
+        self.n_skipped = 0
+        self._n_overflows = 0
+        self._scale: float | None = None
+        self._is_searching = False
+        self._statistics: dict[str, Tensor] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Take the network's state as sound, as after its weights were loaded."""
+        self._keep_statistics()
+
+    def watch(self, loss: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Raise NonFiniteStepError out of training's loss before its gradients, and out of a step before its change.
+
+        Args:
+            loss: called with the network's outputs.
+            optimizer: of the network.
+        """
+        loss.register_forward_hook(self._check_loss)
+        optimizer.register_step_pre_hook(self._check_gradients)
+
+    def passed(self, scaler: torch.amp.GradScaler | None = None) -> None:
+        """Note that a step happened.
+
+        Args:
+            scaler: of a training in fp16, which skips steps whose gradients overflow and then halves its scale.
+
+        Raises:
+            NonFiniteStepError: the scaler has skipped so many steps in a row that no scale is small enough.
+        """
+        if scaler is not None and self._has_overflowed(scaler):
+            self._n_overflows += 1
+            if self._n_overflows > MOST_OVERFLOWS:
+                raise NonFiniteStepError(
+                    f"gradients overflowed in {self._n_overflows} steps in a row, down to a loss scale of {self._scale}"
+                )
+            return
+        self.n_skipped = self._n_overflows = 0
+        self._keep_statistics()
+
+    def skip(
+        self, error: NonFiniteStepError, batch: Mapping[str, Any], rerun: Callable[[nn.Module], object]
+    ) -> SkippedStep:
+        """Put the network back to where it was before a step, and find out what went wrong in it.
+
+        Args:
+            error: of the step.
+            batch: of nnU-Net's data loader: "data", (b, c, *spatial), and "keys", their case identifiers.
+            rerun: runs the step's forward and backward pass again with the network it is given, without changing it.
+        """
+        self.n_skipped += 1
+        self._restore_statistics()
+        self._is_searching = True
+        try:
+            where = None if self.n_skipped > 1 else _where_it_began(self.network, batch, rerun)
+        finally:
+            self._is_searching = False
+            self._restore_statistics()
+        cases = ", ".join(sorted({str(key) for key in batch.get("keys", ())})) or "unknown"
+        reason = f"{error}. {where + ' ' if where else ''}Cases of this batch: {cases}."
+        return SkippedStep(reason=reason, n_in_a_row=self.n_skipped, most_in_a_row=self.most_in_a_row)
+
+    def _check_loss(self, loss: nn.Module, arguments: tuple[Any, ...], value: Any) -> None:
+        del loss, arguments
+        if self._is_searching or not self.network.training or not torch.is_grad_enabled():
+            return
+        if _in_any_process(not bool(torch.isfinite(value).all()), value.device):
+            raise NonFiniteStepError(f"the loss is {_as_text(value)}")
+
+    def _check_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        if gradients and not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all()):
+            raise NonFiniteStepError("the loss is finite, and its gradients are not")
+
+    def _has_overflowed(self, scaler: torch.amp.GradScaler) -> bool:
+        before, self._scale = self._scale, float(scaler.get_scale())
+        return before is not None and self._scale < before
+
+    def _keep_statistics(self) -> None:
+        """Remember running statistics, which a forward pass changes before its loss is known."""
+        self._statistics = {
+            name: buffer.clone() for name, buffer in self.network.named_buffers() if buffer.is_floating_point()
+        }
+
+    def _restore_statistics(self) -> None:
+        buffers = dict(self.network.named_buffers())
+        for name, value in self._statistics.items():
+            buffers[name].copy_(value)
+
+
+def _where_it_began(network: nn.Module, batch: Mapping[str, Any], rerun: Callable[[nn.Module], object]) -> str | None:
+    """Return a sentence on the first thing that is not finite."""
+    if foreign := _cases_with_foreign_values(batch):
+        return (
+            f"The images themselves hold values that are not finite, in {', '.join(foreign)}: preprocess them again, "
+            "or look for NaN in their files."
+        )
+    spoilt = [name for name, parameter in network.named_parameters() if not torch.isfinite(parameter).all()]
+    if spoilt:
+        return (
+            f"{len(spoilt)} weights are not finite already, {spoilt[0]} among them: the checkpoint that training "
+            "began with is spoilt."
+        )
+    found = find_first_non_finite(network, rerun)
+    return None if found is None else f"{found}."
+
+
+def _cases_with_foreign_values(batch: Mapping[str, Any]) -> Sequence[str]:
+    data = batch["data"]
+    is_finite = torch.isfinite(data.flatten(1)).all(1).tolist()
+    keys = batch.get("keys", range(len(is_finite)))
+    return sorted({str(key) for key, finite in zip(keys, is_finite, strict=False) if not finite})
+
+
+def _in_any_process(flag: bool, device: torch.device) -> bool:
+    """Return whether ``flag`` is set in any process of a training; one that left alone would block the others."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return flag
+    flags = torch.tensor(int(flag), device=device)
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+    return bool(flags.item())
+
+
+def _as_text(value: Tensor) -> str:
+    numbers = value.detach().float().flatten().tolist()
+    shown = next((number for number in numbers if not math.isfinite(number)), numbers[0])
+    return str(shown) if not math.isfinite(shown) else "not finite in another process"

@@ -1,0 +1,66 @@
+"""Trainers of any name on plans written by hand, which need no planning and no images."""
+
+import pytest
+import torch
+
+from nnunet_mamba.training.generated_trainers import trainer_with_budget
+
+# What nnU-Net plans for small images and volumes, with widths that are quicker than its own.
+STAGES = {
+    "n_stages": 3,
+    "features_per_stage": [8, 16, 24],
+    "n_conv_per_stage": [2] * 3,
+    "n_conv_per_stage_decoder": [2] * 2,
+}
+ARCHITECTURE = {
+    2: {**STAGES, "kernel_sizes": [[3, 3]] * 3, "strides": [[1, 1], [2, 2], [2, 2]]},
+    3: {
+        **STAGES,
+        "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+    },
+}
+
+
+def plans_for(patch_size):
+    """The plans of colour images with one configuration, "2d", whatever its number of axes."""
+    configuration = {
+        "data_identifier": "nnUNetPlans_2d",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 2,
+        "patch_size": list(patch_size),
+        "spacing": [1.0] * len(patch_size),
+        "normalization_schemes": ["ZScoreNormalization"] * 3,
+        "use_mask_for_norm": [False] * 3,
+        "batch_dice": True,
+        "architecture": {
+            "network_class_name": "not built by its name",
+            "arch_kwargs": ARCHITECTURE[len(patch_size)],
+            "_kw_requires_import": [],
+        },
+    }
+    return {
+        "dataset_name": "Dataset901_Tiny",
+        "plans_name": "nnUNetPlans",
+        "label_manager": "LabelManager",
+        "configurations": {"2d": configuration},
+        "continue_training": False,
+    }
+
+
+@pytest.fixture
+def build_trainer(tmp_path, monkeypatch):
+    """Return what builds the trainer of a name for patches of a size; its ``initialize`` has not run."""
+    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        (tmp_path / variable).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    # nnU-Net looks at the endings of the preprocessed files.
+    cases = tmp_path / "nnUNet_preprocessed/Dataset901_Tiny/nnUNetPlans_2d"
+    cases.mkdir(parents=True)
+    (cases / "case.b2nd").touch()
+    dataset = {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"background": 0, "disc": 1}}
+
+    def build(name, patch_size=(40, 48)):
+        return trainer_with_budget(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))
+
+    return build

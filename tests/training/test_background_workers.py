@@ -1,0 +1,50 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from nnunet_mamba.training.background_workers import explain, worker_messages_in
+
+GONE = RuntimeError("One or more background workers are no longer alive. Exiting. Please check the print statements")
+
+
+class Process:
+    def __init__(self, exitcode):
+        self.exitcode = exitcode
+
+
+def test_keeps_what_processes_say_that_are_started_meanwhile(tmp_path):
+    with worker_messages_in(tmp_path / "words.txt"):
+        process = subprocess.Popen([sys.executable, "-c", "import sys; print('last words', file=sys.stderr)"])
+    os.write(2, b"not among them")
+    process.wait()
+    assert (tmp_path / "words.txt").read_text() == "last words\n"
+
+
+def test_gives_the_last_words_of_a_worker(tmp_path):
+    lines = [f"line {number}" for number in range(30)] + ["ValueError: case_7 is damaged"]
+    (tmp_path / "words.txt").write_text("\n".join(lines))
+    text = str(explain(GONE, tmp_path / "words.txt", []))
+    assert "ValueError: case_7 is damaged" in text
+    assert "(19 lines before, in " in text
+    assert "line 18" not in text
+    assert "--c" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [(signal.SIGKILL, r"ended it with SIGKILL, most often for want of memory"), (signal.SIGBUS, r"/dev/shm\) is full")],
+)
+def test_tells_what_the_system_did(tmp_path, number, cause):
+    workers = [Process(-number), Process(-signal.SIGTERM), Process(0), Process(None)]
+    text = str(explain(GONE, tmp_path / "words.txt", workers))
+    assert re.search(cause, text)
+    assert "SIGTERM" not in text
+    assert "nnUNet_n_proc_DA=2" in text
+
+
+def test_is_silent_about_other_errors(tmp_path):
+    assert explain(RuntimeError("CUDA out of memory"), tmp_path / "words.txt", []) is None

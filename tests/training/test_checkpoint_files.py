@@ -1,0 +1,110 @@
+import resource
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from nnunet_mamba.training.checkpoint_files import (
+    LATEST,
+    SPARE,
+    CheckpointWriteError,
+    newest_whole_checkpoint,
+    write_checkpoint,
+)
+
+
+def save(epoch, n=1000):
+    return lambda name: torch.save({"current_epoch": epoch, "network_weights": {"weight": torch.arange(n)}}, name)
+
+
+def epoch_of(path):
+    return torch.load(path, weights_only=False)["current_epoch"]
+
+
+@contextmanager
+def largest_file(n_bytes):
+    """Let no file grow beyond ``n_bytes``, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_keeps_the_latest_before_as_a_spare(tmp_path):
+    for epoch in (1, 2, 3):
+        write_checkpoint(tmp_path / LATEST, save(epoch))
+    write_checkpoint(tmp_path / "checkpoint_best.pth", save(3))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_best.pth", LATEST, SPARE]
+    assert (epoch_of(tmp_path / LATEST), epoch_of(tmp_path / SPARE)) == (3, 2)
+
+
+def test_keeps_a_spare_without_links(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise OSError("not supported")
+
+    monkeypatch.setattr("os.link", no_links)
+    for epoch in (1, 2):
+        write_checkpoint(tmp_path / LATEST, save(epoch))
+    assert (epoch_of(tmp_path / LATEST), epoch_of(tmp_path / SPARE)) == (2, 1)
+
+
+@pytest.mark.parametrize("name", [LATEST, "checkpoint_best.pth"])
+def test_a_full_disk_leaves_the_one_before(tmp_path, name):
+    write_checkpoint(tmp_path / name, save(1))
+    with (
+        largest_file(20_000),
+        pytest.raises(CheckpointWriteError, match=rf"{name} could not be written \(\d+ MiB are free"),
+    ):
+        write_checkpoint(tmp_path / name, save(2, n=1_000_000))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert epoch_of(tmp_path / name) == 1
+
+
+def test_errors_that_are_not_of_the_disk_pass(tmp_path):
+    def broken(name):
+        raise RuntimeError("no such parameter")
+
+    with pytest.raises(RuntimeError, match="no such parameter"):
+        write_checkpoint(tmp_path / LATEST, broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def flip(content):
+    middle = content.index(bytes(torch.arange(500, 510).numpy().data))
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [cut, flip, lambda content: b"", lambda content: bytes(len(content))])
+def test_a_damaged_file_is_noticed_and_the_newest_whole_one_taken(tmp_path, damage):
+    for epoch in (7, 8):
+        write_checkpoint(tmp_path / LATEST, save(epoch))
+    write_checkpoint(tmp_path / "checkpoint_best.pth", save(4))
+    assert newest_whole_checkpoint(tmp_path / LATEST) == (tmp_path / LATEST, {})
+
+    (tmp_path / LATEST).write_bytes(damage((tmp_path / LATEST).read_bytes()))
+    path, damaged = newest_whole_checkpoint(tmp_path / LATEST)
+    assert path == tmp_path / SPARE
+    assert list(damaged) == [LATEST]
+
+    (tmp_path / SPARE).write_bytes(b"PK")
+    path, damaged = newest_whole_checkpoint(tmp_path / LATEST)
+    assert path == tmp_path / "checkpoint_best.pth"
+    assert sorted(damaged) == [LATEST, SPARE]
+
+
+def test_without_any_whole_file_all_reasons_are_given(tmp_path):
+    (tmp_path / LATEST).write_bytes(b"")
+    torch.save({"weights": 1}, tmp_path / "checkpoint_best.pth")
+    with pytest.raises(RuntimeError, match=rf"no checkpoint in .*{LATEST}: .*checkpoint_best\.pth: .*without --c"):
+        newest_whole_checkpoint(tmp_path / LATEST)
+
+
+def test_a_missing_file_is_no_damage(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        newest_whole_checkpoint(tmp_path / LATEST)

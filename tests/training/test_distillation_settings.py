@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
+
+
+def test_what_the_variable_does_not_name_has_its_default(monkeypatch):
+    monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
+    assert DistillationSettings.from_environment() == DistillationSettings()
+    monkeypatch.setenv(SETTINGS_VARIABLE, " soft = 2, temperature=1e-1 ,")
+    assert DistillationSettings.from_environment() == DistillationSettings(soft=2, temperature=0.1)
+
+
+def test_is_written_as_it_is_read():
+    settings = DistillationSettings(hard=0, soft=1 / 3, attention=12345678, temperature=0.25)
+    assert settings.as_text().startswith("hard=0,soft=0.333")
+    assert DistillationSettings.from_text(settings.as_text()) == settings
+
+
+@pytest.mark.parametrize("text", ["atention=2", "soft", "soft=", "soft=two", "soft=1;hard=2", "soft=1,soft=2", "=1"])
+def test_refuses_another_form_and_shows_the_right_one(monkeypatch, text):
+    monkeypatch.setenv(SETTINGS_VARIABLE, text)
+    names = "hard, soft, attention, gradient, temperature"
+    with pytest.raises(ValueError, match=rf"{names} .*'soft=2,temperature=0.5'") as error:
+        DistillationSettings.from_environment()
+    assert str(error.value).startswith(f"{SETTINGS_VARIABLE}={text!r}")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("soft=-1", "soft=-1 is not a finite number >= 0"),
+        ("hard=nan", "hard=nan is not a finite number >= 0"),
+        ("gradient=inf", "gradient=inf is not a finite number >= 0"),
+        ("temperature=0", "temperature=0 is not a finite number > 0"),
+        ("hard=0,soft=0,attention=0,gradient=0", "All weights are 0"),
+    ],
+)
+def test_refuses_values_that_mean_nothing(monkeypatch, text, problem):
+    monkeypatch.setenv(SETTINGS_VARIABLE, text)
+    with pytest.raises(ValueError, match=problem):
+        DistillationSettings.from_environment()
+
+
+def test_the_loss_is_the_sum_of_the_weighted_terms():
+    settings = DistillationSettings(hard=0.5, soft=2, attention=3, gradient=4)
+    terms = {"hard": torch.tensor(-1.0), "soft": torch.tensor(10.0), "gradient": torch.tensor(100.0)}
+    assert settings.weighted_sum(terms).item() == -0.5 + 20 + 400

@@ -1,0 +1,214 @@
+import json
+import re
+import resource
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nnunet_mamba.training.checkpoint_files import LATEST, SPARE, CheckpointWriteError
+from nnunet_mamba.training.generated_trainers import trainer_with_budget
+from nnunet_mamba.training.guarded_trainer import MOST_SKIPPED_STEPS
+from nnunet_mamba.training.sentinel import TrainingStoppedError
+
+BROKEN = "encoder.1.mixer"
+
+
+@pytest.fixture
+def make_trainer(planned, monkeypatch):
+    """Build a trainer on the tiny data set; it need not be initialised."""
+    for variable, value in planned.environment().items():
+        monkeypatch.setenv(variable, value)
+
+    def make(name="nnUNetTrainerUltraLightVM_2epochs_2iterations", *, resume=False):
+        plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
+        plans["configurations"]["2d"]["batch_size"] = 2
+        dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
+        return trainer_with_budget(name)({**plans, "continue_training": resume}, "2d", 0, dataset, torch.device("cpu"))
+
+    return make
+
+
+@contextmanager
+def largest_file(n_bytes):
+    """Let no file grow beyond ``n_bytes``, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def folder(trainer):
+    return Path(trainer.output_folder)
+
+
+def log(trainer):
+    return Path(trainer.log_file).read_text()
+
+
+def epoch_of(path):
+    return torch.load(path, weights_only=False)["current_epoch"]
+
+
+def batch(trainer):
+    generator = torch.Generator().manual_seed(0)
+    patch = trainer.configuration_manager.patch_size
+    data = torch.randn(2, 3, *patch, generator=generator)
+    return {"data": data, "target": torch.randint(0, 2, (2, 1, *patch), generator=generator), "keys": ["b", "a"]}
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.network.state_dict().items()}
+
+
+def break_layer(trainer, name):
+    layer = trainer.network.get_submodule(name)
+    return layer.register_forward_hook(lambda module, inputs, output: output * float("nan"))
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_explained(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    trainer.on_train_epoch_start()
+    assert np.isfinite(trainer.train_step(batch(trainer))["loss"])
+    before = weights(trainer)
+    hook = break_layer(trainer, BROKEN)
+    skipped = trainer.train_step(batch(trainer))
+    hook.remove()
+
+    assert np.isnan(skipped["loss"])
+    assert all(torch.equal(value, before[key]) for key, value in trainer.network.state_dict().items())
+    text = log(trainer)
+    assert "Epoch 0: the loss is nan. The first layer with an output that is not finite is " in text
+    assert f"is {BROKEN} (Conv2d)" in text
+    assert "Cases of this batch: a, b." in text
+    assert f"This step is skipped (1 in a row, at most {MOST_SKIPPED_STEPS})." in text
+
+    happened = trainer.train_step(batch(trainer))
+    trainer.on_train_epoch_end([skipped, happened])
+    assert trainer.logger.get_value("train_losses", step=-1) == pytest.approx(float(happened["loss"]))
+
+
+def test_too_many_in_a_row_stop_with_a_checkpoint_that_repeats_the_epoch(make_trainer):
+    trainer = make_trainer("nnUNetTrainerUltraLightVM_2epochs_8iterations")
+    trainer.initialize()
+    sound = weights(trainer)
+    break_layer(trainer, BROKEN)
+    with pytest.raises(TrainingStoppedError, match=rf"epoch 0: {MOST_SKIPPED_STEPS + 1} steps.*{LATEST}.*--c.*_nnunet"):
+        trainer.run_training()
+
+    again = make_trainer("nnUNetTrainerUltraLightVM_2epochs_8iterations", resume=True)
+    again.load_checkpoint(str(folder(trainer) / LATEST))
+    assert again.current_epoch == 0
+    assert all(torch.equal(value, sound[key]) for key, value in again.network.state_dict().items())
+    again.run_training()
+    logged = torch.load(folder(again) / "checkpoint_final.pth", weights_only=False)["logging"]
+    assert {len(values) for values in logged.values()} == {2}
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_training(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    trainer.save_checkpoint(str(folder(trainer) / LATEST))
+    before = (folder(trainer) / LATEST).read_bytes()
+    with largest_file(50_000):
+        trainer.current_epoch = 1
+        trainer.save_checkpoint(str(folder(trainer) / LATEST))
+        with pytest.raises(CheckpointWriteError, match=r"checkpoint_final\.pth could not.*free space.*--c"):
+            trainer.save_checkpoint(str(folder(trainer) / "checkpoint_final.pth"))
+    assert (folder(trainer) / LATEST).read_bytes() == before
+    assert not list(folder(trainer).glob(".partial*"))
+    assert re.search(rf"{LATEST} could not be written .* Training goes on with the one before", log(trainer))
+
+
+def test_a_whole_training_on_a_full_disk_only_fails_at_its_end(make_trainer):
+    trainer = make_trainer()
+    with largest_file(50_000), pytest.raises(CheckpointWriteError):
+        trainer.run_training()
+    assert "No progress.png" in log(trainer)
+    assert {len(values) for values in trainer.logger.get_checkpoint().values()} == {2}
+
+
+def test_a_checkpoint_that_was_cut_gives_way_to_the_one_before(make_trainer):
+    trainer = make_trainer("nnUNetTrainerUltraLightVM_9epochs_1iteration")
+    trainer.initialize()
+    for epoch in (3, 4):
+        trainer.current_epoch = epoch
+        trainer.save_checkpoint(str(folder(trainer) / LATEST))
+    latest = folder(trainer) / LATEST
+    latest.write_bytes(latest.read_bytes()[:5000])
+
+    again = make_trainer("nnUNetTrainerUltraLightVM_9epochs_1iteration", resume=True)
+    again.load_checkpoint(str(latest))
+    assert again.current_epoch == 4
+    assert f"{LATEST} is damaged" in log(again)
+    assert f"Continuing from {SPARE} instead" in log(again)
+
+
+def test_a_spare_alone_is_continued_from(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    for _ in range(2):
+        trainer.save_checkpoint(str(folder(trainer) / LATEST))
+    (folder(trainer) / LATEST).unlink()
+    again = make_trainer(resume=True)
+    again.run_training()
+    assert "Epoch 1" in log(again)
+    assert "Epoch 0" not in log(again)
+    assert sorted(path.name for path in folder(again).glob("*.pth")) == ["checkpoint_best.pth", "checkpoint_final.pth"]
+
+
+def test_a_run_that_was_killed_before_its_best_checkpoint_writes_it_when_it_continues(make_trainer):
+    trainer = make_trainer("nnUNetTrainerUltraLightVM_1epoch_1iteration")
+    trainer.run_training()
+    final = folder(trainer) / "checkpoint_final.pth"
+    checkpoint = torch.load(final, weights_only=False)
+    # As nnU-Net leaves it: the latest checkpoint is written before the best one is known.
+    torch.save({**checkpoint, "_best_ema": None}, folder(trainer) / LATEST)
+    for name in ("checkpoint_final.pth", "checkpoint_best.pth"):
+        (folder(trainer) / name).unlink()
+
+    again = make_trainer("nnUNetTrainerUltraLightVM_1epoch_1iteration", resume=True)
+    again.load_checkpoint(str(folder(trainer) / LATEST))
+    again.run_training()
+    best = torch.load(folder(trainer) / "checkpoint_best.pth", weights_only=False)
+    assert best["current_epoch"] == 1
+    assert best["_best_ema"] == checkpoint["logging"]["ema_fg_dice"][-1]
+
+
+def test_nothing_that_only_serves_to_continue_stays(make_trainer):
+    trainer = make_trainer()
+    trainer.run_training()
+    assert sorted(path.name for path in folder(trainer).iterdir() if path.suffix != ".txt") == [
+        "checkpoint_best.pth",
+        "checkpoint_final.pth",
+        "debug.json",
+        "progress.png",
+    ]
+    assert not (folder(trainer) / "background_workers.txt").exists()
+
+
+def test_a_validation_that_is_not_finite_says_what_it_means(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    outputs = {"loss": np.float32(np.nan), **{name: np.ones(1) for name in ("tp_hard", "fp_hard", "fn_hard")}}
+    trainer.on_validation_epoch_end([outputs])
+    assert "predictions of these weights may not be finite either" in log(trainer)
+
+
+def test_a_device_with_bf16_trains_in_it_without_a_scaler(make_trainer, monkeypatch):
+    monkeypatch.setattr("nnunet_mamba.training.guarded_trainer.training_dtype", lambda device: torch.bfloat16)
+    trainer = make_trainer()
+    assert trainer.grad_scaler is None
+    assert "Training in bf16" in log(trainer)
+    trainer.initialize()
+    dtypes = []
+    trainer.network.register_forward_hook(lambda *_: dtypes.append(torch.get_autocast_dtype("cuda")))
+    trainer.train_step(batch(trainer))
+    with torch.no_grad():
+        trainer.validation_step(batch(trainer))
+    assert dtypes == [torch.bfloat16, torch.float16]

@@ -1,0 +1,67 @@
+import dataclasses
+
+import pytest
+
+from nnunet_mamba.training import recipes
+from nnunet_mamba.training.generated_trainers import load_trainer, named_recipes, trainer_names
+
+# optimiser, learning rate at the top and the bottom, half waves, weight decay, epochs, batch, p_rotation, mirrors
+PRINTED = {
+    "ULTRALIGHT_VM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 200, 8, 0.5, True),
+    "VM_UNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 32, 0.5, True),
+    "VM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 32, 0.5, True),
+    "ULTRALBM_UNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 8, 0.5, True),
+    "ULTRALBM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 8, 0.5, True),
+    "TUMOUR_PAPER": ("Adam", 3e-4, 1e-5, 0, 0, 100, 32, 0, False),
+    "TUMOUR": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 100, 32, 0.5, True),
+    "NNUNET": ("SGD", 1e-2, None, 1, 3e-5, 1000, None, None, True),
+    "U_MAMBA": ("SGD", 1e-2, None, 1, 3e-5, 1000, None, None, True),
+}
+# The recipe without a suffix, and the one of "_paper".
+FAMILIES = {
+    "nnUNetTrainerUltraLightVM": ("ULTRALIGHT_VM_UNET", "ULTRALIGHT_VM_UNET"),
+    "nnUNetTrainerUltraLightVMNoMamba": ("ULTRALIGHT_VM_UNET", "ULTRALIGHT_VM_UNET"),
+    **{f"nnUNetTrainerUltraLightVMv{version}": ("TUMOUR", "TUMOUR_PAPER") for version in range(1, 7)},
+    "nnUNetTrainerVMUNet": ("VM_UNET", "VM_UNET_PAPER"),
+    "nnUNetTrainerVMUNetNoMamba": ("VM_UNET", "VM_UNET_PAPER"),
+    "nnUNetTrainerUltraLBM": ("ULTRALBM_UNET", "ULTRALBM_UNET_PAPER"),
+    "nnUNetTrainerUltraLBMNoMamba": ("ULTRALBM_UNET", "ULTRALBM_UNET_PAPER"),
+    "nnUNetTrainerUltraLBMT": ("ULTRALBM_UNET", "ULTRALBM_UNET_PAPER"),
+    "nnUNetTrainerUMambaBot": ("U_MAMBA", "U_MAMBA"),
+    "nnUNetTrainerUMambaEnc": ("U_MAMBA", "U_MAMBA"),
+    "nnUNetTrainerUMambaNoMamba": ("U_MAMBA", "U_MAMBA"),
+    "nnUNetTrainerUMambaBotTumour": ("TUMOUR", "TUMOUR_PAPER"),
+    "nnUNetTrainerUMambaBotPP": ("NNUNET", "TUMOUR_PAPER"),
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_recipes_have_the_numbers_of_their_sources(name):
+    recipe = getattr(recipes, name)
+    assert PRINTED[name] == (
+        *(recipe.optimizer, recipe.initial_lr, recipe.final_lr, recipe.half_waves, recipe.weight_decay),
+        *(recipe.num_epochs, recipe.largest_batch_size, recipe.p_rotation, recipe.mirrors),
+    )
+
+
+def test_every_recipe_is_checked_and_has_a_source():
+    found = {name: value for name, value in vars(recipes).items() if isinstance(value, recipes.Recipe)}
+    assert found.keys() == PRINTED.keys()
+    assert all(recipe.source for recipe in found.values())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_has_its_recipes(name):
+    default, paper = (getattr(recipes, recipe) for recipe in FAMILIES[name])
+    trainer = load_trainer(name)
+    assert trainer.recipe is default
+    assert named_recipes(trainer)["paper"] == dataclasses.replace(paper, save_every=default.save_every)
+
+
+def test_no_trainer_is_left_out():
+    assert set(trainer_names()) - FAMILIES.keys() <= {"nnUNetTrainerUltraLBMTDistill"}
+
+
+def test_recipe_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipes.NNUNET.num_epochs = 1
