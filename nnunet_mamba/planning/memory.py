@@ -1,0 +1,69 @@
+"""How much memory a training may take."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+GIB = 2**30
+# The rest is for the workers that augment data, the system, and what else is open on a laptop.
+CPU_SHARE = 0.6
+# For CUDA's own context, which torch does not count, and for what shows the desktop.
+CUDA_RESERVE = GIB
+_MEMINFO = Path("/proc/meminfo")
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Where a training runs and what memory it may take there.
+
+    Args:
+        device: "cpu" or "cuda".
+        size: bytes, of the whole process on a CPU, of torch's allocator on a GPU.
+    """
+
+    device: str
+    size: int
+
+
+def resolve_budget(device: str | None, gibibytes: float | None) -> Budget:
+    """Return what the user asked for, and the default for what was left open.
+
+    Args:
+        device: "cpu" or "cuda"; None for CUDA where there is a device.
+        gibibytes: None for all of the GPU but ``CUDA_RESERVE``, or for ``CPU_SHARE`` of the memory that is free.
+
+    Raises:
+        ValueError: the device is unknown or not there, or the memory is not positive or cannot be found out.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"--device {device}: expected cpu or cuda; pass one of them")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no CUDA device here; pass --device cpu")
+    if gibibytes is not None:
+        if not gibibytes > 0:
+            raise ValueError(f"--memory {gibibytes:g}: expected a positive number of GiB; pass 8, for example")
+        return Budget(device=device, size=round(gibibytes * GIB))
+    if device == "cuda":
+        return Budget(device=device, size=torch.cuda.get_device_properties(0).total_memory - CUDA_RESERVE)
+    return Budget(device=device, size=int(CPU_SHARE * available_memory()))
+
+
+def available_memory() -> int:
+    """Return the bytes of main memory that a new process can get, a container's limit respected.
+
+    Raises:
+        ValueError: this system does not tell.
+    """
+    try:
+        lines = dict(line.split(":") for line in _MEMINFO.read_text().splitlines())
+        available = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{_MEMINFO} does not tell what memory is free; pass --memory GIB") from error
+    try:
+        return min(available, int(_CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # "max" stands for no limit
+        return available

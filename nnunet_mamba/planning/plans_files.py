@@ -1,0 +1,145 @@
+"""nnU-Net's plans files of a data set: finding the one to begin with, writing those for our trainers."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+
+from nnunet_mamba import __version__
+from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.nnunet_folders import nnunet_folder
+
+# In the files that this package writes, under this name, is where their numbers come from; nnU-Net reads past it.
+MARK = "nnunet_mamba"
+# What planning decides of a configuration; all else is the base plans' and belongs to the preprocessed data.
+_DECIDED = ("batch_size", "patch_size", "architecture")
+_BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BasePlans:
+    """A data set's plans as nnU-Net wrote them.
+
+    Args:
+        folder: of the preprocessed data set.
+        plans: content of the plans file.
+        dataset_json: content of dataset.json.
+    """
+
+    folder: Path
+    plans: dict[str, Any]
+    dataset_json: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What nnU-Net's ``-p`` calls them."""
+        return str(self.plans["plans_name"])
+
+
+def read_base_plans(dataset: str, name: str) -> BasePlans:
+    """Read the plans of a data set.
+
+    Args:
+        dataset: id or name, as nnU-Net takes it.
+        name: of the plans file, without ending.
+
+    Raises:
+        ValueError: there is no such data set.
+        FileNotFoundError: it has no such plans; says how to make them.
+    """
+    root = nnunet_folder("nnUNet_preprocessed")
+    try:
+        dataset_name = maybe_convert_to_dataset_name(dataset)
+    except RuntimeError as error:
+        raise ValueError(f"There is no data set {dataset!r} in {root}; pass the id or name of one there") from error
+    folder = root / dataset_name
+    file = folder / f"{name}.json"
+    if not file.is_file():
+        planner = re.fullmatch(r"nnUNetResEncUNet(M|L|XL)Plans", name)
+        option = f" -pl nnUNetPlannerResEnc{planner[1]}" if planner else ""
+        # nnU-Net's command takes the number alone.
+        number = int(dataset_name[len("Dataset") :].split("_")[0])
+        raise FileNotFoundError(
+            f"{file} does not exist. Make nnU-Net's plans first: nnUNetv2_plan_and_preprocess -d {number}{option}"
+        )
+    plans = json.loads(file.read_text(encoding="utf-8"))
+    dataset_json = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    return BasePlans(folder=folder, plans=plans, dataset_json=dataset_json)
+
+
+def plans_name(trainer: str, base: str) -> str:
+    """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; a budget in its name leaves no trace."""
+    of_trainer = _BUDGET_OF_NAME.sub("", trainer).removeprefix("nnUNetTrainer")
+    return f"nnUNet{of_trainer}{base.removeprefix('nnUNet').removesuffix('Plans')}Plans"
+
+
+def merged_plans(
+    base: BasePlans, name: str, planned: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return plans with other configurations; those of an earlier run for the same data stay.
+
+    Args:
+        base: to begin with.
+        name: of the result.
+        planned: the configurations by name.
+        origins: for each of them, where its numbers come from.
+    """
+    earlier = _read(base.folder / f"{name}.json") or {}
+    mark = earlier.get(MARK, {})
+    kept = {
+        configuration: earlier["configurations"][configuration]
+        for configuration in mark.get("configurations", {})
+        if configuration not in planned
+        and _undecided(earlier["configurations"].get(configuration))
+        == _undecided(base.plans["configurations"].get(configuration))
+    }
+    return {
+        **base.plans,
+        "plans_name": name,
+        "configurations": {**base.plans["configurations"], **kept, **planned},
+        MARK: {
+            "version": __version__,
+            "base": base.name,
+            "configurations": {**{k: mark["configurations"][k] for k in kept}, **origins},
+        },
+    }
+
+
+def require_replaceable(folder: Path, name: str, *, overwrite: bool) -> None:
+    """Raise a ValueError if there is a plans file of this name that this package did not write.
+
+    Args:
+        folder: of the preprocessed data set.
+        name: of the plans.
+        overwrite: never raise.
+    """
+    file = folder / f"{name}.json"
+    existing = _read(file)
+    if existing is not None and MARK not in existing and not overwrite:
+        raise ValueError(f"{file} was not written by nnunet-mamba plan; move it away, or replace it with --overwrite")
+
+
+def write_plans(folder: Path, plans: Mapping[str, Any]) -> Path:
+    """Write plans under their name, whole or not at all, and return the file."""
+    file = folder / f"{plans['plans_name']}.json"
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(plans, indent=4) + "\n", encoding="utf-8")
+    return file
+
+
+def _undecided(configuration: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if configuration is None else {k: v for k, v in configuration.items() if k not in _DECIDED}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return content

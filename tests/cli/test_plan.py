@@ -1,0 +1,132 @@
+import hashlib
+import json
+import math
+
+import pytest
+from typer.testing import CliRunner
+
+NAME = "nnUNetTrainerUltraLightVM"
+PLANS = "nnUNetUltraLightVMPlans"
+
+
+@pytest.fixture
+def run(planned, monkeypatch):
+    """Run the command on the tiny data set with a made-up training step of 1 KiB for each pixel."""
+    import typer
+
+    from nnunet_mamba.cli.plan import plan
+    from nnunet_mamba.planning import training_step
+    from nnunet_mamba.planning.training_step import StepFailedError, StepMemory
+
+    app = typer.Typer()
+    app.command()(plan)
+
+    def step(request, _):
+        if "NoMamba" in request.trainer:
+            raise StepFailedError("made up")
+        made = request.plans["configurations"][request.configuration]
+        return StepMemory(peak=1024 * math.prod(made["patch_size"]) * made["batch_size"], before=0)
+
+    monkeypatch.setattr(training_step, "measure_step", step)
+    for variable, value in planned.environment().items():
+        monkeypatch.setenv(variable, value)
+    return lambda *options: CliRunner().invoke(app, ["901", "--device", "cpu", *options])
+
+
+def _contents(folder):
+    return {
+        file.relative_to(folder): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_writes_plans_and_says_how_to_train_with_them(run, planned):
+    before = _contents(planned.preprocessed)
+    result = run("--trainer", NAME, "--memory", "0.5", "--batch-size", "3")
+    assert result.exit_code == 0, result.output
+    file = planned.preprocessed / f"{PLANS}.json"
+    assert f"nnUNetv2_train 901 2d 0 -tr {NAME} -p {PLANS} -device cpu" in result.output
+    assert str(file) in result.output
+    assert "by hand" in result.output
+    plans = json.loads(file.read_text())
+    assert plans["plans_name"] == PLANS
+    assert plans["configurations"]["2d"]["batch_size"] == 3
+    assert plans["nnunet_mamba"]["configurations"]["2d"]["memory_measured"] > 0
+    after = _contents(planned.preprocessed)
+    assert set(after) - set(before) == {file.relative_to(planned.preprocessed)}
+    assert all(after[name] == digest for name, digest in before.items())
+
+
+def test_a_dry_run_writes_nothing(run, planned):
+    before = _contents(planned.root)
+    result = run("--trainer", NAME, "--memory", "0.5", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "a dry run: nothing is written" in result.output
+    assert "5 % rule" in result.output
+    assert _contents(planned.root) == before
+
+
+def test_without_trainers_all_are_planned_and_one_that_fails_does_not_stop_the_others(run, planned):
+    from nnunet_mamba.training.generated_trainers import trainer_names
+
+    result = run("--memory", "0.5")
+    assert result.exit_code == 1
+    assert "Error: nnUNetTrainerVMUNetNoMamba: made up" in result.output
+    written = {file.stem for file in planned.preprocessed.glob("nnUNet*Plans.json")} - {"nnUNetPlans"}
+    good = [name for name in trainer_names() if "NoMamba" not in name]
+    assert written == {f"nnUNet{name.removeprefix('nnUNetTrainer')}Plans" for name in good}
+
+
+def test_plans_of_others_are_kept_before_anything_is_measured(run, planned):
+    (planned.preprocessed / f"{PLANS}.json").write_text("{}")
+    result = run("--trainer", NAME, "--memory", "0.5")
+    assert result.exit_code == 1
+    assert "was not written by nnunet-mamba plan" in result.output
+    assert run("--trainer", NAME, "--memory", "0.5", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--patch-size", "big"), "--patch-size 'big': expected two or three positive numbers"),
+        (("--base", "nnUNetResEncUNetMPlans"), "-pl nnUNetPlannerResEncM"),
+        (("--configuration", "3d_fullres", "--trainer", NAME), "nnUNetPlans can be planned anew for 2d; pass one"),
+        (("--configuration", "3d_fullres"), "nnUNetPlans can be planned anew for 2d; pass one"),
+        (("--patch-size", "8x8x8"), "nothing to plan"),
+        (("--trainer", "nnUNetTrainerX"), "unknown; choose one of"),
+    ],
+)
+def test_bad_options_are_explained(run, options, text):
+    result = run("--memory", "0.5", *options)
+    assert result.exit_code == 1
+    assert text in result.output
+
+
+@pytest.mark.parametrize("text", ["48x64", "48 64", "48,64"])
+def test_a_patch_size_may_be_written_in_several_ways(run, planned, text):
+    assert run("--memory", "0.5", "--trainer", NAME, "--patch-size", text).exit_code == 0
+    plans = json.loads((planned.preprocessed / f"{PLANS}.json").read_text())
+    assert plans["configurations"]["2d"]["patch_size"] == [48, 64]
+
+
+@pytest.mark.slow
+def test_a_training_with_the_plans_uses_the_preprocessed_data_as_they_are(planned, tmp_path):
+    data = planned.preprocessed / "nnUNetPlans_2d"
+    before = _contents(data)
+    trainer = f"{NAME}_1epoch_1iteration"
+    planning = planned.run("nnunet-mamba", "plan", "901", "--trainer", trainer, "--memory", "4", "--device", "cpu")
+    assert planning.returncode == 0, planning.stdout + planning.stderr
+
+    trained = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", trainer, "-p", PLANS, "-device", "cpu")
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    results = planned.results / planned.dataset / f"{trainer}__{PLANS}__2d"
+    assert (results / "fold_0/validation/summary.json").is_file()
+    predicted = planned.run(
+        *("nnUNetv2_predict", "-i", str(planned.root / "nnUNet_raw" / planned.dataset / "imagesTr"), "-d", "901"),
+        *("-o", str(tmp_path / "masks"), "-c", "2d", "-f", "0", "-tr", trainer, "-p", PLANS),
+        *("-device", "cpu", "-npp", "1", "-nps", "1"),
+    )
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 10
+    assert _contents(data) == before

@@ -1,0 +1,126 @@
+import os
+
+import pytest
+
+from nnunet_mamba.planning.batch_size import given_batch
+from nnunet_mamba.planning.memory import GIB, Budget
+from nnunet_mamba.planning.patches import with_patch
+from nnunet_mamba.planning.training_step import StepFailedError, StepRequest, measure_step, trainer_class
+
+LABELS = {
+    "labels": {"labels": {"background": 0, "a": 1}},
+    "regions": {"labels": {"background": 0, "whole": [1, 2], "core": [2, 2]}, "regions_class_order": [1, 2]},
+    "regions and ignore": {
+        "labels": {"background": 0, "whole": [1, 2], "core": [2, 2], "ignore": 3},
+        "regions_class_order": [1, 2],
+    },
+}
+BUDGET = Budget(device="cpu", size=8 * GIB)
+
+
+def request(trainer, patch_size, batch_size, *, features=32, labels="labels"):
+    """A step as the planner asks for it, with the stages that nnU-Net plans for isotropic images."""
+    stages = {"features_per_stage": [features], "n_conv_per_stage": [2], "n_conv_per_stage_decoder": [2]}
+    content = {
+        "data_identifier": "data",
+        "batch_size": batch_size,
+        "patch_size": [0] * len(patch_size),
+        "median_image_size_in_voxels": list(patch_size),
+        "spacing": [1.0] * len(patch_size),
+        "batch_dice": True,
+        "architecture": {"network_class_name": "", "arch_kwargs": stages, "_kw_requires_import": []},
+    }
+    name = "2d" if len(patch_size) == 2 else "3d_fullres"
+    channels = {str(channel): "R" for channel in range(5 - len(patch_size))}
+    return StepRequest(
+        trainer=f"nnUNetTrainer{trainer}",
+        plans={
+            "dataset_name": "Dataset901_Tiny",
+            "plans_name": "nnUNetPlans",
+            "label_manager": "LabelManager",
+            "configurations": {name: with_patch(content, patch_size)},
+        },
+        configuration=name,
+        dataset_json={"channel_names": channels, "numTraining": 10, "file_ending": ".png", **LABELS[labels]},
+    )
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_a_step_is_measured_without_a_trace(labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environment = dict(os.environ)
+    small = measure_step(request("UMambaBot", (16, 16), 2, features=4, labels=labels), BUDGET)
+    assert 0 < small.before < small.peak < GIB * 3
+    assert os.environ == environment
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_memory_for_more_pixels():
+    small, large = (measure_step(request("UltraLightVM", (side, side), 4), BUDGET) for side in (32, 256))
+    # Eight channels at full resolution, kept for the gradients, at 4 bytes each.
+    assert large.peak - small.peak > 4 * 8 * 4 * (256**2 - 32**2)
+
+
+def test_a_step_far_above_the_budget_is_stopped():
+    assert measure_step(request("UltraLightVM", (512, 512), 16), Budget(device="cpu", size=GIB // 4)) is None
+
+
+def test_a_killed_process_is_one_for_which_there_was_not_enough_memory(monkeypatch):
+    from nnunet_mamba.planning import training_step
+
+    monkeypatch.setattr(training_step, "_report_step", _die)
+    assert measure_step(request("UltraLightVM", (32, 32), 2), BUDGET) is None
+
+
+def test_another_death_is_an_error(monkeypatch):
+    from nnunet_mamba.planning import training_step
+
+    monkeypatch.setattr(training_step, "_report_step", _leave)
+    with pytest.raises(StepFailedError, match="exit code 3"):
+        measure_step(request("UltraLightVM", (32, 32), 2), BUDGET)
+
+
+def _die(sender, *_, **__):
+    os.kill(os.getpid(), 9)
+
+
+def _leave(sender, *_, **__):
+    os._exit(3)
+
+
+def test_what_the_network_refuses_is_said_in_its_words():
+    with pytest.raises(StepFailedError, match=r"single position at the deepest stage"):
+        measure_step(request("UMambaBotTumour", (16, 16), 2), BUDGET)
+
+
+def test_an_unknown_trainer_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"nnUNetTrainerVMUnet: unknown; choose one of .*nnUNetTrainerVMUNet"):
+        trainer_class("nnUNetTrainerVMUnet")
+    assert trainer_class("nnUNetTrainerVMUNet_3epochs").epochs_of_name == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("trainer", "patch_size", "batch_size"),
+    [
+        ("UltraLightVM", (128, 128), 16),
+        ("UltraLBM", (128, 128), 16),
+        ("VMUNet", (128, 128), 6),
+        ("UMambaBot", (96, 96), 8),
+        ("UMambaEnc", (96, 96), 8),
+        ("UMambaBotPP", (96, 96), 8),
+        ("UltraLightVM", (16, 48, 48), 12),
+        ("UMambaBot", (16, 48, 48), 6),
+    ],
+)
+def test_the_estimate_from_smaller_batches_is_within_15_percent_of_the_step(trainer, patch_size, batch_size):
+    memories = {}
+
+    def peak(size):
+        memories[size] = measure_step(request(trainer, patch_size, size), BUDGET)
+        return memories[size].peak
+
+    found = given_batch(peak, batch_size)
+    # Of what the step adds to a process that has loaded all libraries, which is stricter than of the sum.
+    before = memories[batch_size].before
+    assert found.estimate - before == pytest.approx(found.measured - before, rel=0.15)
