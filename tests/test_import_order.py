@@ -8,7 +8,7 @@ import pytest
 import nnunet_mamba
 
 PACKAGE = Path(nnunet_mamba.__file__).parent
-FLOORS = ("ops", "blocks", "networks", "training", "trainers", "cli")
+FLOORS = ("ops", "blocks", "networks", "training", "planning", "crossval", "trainers", "cli")
 WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
@@ -61,3 +61,9 @@ def test_commands_import_what_is_heavy_when_they_run():
         roots = {module.split(".")[0] for module in imported_modules(file, top_level_only=True)}
         heavy = roots & {"torch", "numpy", "pandas", "PIL", "matplotlib", "nnunetv2", "rich", "jinja2", "tqdm"}
         assert not heavy, f"{file.name} imports {heavy} at its top"
+
+
+def test_crossval_stays_light():
+    for file in _files("crossval"):
+        roots = {module.split(".")[0] for module in imported_modules(file, top_level_only=True)}
+        assert not roots & {"torch", "nnunetv2", "submitit"}, file

@@ -5,11 +5,13 @@ import typer
 from nnunet_mamba import __version__
 from nnunet_mamba.cli import (
     convert,
+    crossval,
     demo,
     doctor,
     evaluate,
     import_weights,
     list_networks,
+    plan,
     restore,
     scan_backends,
     trainers_path,
@@ -38,11 +40,13 @@ def _main(
 
 
 app.add_typer(convert.app, name="convert")
+app.command("crossval")(crossval.crossval)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
+app.command("plan")(plan.plan)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)

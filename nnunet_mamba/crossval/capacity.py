@@ -1,0 +1,110 @@
+"""How many trainings a machine holds: its cores, its memory, and what those that run take of it."""
+
+import math
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+_PROC = Path("/proc")
+_CGROUP = Path("/sys/fs/cgroup")
+# A training on the CPU has a process that augments beside the one that computes.
+CORES_PER_CPU_JOB = 2
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may use: what a job scheduler, the user, and the system allow."""
+    for variable in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
+        if (value := os.environ.get(variable, "")).isdigit() and int(value) > 0:
+            return int(value)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # "max" stands for no limit
+        return cores
+
+
+def default_jobs(n_runs: int, *, cores: int, gpus: Collection[str]) -> int:
+    """Return how many trainings to run at the same time: one on each GPU, or one on every two cores."""
+    return max(1, min(n_runs, len(gpus) or cores // CORES_PER_CPU_JOB))
+
+
+def visible_gpus(n_gpus: int) -> list[str]:
+    """Return the names by which CUDA_VISIBLE_DEVICES chooses among the GPUs that are visible."""
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:n_gpus] if named else [str(index) for index in range(n_gpus)]
+
+
+def available_memory() -> int | None:
+    """Return how many bytes can be taken without swapping, within the container's limit; None if unknown."""
+    try:
+        lines = (_PROC / "meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    try:
+        limit, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return available
+    # What files have left in the cache is given back on demand.
+    return min(available, limit - used + int(stat.get("inactive_file", 0)))
+
+
+def memory_of_sessions(sessions: Collection[int]) -> dict[int, int]:
+    """Return how many bytes the processes of each session take together; pages that they share count once.
+
+    Args:
+        sessions: as ``os.getsid`` names them.
+
+    Returns:
+        Only sessions with processes that can be looked at: none where there is no /proc.
+    """
+    memory: dict[int, int] = {}
+    for process in _PROC.glob("[0-9]*"):
+        try:
+            # The command before the last bracket may hold spaces; state, parent, group and session follow.
+            session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
+            if session in sessions:
+                memory[session] = memory.get(session, 0) + _proportional_memory(process)
+        except OSError:
+            continue
+    return memory
+
+
+def _proportional_memory(process: Path) -> int:
+    lines = (process / "smaps_rollup").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+class MemoryGuard:
+    """Tells whether there is memory for one more training, from what those before have taken at most."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[int, int] = {}
+
+    def measure(self, sessions: Collection[int]) -> None:
+        """Look at the running trainings; what they take is remembered when they have ended."""
+        for session, memory in memory_of_sessions(sessions).items():
+            self._peaks[session] = max(memory, self._peaks.get(session, 0))
+
+    @property
+    def peak(self) -> int:
+        """Bytes that one training has taken at most, 0 before anything was measured."""
+        return max(self._peaks.values(), default=0)
+
+    def has_room(self, running: Collection[int]) -> bool:
+        """Whether one more training fits beside those that run, once all take as much as the largest so far."""
+        return has_room(available_memory(), peak=self.peak, running={s: self._peaks.get(s, 0) for s in running})
+
+
+def has_room(available: int | None, *, peak: int, running: Mapping[int, int]) -> bool:
+    """Whether one more training fits into memory.
+
+    Args:
+        available: bytes that can still be taken; None if unknown.
+        peak: bytes that one training takes at most.
+        running: bytes that each running training has taken so far.
+    """
+    still_growing = sum(peak - taken for taken in running.values())
+    return not running or (math.inf if available is None else available) >= still_growing + peak

@@ -1,0 +1,93 @@
+"""Run trainings on this machine, as many at a time as its cores, GPUs and memory allow."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from nnunet_mamba.crossval.capacity import MemoryGuard
+from nnunet_mamba.crossval.status import Status
+from nnunet_mamba.crossval.training import Options, Share, Training
+
+_POLLS_PER_MEASUREMENT = 10
+
+
+class LocalRuns:
+    """Runs trainings side by side.
+
+    Args:
+        statuses: kept up to date; what is done is not run.
+        options: of all trainings.
+        jobs: trainings at the same time, at most.
+        cores: for all of them together.
+        gpus: names of the GPUs, none on the CPU; more jobs than GPUs share them.
+    """
+
+    def __init__(
+        self, statuses: Sequence[Status], options: Options, *, jobs: int, cores: int, gpus: Sequence[str] = ()
+    ) -> None:
+        self._statuses = statuses
+        self._options = options
+        self._jobs = jobs
+        self._cores = max(1, cores // jobs)
+        self._gpus = gpus
+        self._running: list[tuple[Status, Training, Share]] = []
+        self._started: list[Status] = []
+        self._memory = MemoryGuard()
+        self._n_polls = 0
+
+    def run(self, show: Callable[[], None], *, poll_seconds: float = 1.0) -> None:
+        """Run all; when it ends, whatever way, no training is left running.
+
+        Args:
+            show: called after every look at the trainings.
+            poll_seconds: between two looks.
+        """
+        try:
+            while self.advance():
+                show()
+                time.sleep(poll_seconds)
+            show()
+        finally:
+            for _, training, _ in self._running:
+                training.stop()
+
+    def advance(self) -> bool:
+        """Look at what runs and start what there is room for; return whether anything is left to do."""
+        for entry in list(self._running):
+            status, training, _ = entry
+            code = training.poll()
+            if code is None:
+                status.follow()
+            else:
+                self._running.remove(entry)
+                status.ended(code, npz=self._options.npz)
+        waiting = [status for status in self._statuses if status.state == "waiting"]
+        wants_more = bool(waiting) and len(self._running) < self._jobs
+        if wants_more or self._n_polls % _POLLS_PER_MEASUREMENT == 0:
+            self._memory.measure(self._sessions())
+        self._n_polls += 1
+        if wants_more and self._may_start():
+            self._start(waiting[0])
+        return not all(status.is_over for status in self._statuses)
+
+    def _may_start(self) -> bool:
+        # What a training takes is known once one has trained an epoch; until then there is one alone.
+        is_measured = any(status.has_trained_an_epoch for status in self._started)
+        return not self._running or (is_measured and self._memory.has_room(self._sessions()))
+
+    def _sessions(self) -> list[int]:
+        return [training.session for _, training, _ in self._running]
+
+    def _start(self, status: Status) -> None:
+        share = Share(cores=self._cores, gpu=self._least_used_gpu())
+        status.started()
+        self._started.append(status)
+        try:
+            training = Training.start(status.run, self._options, share)
+        except OSError as error:
+            status.state, status.reason = "failed", str(error)
+        else:
+            self._running.append((status, training, share))
+
+    def _least_used_gpu(self) -> str | None:
+        used = [share.gpu for _, _, share in self._running]
+        return min(self._gpus, key=used.count, default=None)

@@ -1,0 +1,143 @@
+"""What only nnU-Net can tell, asked in a process of its own: nnunet-mamba itself stays without torch.
+
+``python -m nnunet_mamba.crossval.nnunet_side DATASET CONFIGURATION PLANS,… TRAINER,…`` prints JSON.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.data.split_files import SPLITS_FILE, adopt_splits
+from nnunet_mamba.report.collect import read_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What is known before anything runs.
+
+    Args:
+        n_folds: of splits_final.json.
+        n_gpus: that torch sees.
+    """
+
+    n_folds: int
+    n_gpus: int
+
+
+def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
+    """Check that nnU-Net can begin, and make splits_final.json if there is none.
+
+    It is made here because trainings that start together would write it over each other.
+
+    Args:
+        dataset: ``$nnUNet_preprocessed/DatasetXXX_Name``.
+        configuration: "2d", "3d_fullres", …
+        plans: names of plans.
+        trainers: class names.
+
+    Raises:
+        ValueError: plans, configuration, preprocessed data or a trainer is missing, or there are too few cases for
+            five folds; lists all problems.
+        ChildProcessError: nnU-Net cannot be asked.
+    """
+    identifiers = [_data_identifier(dataset, name, configuration) for name in plans]
+    adopt_splits(dataset)
+    process = subprocess.run(
+        [sys.executable, "-m", __name__, str(dataset), identifiers[0], *trainers],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise ChildProcessError(f"nnU-Net cannot be asked for its trainers: {reason}. Try: nnunet-mamba doctor")
+    answer = json.loads(process.stdout.splitlines()[-1])
+    if answer["problems"]:
+        raise ValueError("\n".join(answer["problems"]))
+    return Preparation(n_folds=answer["n_folds"], n_gpus=answer["n_gpus"])
+
+
+def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
+    file = dataset / f"{plans}.json"
+    if not file.is_file():
+        known = sorted(path.stem for path in dataset.glob("*Plans*.json"))
+        raise ValueError(
+            f"{dataset} has no plans {plans!r}; there are {', '.join(known) or 'none'}, choose with --plans"
+        )
+    configurations = read_json(file)["configurations"]
+    if configuration not in configurations:
+        raise ValueError(
+            f"{file} has no configuration {configuration!r}; there are {', '.join(sorted(configurations))}"
+        )
+    identifier, entry = None, configurations[configuration]
+    while identifier is None:
+        identifier = entry.get("data_identifier")
+        entry = configurations[entry["inherits_from"]] if identifier is None else entry
+    if not (dataset / identifier).is_dir():
+        number = int(dataset.name[len("Dataset") :].partition("_")[0])
+        raise ValueError(
+            f"{dataset / identifier} does not exist: the data are not preprocessed for {plans}, {configuration}. "
+            f"Do it first: nnUNetv2_preprocess -d {number} -plans_name {plans} -c {configuration}"
+        )
+    return str(identifier)
+
+
+def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, object]:
+    import torch
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+    problems = []
+    for trainer in trainers:
+        try:
+            recursive_find_trainer_class_by_name(trainer)
+        # ValueError is our own trainers' word on a budget in the name; AssertionError is nnU-Net's on other classes.
+        except (RuntimeError, ValueError, AssertionError) as error:
+            own_word = isinstance(error, ValueError)
+            problems.append(
+                str(error) if own_word else f"nnU-Net finds no trainer {trainer!r}. Names are in: nnunet-mamba list"
+            )
+    splits = dataset / SPLITS_FILE
+    try:
+        n_folds = len(json.loads(splits.read_text())) if splits.exists() else _write_five_folds(dataset, identifier)
+    except ValueError as error:
+        n_folds = 0
+        problems.append(f"{splits}: {error}")
+    return {"problems": problems, "n_folds": n_folds, "n_gpus": torch.cuda.device_count()}
+
+
+def _write_five_folds(dataset: Path, identifier: str) -> int:
+    """Write the splits that nnU-Net's trainers make when there are none."""
+    from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
+    from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+    folder = str(dataset / identifier)
+    cases = sorted(infer_dataset_class(folder).get_identifiers(folder))
+    if len(cases) < 5:
+        raise ValueError(
+            f"there are {len(cases)} training cases, and nnU-Net's five folds need five; write splits with fewer folds "
+            "there, as nnunet-mamba convert does"
+        )
+    # The seed and the number of folds are those of nnU-Net's trainers.
+    folds = generate_crossval_split(cases, seed=12345, n_splits=5)
+    splits = [{side: [str(case) for case in fold[side]] for side in fold} for fold in folds]
+    with replacing(dataset / SPLITS_FILE) as temporary:
+        temporary.write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
+    return len(splits)
+
+
+def _main() -> None:
+    dataset, identifier, *trainers = sys.argv[1:]
+    # nnU-Net prints where it searches.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        answer = _answer(Path(dataset), identifier, trainers)
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    _main()

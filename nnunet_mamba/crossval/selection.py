@@ -1,0 +1,80 @@
+"""What the user asked for: which data set, trainers, plans and folds."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+_FOLDS = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+def find_dataset(name_or_id: str, preprocessed: Path) -> str:
+    """Return the name of a preprocessed data set's folder.
+
+    Args:
+        name_or_id: "Dataset101_ISIC" or "101".
+        preprocessed: ``$nnUNet_preprocessed``.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    known = sorted(path.name for path in preprocessed.glob("Dataset*") if path.is_dir())
+    if name_or_id.isdigit():
+        found = [name for name in known if name.startswith(f"Dataset{int(name_or_id):03d}_")]
+    else:
+        found = [name for name in known if name == name_or_id]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{name_or_id} is the number of {' and '.join(found)} in {preprocessed}; give the name")
+    raise ValueError(
+        f"There is no data set {name_or_id!r} in {preprocessed}, which holds {', '.join(known) or 'none'}. "
+        f"Preprocess it first: nnUNetv2_plan_and_preprocess -d {name_or_id}"
+    )
+
+
+def parse_names(text: str, *, option: str) -> list[str]:
+    """Return the names of a list with commas.
+
+    Raises:
+        ValueError: there is none, or one occurs twice.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"{option} {text!r} names nothing, expected names with commas between them")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{option} names {', '.join(repeated)} more than once")
+    return names
+
+
+def parse_folds(text: str, n_folds: int) -> list[int]:
+    """Return the folds that a text such as "0-4", "0,2" or "all" means.
+
+    Args:
+        text: numbers and ranges with commas between them, or "all".
+        n_folds: that splits_final.json has.
+
+    Raises:
+        ValueError: the text says something else, or names a fold that is not there.
+    """
+    if text == "all":
+        return list(range(n_folds))
+    folds: set[int] = set()
+    for part in text.split(","):
+        found = _FOLDS.fullmatch(part.strip())
+        if found is None:
+            raise ValueError(f"--folds {text!r} is no list of folds, expected one such as 0-4, 0,2 or all")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise ValueError(f"--folds {text!r} has the range {part.strip()} that ends before it begins")
+        folds.update(range(first, last + 1))
+    if missing := sorted(fold for fold in folds if fold >= n_folds):
+        raise ValueError(
+            f"--folds {text!r} asks for {_numbers('fold', missing)}, and splits_final.json has {n_folds}: "
+            f"0 to {n_folds - 1}. nnU-Net would train a random split instead"
+        )
+    return sorted(folds)
+
+
+def _numbers(noun: str, values: Sequence[int]) -> str:
+    shown = ", ".join(map(str, values[:5])) + (", …" if len(values) > 5 else "")
+    return f"{noun}{'s' if len(values) > 1 else ''} {shown}"

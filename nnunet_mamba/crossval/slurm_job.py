@@ -1,0 +1,78 @@
+"""What a Slurm job does: train one run, end in order when it must, and continue when it is put back into the queue."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from nnunet_mamba.crossval.capacity import available_cores
+from nnunet_mamba.crossval.runs import Run, newest_checkpoint
+from nnunet_mamba.crossval.training import Options, Share, Training
+
+if TYPE_CHECKING:
+    from submitit.core.utils import DelayedSubmission
+
+MOST_FRUITLESS_STARTS = 3
+# Slurm's KillWait, after which a job that was told to end is killed, is 30 s by default.
+SECONDS_BEFORE_RESTART = 90
+_TERMINATED = -15
+
+
+class TrainingJob:
+    """What a job does; submitit pickles it, calls it, and asks it for a checkpoint when the job must end.
+
+    Args:
+        run: to train.
+        options: of the training.
+        n_fruitless: starts in a row that wrote no checkpoint.
+    """
+
+    def __init__(self, run: Run, options: Options, *, n_fruitless: int = 0) -> None:
+        self.run = run
+        self.options = options
+        self.n_fruitless = n_fruitless
+        self._training: Training | None = None
+        self._checkpoint_before = 0.0
+
+    def __call__(self) -> None:
+        """Train until the run is complete.
+
+        Raises:
+            RuntimeError: the training failed; the log of the run says why.
+        """
+        self._checkpoint_before = newest_checkpoint(self.run.folder)
+        while self.run.stage(npz=self.options.npz) != "complete":
+            self._training = Training.start(self.run, self.options, Share(cores=available_cores()))
+            code = self._wait()
+            if code == _TERMINATED:
+                # Slurm tells all processes to end before it kills them: this one waits for that. If it does not come,
+                # what is left of the grace time is used.
+                time.sleep(SECONDS_BEFORE_RESTART)
+            elif code or self.run.stage(npz=self.options.npz) != "complete":
+                raise RuntimeError(f"The training ended with exit code {code} and is not complete; see {self.run.log}")
+
+    def _wait(self) -> int:
+        assert self._training is not None
+        # Not one long wait, in the middle of which the checkpoint could not wait for the training's end.
+        while (code := self._training.poll()) is None:
+            time.sleep(1)
+        return code
+
+    def checkpoint(self) -> "DelayedSubmission | None":
+        """End the training and return what continues it; None if it has got nowhere several times in a row."""
+        from submitit.core.utils import DelayedSubmission
+
+        if self._training is not None:
+            self._training.stop()
+        is_fruitless = newest_checkpoint(self.run.folder) <= self._checkpoint_before
+        n_fruitless = self.n_fruitless + 1 if is_fruitless else 0
+        if n_fruitless >= MOST_FRUITLESS_STARTS:
+            with self.run.log.open("a", encoding="utf-8") as log:
+                log.write(
+                    f"Not started again: {n_fruitless} jobs in a row ended before the training wrote a checkpoint. "
+                    "Give each more time with --slurm-time.\n"
+                )
+            return None
+        return DelayedSubmission(TrainingJob(self.run, self.options, n_fruitless=n_fruitless))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the running process out."""
+        return {**self.__dict__, "_training": None}

@@ -1,0 +1,35 @@
+"""nnU-Net's own training command in a process that takes its share of the cores and does not outlive its parent.
+
+``python -m nnunet_mamba.crossval.training_process`` takes the arguments of ``nnUNetv2_train``.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+
+def _end_with(parent: int) -> None:
+    """End with all workers once the parent is gone, even if it was killed."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _main() -> None:
+    # Slurm announces the end of a job to all its processes; submitit's answers it, and the training goes on meanwhile.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    parent = int(os.environ["NNUNET_MAMBA_CROSSVAL_PARENT"])
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+    from nnunetv2.run.run_training import run_training_entry
+
+    # For "-device cpu" nnU-Net starts as many threads as the machine has cores, whatever OMP_NUM_THREADS says.
+    share = int(os.environ["OMP_NUM_THREADS"])
+    multiprocessing.cpu_count = lambda: share
+    run_training_entry()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,125 @@
+import functools
+import json
+import os
+import signal
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nnunet_mamba.cli.crossval import crossval
+from nnunet_mamba.crossval import nnunet_side, training
+from nnunet_mamba.crossval.nnunet_side import Preparation
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(crossval)
+STUB = os.path.join(os.path.dirname(__file__), "../crossval/training_stub.py")
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """The command with a stub in place of nnU-Net, three folds and no GPU."""
+    (tmp_path / "preprocessed/Dataset901_Tiny").mkdir(parents=True)
+    for name in ("raw", "preprocessed", "results"):
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
+    monkeypatch.delenv("STUB", raising=False)
+    program = (training.sys.executable, "-S", STUB)
+    monkeypatch.setattr(training, "Options", functools.partial(training.Options, program=program))
+    monkeypatch.setattr(nnunet_side, "prepare", lambda *_, **__: Preparation(n_folds=3, n_gpus=0))
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["901", "2d", *arguments])
+
+    run.folder = tmp_path / "results/Dataset901_Tiny"
+    return run
+
+
+def test_ends_with_the_scores_and_nnunets_next_command(command):
+    result = command("--trainers", "A,B")
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 runs to do, at most 2 at a time on 4 cores" in result.output
+    assert "A__nnUNetPlans__2d │  0.500 │  0.600 │  0.700 │ 0.600 ± 0.100" in result.output
+    last = result.output.splitlines()[-1].strip()
+    assert last == (
+        "nnUNetv2_find_best_configuration Dataset901_Tiny -c 2d -tr A B -p nnUNetPlans -f 0 1 2 --disable_ensembling"
+    )
+    (start,) = (command.folder / "A__nnUNetPlans__2d/fold_0/started.jsonl").read_text().splitlines()
+    assert json.loads(start)["arguments"][-2:] == ["-device", "cpu"]
+
+
+def test_a_second_call_only_shows_the_scores(command):
+    command("--trainers", "A", "--folds", "0,2")
+    result = command("--trainers", "A", "--folds", "0,2")
+    assert result.exit_code == 0
+    assert "to do" not in result.output
+    assert "│  0.500 │  0.700 │" in result.output
+
+
+def test_a_failure_is_told_with_its_log_and_the_way_on(command, monkeypatch):
+    monkeypatch.setenv("STUB", json.dumps({"A/1": {"at": 1, "do": "raise KeyError('case_3')"}}))
+    result = command("--trainers", "A")
+    assert result.exit_code == 1
+    assert "A__nnUNetPlans__2d__fold_1 failed: KeyError: 'case_3'" in result.output
+    assert f"All of it is in {command.folder}/crossval_logs/A__nnUNetPlans__2d__fold_1.log" in result.output
+    assert "1 of 3 runs failed. Run the same command again" in result.output
+    assert "│  0.500 │      – │  0.700 │" in result.output
+    assert "Next:" not in result.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_says_how_to_go_on(command, monkeypatch, number):
+    # The training ends the command and then waits to be ended by it.
+    do = f"import time; os.kill(os.getppid(), {int(number)}); time.sleep(600)"
+    monkeypatch.setenv("STUB", json.dumps({"A/0": {"at": 1, "do": do}}))
+    before = signal.getsignal(number)
+    result = command("--trainers", "A", "--folds", "0")
+    assert result.exit_code == 130
+    assert "run the same command again, it continues" in result.output
+    assert signal.getsignal(number) == before
+
+    monkeypatch.delenv("STUB")
+    result = command("--trainers", "A", "--folds", "0")
+    assert result.exit_code == 0, result.output
+    starts = (command.folder / "A__nnUNetPlans__2d/fold_0/started.jsonl").read_text().splitlines()
+    assert json.loads(starts[1])["arguments"][-1] == "--c"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--trainers", "A", "--folds", "0-4"), "asks for folds 3, 4, and splits_final.json has 3: 0 to 2"),
+        (("--trainers", "A,A"), "--trainers names A more than once"),
+        (("--trainers", "A", "--executor", "slurm", "--slurm-time", "soon"), "--slurm-time 'soon' is no time"),
+    ],
+)
+def test_bad_options_stop_before_anything_runs(command, arguments, text):
+    result = command(*arguments)
+    assert result.exit_code == 1
+    assert text in result.output
+    assert not command.folder.exists()
+
+
+def test_jobs_are_submitted_and_followed_by_the_next_call(command, tmp_path, monkeypatch):
+    pytest.importorskip("submitit", reason="submitit is not installed: pip install 'nnunet-mamba[slurm]'")
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    # squeue is first asked by the second call, when the jobs are gone and nothing has been trained.
+    scripts = {"srun": "exit 0", "sbatch": "echo Submitted batch job 7", "squeue": "exit 0"}
+    for name, script in scripts.items():
+        (commands / name).write_text(f"#!/bin/sh\n{script}\n")
+        (commands / name).chmod(0o755)
+
+    result = command("--trainers", "A", "--executor", "slurm", "--no-wait")
+    assert result.exit_code == 0, result.output
+    assert "A__nnUNetPlans__2d__fold_2: job 7_2" in result.output
+    assert "The same command shows them again; to cancel them: scancel 7" in result.output
+    script = (command.folder / "crossval_logs/slurm/7_submission.sh").read_text()
+    for line in ("--time=1440", "--gpus-per-node=1", "--cpus-per-task=8", "--array=0-2%3"):
+        assert f"#SBATCH {line}\n" in script
+
+    result = command("--trainers", "A", "--executor", "slurm")
+    assert result.exit_code == 1
+    assert "A__nnUNetPlans__2d__fold_0 failed: It is not in the queue any more and not complete." in result.output
+    assert "The job's own log:" in result.output

@@ -1,0 +1,91 @@
+import subprocess
+import sys
+
+import pytest
+
+from nnunet_mamba.crossval import capacity
+from nnunet_mamba.crossval.capacity import available_cores, default_jobs, has_room, memory_of_sessions, visible_gpus
+
+
+@pytest.mark.parametrize(
+    ("n_runs", "cores", "gpus", "jobs"),
+    [(5, 2, (), 1), (5, 1, (), 1), (5, 8, (), 4), (5, 64, (), 5), (10, 64, "01", 2), (1, 64, "01", 1), (5, 1, "01", 2)],
+)
+def test_one_training_on_each_gpu_or_every_two_cores(n_runs, cores, gpus, jobs):
+    assert default_jobs(n_runs, cores=cores, gpus=gpus) == jobs
+
+
+@pytest.mark.parametrize(
+    ("available", "running", "fits"),
+    [
+        (100, {}, True),
+        (1, {}, True),
+        (400, {1: 400}, True),
+        (399, {1: 400}, False),
+        # The second has taken half of what it will take.
+        (599, {1: 400, 2: 200}, False),
+        (600, {1: 400, 2: 200}, True),
+        (None, {1: 400}, True),
+    ],
+)
+def test_memory_is_kept_for_what_the_running_ones_will_still_take(available, running, fits):
+    assert has_room(available, peak=400, running=running) is fits
+
+
+def test_cores_are_those_of_the_job_or_the_user_or_the_system(monkeypatch, tmp_path):
+    for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(capacity, "_CGROUP", tmp_path)
+    monkeypatch.setattr(capacity.os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert available_cores() == 16
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert available_cores() == 16
+    (tmp_path / "cpu.max").write_text("450000 100000\n")
+    assert available_cores() == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert available_cores() == 3
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")
+    assert available_cores() == 6
+
+
+def test_memory_is_that_of_the_container_where_it_has_less(monkeypatch, tmp_path):
+    proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
+    proc.mkdir()
+    cgroup.mkdir()
+    monkeypatch.setattr(capacity, "_PROC", proc)
+    monkeypatch.setattr(capacity, "_CGROUP", cgroup)
+    assert capacity.available_memory() is None
+    (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
+    assert capacity.available_memory() == 8000 * 1024
+    for name, text in {
+        "memory.max": "3000000",
+        "memory.current": "2500000",
+        "memory.stat": "inactive_file 100",
+    }.items():
+        (cgroup / name).write_text(text)
+    assert capacity.available_memory() == 500_100
+    (cgroup / "memory.max").write_text("max")
+    assert capacity.available_memory() == 8000 * 1024
+
+
+def test_gpus_keep_the_names_that_the_user_gave_them(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus(2) == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5a")
+    assert visible_gpus(2) == ["2", "GPU-5a"]
+    assert visible_gpus(0) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_the_memory_of_a_session_is_that_of_all_its_processes():
+    hold = "held = b'x' * (40 << 20); print('held', flush=True); input()"
+    child = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-S', '-c', {hold!r}]); child.wait()"
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout.readline() == b"held\n"
+        assert 40 << 20 <= memory_of_sessions([process.pid])[process.pid] < 100 << 20
+    finally:
+        process.communicate(b"\n")
+    assert memory_of_sessions([process.pid]) == {}

@@ -1,0 +1,54 @@
+import json
+import shutil
+
+import pytest
+
+from nnunet_mamba.crossval.nnunet_side import Preparation, prepare
+
+STOCK = "nnUNetTrainer_5epochs"
+OURS = "nnUNetTrainerUltraLightVM_1epoch_2iterations"
+
+
+@pytest.fixture
+def dataset(planned, monkeypatch):
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        monkeypatch.setenv(name, str(planned.root / name))
+    return planned.preprocessed
+
+
+def test_trainers_are_found_and_five_folds_are_made(dataset):
+    found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK, OURS])
+    assert isinstance(found, Preparation)
+    assert found.n_folds == 5
+    splits = json.loads((dataset / "splits_final.json").read_text())
+    assert sorted(case for fold in splits for case in fold["val"]) == [f"disc_{number:02d}" for number in range(10)]
+
+
+def test_all_problems_are_told_together(dataset):
+    for case in list((dataset / "nnUNetPlans_2d").glob("disc_0[0-5]*")):
+        case.unlink()
+    trainers = [STOCK, "nnUNetTrainerTypo", f"{OURS}_x"]
+    with pytest.raises(ValueError, match="nnU-Net finds no trainer 'nnUNetTrainerTypo'") as error:
+        prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
+    text = str(error.value)
+    assert f"There is no trainer '{OURS}_x'" in text
+    assert "splits_final.json: there are 4 training cases, and nnU-Net's five folds need five" in text
+    assert STOCK not in text
+    assert not (dataset / "splits_final.json").exists()
+
+
+def test_splits_beside_the_raw_data_are_taken_over(dataset, planned):
+    fold = {"train": ["disc_00"], "val": ["disc_01"]}
+    (planned.root / "nnUNet_raw" / planned.dataset / "splits_final.json").write_text(json.dumps([fold, fold]))
+    assert prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK]).n_folds == 2
+    assert json.loads((dataset / "splits_final.json").read_text()) == [fold, fold]
+
+
+def test_missing_plans_configurations_and_data_are_told_with_the_way_out(dataset):
+    with pytest.raises(ValueError, match="has no plans 'otherPlans'; there are nnUNetPlans, choose with --plans"):
+        prepare(dataset, "2d", plans=["nnUNetPlans", "otherPlans"], trainers=[STOCK])
+    with pytest.raises(ValueError, match="has no configuration '3d_fullres'; there are 2d"):
+        prepare(dataset, "3d_fullres", plans=["nnUNetPlans"], trainers=[STOCK])
+    shutil.rmtree(dataset / "nnUNetPlans_2d")
+    with pytest.raises(ValueError, match="nnUNetv2_preprocess -d 901 -plans_name nnUNetPlans -c 2d"):
+        prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK])

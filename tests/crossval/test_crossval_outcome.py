@@ -1,0 +1,37 @@
+import json
+import math
+
+import pytest
+
+from nnunet_mamba.crossval.outcome import Score, find_best_command, scores
+
+
+def complete(run, dice):
+    run.summary.parent.mkdir(parents=True)
+    (run.folder / "checkpoint_final.pth").touch()
+    run.summary.write_text(json.dumps({"foreground_mean": {"Dice": dice}}))
+
+
+def test_scores_are_those_of_complete_folds(stub):
+    runs = [stub.run(fold, trainer) for trainer in "AB" for fold in range(3)]
+    for run, dice in zip(runs, (0.7, 0.9, 0.8, 0.6), strict=False):
+        complete(run, dice)
+    first, second = scores(runs)
+    assert first == Score(model="A__nnUNetPlans__2d", dice={0: 0.7, 1: 0.9, 2: 0.8})
+    assert (first.mean, first.deviation) == (pytest.approx(0.8), pytest.approx(0.1))
+    assert (second.mean, second.dice) == (0.6, {0: 0.6})
+    assert math.isnan(second.deviation)
+
+
+def test_a_fold_without_foreground_does_not_count(stub):
+    complete(stub.run(0), math.nan)
+    complete(stub.run(1), 0.5)
+    (score,) = scores([stub.run(0), stub.run(1)])
+    assert score.mean == 0.5
+
+
+def test_nnunets_command_names_all_and_does_not_ensemble_without_probabilities(stub):
+    runs = [stub.run(fold, trainer) for trainer in "AB" for fold in (0, 2)]
+    command = "nnUNetv2_find_best_configuration Dataset901_Tiny -c 2d -tr A B -p nnUNetPlans -f 0 2"
+    assert find_best_command(runs, npz=True) == command
+    assert find_best_command(runs, npz=False) == f"{command} --disable_ensembling"

@@ -1,0 +1,61 @@
+import pytest
+
+from nnunet_mamba.crossval.selection import find_dataset, parse_folds, parse_names
+
+
+@pytest.fixture
+def preprocessed(tmp_path):
+    for name in ("Dataset101_ISIC", "Dataset007_Liver", "Dataset007_Spleen"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", ["101", "Dataset101_ISIC"])
+def test_a_data_set_is_found_by_number_and_by_name(preprocessed, given):
+    assert find_dataset(given, preprocessed) == "Dataset101_ISIC"
+
+
+def test_a_number_that_two_data_sets_have_is_refused(preprocessed):
+    with pytest.raises(ValueError, match=r"7 is the number of Dataset007_Liver and Dataset007_Spleen .* give the name"):
+        find_dataset("7", preprocessed)
+    assert find_dataset("Dataset007_Liver", preprocessed) == "Dataset007_Liver"
+
+
+@pytest.mark.parametrize("given", ["10", "Dataset101", "ISIC"])
+def test_an_unknown_data_set_is_refused_with_those_there_are(preprocessed, given):
+    with pytest.raises(ValueError, match=f"no data set '{given}' .* Dataset101_ISIC.*nnUNetv2_plan_and_preprocess"):
+        find_dataset(given, preprocessed)
+
+
+@pytest.mark.parametrize(
+    ("text", "folds"),
+    [("0-4", [0, 1, 2, 3, 4]), ("0,2", [0, 2]), ("3", [3]), ("all", [0, 1, 2, 3, 4]), ("2-3, 0,3", [0, 2, 3])],
+)
+def test_folds(text, folds):
+    assert parse_folds(text, 5) == folds
+
+
+@pytest.mark.parametrize("text", ["", "a", "0..4", "1-", "-1", "0,,1", "0;1"])
+def test_text_that_is_no_list_of_folds_is_refused(text):
+    with pytest.raises(ValueError, match="is no list of folds, expected one such as 0-4"):
+        parse_folds(text, 5)
+
+
+def test_a_range_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ValueError, match="range 4-0 that ends before it begins"):
+        parse_folds("4-0", 5)
+
+
+def test_folds_that_the_split_does_not_have_are_refused():
+    with pytest.raises(ValueError, match=r"asks for folds 3, 4, and splits_final.json has 3: 0 to 2"):
+        parse_folds("0-4", 3)
+    assert parse_folds("all", 3) == [0, 1, 2]
+    assert parse_folds("7", 8) == [7]
+
+
+def test_names():
+    assert parse_names("A, B,", option="--trainers") == ["A", "B"]
+    with pytest.raises(ValueError, match="--trainers ',' names nothing"):
+        parse_names(",", option="--trainers")
+    with pytest.raises(ValueError, match="--trainers names A more than once"):
+        parse_names("A,B,A", option="--trainers")
