@@ -1,21 +1,29 @@
 """Zip archives in the place of folders: unpacked beside the target, and only if that can do no harm."""
 
+import errno
+import lzma
 import shutil
 import stat
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
+from uuid import uuid4
 
 from tqdm import tqdm
+
+from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable
 
 # The largest public set, ISIC's training images, has 10 GB; text compresses a hundred times, images hardly at all.
 LARGEST_TOTAL = 100 * 2**30
 LARGEST_RATIO = 200
 SMALLEST_SUSPICIOUS = 100 * 2**20
 _COPIED_AT_ONCE = 2**20
+# NotImplementedError, of unknown ways to pack, is a RuntimeError.
+_DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
+_PREFIX = ".partial-unpacked-"
 
 
 class ArchiveError(ValueError):
@@ -34,20 +42,31 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
 
     Raises:
         ArchiveError: the archive is damaged or encrypted, leads out of its folder, holds links, or would fill the disk.
-        OSError: it cannot be read, or the disk is full.
+        OSError: it cannot be read, or the disk is full; nothing of it is left.
     """
     if source.is_dir() or source.suffix.lower() != ".zip":
         yield source
         return
     if not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source}: not a zip archive, or its end is missing; download it again")
+    refuse_if_unwritable(beside)
     beside.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".partial-unpacked-", dir=beside))
-    try:
-        _unpack(source, folder, progress=progress)
-        yield _without_wrapper(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    _remove_abandoned(beside)
+    folder = beside / f"{_PREFIX}{uuid4().hex}"
+    with only_writer(folder):
+        try:
+            folder.mkdir(mode=0o700)
+            _unpack(source, folder, progress=progress)
+            yield _without_wrapper(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(beside: Path) -> None:
+    """Delete what killed runs have unpacked: nobody holds the right to write into it any more."""
+    for folder in beside.glob(f"{_PREFIX}*"):
+        with suppress(FileExistsError), only_writer(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _without_wrapper(folder: Path) -> Path:
@@ -66,9 +85,21 @@ def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
             with tqdm(total=total, desc="unpacking", unit="B", unit_scale=True, disable=not progress) as bar:
                 for member in members:
                     _unpack_member(archive, member, folder / PurePosixPath(member.filename), bar=bar)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        text = f"{source}: damaged, or packed in a way that is not known ({error}); download it again"
-        raise ArchiveError(text) from error
+    except _DAMAGED as error:
+        raise _damaged(source, error) from error
+    except OSError as error:
+        # bz2 has no error of its own, and a damaged offset may lie before the file.
+        if error.errno in (None, errno.EINVAL):
+            raise _damaged(source, error) from error
+        raise OSError(
+            error.errno,
+            f"{error.strerror}, while unpacking {source} into {folder.parent}; nothing of it is left. Make room, or "
+            f"choose another place with --output, and run the same command again",
+        ) from error
+
+
+def _damaged(source: Path, error: Exception) -> ArchiveError:
+    return ArchiveError(f"{source}: damaged, or packed in a way that is not known ({error}); download it again")
 
 
 def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, *, bar: "tqdm[Any]") -> None:

@@ -20,13 +20,19 @@ def replacing(path: Path) -> Iterator[Path]:
         path: the file to create or replace; its folder is created.
 
     Raises:
-        OSError: the file cannot be written; nothing partial is left, an earlier ``path`` is untouched.
+        OSError: the file cannot be written; nothing partial is left, an earlier ``path`` is untouched. It names
+            ``path``, also where the system names no file, as for a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        # Without a number, the error is somebody's own text, which a name would replace.
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.folder_lock import refuse_if_unwritable
 from nnunet_mamba.data.parallel import map_in_order
 
 
@@ -60,14 +61,38 @@ def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) ->
     ]
 
 
+def refuse_if_no_report(path: Path) -> None:
+    """Raise if no report can be written; leave no trace.
+
+    Args:
+        path: of the report.
+
+    Raises:
+        OSError: in words that say what to do.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"--report {path} is a folder, expected a file such as {path / 'problems.csv'}")
+    refuse_if_unwritable(path.parent)
+
+
 def write_report(problems: Sequence[Problem], path: Path) -> None:
     """Write all problems as CSV: case, problem, file.
 
     Args:
         problems: may be none, then the table is empty.
         path: the file to create or replace.
+
+    Raises:
+        OSError: it cannot be written, in words that say what to do; nothing of it is left.
     """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["case", "problem", "file"])
-        writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)
+    try:
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["case", "problem", "file"])
+            writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}, while writing the report {path}; no case has been converted. Make room or "
+            f"choose another place with --report, and run the same command again",
+        ) from error

@@ -1,5 +1,6 @@
-"""One writer at a time in a folder."""
+"""The right to write into a folder: whether there is one, and for one process at a time."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,28 @@ def refuse_if_written(folder: Path) -> None:
     if _lock_file(folder).exists():
         with only_writer(folder):
             pass
+
+
+def refuse_if_unwritable(folder: Path) -> None:
+    """Raise if nothing can be written into ``folder``; leave no trace, not even a folder that was missing.
+
+    Args:
+        folder: need not exist; then it is the nearest folder above that counts.
+
+    Raises:
+        OSError: in words that say what to do; of the kind that writing would have raised.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    way_out = "get the right to write there, make room, or choose another place (--output, --report)"
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is a file, expected a folder for {folder.name}; {way_out}")
+    try:
+        # On Linux, a file without a name.
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        text = f"{error.strerror or error}: nothing can be written into {there}"
+        raise OSError(error.errno, f"{text}; {way_out}") from error
 
 
 def _lock_file(folder: Path) -> Path:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -54,15 +56,42 @@ def map_in_order(
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_follow_parent)
         try:
-            for result in pool.map(function, items):
+            with _interrupts_held_back():
+                results = pool.map(function, items)
+            for result in results:
                 yield result
                 bar.update()
         except BrokenProcessPool as error:
             raise ChildProcessError(
-                f"a worker process died while {description}, probably for want of memory: use fewer with --jobs 1"
+                f"a worker process died while {description}, probably for want of memory; run the same command again "
+                f"with --jobs 1"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends, and never reach the processes that it starts: each would tell of it."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    is_interrupted = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal is_interrupted
+        is_interrupted = True
+
+    # New processes inherit the mask; the handler is for a signal that a library's thread takes.
+    handler = signal.signal(signal.SIGINT, remember)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if is_interrupted:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _follow_parent() -> None:

@@ -5,7 +5,8 @@ the first image, tells whether the folder belongs to the same sources and option
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
-from nnunet_mamba.data.case_checks import CaseChecker, check_cases, write_report
+from nnunet_mamba.data.case_checks import CaseChecker, check_cases, refuse_if_no_report, write_report
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
 from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
-from nnunet_mamba.data.folder_lock import only_writer, refuse_if_written
+from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable, refuse_if_written
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe, read_recipe
 from nnunet_mamba.data.run_options import RunOptions
@@ -140,7 +141,8 @@ def write_raw_dataset(
         InvalidDatasetError: some cases have problems; nothing has been written but the report.
         FileExistsError: the folder holds something else, or another process is writing there; nothing has been written.
         ValueError: no training case is left.
-        OSError: writing failed (disk full); whole files stay, and a second run continues.
+        OSError: nothing can be written there, found before any case is looked at; or writing failed (disk full, a
+            worker killed), then whole files stay, and a second run continues.
     """
 
     def files_of(case: Case) -> list[Path]:
@@ -219,8 +221,13 @@ class _Work:
     ) -> Conversion:
         """Check, and write what is missing unless it is a dry run; ``finish`` comes last."""
         cases = sorted(cases, key=lambda case: case.identifier)
+        # Looking takes minutes and leaves no trace, so the right to write is only tried before, and taken after it.
+        if self.options.report is not None:
+            refuse_if_no_report(self.options.report)
         if not self.options.dry_run:
-            # Looking takes minutes and leaves no trace, so the right to write comes after it.
+            refuse_if_unwritable(self.folder.parent)
+            if self.folder.is_dir():
+                refuse_if_unwritable(self.folder)
             refuse_if_written(self.folder)
         found = self._examine(cases, recipe, problems)
         done = Conversion(
@@ -239,9 +246,36 @@ class _Work:
         with only_writer(self.folder):
             if not found.is_begun and _stored_recipe(self.folder) is not None:
                 raise FileExistsError(f"{self.folder}: another process has converted there meanwhile; run this again")
-            written = replace(done, n_written=self._write(found))
-            finish(written)
+            with self._telling_what_is_whole(found.cases):
+                written = replace(done, n_written=self._write(found))
+                finish(written)
             return written
+
+    @contextmanager
+    def _telling_what_is_whole(self, cases: Sequence[Case]) -> Iterator[None]:
+        """Say with an error of writing how far it came, and leave nothing but whole files."""
+        try:
+            yield
+        except OSError as error:
+            # Other splits, found in words of their own.
+            if isinstance(error, FileExistsError) and error.errno is None:
+                raise
+            # Killed workers had no time to do it, and a disk that became read-only does not let anybody.
+            with suppress(OSError):
+                self._remove_partial_files()
+            n_whole = sum(all(map(_is_whole, self.files_of(case))) for case in cases)
+            whole = f"{n_whole} of {len(cases)} cases are there and whole"
+            if isinstance(error, ChildProcessError):
+                raise ChildProcessError(f"{error}: it continues. {whole} in {self.folder}") from error
+            raise OSError(
+                error.errno,
+                f"{error.strerror or error}, while writing {error.filename or self.folder}. {whole} in {self.folder}. "
+                f"Put it right (free space, permissions) and run the same command again: it continues",
+            ) from error
+
+    def _remove_partial_files(self) -> None:
+        for folder in (self.folder, *(self.folder / name for name in CASE_FOLDERS)):
+            remove_partial_files(folder)
 
     def _split_of(self, found: "_Examined") -> Split | None:
         """Return the split of the cases that are left: drawn again, but for one whose test cases are fixed."""
@@ -278,30 +312,20 @@ class _Work:
         """Write what is missing; return how many cases were written."""
         targets = {case.identifier: self.files_of(case) for case in found.cases}
         unfinished = [case for case in found.cases if not all(_is_whole(path) for path in targets[case.identifier])]
-        n_written = 0
-        try:
-            if not found.is_begun:
-                found.recipe.write(
-                    self.folder, {case.identifier: found.checked[case.identifier].source for case in found.cases}
-                )
-            elif unfinished:
-                (self.folder / DATASET_JSON).unlink(missing_ok=True)
-                for subfolder in (self.folder, *(self.folder / name for name in CASE_FOLDERS)):
-                    remove_partial_files(subfolder)
-            write = partial(_write_case, self.converter)
-            items = [(case, targets[case.identifier]) for case in unfinished]
-            for _ in map_in_order(
-                write, items, jobs=self.options.jobs, description="writing", progress=self.options.progress
-            ):
-                n_written += 1
-        except OSError as error:
-            n_whole = len(found.cases) - len(unfinished) + n_written
-            raise OSError(
-                error.errno,
-                f"{error.strerror or error}, while writing {self.folder}. {n_whole} of {len(found.cases)} cases are "
-                f"there and whole. Put it right (free space, permissions) and run the same command again: it continues",
-            ) from error
-        return n_written
+        self._remove_partial_files()
+        if not found.is_begun:
+            found.recipe.write(
+                self.folder, {case.identifier: found.checked[case.identifier].source for case in found.cases}
+            )
+        elif unfinished:
+            (self.folder / DATASET_JSON).unlink(missing_ok=True)
+        write = partial(_write_case, self.converter)
+        items = [(case, targets[case.identifier]) for case in unfinished]
+        for _ in map_in_order(
+            write, items, jobs=self.options.jobs, description="writing", progress=self.options.progress
+        ):
+            pass
+        return len(unfinished)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,9 @@ class Recipe:
                 }
                 for case in cases
             },
-            sources=sorted({str(path.parent.resolve()) for paths in files.values() for path in paths}),
+            sources=sorted(
+                str(folder.resolve()) for folder in {path.parent for paths in files.values() for path in paths}
+            ),
         )
 
     def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "Recipe":
@@ -125,8 +127,10 @@ class Recipe:
             "skipped": {identifier: list(reasons) for identifier, reasons in self.skipped.items()},
             "cases": {key: {**case, "source": dict(sources[key])} for key, case in self.cases.items()},
         }
-        with replacing(folder / RECIPE_FILE) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        with replacing(folder / RECIPE_FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
+            # Piece by piece: the text of ten thousand cases takes more memory than all else about them.
+            json.dump(content, file, indent=1)
+            file.write("\n")
 
 
 def read_recipe(folder: Path) -> Recipe | None:

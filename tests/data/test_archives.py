@@ -1,4 +1,5 @@
 import io
+import random
 import stat
 import zipfile
 
@@ -6,6 +7,7 @@ import pytest
 
 from nnunet_mamba.data import archives
 from nnunet_mamba.data.archives import ArchiveError, unpacked
+from nnunet_mamba.data.folder_lock import only_writer
 
 
 def packed(path, members):
@@ -112,6 +114,40 @@ def test_the_same_name_twice_is_refused(tmp_path):
 
     with pytest.raises(ArchiveError, match="holds 'a' twice"), unpacked(tmp_path / "set.zip", beside=tmp_path):
         pass
+
+
+def test_what_a_killed_run_unpacked_is_removed_and_what_another_run_needs_is_not(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"a": b"1"})
+    abandoned, used = (tmp_path / "out" / f".partial-unpacked-{name}" for name in ("abandoned", "used"))
+    for folder in (abandoned, used):
+        (folder / "images").mkdir(parents=True)
+
+    with only_writer(used), unpacked(archive, beside=tmp_path / "out"):
+        assert not abandoned.exists()
+
+    assert list((tmp_path / "out").iterdir()) == [used]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_changed_bit_is_refused_or_changes_nothing(tmp_path, method):
+    data = str(list(range(400))).encode()
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w", method) as archive:
+        archive.writestr("a", data)
+    whole = (tmp_path / "whole.zip").read_bytes()
+    chance = random.Random(method)
+    n_refused = 0
+    for _ in range(60):
+        changed = bytearray(whole)
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        (tmp_path / "set.zip").write_bytes(changed)
+        try:
+            with unpacked(tmp_path / "set.zip", beside=tmp_path / "out") as folder:
+                # The name has no checksum.
+                assert [path.read_bytes() for path in folder.iterdir()] == [data]
+        except ArchiveError:
+            n_refused += 1
+        assert not any(tmp_path.glob("out/*"))
+    assert n_refused > 40
 
 
 @pytest.mark.parametrize("damage", ["a byte", "the end"])

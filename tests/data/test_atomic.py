@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 
@@ -28,6 +29,18 @@ def test_failure_leaves_the_earlier_file(tmp_path, error):
         fail()
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
     assert (tmp_path / "x.png").read_text() == "earlier"
+
+
+def test_an_error_that_names_no_file_gets_the_name(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/x\.png'"), replacing(tmp_path / "x.png"):
+        raise full
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"), replacing(tmp_path / "x.png"):
+        (tmp_path / "missing").read_bytes()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")

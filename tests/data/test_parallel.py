@@ -1,4 +1,5 @@
 import os
+import signal
 from operator import neg
 from pathlib import Path
 
@@ -32,6 +33,26 @@ def test_progress_is_shown_on_request(capsys):
     assert "checking" in capsys.readouterr().err
     list(map_in_order(neg, [1, 2], jobs=1, description="checking", progress=False))
     assert capsys.readouterr().err == ""
+
+
+class InterruptedItems(list):
+    """Ctrl-C comes while the workers are started."""
+
+    def __iter__(self):
+        for item in super().__iter__():
+            if item == 5:
+                signal.raise_signal(signal.SIGINT)
+            yield item
+
+
+def test_ctrl_c_waits_until_the_workers_are_started(capfd):
+    before = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    with pytest.raises(KeyboardInterrupt):
+        list(map_in_order(neg, InterruptedItems(range(40)), jobs=2, description="x", progress=False))
+
+    assert (signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == before
+    assert capfd.readouterr().err == ""
 
 
 def test_early_end_gives_up_the_remaining_items(tmp_path):

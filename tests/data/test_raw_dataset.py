@@ -155,6 +155,22 @@ def test_report_holds_every_problem_whether_the_run_was_refused_or_not(tmp_path,
     assert rows == ["case,problem,file", *(["bad,is bad,"] if "bad" in names else [])]
 
 
+def test_what_a_run_that_was_killed_while_it_wrote_the_recipe_left_is_removed(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / ".partial-12-nnunet_mamba_conversion.json").write_text("half")
+
+    convert(cases_called("a"), tmp_path / "raw")
+
+    assert not any(name.startswith(".partial") for name in written_files(tmp_path / "raw"))
+
+
+def test_a_report_that_is_a_folder_is_told_before_any_case_is_looked_at(tmp_path):
+    options = RunOptions(report=tmp_path)
+
+    with pytest.raises(IsADirectoryError, match="is a folder, expected a file such as"):
+        convert(cases_called("bad"), tmp_path / "raw", options=options)
+
+
 def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
     with only_writer(tmp_path / "raw"), pytest.raises(FileExistsError, match="another process is writing there"):
         convert(cases_called("a"), tmp_path / "raw")
