@@ -20,7 +20,13 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem, same_name
-from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FilenamePattern, FoundFile, pair_found_files
+from nnunet_mamba.data.filename_patterns import (
+    VOLUME_ENDINGS,
+    FilenamePattern,
+    FoundFile,
+    pair_found_files,
+    without_masks,
+)
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
 from nnunet_mamba.data.label_values import LabelValues, colour_codes
@@ -166,8 +172,7 @@ def convert_folder(
         raise ValueError("--groups and {group} in a pattern both say which cases belong together; give one")
     images = _some(source.find_images(), source.images, "image")
     masks = _some(source.find_masks(), source.masks or source.images, "mask")
-    mask_paths = {found.path.resolve() for found in masks}
-    channels = _channels(source, [found for found in images if found.path.resolve() not in mask_paths], options)
+    channels = _channels(source, without_masks(images, masks), options)
     cases, problems = _cases(images, masks, channels, options, is_training=True)
     if test is not None:
         test_images = _some(test.find_images(), test.images, "image")

@@ -103,6 +103,19 @@ class FilenamePattern:
         return found
 
 
+def without_masks(images: Sequence[FoundFile], masks: Sequence[FoundFile]) -> list[FoundFile]:
+    """Return the images that are no masks: both patterns may fit a name.
+
+    Args:
+        images: image files.
+        masks: mask files.
+    """
+    # A folder is resolved once, not for each of ten thousand files.
+    folders = {folder: folder.resolve() for folder in {found.path.parent for found in (*images, *masks)}}
+    mask_paths = {folders[found.path.parent] / found.path.name for found in masks}
+    return [found for found in images if folders[found.path.parent] / found.path.name not in mask_paths]
+
+
 def pair_found_files(
     images: Sequence[FoundFile],
     masks: Sequence[FoundFile],
@@ -129,8 +142,7 @@ def pair_found_files(
         The cases, and what is wrong with the names. Images without a mask, where that is a problem, are test
         cases too, so that their files can still be checked.
     """
-    mask_paths = {found.path.resolve() for found in masks}
-    images = [found for found in images if found.path.resolve() not in mask_paths]
+    images = without_masks(images, masks)
     is_grouped = all(found.group is not None for found in (*images, *masks))
     images_of = _by_identifier(images, is_grouped=is_grouped)
     masks_of = _by_identifier(masks, is_grouped=is_grouped)
