@@ -4,16 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow test-long lint format bench clean
 
 demo: $(READY)
 	$(BIN)/nnunet-mamba demo --folder demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not long"
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+# Beyond what every change can wait for: ten thousand files, hundreds of training steps, the memory of every network.
+test-long: $(READY)
+	$(BIN)/pytest -m long
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -53,7 +53,7 @@ def test_twice_as_many_cases_take_twice_as_many_steps(convert):
         assert (most - more) / 50 == pytest.approx((more - few) / 25, rel=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @KINDS
 def test_ten_thousand_cases(kind, convert, tmp_path):
     n_cases = 5_000 if kind == "isic" else 10_000

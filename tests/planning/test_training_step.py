@@ -99,18 +99,17 @@ def test_an_unknown_trainer_is_refused_with_the_known_ones():
     assert trainer_class("nnUNetTrainerVMUNet_3epochs").epochs_of_name == 3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trainer", "patch_size", "batch_size"),
     [
-        ("UltraLightVM", (128, 128), 16),
-        ("UltraLBM", (128, 128), 16),
-        ("VMUNet", (128, 128), 6),
-        ("UMambaBot", (96, 96), 8),
-        ("UMambaEnc", (96, 96), 8),
-        ("UMambaBotPP", (96, 96), 8),
-        ("UltraLightVM", (16, 48, 48), 12),
-        ("UMambaBot", (16, 48, 48), 6),
+        pytest.param("UltraLightVM", (128, 128), 16, marks=pytest.mark.slow),
+        pytest.param("UMambaBotPP", (96, 96), 8, marks=pytest.mark.slow),
+        pytest.param("UltraLBM", (128, 128), 16, marks=pytest.mark.long),
+        pytest.param("VMUNet", (128, 128), 6, marks=pytest.mark.long),
+        pytest.param("UMambaBot", (96, 96), 8, marks=pytest.mark.long),
+        pytest.param("UMambaEnc", (96, 96), 8, marks=pytest.mark.long),
+        pytest.param("UltraLightVM", (16, 48, 48), 12, marks=pytest.mark.long),
+        pytest.param("UMambaBot", (16, 48, 48), 6, marks=pytest.mark.long),
     ],
 )
 def test_the_estimate_from_smaller_batches_is_within_15_percent_of_the_step(trainer, patch_size, batch_size):
