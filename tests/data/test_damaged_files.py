@@ -11,7 +11,7 @@ from nnunet_mamba.data.image_files import ImageFileError, load_binary_mask, load
 # A changed byte shows where a format has checksums; in the others it may be a picture like any other.
 CHECKED_ENDINGS = (".png",)
 ENDINGS = (".png", ".jpg", ".bmp", ".tif", ".webp")
-N_EACH = 25
+N_EACH = 26
 
 
 def truncated(content, chance):
