@@ -15,7 +15,7 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
-# Beyond what every change can wait for: ten thousand files, hundreds of training steps, the memory of every network.
+# Beyond what every change can wait for: ten thousand files, the memory of every network.
 test-long: $(READY)
 	$(BIN)/pytest -m long
 

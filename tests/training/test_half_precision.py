@@ -69,7 +69,7 @@ def test_training_and_validation_stay_finite(name, dtype):
     assert all(torch.isfinite(parameter).all() for parameter in network.parameters())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ultralight_vm_unet"])
 def test_two_hundred_steps_at_a_high_learning_rate_stay_finite_in_fp16(name):
     torch.manual_seed(0)
