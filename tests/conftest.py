@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -71,6 +72,13 @@ def write_tiny_raw_dataset(folder: Path, *, n_cases: int = 10, shape: tuple[int,
         "file_ending": ".png",
     }
     (folder / "dataset.json").write_text(json.dumps(dataset))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Hear Ctrl-C: a shell that starts the tests in the background lets them and their processes ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
