@@ -5,23 +5,16 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-_PROC = Path("/proc")
-_CGROUP = Path("/sys/fs/cgroup")
+from nnunet_mamba.machine import PROC, available_cores, available_memory
+
 # A training on the CPU has a process that augments beside the one that computes.
 CORES_PER_CPU_JOB = 2
 
 
-def available_cores() -> int:
-    """Return the number of cores this process may use: what a job scheduler, the user, and the system allow."""
-    for variable in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
-        if (value := os.environ.get(variable, "")).isdigit() and int(value) > 0:
-            return int(value)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = (_CGROUP / "cpu.max").read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # "max" stands for no limit
-        return cores
+def cores_of_this_job() -> int:
+    """Return the number of cores for all trainings: those of the Slurm job, else those that this process may use."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(given) if given.isdigit() and int(given) > 0 else available_cores()
 
 
 def default_jobs(n_runs: int, *, cores: int, gpus: Collection[str]) -> int:
@@ -35,22 +28,6 @@ def visible_gpus(n_gpus: int) -> list[str]:
     return named[:n_gpus] if named else [str(index) for index in range(n_gpus)]
 
 
-def available_memory() -> int | None:
-    """Return how many bytes can be taken without swapping, within the container's limit; None if unknown."""
-    try:
-        lines = (_PROC / "meminfo").read_text().splitlines()
-        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return None
-    try:
-        limit, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return available
-    # What files have left in the cache is given back on demand.
-    return min(available, limit - used + int(stat.get("inactive_file", 0)))
-
-
 def memory_of_sessions(sessions: Collection[int]) -> dict[int, int]:
     """Return how many bytes the processes of each session take together; pages that they share count once.
 
@@ -61,7 +38,7 @@ def memory_of_sessions(sessions: Collection[int]) -> dict[int, int]:
         Only sessions with processes that can be looked at: none where there is no /proc.
     """
     memory: dict[int, int] = {}
-    for process in _PROC.glob("[0-9]*"):
+    for process in PROC.glob("[0-9]*"):
         try:
             # The command before the last bracket may hold spaces; state, parent, group and session follow.
             session = int((process / "stat").read_text().rpartition(")")[2].split()[3])

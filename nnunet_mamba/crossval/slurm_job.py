@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from nnunet_mamba.crossval.capacity import available_cores
+from nnunet_mamba.crossval.capacity import cores_of_this_job
 from nnunet_mamba.crossval.runs import Run, newest_checkpoint
 from nnunet_mamba.crossval.training import Options, Share, Training
 
@@ -40,7 +40,7 @@ class TrainingJob:
         """
         self._checkpoint_before = newest_checkpoint(self.run.folder)
         while self.run.stage(npz=self.options.npz) != "complete":
-            self._training = Training.start(self.run, self.options, Share(cores=available_cores()))
+            self._training = Training.start(self.run, self.options, Share(cores=cores_of_this_job()))
             code = self._wait()
             if code == _TERMINATED:
                 # Slurm tells all processes to end before it kills them: this one waits for that. If it does not come,

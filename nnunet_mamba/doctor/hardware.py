@@ -9,10 +9,8 @@ from pathlib import Path
 import torch
 
 from nnunet_mamba.doctor.findings import Finding, gibibytes
-from nnunet_mamba.machine import processor
-from nnunet_mamba.training.device import available_cores
+from nnunet_mamba.machine import available_cores, cpu_quota, processor
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _SHARED_MEMORY = Path("/dev/shm")
 _ENOUGH_SHARED_MEMORY = 2**30  # bytes
 # Containers get 64 MiB unless told otherwise; one batch of an ordinary 2D training has as much.
@@ -55,7 +53,7 @@ def vector_instructions() -> str | None:
 
 def _threads() -> Iterator[Finding]:
     threads, cores = torch.get_num_threads(), available_cores()
-    quota = _cpu_quota()
+    quota = cpu_quota()
     text = f"{threads} of torch on {cores} cores"
     if quota is not None and quota < threads:
         yield Finding(
@@ -73,15 +71,6 @@ def _threads() -> Iterator[Finding]:
             text="is not set: torch's threads spin while they wait, also when other programs need the cores",
             remedy="export OMP_WAIT_POLICY=passive",
         )
-
-
-def _cpu_quota() -> float | None:
-    """Return how many cores a container's limit allows, None without a limit."""
-    try:
-        quota, period = _QUOTA.read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError):  # "max" stands for no limit
-        return None
 
 
 def _cuda() -> Finding:

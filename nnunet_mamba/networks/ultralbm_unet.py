@@ -82,10 +82,7 @@ class UltraLBMUNet(CompactUNet):
         check_branches(owner, local_branches, argument="local_branches")
         check_directions(owner, directions=directions, flip=flip)
         _check_mixers(owner, channels, mixers, kernel_sizes=kernel_sizes)
-        if skip_scale not in get_args(SkipScale):
-            raise ValueError(
-                f"{owner}: skip_scale={skip_scale!r}, expected 'shared', 'stage' or 'none'; pass one of them"
-            )
+        skips = _scaled_skips(owner, skip_scale, n_skips=len(channels) - 1)
 
         def stage(in_channels: int, out_channels: int, depth: int) -> nn.Module:
             """Return what mixes a stage: ``depth`` counts the mixed stages on a side, 0 the one of most positions."""
@@ -115,7 +112,7 @@ class UltraLBMUNet(CompactUNet):
             channels=channels,
             encoder=encoder,
             decoder=decoder,
-            skips=_scaled_skips(skip_scale, n_skips=len(channels) - 1),
+            skips=skips,
             strides=strides,
             deep_supervision=deep_supervision,
         )
@@ -145,7 +142,9 @@ class ScaledSkips(nn.Module):
         return [skip * scale for skip, scale in zip(skips, self.scale.expand(len(skips)), strict=True)]
 
 
-def _scaled_skips(kind: SkipScale, *, n_skips: int) -> ScaledSkips | None:
+def _scaled_skips(owner: str, kind: SkipScale, *, n_skips: int) -> ScaledSkips | None:
+    if kind not in get_args(SkipScale):
+        raise ValueError(f"{owner}: skip_scale={kind!r}, expected 'shared', 'stage' or 'none'; pass one of them")
     if kind == "none":
         return None
     return ScaledSkips(() if kind == "shared" else (n_skips,))

@@ -72,7 +72,6 @@ class UltraLightVMUNet(CompactUNet):
         _check_mixers(channels, n_parallel, encoder_mixer=encoder_mixer, decoder_mixer=decoder_mixer)
         _check_pyramid(pyramid_pooling)
         deepest = len(channels) - 1
-
         pvm = partial(ParallelVisionMamba, n_parallel=n_parallel, shared_mamba=shared_mamba, spatial_dims=spatial_dims)
 
         def mixer(kind: Mixer, in_channels: int, out_channels: int, *, begins_pooled: bool) -> nn.Module:

@@ -1,17 +1,16 @@
 """How much memory a training may take."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+
+from nnunet_mamba.machine import available_memory
 
 GIB = 2**30
 # The rest is for the workers that augment data, the system, and what else is open on a laptop.
 CPU_SHARE = 0.6
 # For CUDA's own context, which torch does not count, and for what shows the desktop.
 CUDA_RESERVE = GIB
-_MEMINFO = Path("/proc/meminfo")
-_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,21 +48,7 @@ def resolve_budget(device: str | None, gibibytes: float | None) -> Budget:
         return Budget(device=device, size=round(gibibytes * GIB))
     if device == "cuda":
         return Budget(device=device, size=torch.cuda.get_device_properties(0).total_memory - CUDA_RESERVE)
-    return Budget(device=device, size=int(CPU_SHARE * available_memory()))
-
-
-def available_memory() -> int:
-    """Return the bytes of main memory that a new process can get, a container's limit respected.
-
-    Raises:
-        ValueError: this system does not tell.
-    """
-    try:
-        lines = dict(line.split(":") for line in _MEMINFO.read_text().splitlines())
-        available = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{_MEMINFO} does not tell what memory is free; pass --memory GIB") from error
-    try:
-        return min(available, int(_CONTAINER_LIMIT.read_text()))
-    except (OSError, ValueError):  # "max" stands for no limit
-        return available
+    available = available_memory()
+    if available is None:
+        raise ValueError("this system does not tell what memory is free; pass --memory GIB")
+    return Budget(device=device, size=int(CPU_SHARE * available))

@@ -87,7 +87,8 @@ def _epoch(path: Path, damaged: dict[str, str]) -> int | None:
         with zipfile.ZipFile(path) as archive:
             if (member := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of {member} does not fit")
-        return int(torch.load(path, map_location="cpu", weights_only=False)["current_epoch"])
+        # Mapped, the weights stay on the disk until they are wanted.
+        return int(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["current_epoch"])
     except FileNotFoundError:
         raise
     except DAMAGED as error:

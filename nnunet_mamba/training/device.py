@@ -4,16 +4,8 @@ import os
 
 import torch
 
+from nnunet_mamba.machine import available_cores
 from nnunet_mamba.ops.scan.backends import choose_backend
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may use, ``OMP_NUM_THREADS`` respected."""
-    if (requested := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(requested) > 0:
-        return int(requested)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from nnunet_mamba.crossval import capacity
-from nnunet_mamba.crossval.capacity import available_cores, default_jobs, has_room, memory_of_sessions, visible_gpus
+from nnunet_mamba.crossval.capacity import cores_of_this_job, default_jobs, has_room, memory_of_sessions, visible_gpus
 
 
 @pytest.mark.parametrize(
@@ -32,40 +32,12 @@ def test_memory_is_kept_for_what_the_running_ones_will_still_take(available, run
     assert has_room(available, peak=400, running=running) is fits
 
 
-def test_cores_are_those_of_the_job_or_the_user_or_the_system(monkeypatch, tmp_path):
-    for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(capacity, "_CGROUP", tmp_path)
-    monkeypatch.setattr(capacity.os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-    assert available_cores() == 16
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert available_cores() == 16
-    (tmp_path / "cpu.max").write_text("450000 100000\n")
-    assert available_cores() == 4
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert available_cores() == 3
+def test_cores_are_those_of_the_slurm_job_before_those_of_the_machine(monkeypatch):
+    monkeypatch.setattr(capacity, "available_cores", lambda: 3)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    assert cores_of_this_job() == 3
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")
-    assert available_cores() == 6
-
-
-def test_memory_is_that_of_the_container_where_it_has_less(monkeypatch, tmp_path):
-    proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
-    proc.mkdir()
-    cgroup.mkdir()
-    monkeypatch.setattr(capacity, "_PROC", proc)
-    monkeypatch.setattr(capacity, "_CGROUP", cgroup)
-    assert capacity.available_memory() is None
-    (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
-    assert capacity.available_memory() == 8000 * 1024
-    for name, text in {
-        "memory.max": "3000000",
-        "memory.current": "2500000",
-        "memory.stat": "inactive_file 100",
-    }.items():
-        (cgroup / name).write_text(text)
-    assert capacity.available_memory() == 500_100
-    (cgroup / "memory.max").write_text("max")
-    assert capacity.available_memory() == 8000 * 1024
+    assert cores_of_this_job() == 6
 
 
 def test_gpus_keep_the_names_that_the_user_gave_them(monkeypatch):

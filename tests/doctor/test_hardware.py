@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from nnunet_mamba import machine
 from nnunet_mamba.doctor import hardware
 
 GIB = 2**30
@@ -15,7 +16,7 @@ def look(monkeypatch, tmp_path):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(hardware, "available_cores", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(hardware, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setattr(hardware, "_SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(hardware.shutil, "disk_usage", lambda path: (8 * GIB, 0, 8 * GIB))
     monkeypatch.setattr(hardware.shutil, "which", lambda command: None)
@@ -67,7 +68,7 @@ def test_an_old_processor_is_a_hint(look, monkeypatch):
 )
 def test_threads_beyond_a_containers_limit_are_a_hint(look, limit, level):
     if limit:
-        hardware._QUOTA.write_text(limit + "\n")
+        (machine.CGROUP / "cpu.max").write_text(limit + "\n")
     finding = look()["threads"]
     assert finding.level == level
     assert finding.remedy == ("export OMP_NUM_THREADS=1" if level == "hint" else "")

@@ -1,5 +1,8 @@
 """Trainers of any name on plans written by hand, which need no planning and no images."""
 
+import resource
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -64,3 +67,19 @@ def build_trainer(tmp_path, monkeypatch):
         return trainer_with_budget(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))
 
     return build
+
+
+@pytest.fixture
+def largest_file():
+    """Let no file grow beyond a number of bytes for a while, as a full disk does."""
+
+    @contextmanager
+    def of(n_bytes):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return of

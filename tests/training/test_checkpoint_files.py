@@ -1,6 +1,3 @@
-import resource
-from contextlib import contextmanager
-
 import pytest
 import torch
 
@@ -19,17 +16,6 @@ def save(epoch, n=1000):
 
 def epoch_of(path):
     return torch.load(path, weights_only=False)["current_epoch"]
-
-
-@contextmanager
-def largest_file(n_bytes):
-    """Let no file grow beyond ``n_bytes``, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_keeps_the_latest_before_as_a_spare(tmp_path):
@@ -51,7 +37,7 @@ def test_keeps_a_spare_without_links(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [LATEST, "checkpoint_best.pth"])
-def test_a_full_disk_leaves_the_one_before(tmp_path, name):
+def test_a_full_disk_leaves_the_one_before(tmp_path, name, largest_file):
     write_checkpoint(tmp_path / name, save(1))
     with (
         largest_file(20_000),

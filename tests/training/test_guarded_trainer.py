@@ -1,7 +1,5 @@
 import json
 import re
-import resource
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +27,6 @@ def make_trainer(planned, monkeypatch):
         return trainer_with_budget(name)({**plans, "continue_training": resume}, "2d", 0, dataset, torch.device("cpu"))
 
     return make
-
-
-@contextmanager
-def largest_file(n_bytes):
-    """Let no file grow beyond ``n_bytes``, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def folder(trainer):
@@ -110,7 +97,7 @@ def test_too_many_in_a_row_stop_with_a_checkpoint_that_repeats_the_epoch(make_tr
     assert {len(values) for values in logged.values()} == {2}
 
 
-def test_a_full_disk_costs_a_checkpoint_and_not_the_training(make_trainer):
+def test_a_full_disk_costs_a_checkpoint_and_not_the_training(make_trainer, largest_file):
     trainer = make_trainer()
     trainer.initialize()
     trainer.save_checkpoint(str(folder(trainer) / LATEST))
@@ -125,7 +112,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_training(make_trainer):
     assert re.search(rf"{LATEST} could not be written .* Training goes on with the one before", log(trainer))
 
 
-def test_a_whole_training_on_a_full_disk_only_fails_at_its_end(make_trainer):
+def test_a_whole_training_on_a_full_disk_only_fails_at_its_end(make_trainer, largest_file):
     trainer = make_trainer()
     with largest_file(50_000), pytest.raises(CheckpointWriteError):
         trainer.run_training()
