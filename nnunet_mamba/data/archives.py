@@ -56,8 +56,11 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
     with only_writer(folder):
         try:
             folder.mkdir(mode=0o700)
-            _unpack(source, folder, progress=progress)
-            yield _without_wrapper(folder)
+            # Problems name files, and files the archive that they are of.
+            content = folder / source.name
+            content.mkdir()
+            _unpack(source, content, progress=progress)
+            yield _without_wrapper(content)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -93,7 +96,7 @@ def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
             raise _damaged(source, error) from error
         raise OSError(
             error.errno,
-            f"{error.strerror}, while unpacking {source} into {folder.parent}; nothing of it is left. Make room, or "
+            f"{error.strerror}, while unpacking {source} into {folder.parent.parent}; nothing of it is left. Make room, or "
             f"choose another place with --output, and run the same command again",
         ) from error
 

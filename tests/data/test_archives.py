@@ -28,7 +28,8 @@ def test_an_archive_is_a_folder_while_the_block_runs(tmp_path):
     archive = packed(tmp_path / "set.zip", content)
 
     with unpacked(archive, beside=tmp_path / "out") as folder:
-        assert folder.parent == tmp_path / "out"
+        assert folder.parent.parent == tmp_path / "out"
+        assert folder.name == archive.name
         assert (folder / "images/ä b.jpg").read_bytes() == b"picture"
         assert (folder / "masks/deep/er/ä b.png").read_bytes() == b"mask"
 

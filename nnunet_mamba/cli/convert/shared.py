@@ -179,9 +179,8 @@ def report_images(done: "Conversion", dataset_id: int) -> None:
 
 def _groups_row(done: "Conversion") -> dict[str, str]:
     training = [case for case in done.cases if case.is_training]
-    if all(case.group is None for case in training):
-        return {}
-    return {"groups": f"{count_groups(training)} for {len(training)} training cases"}
+    n_groups = count_groups(training)
+    return {} if n_groups == len(training) else {"groups": f"{n_groups} for {len(training)} training cases"}
 
 
 def _split_text(done: "Conversion") -> str:
