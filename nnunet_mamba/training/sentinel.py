@@ -138,7 +138,7 @@ class Sentinel:
             if parameter.grad is not None
         ]
         if gradients and not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all()):
-            raise NonFiniteStepError("the loss is finite, and its gradients are not")
+            raise NonFiniteStepError("gradients are not finite")
 
     def _has_overflowed(self, scaler: torch.amp.GradScaler) -> bool:
         before, self._scale = self._scale, float(scaler.get_scale())

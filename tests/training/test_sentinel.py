@@ -103,7 +103,7 @@ def test_gradients_that_are_not_finite_never_reach_the_weights(training):
     optimizer.zero_grad()
     network(batch()["data"]).mean().backward()
     network[2].bias.grad.fill_(float("nan"))
-    with pytest.raises(NonFiniteStepError, match="the loss is finite, and its gradients are not"):
+    with pytest.raises(NonFiniteStepError, match="gradients are not finite"):
         optimizer.step()
     assert torch.equal(network[2].weight, before["2.weight"])
     assert sentinel.n_skipped == 0
