@@ -96,8 +96,8 @@ def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
             raise _damaged(source, error) from error
         raise OSError(
             error.errno,
-            f"{error.strerror}, while unpacking {source} into {folder.parent.parent}; nothing of it is left. Make room, "
-            f"or choose another place with --output, and run the same command again",
+            f"{error.strerror}, while unpacking {source} into {folder.parent.parent}; nothing of it is left. Make "
+            f"room, or choose another place with --output, and run the same command again",
         ) from error
 
 
