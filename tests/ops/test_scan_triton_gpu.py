@@ -89,8 +89,9 @@ def test_right_at_every_length(interpreted, make_operands, assert_right, length)
     assert_right(interpreted, make_operands(b=1, length=length))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("length", [1000, 4097])
+@pytest.mark.parametrize(
+    "length", [pytest.param(1000, marks=pytest.mark.slow), pytest.param(4097, marks=pytest.mark.long)]
+)
 def test_right_for_many_tokens(interpreted, make_operands, assert_right, length):
     assert_right(interpreted, make_operands(b=1, d=2, n=2, length=length))
 

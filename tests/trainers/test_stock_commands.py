@@ -31,9 +31,14 @@ LABELS = {
 
 
 # The first goes through with every change; the others train the same code with other heads.
-@pytest.mark.parametrize(
-    "labels", [name if name == "labels" else pytest.param(name, marks=pytest.mark.slow) for name in LABELS]
-)
+MARKS = {
+    "three labels": [pytest.mark.long],
+    "one sigmoid output": [pytest.mark.slow],
+    "nested regions": [pytest.mark.long],
+}
+
+
+@pytest.mark.parametrize("labels", [pytest.param(name, marks=MARKS.get(name, [])) for name in LABELS])
 def test_train_validate_and_predict(planned, tmp_path, labels):
     description = planned.preprocessed / "dataset.json"
     description.write_text(json.dumps({**json.loads(description.read_text()), **LABELS[labels]}))
