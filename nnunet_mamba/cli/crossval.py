@@ -33,7 +33,12 @@ def crossval(
     ],
     folds: Annotated[str, typer.Option(help="Such as 0-4 or 0,2; all means every fold of splits_final.json.")] = "all",
     plans: Annotated[
-        str, typer.Option(metavar="P,Q", help="Plans as given to -p; of several, every trainer trains with each.")
+        str,
+        typer.Option(
+            metavar="P,Q",
+            help="Plans as given to -p; of several, every trainer trains with each. "
+            "own: each trainer with those that nnunet-mamba plan made for it.",
+        ),
     ] = "nnUNetPlans",
     jobs: Annotated[
         int | None,
@@ -98,7 +103,7 @@ def crossval(
     with errors_as_text():
         from nnunet_mamba.crossval.nnunet_side import prepare
         from nnunet_mamba.crossval.runs import Run
-        from nnunet_mamba.crossval.selection import find_dataset, parse_folds, parse_names
+        from nnunet_mamba.crossval.selection import find_dataset, pair_models, parse_folds, parse_names
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
         from nnunet_mamba.crossval.status import statuses_of
         from nnunet_mamba.crossval.training import Options
@@ -109,7 +114,7 @@ def crossval(
         preprocessed, results = nnunet_folder("nnUNet_preprocessed"), nnunet_folder("nnUNet_results").absolute()
         name = find_dataset(dataset, preprocessed)
         trainer_names = parse_names(trainers, option="--trainers")
-        plan_names = parse_names(plans, option="--plans")
+        models = pair_models(trainer_names, parse_names(plans, option="--plans"), preprocessed / name)
         gpus = slurm_gpus if slurm_gpus is not None else int(device != "cpu")
         resources = Resources(
             minutes=parse_minutes(slurm_time),
@@ -123,14 +128,14 @@ def crossval(
         )
         console = _console()
         with console.status("asking nnU-Net for its trainers", spinner="line"):
+            plan_names = list(dict.fromkeys(plan for _, plan in models))
             found = prepare(preprocessed / name, configuration, plans=plan_names, trainers=trainer_names)
         runs = [
             Run(dataset=name, configuration=configuration, trainer=trainer, plans=plan, fold=fold, results=results)
-            for trainer in trainer_names
-            for plan in plan_names
+            for trainer, plan in models
             for fold in parse_folds(folds, found.n_folds)
         ]
-        statuses = statuses_of(runs, npz=npz)
+        statuses = statuses_of(runs, npz=npz, teachers=found.teachers)
         if executor == "slurm":
             options = Options(device=device or ("cuda" if gpus else "cpu"), npz=npz, variables=_nnunet_variables())
             if not _on_slurm(statuses, options, resources, console=console, wait=wait):
@@ -211,7 +216,7 @@ def _on_slurm(
 
 def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console") -> None:
     from nnunet_mamba.crossval.display import score_table
-    from nnunet_mamba.crossval.outcome import find_best_command, scores
+    from nnunet_mamba.crossval.outcome import find_best_commands, scores
 
     runs = [status.run for status in statuses]
     folds = sorted({run.fold for run in runs})
@@ -231,7 +236,11 @@ def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console
             file=sys.stderr,
         )
         raise typer.Exit(1)
-    print(f"\nNext:\n  {find_best_command(runs, npz=npz)}")
+    commands = find_best_commands(runs, npz=npz)
+    several = ", for trainers with plans of their own one by one" if len(commands) > 1 else ""
+    print(f"\nNext{several}:")
+    for command in commands:
+        print(f"  {command}")
 
 
 def _console() -> "Console":

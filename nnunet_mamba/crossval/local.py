@@ -60,7 +60,7 @@ class LocalRuns:
             else:
                 self._running.remove(entry)
                 status.ended(code, npz=self._options.npz)
-        waiting = [status for status in self._statuses if status.state == "waiting"]
+        waiting = [status for status in self._statuses if status.may_begin]
         wants_more = bool(waiting) and len(self._running) < self._jobs
         if wants_more or self._n_polls % _POLLS_PER_MEASUREMENT == 0:
             self._memory.measure(self._sessions())

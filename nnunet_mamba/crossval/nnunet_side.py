@@ -1,6 +1,6 @@
 """What only nnU-Net can tell, asked in a process of its own: nnunet-mamba itself stays without torch.
 
-``python -m nnunet_mamba.crossval.nnunet_side DATASET CONFIGURATION PLANS,… TRAINER,…`` prints JSON.
+``python -m nnunet_mamba.crossval.nnunet_side DATASET DATA_IDENTIFIER TRAINER …`` prints JSON.
 """
 
 import contextlib
@@ -8,8 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnunet_mamba.data.atomic import replacing
@@ -24,10 +24,13 @@ class Preparation:
     Args:
         n_folds: of splits_final.json.
         n_gpus: that torch sees.
+        teachers: for each trainer that learns from another one of the same data set, that one's name without recipe
+            and budget.
     """
 
     n_folds: int
     n_gpus: int
+    teachers: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
@@ -60,7 +63,7 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
     answer = json.loads(process.stdout.splitlines()[-1])
     if answer["problems"]:
         raise ValueError("\n".join(answer["problems"]))
-    return Preparation(n_folds=answer["n_folds"], n_gpus=answer["n_gpus"])
+    return Preparation(n_folds=answer["n_folds"], n_gpus=answer["n_gpus"], teachers=answer["teachers"])
 
 
 def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
@@ -92,23 +95,30 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     import torch
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-    problems = []
+    from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE
+
+    problems, teachers = [], {}
     for trainer in trainers:
         try:
-            recursive_find_trainer_class_by_name(trainer)
+            found = recursive_find_trainer_class_by_name(trainer)
         # ValueError is our own trainers' word on a budget in the name; AssertionError is nnU-Net's on other classes.
         except (RuntimeError, ValueError, AssertionError) as error:
             own_word = isinstance(error, ValueError)
             problems.append(
                 str(error) if own_word else f"nnU-Net finds no trainer {trainer!r}. Names are in: nnunet-mamba list"
             )
+            continue
+        teacher = getattr(found, "teacher_preset", None)
+        if teacher and not os.environ.get(TEACHER_VARIABLE):
+            teachers[trainer] = teacher.trainer
     splits = dataset / SPLITS_FILE
     try:
         n_folds = len(json.loads(splits.read_text())) if splits.exists() else _write_five_folds(dataset, identifier)
     except ValueError as error:
         n_folds = 0
         problems.append(f"{splits}: {error}")
-    return {"problems": problems, "n_folds": n_folds, "n_gpus": torch.cuda.device_count()}
+    gpus = torch.cuda.device_count()
+    return {"problems": problems, "n_folds": n_folds, "n_gpus": gpus, "teachers": teachers}
 
 
 def _write_five_folds(dataset: Path, identifier: str) -> int:

@@ -48,16 +48,25 @@ def scores(runs: Sequence[Run]) -> list[Score]:
     ]
 
 
-def find_best_command(runs: Sequence[Run], *, npz: bool) -> str:
+def find_best_commands(runs: Sequence[Run], *, npz: bool) -> list[str]:
     """Return nnU-Net's command that compares the trainers over these folds and chooses the postprocessing.
 
+    There are several where trainers have plans of their own: nnU-Net takes every trainer with every one of the plans.
+
     Args:
-        runs: all of them complete, every trainer with every fold and plans.
+        runs: all of them complete, every trainer with the same folds.
         npz: probabilities are there, so that ensembles can be compared too.
     """
-    trainers = dict.fromkeys(run.trainer for run in runs)
-    plans = dict.fromkeys(run.plans for run in runs)
+    plans_of: dict[str, dict[str, None]] = {}
+    for run in runs:
+        plans_of.setdefault(run.trainer, {})[run.plans] = None
+    trainers_of: dict[tuple[str, ...], list[str]] = {}
+    for trainer, plans in plans_of.items():
+        trainers_of.setdefault(tuple(plans), []).append(trainer)
     folds = sorted({run.fold for run in runs})
-    words = ["nnUNetv2_find_best_configuration", runs[0].dataset, "-c", runs[0].configuration]
-    words += ["-tr", *trainers, "-p", *plans, "-f", *map(str, folds)]
-    return shlex.join(words if npz else [*words, "--disable_ensembling"])
+    commands = []
+    for all_plans, trainers in trainers_of.items():
+        words = ["nnUNetv2_find_best_configuration", runs[0].dataset, "-c", runs[0].configuration]
+        words += ["-tr", *trainers, "-p", *all_plans, "-f", *map(str, folds)]
+        commands.append(shlex.join(words if npz else [*words, "--disable_ensembling"]))
+    return commands

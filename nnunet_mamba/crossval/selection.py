@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+OWN_PLANS = "own"
 _FOLDS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -44,6 +45,33 @@ def parse_names(text: str, *, option: str) -> list[str]:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{option} names {', '.join(repeated)} more than once")
     return names
+
+
+def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) -> list[tuple[str, str]]:
+    """Return each trainer with each of the plans, or with the plans that ``nnunet-mamba plan`` made for it.
+
+    Args:
+        trainers: class names.
+        plans: names of plans, or "own" alone.
+        dataset: ``$nnUNet_preprocessed/DatasetXXX_Name``.
+
+    Raises:
+        ValueError: a trainer has no plans of its own, or "own" is not alone.
+    """
+    if OWN_PLANS not in plans:
+        return [(trainer, name) for trainer in trainers for name in plans]
+    if len(plans) > 1:
+        raise ValueError(f"--plans {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
+    from nnunet_mamba.planning.plans_files import plans_name
+
+    models = [(trainer, plans_name(trainer, "nnUNetPlans")) for trainer in trainers]
+    if missing := [(trainer, name) for trainer, name in models if not (dataset / f"{name}.json").is_file()]:
+        options = " ".join(f"--trainer {trainer}" for trainer, _ in missing)
+        raise ValueError(
+            f"--plans {OWN_PLANS}: {dataset} has no {' and no '.join(f'{name}.json' for _, name in missing)}. "
+            f"Make them first: nnunet-mamba plan {dataset.name} {options}"
+        )
+    return models
 
 
 def parse_folds(text: str, n_folds: int) -> list[int]:

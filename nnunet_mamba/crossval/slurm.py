@@ -200,10 +200,17 @@ def submit_missing(
         Job numbers of all runs that are not done, by the runs' names.
 
     Raises:
-        ValueError: Slurm refuses the jobs.
+        ValueError: Slurm refuses the jobs, or a run needs another one that is not over.
         ConnectionError: Slurm does not answer.
     """
     undone = [status for status in statuses if not status.is_over]
+    for status in undone:
+        if teachers := sorted({needed.run.trainer for needed in status.after if not needed.is_over}):
+            raise ValueError(
+                f"{status.run.trainer} needs the trainings of {' and '.join(teachers)}, which are not complete, and "
+                "the jobs of an array do not wait for each other. Submit those alone first; when they are complete, "
+                "submit this one"
+            )
     known = {name: job for name, job in record.read().items() if name in {status.run.name for status in undone}}
     alive = queue(list(known.values())) if known else {}
     jobs = {name: job for name, job in known.items() if job in alive}

@@ -1,6 +1,6 @@
 """What is known of each run of a cross-validation, for those who start them and those who show them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,12 +21,14 @@ class Status:
         state: of it.
         progress: of its training.
         reason: why it failed.
+        after: runs that must be over before it begins.
     """
 
     run: Run
     state: State = "waiting"
     progress: Progress = field(default_factory=Progress)
     reason: str = ""
+    after: Sequence["Status"] = ()
 
     def __post_init__(self) -> None:
         self._reader = ProgressReader(self.run.folder)
@@ -36,6 +38,11 @@ class Status:
     def is_over(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ("done", "failed")
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether nobody works on it and what it needs is there, or will never be."""
+        return self.state == "waiting" and all(status.is_over for status in self.after)
 
     @property
     def has_trained_an_epoch(self) -> bool:
@@ -68,11 +75,25 @@ class Status:
             self.state, self.reason = "failed", reason(last_attempt(self.run.log), code)
 
 
-def statuses_of(runs: Sequence[Run], *, npz: bool) -> list[Status]:
-    """Return how far runs are; the complete ones are done."""
+def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, str] | None = None) -> list[Status]:
+    """Return how far runs are; the complete ones are done.
+
+    Args:
+        runs: all of them.
+        npz: complete means with probabilities.
+        teachers: for trainers that learn from another one, its name; a run waits for that one's of the same fold.
+    """
     statuses = [Status(run=run) for run in runs]
     for status in statuses:
         status.refresh()
         if status.run.stage(npz=npz) == "complete":
             status.state = "done"
+    for status in statuses:
+        if teacher := (teachers or {}).get(status.run.trainer):
+            status.after = [other for other in statuses if _teaches(other.run, teacher, status.run)]
     return statuses
+
+
+def _teaches(run: Run, teacher: str, student: Run) -> bool:
+    # A recipe or budget follows an underscore.
+    return run.fold == student.fold and (run.trainer == teacher or run.trainer.startswith(f"{teacher}_"))

@@ -22,8 +22,8 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     """Return the checkpoint of the student's teacher.
 
     It is the one that ``NNUNET_MAMBA_TEACHER`` names, a file or a fold's folder. Without the variable it is the only
-    finished training of ``teacher_trainer``, with any recipe and budget, on the student's data set, plans,
-    configuration and fold.
+    finished training of ``teacher_trainer``, with any recipe and budget, on the student's data set, configuration and
+    fold, with the student's plans; or, if there is none, with other plans for the same preprocessed data.
 
     Args:
         student: the trainer that needs a teacher.
@@ -38,20 +38,36 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
     # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
-    place = glob.escape(f"__{plans}__{configuration}") + f"/fold_{student.fold}/{_FINAL}"
-    found = sorted(path for name in (teacher_trainer, f"{teacher_trainer}_*") for path in results.glob(name + place))
+    names = (f"{teacher_trainer}__", f"{teacher_trainer}_*__")
+    place = f"__{glob.escape(configuration)}/fold_{student.fold}/{_FINAL}"
+    found = sorted({path for name in names for path in results.glob(f"{name}{glob.escape(plans)}{place}")})
+    if not found:
+        identifier = student.configuration_manager.data_identifier
+        others = sorted({path for name in names for path in results.glob(f"{name}*{place}")})
+        found = [path for path in others if _data_identifier(path) == identifier]
     if len(found) > 1:
-        names = "\n".join(f"  export {TEACHER_VARIABLE}={checkpoint.parent}" for checkpoint in found)
-        raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{names}")
+        lines = "\n".join(f"  export {TEACHER_VARIABLE}={checkpoint.parent}" for checkpoint in found)
+        raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{lines}")
     if not found:
         folder = results / f"{teacher_trainer}__{plans}__{configuration}" / f"fold_{student.fold}"
         command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {teacher_trainer} -p {plans}"
         raise FileNotFoundError(
             f"{type(student).__name__} needs a trained teacher, and there is no {folder / _FINAL}, nor one of "
-            f"{teacher_trainer}_… with another recipe or budget. Train it first:\n  {command}\n"
+            f"{teacher_trainer}_… with another recipe or budget, nor with other plans for the same preprocessed data. "
+            f"Train it first:\n  {command}\n"
             f"or name another one, a checkpoint or a fold's folder:\n  export {TEACHER_VARIABLE}=/path/to/fold_0"
         )
     return found[0]
+
+
+def _data_identifier(checkpoint: Path) -> str | None:
+    """Return which preprocessed data a fold was trained on, from the plans that nnU-Net keeps beside its folds."""
+    *_, configuration = checkpoint.parent.parent.name.split("__")
+    try:
+        plans = PlansManager(str(checkpoint.parent.parent / "plans.json"))
+        return str(plans.get_configuration(configuration).data_identifier)
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _named_checkpoint(path: Path) -> Path:

@@ -19,7 +19,8 @@ STUB = os.path.join(os.path.dirname(__file__), "../crossval/training_stub.py")
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """The command with a stub in place of nnU-Net, three folds and no GPU."""
-    (tmp_path / "preprocessed/Dataset901_Tiny").mkdir(parents=True)
+    preprocessed = tmp_path / "preprocessed/Dataset901_Tiny"
+    preprocessed.mkdir(parents=True)
     for name in ("raw", "preprocessed", "results"):
         monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
     monkeypatch.delenv("STUB", raising=False)
@@ -31,6 +32,7 @@ def command(tmp_path, monkeypatch):
     def run(*arguments):
         return CliRunner().invoke(app, ["901", "2d", *arguments])
 
+    run.preprocessed = preprocessed
     run.folder = tmp_path / "results/Dataset901_Tiny"
     return run
 
@@ -46,6 +48,18 @@ def test_ends_with_the_scores_and_nnunets_next_command(command):
     )
     (start,) = (command.folder / "A__nnUNetPlans__2d/fold_0/started.jsonl").read_text().splitlines()
     assert json.loads(start)["arguments"][-2:] == ["-device", "cpu"]
+
+
+def test_trainers_with_plans_of_their_own_are_compared_one_by_one(command):
+    for name in ("nnUNetPlans", "nnUNetVMUNetPlans"):
+        (command.preprocessed / f"{name}.json").touch()
+    result = command("--trainers", "nnUNetTrainer_5epochs,nnUNetTrainerVMUNet", "--folds", "0", "--plans", "own")
+    assert result.exit_code == 0, result.output
+    following = result.output.partition("Next, for trainers with plans of their own one by one:\n")[2].splitlines()
+    assert [line.partition(" -tr ")[2].split(" -f ")[0] for line in following] == [
+        "nnUNetTrainer_5epochs -p nnUNetPlans",
+        "nnUNetTrainerVMUNet -p nnUNetVMUNetPlans",
+    ]
 
 
 def test_a_second_call_only_shows_the_scores(command):

@@ -20,8 +20,8 @@ def wait_for(condition: str) -> str:
     return WAIT_FOR.format(condition=condition)
 
 
-def train(stub, runs, *, jobs=1, cores=4, gpus=(), show=lambda: None, **options):
-    statuses = statuses_of(runs, npz=options.get("npz", False))
+def train(stub, runs, *, jobs=1, cores=4, gpus=(), show=lambda: None, teachers=None, **options):
+    statuses = statuses_of(runs, npz=options.get("npz", False), teachers=teachers)
     LocalRuns(statuses, stub.options(**options), jobs=jobs, cores=cores, gpus=gpus).run(show, poll_seconds=0.02)
     return statuses
 
@@ -99,6 +99,18 @@ def test_trainings_run_side_by_side_once_the_first_has_trained_an_epoch(stub):
     stub.behave(second, at=0, do=f"assert {log}")
     statuses = train(stub, [first, second], jobs=2)
     assert [status.state for status in statuses] == ["done", "done"]
+
+
+def test_a_student_waits_for_the_teacher_of_its_fold_and_for_no_other(stub):
+    teachers = [stub.run(fold, "Teacher_5epochs") for fold in range(2)]
+    students = [stub.run(fold, "Student") for fold in range(2)]
+    stub.behave(students[0], at=0, do=f"assert Path({str(teachers[0].summary)!r}).exists()")
+    # The other fold's teacher ends only after this student has begun.
+    begun = str(students[0].folder / "started.jsonl")
+    stub.behave(teachers[1], at=1, do=wait_for(f"Path({begun!r}).exists()"))
+    runs = [*students, *teachers, stub.run(0, "TeacherOfOthers")]
+    statuses = train(stub, runs, jobs=2, teachers={"Student": "Teacher"})
+    assert [status.state for status in statuses] == ["done"] * 5
 
 
 @pytest.mark.parametrize("limit", ["jobs", "memory"])

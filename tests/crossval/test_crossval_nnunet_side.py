@@ -24,6 +24,15 @@ def test_trainers_are_found_and_five_folds_are_made(dataset):
     assert sorted(case for fold in splits for case in fold["val"]) == [f"disc_{number:02d}" for number in range(10)]
 
 
+def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monkeypatch):
+    student = "nnUNetTrainerUltraLBMTDistill_2epochs"
+    trainers = [student, "nnUNetTrainerUltraLBM", STOCK]
+    found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
+    assert found.teachers == {student: "nnUNetTrainerUltraLBM"}
+    monkeypatch.setenv("NNUNET_MAMBA_TEACHER", "/elsewhere/fold_0")
+    assert prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers).teachers == {}
+
+
 def test_all_problems_are_told_together(dataset):
     for case in list((dataset / "nnUNetPlans_2d").glob("disc_0[0-5]*")):
         case.unlink()

@@ -1,9 +1,10 @@
+import dataclasses
 import json
 import math
 
 import pytest
 
-from nnunet_mamba.crossval.outcome import Score, find_best_command, scores
+from nnunet_mamba.crossval.outcome import Score, find_best_commands, scores
 
 
 def complete(run, dice):
@@ -33,5 +34,12 @@ def test_a_fold_without_foreground_does_not_count(stub):
 def test_nnunets_command_names_all_and_does_not_ensemble_without_probabilities(stub):
     runs = [stub.run(fold, trainer) for trainer in "AB" for fold in (0, 2)]
     command = "nnUNetv2_find_best_configuration Dataset901_Tiny -c 2d -tr A B -p nnUNetPlans -f 0 2"
-    assert find_best_command(runs, npz=True) == command
-    assert find_best_command(runs, npz=False) == f"{command} --disable_ensembling"
+    assert find_best_commands(runs, npz=True) == [command]
+    assert find_best_commands(runs, npz=False) == [f"{command} --disable_ensembling"]
+
+
+def test_trainers_with_plans_of_their_own_have_commands_of_their_own(stub):
+    plans = {"A": ("nnUNetPlans", "P"), "B": ("P",), "C": ("nnUNetPlans", "P")}
+    runs = [dataclasses.replace(stub.run(0, name), plans=plan) for name in "ABC" for plan in plans[name]]
+    commands = find_best_commands(runs, npz=True)
+    assert [command.partition(" -tr ")[2] for command in commands] == ["A C -p nnUNetPlans P -f 0", "B -p P -f 0"]

@@ -1,6 +1,6 @@
 import pytest
 
-from nnunet_mamba.crossval.selection import find_dataset, parse_folds, parse_names
+from nnunet_mamba.crossval.selection import find_dataset, pair_models, parse_folds, parse_names
 
 
 @pytest.fixture
@@ -59,3 +59,23 @@ def test_names():
         parse_names(",", option="--trainers")
     with pytest.raises(ValueError, match="--trainers names A more than once"):
         parse_names("A,B,A", option="--trainers")
+
+
+def test_every_trainer_is_paired_with_all_plans_or_with_its_own(tmp_path):
+    for name in ("nnUNetPlans", "nnUNetVMUNetPlans", "nnUNetVMUNet_paperPlans"):
+        (tmp_path / f"{name}.json").touch()
+    trainers = ["nnUNetTrainer_5epochs", "nnUNetTrainerVMUNet", "nnUNetTrainerVMUNet_paper_2epochs_3iterations"]
+    assert pair_models(["A", "B"], ["P", "Q"], tmp_path) == [("A", "P"), ("A", "Q"), ("B", "P"), ("B", "Q")]
+    own = ["nnUNetPlans", "nnUNetVMUNetPlans", "nnUNetVMUNet_paperPlans"]
+    assert pair_models(trainers, ["own"], tmp_path) == list(zip(trainers, own, strict=True))
+
+
+def test_a_trainer_without_plans_of_its_own_is_told_with_the_command_that_makes_them(tmp_path):
+    (tmp_path / "nnUNetVMUNetPlans.json").touch()
+    trainers = ["nnUNetTrainerUltraLBM_5epochs", "nnUNetTrainerVMUNet", "nnUNetTrainerUltraLightVM"]
+    with pytest.raises(ValueError, match=r"no nnUNetUltraLBMPlans\.json and no nnUNetUltraLightVMPlans") as error:
+        pair_models(trainers, ["own"], tmp_path)
+    command = f"plan {tmp_path.name} --trainer nnUNetTrainerUltraLBM_5epochs --trainer nnUNetTrainerUltraLightVM"
+    assert str(error.value).endswith(command)
+    with pytest.raises(ValueError, match="own stands alone"):
+        pair_models(trainers, ["own", "nnUNetPlans"], tmp_path)

@@ -87,6 +87,21 @@ def test_a_failed_job_tells_the_reason_and_where_its_log_is(stub, executor):
     assert status.reason.endswith(f"{jobs[status.run.name]}_0_log.err")
 
 
+def test_a_student_is_not_submitted_before_its_teacher_is_complete(stub, executor, tmp_path):
+    runs = [stub.run(0, "Student"), stub.run(0, "Teacher_5epochs")]
+    statuses = statuses_of(runs, npz=False, teachers={"Student": "Teacher"})
+    record = JobRecord(tmp_path)
+    with pytest.raises(ValueError, match="Student needs the trainings of Teacher_5epochs, which are not complete"):
+        submit_missing(executor, statuses, stub.options(), record)
+    assert record.read() == {}
+
+    follow(stub, executor, runs[1:], stub.options())
+    statuses = statuses_of(runs, npz=False, teachers={"Student": "Teacher"})
+    jobs = submit_missing(executor, statuses, stub.options(), record)
+    assert list(jobs) == [runs[0].name]
+    watch(statuses, jobs, lambda: None, npz=False, logs=executor.folder, queue=local_queue(executor.folder))
+
+
 def test_a_job_that_is_preempted_ends_its_training_and_continues_it(stub, executor):
     run = stub.run()
     stub.behave(run, at=1, do="import time; time.sleep(0 if resume else 600)")

@@ -24,8 +24,9 @@ def make(planned, monkeypatch):
     for variable, value in planned.environment().items():
         monkeypatch.setenv(variable, value)
 
-    def make(name=STUDENT, *, fold=0, labels=None, patch_size=None, channels=3):
+    def make(name=STUDENT, *, fold=0, labels=None, patch_size=None, channels=3, plans_name="nnUNetPlans"):
         plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
+        plans["plans_name"] = plans_name
         plans["continue_training"] = False
         if patch_size:
             plans["configurations"]["2d"]["patch_size"] = list(patch_size)
@@ -52,6 +53,9 @@ def teach(make):
         trainer = make(name, **changes)
         trainer.initialize()
         trainer.save_checkpoint(f"{trainer.output_folder}/checkpoint_final.pth")
+        # As nnU-Net does when a training starts.
+        plans = json.dumps(trainer.plans_manager.plans)
+        (Path(trainer.output_folder_base) / "plans.json").write_text(plans)
         return Path(trainer.output_folder) / "checkpoint_final.pth"
 
     return teach
@@ -171,6 +175,18 @@ def test_takes_the_finished_training_of_the_same_fold(make, teach, name):
     for other in ("nnUNetTrainerUltraLBMT", "nnUNetTrainerUltraLBMNoMamba_20epochs"):
         teach(other)
     assert make().load_teacher() == checkpoint
+
+
+def test_takes_a_teacher_with_other_plans_for_the_same_data_only_without_one_of_the_same_plans(make, teach):
+    other = teach(plans_name="nnUNetUltraLBMPlans")
+    elsewhere = teach(f"{TEACHER}_20epochs", plans_name="nnUNetFinePlans")
+    file = elsewhere.parents[1] / "plans.json"
+    plans = json.loads(file.read_text())
+    plans["configurations"]["2d"]["data_identifier"] = "nnUNetFinePlans_2d"
+    file.write_text(json.dumps(plans))
+    assert make().load_teacher() == other
+    same = teach()
+    assert make().load_teacher() == same
 
 
 def test_a_missing_teacher_is_told_with_the_command_that_trains_it(make, teach, planned):
