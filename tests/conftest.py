@@ -81,6 +81,15 @@ def _interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture
+def nnunet_folders(tmp_path: Path) -> NnunetFolders:
+    """nnU-Net's three folders, empty."""
+    folders = NnunetFolders(tmp_path / "nnunet")
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        (folders.root / name).mkdir(parents=True)
+    return folders
+
+
 @pytest.fixture(scope="session")
 def _planned(tmp_path_factory: pytest.TempPathFactory) -> NnunetFolders:
     folders = NnunetFolders(tmp_path_factory.mktemp("nnunet"))

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.presets import PRESETS, Preset, Size
 
 # Network or trainer, image, channels → classes, parameters, GMACs, GFLOPs.
@@ -30,6 +32,15 @@ def list_networks(as_json: Annotated[bool, typer.Option("--json", help="Print th
         for preset in presets:
             for line in _lines(preset):
                 typer.echo(line)
+    if others := _trainers_of_no_network_of_their_own():
+        typer.secho("\nMore trainers of these networks", dim=True)
+        for name in others:
+            typer.echo(f"  {name}")
+
+
+def _trainers_of_no_network_of_their_own() -> list[str]:
+    bundled = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}
+    return sorted(bundled - {preset.trainer for preset in PRESETS.values()})
 
 
 def _as_dict(preset: Preset, size: Size) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def preset(name, source, *sizes):
 
 
 @pytest.fixture
-def _three_networks(monkeypatch):
+def _three_networks(monkeypatch, tmp_path):
     flat, thick = (
         size((256, 128), 49_457, 0.060240001, 0.146953856),
         size((40, 224, 192), 42_842_798, 783.799887, 1662.3),
@@ -37,6 +37,9 @@ def _three_networks(monkeypatch):
         preset("C", "Second 2025", flat),
     )
     monkeypatch.setattr(list_networks, "PRESETS", {preset.name: preset for preset in presets})
+    for name in "ABCD":
+        (tmp_path / f"nnUNetTrainer{name}.py").touch()
+    monkeypatch.setattr(list_networks, "trainers_folder", lambda: str(tmp_path))
 
 
 def run(*options):
@@ -59,6 +62,9 @@ def test_a_network_has_a_line_for_images_and_its_trainer_one_for_volumes():
         "Second 2025",
         "C 256x128 3→14 49 457 0.060240 0.14695",
         "nnUNetTrainerC",
+        "",
+        "More trainers of these networks",
+        "nnUNetTrainerD",
     ]
 
 
@@ -90,6 +96,7 @@ def test_every_network_and_trainer_is_listed_in_columns_that_hold_them():
     assert {(row["network"], row["spatial_dims"]) for row in json.loads(run("--json"))} == {
         (preset.name, dims) for preset in PRESETS.values() for dims in preset.spatial_dims
     }
+    assert lines[-2:] == ["More trainers of these networks", "  nnUNetTrainerUltraLBMTDistill"]
     numbers_end = {len(line) for line in lines if line.split() and line.split()[0] in names and len(line.split()) > 1}
     assert numbers_end == {len(lines[0])}
 
