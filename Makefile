@@ -15,7 +15,7 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
-# Beyond what every change can wait for: ten thousand files, the memory of every network, other heads.
+# Beyond what every change can wait for: ten thousand files, the memory of every network, other heads, real brain MRI up to the best model.
 test-long: $(READY)
 	$(BIN)/pytest -m long
 

@@ -10,17 +10,19 @@ import torch
 
 from nnunet_mamba.training.generated_trainers import trainer_with_budget
 
+NAME = "nnUNetTrainerUltraLightVM"
+
 
 @pytest.fixture
 def make_trainer(planned, monkeypatch):
     for variable, value in planned.environment().items():
         monkeypatch.setenv(variable, value)
 
-    def make(name, *, is_compiled):
+    def make(*, is_compiled):
         plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
         plans["configurations"]["2d"]["batch_size"] = 2
         dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
-        trainer = trainer_with_budget(f"{name}_2epochs_1iteration")(
+        trainer = trainer_with_budget(f"{NAME}_2epochs_1iteration")(
             {**plans, "continue_training": False}, "2d", 0, dataset, torch.device("cpu")
         )
         monkeypatch.setattr(trainer, "_do_i_compile", lambda: is_compiled)
@@ -29,22 +31,16 @@ def make_trainer(planned, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("nnUNetTrainerUltraLightVM", marks=pytest.mark.slow),
-        pytest.param("nnUNetTrainerUMambaBot", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ to compile for the CPU")
-def test_a_compiled_training_writes_what_an_eager_one_reads(make_trainer, name):
+def test_a_compiled_training_writes_what_an_eager_one_reads(make_trainer):
     torch.manual_seed(0)
-    compiled = make_trainer(name, is_compiled=True)
+    compiled = make_trainer(is_compiled=True)
     compiled.run_training()
     assert hasattr(compiled.network, "_orig_mod")
     assert all(np.isfinite(compiled.logger.get_value("train_losses", step=None)))
 
-    eager = make_trainer(name, is_compiled=False)
+    eager = make_trainer(is_compiled=False)
     eager.load_checkpoint(str(Path(compiled.output_folder) / "checkpoint_final.pth"))
     patch = eager.configuration_manager.patch_size
     images = torch.randn(2, 3, *patch, generator=torch.Generator().manual_seed(0))
