@@ -24,13 +24,13 @@ class Preparation:
     Args:
         n_folds: of splits_final.json.
         n_gpus: that torch sees.
-        teachers: for each trainer that learns from another one of the same data set, that one's name without recipe
-            and budget.
+        teachers: for each trainer that learns from the training of another one, those among the trainers that may be
+            that other one.
     """
 
     n_folds: int
     n_gpus: int
-    teachers: Mapping[str, str] = field(default_factory=dict)
+    teachers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
@@ -97,20 +97,18 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
 
     from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE
 
-    problems, teachers = [], {}
+    problems, classes = [], {}
     for trainer in trainers:
         try:
-            found = recursive_find_trainer_class_by_name(trainer)
+            classes[trainer] = recursive_find_trainer_class_by_name(trainer)
         # ValueError is our own trainers' word on a budget in the name; AssertionError is nnU-Net's on other classes.
         except (RuntimeError, ValueError, AssertionError) as error:
             own_word = isinstance(error, ValueError)
             problems.append(
                 str(error) if own_word else f"nnU-Net finds no trainer {trainer!r}. Names are in: nnunet-mamba list"
             )
-            continue
-        teacher = getattr(found, "teacher_preset", None)
-        if teacher and not os.environ.get(TEACHER_VARIABLE):
-            teachers[trainer] = teacher.trainer
+    # A teacher that the variable names is trained already.
+    teachers = {} if os.environ.get(TEACHER_VARIABLE) else _teachers(classes)
     splits = dataset / SPLITS_FILE
     try:
         n_folds = len(json.loads(splits.read_text())) if splits.exists() else _write_five_folds(dataset, identifier)
@@ -119,6 +117,14 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
         problems.append(f"{splits}: {error}")
     gpus = torch.cuda.device_count()
     return {"problems": problems, "n_folds": n_folds, "n_gpus": gpus, "teachers": teachers}
+
+
+def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:
+    taught = {name: found.teacher_preset for name, found in classes.items() if hasattr(found, "teacher_preset")}
+    return {
+        student: [name for name, found in classes.items() if getattr(found, "preset", None) is preset]
+        for student, preset in taught.items()
+    }
 
 
 def _write_five_folds(dataset: Path, identifier: str) -> int:

@@ -75,25 +75,19 @@ class Status:
             self.state, self.reason = "failed", reason(last_attempt(self.run.log), code)
 
 
-def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, str] | None = None) -> list[Status]:
+def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, Sequence[str]] | None = None) -> list[Status]:
     """Return how far runs are; the complete ones are done.
 
     Args:
         runs: all of them.
         npz: complete means with probabilities.
-        teachers: for trainers that learn from another one, its name; a run waits for that one's of the same fold.
+        teachers: for trainers that learn from another one, who that is; a run waits for theirs of the same fold.
     """
     statuses = [Status(run=run) for run in runs]
     for status in statuses:
         status.refresh()
         if status.run.stage(npz=npz) == "complete":
             status.state = "done"
-    for status in statuses:
-        if teacher := (teachers or {}).get(status.run.trainer):
-            status.after = [other for other in statuses if _teaches(other.run, teacher, status.run)]
+        names = (teachers or {}).get(status.run.trainer, ())
+        status.after = [other for other in statuses if other.run.trainer in names and other.run.fold == status.run.fold]
     return statuses
-
-
-def _teaches(run: Run, teacher: str, student: Run) -> bool:
-    # A recipe or budget follows an underscore.
-    return run.fold == student.fold and (run.trainer == teacher or run.trainer.startswith(f"{teacher}_"))

@@ -109,7 +109,7 @@ def test_a_student_waits_for_the_teacher_of_its_fold_and_for_no_other(stub):
     begun = str(students[0].folder / "started.jsonl")
     stub.behave(teachers[1], at=1, do=wait_for(f"Path({begun!r}).exists()"))
     runs = [*students, *teachers, stub.run(0, "TeacherOfOthers")]
-    statuses = train(stub, runs, jobs=2, teachers={"Student": "Teacher"})
+    statuses = train(stub, runs, jobs=2, teachers={"Student": ["Teacher_5epochs"]})
     assert [status.state for status in statuses] == ["done"] * 5
 
 

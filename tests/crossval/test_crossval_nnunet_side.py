@@ -26,9 +26,10 @@ def test_trainers_are_found_and_five_folds_are_made(dataset):
 
 def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monkeypatch):
     student = "nnUNetTrainerUltraLBMTDistill_2epochs"
-    trainers = [student, "nnUNetTrainerUltraLBM", STOCK]
+    teachers = ["nnUNetTrainerUltraLBM", "nnUNetTrainerUltraLBM_paper_3epochs"]
+    trainers = [student, *teachers, "nnUNetTrainerUltraLBMT", "nnUNetTrainerUltraLBMNoMamba_2epochs", STOCK]
     found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
-    assert found.teachers == {student: "nnUNetTrainerUltraLBM"}
+    assert found.teachers == {student: teachers}
     monkeypatch.setenv("NNUNET_MAMBA_TEACHER", "/elsewhere/fold_0")
     assert prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers).teachers == {}
 

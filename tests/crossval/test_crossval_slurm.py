@@ -89,14 +89,14 @@ def test_a_failed_job_tells_the_reason_and_where_its_log_is(stub, executor):
 
 def test_a_student_is_not_submitted_before_its_teacher_is_complete(stub, executor, tmp_path):
     runs = [stub.run(0, "Student"), stub.run(0, "Teacher_5epochs")]
-    statuses = statuses_of(runs, npz=False, teachers={"Student": "Teacher"})
+    statuses = statuses_of(runs, npz=False, teachers={"Student": ["Teacher_5epochs"]})
     record = JobRecord(tmp_path)
     with pytest.raises(ValueError, match="Student needs the trainings of Teacher_5epochs, which are not complete"):
         submit_missing(executor, statuses, stub.options(), record)
     assert record.read() == {}
 
     follow(stub, executor, runs[1:], stub.options())
-    statuses = statuses_of(runs, npz=False, teachers={"Student": "Teacher"})
+    statuses = statuses_of(runs, npz=False, teachers={"Student": ["Teacher_5epochs"]})
     jobs = submit_missing(executor, statuses, stub.options(), record)
     assert list(jobs) == [runs[0].name]
     watch(statuses, jobs, lambda: None, npz=False, logs=executor.folder, queue=local_queue(executor.folder))
