@@ -94,7 +94,8 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
         cases: all cases; those that are test cases already stay so.
 
     Returns:
-        The cases in their order, and the split.
+        The cases in their order, and the split. Groups of training cases among given test cases are told of in its
+        warning.
 
     Raises:
         ValueError: unknown name, or cases that the split is not for.
@@ -113,8 +114,23 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
         split = _papers_split(name, groups)
     else:
         raise ValueError(f"--split {name}: expected one of {', '.join(SPLIT_NAMES)}")
+    if warning := _leak_into_given_test_cases(cases):
+        split = replace(split, warning="; ".join(filter(None, (split.warning, warning))))
     test = set(split.test)
     return [replace(case, is_training=False) if case.identifier in test else case for case in cases], split
+
+
+def _leak_into_given_test_cases(cases: Sequence[Case]) -> str | None:
+    trained = {case.group for case in cases if case.is_training and case.group is not None}
+    known = [case for case in cases if not case.is_training and case.group in trained]
+    if not known:
+        return None
+    n_test = sum(not case.is_training for case in cases)
+    return (
+        f"{len(known)} of {n_test} test cases show a patient or lesion that has training cases too, so scores on them "
+        f"are better than on new patients: {_first([case.identifier for case in known])}; leave out one side to "
+        "measure the latter"
+    )
 
 
 def _papers_split(name: str, groups: Groups) -> Split:
@@ -229,7 +245,7 @@ def named_split(name: str, groups: Groups) -> Split:
     """
     published = PUBLISHED_CASES[name]
     differences = [
-        f"{len(names)} {text} ({', '.join(sorted(names)[:SHOWN_CASES])}{', ...' if len(names) > SHOWN_CASES else ''})"
+        f"{len(names)} {text} ({_first(sorted(names))})"
         for names, text in ((published.all - groups.keys(), "missing"), (groups.keys() - published.all, "too many"))
         if names
     ]
@@ -278,6 +294,11 @@ def lgg_by_patient(groups: Groups) -> Split:
         test=tuple(sorted(test)),
         source=f"proportions of lgg-by-slice, drawn by patient with seed {sizes.seed}",
     )
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return as many of the names as an error or a warning can show."""
+    return ", ".join([*names[:SHOWN_CASES], *(["..."] if len(names) > SHOWN_CASES else [])])
 
 
 def _members(groups: Groups) -> list[list[str]]:

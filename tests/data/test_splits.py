@@ -239,6 +239,18 @@ def test_test_cases_of_the_source_are_no_part_of_the_folds():
         split_cases("isic17-1500-650", cases)
 
 
+def test_patients_of_training_among_given_test_cases_are_told_of():
+    training = cases_of({"a": "P1", "b": "P1", "c": "P2", "d": None, "e": "P3"})
+    test = cases_of({"t1": "P1", "t2": "P2", "t3": None, "t4": "P9"}, is_training=False)
+    _, split = split_cases("five-fold", [*training, *test])
+    assert split.warning.startswith("2 of 4 test cases show a patient or lesion that has training cases too")
+    assert "new patients: t1, t2; leave out" in split.warning
+    _, split = split_cases("five-fold", [*training, *test[2:]])
+    assert split.warning is None
+    _, split = split_cases("five-fold", [*training[:2], *test[:1]])
+    assert "fold 'all'; 1 of 1 test cases" in split.warning
+
+
 def test_unknown_names_are_answered_with_all_names():
     with pytest.raises(ValueError, match=r"--split random: expected one of five-fold, leave-one-out, isic17.*18-12$"):
         split_cases("random", cases_of(ungrouped(5)))

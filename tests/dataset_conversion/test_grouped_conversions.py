@@ -68,6 +68,23 @@ def test_folds_keep_a_lesion_on_one_side(run, table, tmp_path):
     assert written(tmp_path, "nnunet_mamba_conversion.json")["options"]["groups"].startswith("8 groups of 12 cases")
 
 
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]], ids=["written", "dry run"])
+def test_a_lesion_in_training_and_in_the_test_images_is_told_of(run, table, tmp_path, request, dry_run):
+    # "folder" looks for test images where it found those of training, "isic" in the folder itself.
+    given = tmp_path / "test" if request.node.callspec.params["run"] == "folder" else tmp_path / "test" / "images"
+    (tmp_path / "test" / "images").mkdir(parents=True)
+    for number, name in enumerate(("ISIC_90", "ISIC_91")):
+        noise = np.random.default_rng(90 + number).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "test" / "images" / f"{name}.jpg")
+    path = table(LESIONS)
+    path.write_text(path.read_text() + "ISIC_90,a\nISIC_91,z\n")
+    result = run("--groups", path, "--test-images", given, *dry_run)
+    assert result.exit_code == 0, result.output
+    warning = " ".join(result.stdout.partition("Warning: ")[2].split())
+    assert warning.startswith("1 of 2 test cases show a patient or lesion that has training cases too")
+    assert "new patients: ISIC_90; leave" in warning
+
+
 def test_the_same_groups_continue_and_others_are_another_conversion(run, table):
     assert run("--groups", table(LESIONS)).exit_code == 0
     again = run("--groups", table([lesion.upper() for lesion in LESIONS], name="renamed.csv"))

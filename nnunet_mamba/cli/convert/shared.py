@@ -143,10 +143,10 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
             "written": "nothing, a dry run" if done.is_dry_run else _written(done.n_written, n_cases),
         }
     )
-    if done.is_dry_run:
-        return
     if done.split is not None and done.split.warning:
         print(f"\nWarning: {done.split.warning}")
+    if done.is_dry_run:
+        return
     print("\nNext:")
     raw = os.environ.get("nnUNet_raw")
     if not raw or Path(raw).resolve() != done.folder.parent.resolve():
