@@ -103,7 +103,13 @@ def crossval(
     with errors_as_text():
         from nnunet_mamba.crossval.nnunet_side import prepare
         from nnunet_mamba.crossval.runs import Run
-        from nnunet_mamba.crossval.selection import find_dataset, pair_models, parse_folds, parse_names
+        from nnunet_mamba.crossval.selection import (
+            find_dataset,
+            pair_models,
+            parse_folds,
+            parse_names,
+            refuse_teacher_of_other_folds,
+        )
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
         from nnunet_mamba.crossval.status import statuses_of
         from nnunet_mamba.crossval.training import Options
@@ -130,10 +136,12 @@ def crossval(
         with console.status("asking nnU-Net for its trainers", spinner="line"):
             plan_names = list(dict.fromkeys(plan for _, plan in models))
             found = prepare(preprocessed / name, configuration, plans=plan_names, trainers=trainer_names)
+        numbers = parse_folds(folds, found.n_folds)
+        refuse_teacher_of_other_folds(found.teacher_fold, numbers)
         runs = [
             Run(dataset=name, configuration=configuration, trainer=trainer, plans=plan, fold=fold, results=results)
             for trainer, plan in models
-            for fold in parse_folds(folds, found.n_folds)
+            for fold in numbers
         ]
         statuses = statuses_of(runs, npz=npz, teachers=found.teachers)
         if executor == "slurm":
@@ -177,7 +185,9 @@ def _ending_signals_interrupt() -> "Iterator[None]":
     def interrupt(number: int, frame: "FrameType | None") -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # What the caller has it ignore, as nohup does, stays ignored.
+    heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

@@ -5,16 +5,19 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from nnunet_mamba.machine import PROC, available_cores, available_memory
+from nnunet_mamba.machine import PROC, available_memory, usable_cores
 
 # A training on the CPU has a process that augments beside the one that computes.
 CORES_PER_CPU_JOB = 2
 
 
 def cores_of_this_job() -> int:
-    """Return the number of cores for all trainings: those of the Slurm job, else those that this process may use."""
+    """Return the number of cores for all trainings: those of the Slurm job, else those that this process may use.
+
+    OMP_NUM_THREADS does not count: people set it to 1 for nnU-Net's many workers.
+    """
     given = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return int(given) if given.isdigit() and int(given) > 0 else available_cores()
+    return int(given) if given.isdigit() and int(given) > 0 else usable_cores()
 
 
 def default_jobs(n_runs: int, *, cores: int, gpus: Collection[str]) -> int:

@@ -65,14 +65,20 @@ class LocalRuns:
         if wants_more or self._n_polls % _POLLS_PER_MEASUREMENT == 0:
             self._memory.measure(self._sessions())
         self._n_polls += 1
-        if wants_more and self._may_start():
+        if wants_more and self._may_start(waiting[0]):
             self._start(waiting[0])
         return not all(status.is_over for status in self._statuses)
 
-    def _may_start(self) -> bool:
-        # What a training takes is known once one has trained an epoch; until then there is one alone.
-        is_measured = any(status.has_trained_an_epoch for status in self._started)
-        return not self._running or (is_measured and self._memory.has_room(self._sessions()))
+    def _may_start(self, following: Status) -> bool:
+        if not self._running:
+            return True
+        # What a training takes is known once one has trained an epoch, and what a validation takes once one has
+        # validated a case. Of a kind that is not known one is started, when all that run have shown what they take.
+        only_validates = following.run.is_trained
+        alike = [status for status in self._started if status.only_validates == only_validates]
+        is_known = any(status.has_shown_its_memory for status in alike)
+        all_known = all(status.has_shown_its_memory for status, _, _ in self._running)
+        return (is_known or all_known) and self._memory.has_room(self._sessions())
 
     def _sessions(self) -> list[int]:
         return [training.session for _, training, _ in self._running]

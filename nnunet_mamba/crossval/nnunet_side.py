@@ -26,11 +26,13 @@ class Preparation:
         n_gpus: that torch sees.
         teachers: for each trainer that learns from the training of another one, those among the trainers that may be
             that other one.
+        teacher_fold: the only fold whose teacher they get, where NNUNET_MAMBA_TEACHER names one of this data set.
     """
 
     n_folds: int
     n_gpus: int
     teachers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    teacher_fold: str | None = None
 
 
 def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
@@ -63,7 +65,8 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
     answer = json.loads(process.stdout.splitlines()[-1])
     if answer["problems"]:
         raise ValueError("\n".join(answer["problems"]))
-    return Preparation(n_folds=answer["n_folds"], n_gpus=answer["n_gpus"], teachers=answer["teachers"])
+    del answer["problems"]
+    return Preparation(**answer)
 
 
 def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
@@ -73,7 +76,15 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
         raise ValueError(
             f"{dataset} has no plans {plans!r}; there are {', '.join(known) or 'none'}, choose with --plans"
         )
-    configurations = read_json(file)["configurations"]
+    content = read_json(file)
+    # nnU-Net calls the folder of the results by the name that is in the file.
+    for key, wanted in (("plans_name", plans), ("dataset_name", dataset.name)):
+        if content.get(key) != wanted:
+            raise ValueError(
+                f'{file} has "{key}": {json.dumps(content.get(key))}, expected "{wanted}", by which nnU-Net would call '
+                "the folder of the results; correct the entry, as in a copy of other plans"
+            )
+    configurations = content["configurations"]
     if configuration not in configurations:
         raise ValueError(
             f"{file} has no configuration {configuration!r}; there are {', '.join(sorted(configurations))}"
@@ -107,8 +118,10 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
             problems.append(
                 str(error) if own_word else f"nnU-Net finds no trainer {trainer!r}. Names are in: nnunet-mamba list"
             )
-    # A teacher that the variable names is trained already.
-    teachers = {} if os.environ.get(TEACHER_VARIABLE) else _teachers(classes)
+    teachers, teacher_fold = _teachers(classes), None
+    if teachers and (named := os.environ.get(TEACHER_VARIABLE)):
+        # It is trained already, so nobody waits for it.
+        teachers, teacher_fold = {}, fold_of_dataset(Path(named).expanduser().absolute(), dataset.name)
     splits = dataset / SPLITS_FILE
     try:
         n_folds = len(json.loads(splits.read_text())) if splits.exists() else _write_five_folds(dataset, identifier)
@@ -116,7 +129,17 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
         n_folds = 0
         problems.append(f"{splits}: {error}")
     gpus = torch.cuda.device_count()
-    return {"problems": problems, "n_folds": n_folds, "n_gpus": gpus, "teachers": teachers}
+    return {
+        **{"problems": problems, "n_folds": n_folds, "n_gpus": gpus},
+        **{"teachers": teachers, "teacher_fold": teacher_fold},
+    }
+
+
+def fold_of_dataset(teacher: Path, dataset: str) -> str | None:
+    """Return which fold of a data set's trainings a checkpoint or folder is, None if it is none."""
+    folder = teacher if teacher.is_dir() else teacher.parent
+    is_fold = folder.name.startswith("fold_") and folder.parent.parent.name == dataset
+    return folder.name.removeprefix("fold_") if is_fold else None
 
 
 def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from typing import Literal
 from nnunet_mamba.report.collect import read_json
 
 LOGS = "crossval_logs"
+# In the order in which nnU-Net looks for the one to continue from.
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 SPARE = "checkpoint_previous.pth"
 
@@ -59,17 +60,33 @@ class Run:
         """What nnU-Net's final validation writes last."""
         return self.folder / "validation" / "summary.json"
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether its last epoch is over."""
+        return (self.folder / CHECKPOINTS[0]).exists()
+
     def stage(self, *, npz: bool = False) -> Stage:
         """Return how far the run is.
 
         Args:
-            npz: complete means with the probabilities of the validation cases, which ensembling needs.
+            npz: complete means with the probabilities of all validation cases, which ensembling needs.
         """
-        checkpoints = [name for name in CHECKPOINTS if (self.folder / name).exists()]
-        if "checkpoint_final.pth" not in checkpoints:
-            return "begun" if checkpoints else "new"
-        validated = self.summary.exists() and (not npz or any(self.summary.parent.glob("*.npz")))
-        return "complete" if validated else "trained"
+        if not self.is_trained:
+            return "new" if checkpoint_to_continue(self.folder) is None else "begun"
+        return "complete" if self._is_validated(npz=npz) else "trained"
+
+    def _is_validated(self, *, npz: bool) -> bool:
+        # nnU-Net writes the summary last, and in place: a full disk leaves part of one.
+        try:
+            self.dice()
+        except (FileNotFoundError, ValueError):
+            return False
+        if not npz:
+            return True
+        # A later validation that was interrupted leaves probabilities that are newer, the last of them perhaps torn.
+        times = [path.stat().st_mtime for path in self.summary.parent.glob("*.npz")]
+        n_cases = len(read_json(self.summary).get("metric_per_case", ()))
+        return len(times) >= max(1, n_cases) and max(times) <= self.summary.stat().st_mtime
 
     def dice(self) -> float:
         """Return nnU-Net's mean Dice of the final validation, over cases and then over labels or regions.
@@ -108,7 +125,6 @@ def set_damaged_checkpoints_aside(folder: Path) -> list[Path]:
     return aside
 
 
-def newest_checkpoint(folder: Path) -> float:
-    """Return when the last checkpoint of a fold was written, in seconds since the epoch; 0 if there is none."""
-    times = [(folder / name).stat().st_mtime for name in CHECKPOINTS if (folder / name).exists()]
-    return max(times, default=0.0)
+def checkpoint_to_continue(folder: Path) -> Path | None:
+    """Return the checkpoint of a fold with which nnU-Net's ``--c`` goes on, which need not be the newest."""
+    return next((folder / name for name in CHECKPOINTS if (folder / name).exists()), None)

@@ -4,7 +4,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunet_mamba.bundled import trainers_folder
+
 OWN_PLANS = "own"
+BASE_PLANS = "nnUNetPlans"
 _FOLDS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -50,6 +53,8 @@ def parse_names(text: str, *, option: str) -> list[str]:
 def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) -> list[tuple[str, str]]:
     """Return each trainer with each of the plans, or with the plans that ``nnunet-mamba plan`` made for it.
 
+    Trainers that it makes no plans for, such as nnU-Net's, have nnU-Net's plans as their own.
+
     Args:
         trainers: class names.
         plans: names of plans, or "own" alone.
@@ -64,7 +69,12 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
         raise ValueError(f"--plans {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
     from nnunet_mamba.planning.plans_files import plans_name
 
-    models = [(trainer, plans_name(trainer, "nnUNetPlans")) for trainer in trainers]
+    # Plans are made for our trainers alone; others were written for nnU-Net's. Recipe and budget follow an underscore.
+    ours = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}
+    models = [
+        (trainer, plans_name(trainer, BASE_PLANS) if trainer.partition("_")[0] in ours else BASE_PLANS)
+        for trainer in trainers
+    ]
     if missing := [(trainer, name) for trainer, name in models if not (dataset / f"{name}.json").is_file()]:
         options = " ".join(f"--trainer {trainer}" for trainer, _ in missing)
         raise ValueError(
@@ -72,6 +82,24 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
             f"Make them first: nnunet-mamba plan {dataset.name} {options}"
         )
     return models
+
+
+def refuse_teacher_of_other_folds(teacher_fold: str | None, folds: Sequence[int]) -> None:
+    """Raise before students learn from a teacher that was trained with the cases that they are validated with.
+
+    Args:
+        teacher_fold: the only fold whose teacher they would get, None if there is no such limit.
+        folds: to train.
+
+    Raises:
+        ValueError: a student of another fold is among them.
+    """
+    if teacher_fold is not None and (others := [fold for fold in folds if str(fold) != teacher_fold]):
+        raise ValueError(
+            f"NNUNET_MAMBA_TEACHER names the teacher of fold {teacher_fold}, which was trained with cases that fold "
+            f"{others[0]} validates with. Name the folder that holds all of its folds, one level up: every student "
+            "then learns from the teacher of its own fold"
+        )
 
 
 def parse_folds(text: str, n_folds: int) -> list[int]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # A training may need many time slots; one that gets nowhere is stopped by its job.
 _MOST_TIMEOUTS = 1_000_000
+# A disk of the network may show for a minute what a folder held before.
+SECONDS_UNTIL_FILES_SHOW = 90
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)")
 
 
@@ -242,6 +244,7 @@ def watch(
         queue: tells the states of the jobs that are still there.
         poll_seconds: between two looks; a controller that does not answer is asked again.
     """
+    left: dict[str, float] = {}
     watched = [status for status in statuses if status.run.name in jobs and not status.is_over]
     while watched:
         try:
@@ -253,6 +256,10 @@ def watch(
             job = jobs[status.run.name]
             state = states.get(job)
             if state is None:
+                now = time.monotonic()
+                is_recent = now - left.setdefault(job, now) < SECONDS_UNTIL_FILES_SHOW
+                if is_recent and status.run.stage(npz=npz) != "complete":
+                    continue
                 status.ended(None, npz=npz)
                 if status.state == "failed":
                     status.reason += f"\nThe job's own log: {logs / f'{job}_0_log.err'}"

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.crossval.capacity import cores_of_this_job
-from nnunet_mamba.crossval.runs import Run, newest_checkpoint
+from nnunet_mamba.crossval.runs import Run, checkpoint_to_continue
 from nnunet_mamba.crossval.training import Options, Share, Training
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class TrainingJob:
     Args:
         run: to train.
         options: of the training.
-        n_fruitless: starts in a row that wrote no checkpoint.
+        n_fruitless: starts in a row that wrote no checkpoint to continue from.
     """
 
     def __init__(self, run: Run, options: Options, *, n_fruitless: int = 0) -> None:
@@ -38,7 +38,7 @@ class TrainingJob:
         Raises:
             RuntimeError: the training failed; the log of the run says why.
         """
-        self._checkpoint_before = newest_checkpoint(self.run.folder)
+        self._checkpoint_before = self._checkpoint_time()
         while self.run.stage(npz=self.options.npz) != "complete":
             self._training = Training.start(self.run, self.options, Share(cores=cores_of_this_job()))
             code = self._wait()
@@ -48,6 +48,11 @@ class TrainingJob:
                 time.sleep(SECONDS_BEFORE_RESTART)
             elif code or self.run.stage(npz=self.options.npz) != "complete":
                 raise RuntimeError(f"The training ended with exit code {code} and is not complete; see {self.run.log}")
+
+    def _checkpoint_time(self) -> float:
+        # A newer best checkpoint is of no use: with the latest in place, nnU-Net goes back to that.
+        checkpoint = checkpoint_to_continue(self.run.folder)
+        return 0.0 if checkpoint is None else checkpoint.stat().st_mtime
 
     def _wait(self) -> int:
         assert self._training is not None
@@ -62,13 +67,13 @@ class TrainingJob:
 
         if self._training is not None:
             self._training.stop()
-        is_fruitless = newest_checkpoint(self.run.folder) <= self._checkpoint_before
+        is_fruitless = self._checkpoint_time() <= self._checkpoint_before
         n_fruitless = self.n_fruitless + 1 if is_fruitless else 0
         if n_fruitless >= MOST_FRUITLESS_STARTS:
             with self.run.log.open("a", encoding="utf-8") as log:
                 log.write(
-                    f"Not started again: {n_fruitless} jobs in a row ended before the training wrote a checkpoint. "
-                    "Give each more time with --slurm-time.\n"
+                    f"Not started again: {n_fruitless} jobs in a row ended before the training wrote a checkpoint to "
+                    "continue from. Give each more time with --slurm-time.\n"
                 )
             return None
         return DelayedSubmission(TrainingJob(self.run, self.options, n_fruitless=n_fruitless))

@@ -1,6 +1,7 @@
 """What is known of each run of a cross-validation, for those who start them and those who show them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,6 +34,8 @@ class Status:
     def __post_init__(self) -> None:
         self._reader = ProgressReader(self.run.folder)
         self._n_before = 0
+        self._newest_mask_before = 0.0
+        self.only_validates = False
 
     @property
     def is_over(self) -> bool:
@@ -45,34 +48,50 @@ class Status:
         return self.state == "waiting" and all(status.is_over for status in self.after)
 
     @property
-    def has_trained_an_epoch(self) -> bool:
-        """Whether it has finished an epoch since it was started."""
+    def has_shown_its_memory(self) -> bool:
+        """Whether it has trained an epoch since it was started, or validated a case if that is all it does."""
+        if self.only_validates:
+            return self.state == "done" or self._newest_mask() > self._newest_mask_before
         return self.progress.n_done > self._n_before or self.state == "validating"
 
     def refresh(self) -> None:
-        """Read how far it is."""
-        self.progress = self._reader.read()
+        """Read how far it is; for those who look on, a file that cannot be read at the moment is no failure."""
+        with suppress(OSError):
+            self.progress = self._reader.read()
 
     def started(self) -> None:
         """Note that a process works on it."""
         self.refresh()
         self.state, self._n_before = "starting", self.progress.n_done
+        with suppress(OSError):
+            self.only_validates = self.run.is_trained
+            self._newest_mask_before = self._newest_mask()
 
     def follow(self) -> None:
         """Read how far a run is that a process works on."""
         self.refresh()
-        if self.run.stage() in ("trained", "complete"):
-            self.state = "validating"
-        elif self.progress.n_done > self._n_before:
-            self.state = "training"
+        # Continued from a checkpoint, it trains epochs again that were done before.
+        self._n_before = min(self._n_before, self.progress.n_done)
+        with suppress(OSError):
+            if self.run.is_trained:
+                self.state = "validating"
+            elif self.progress.n_done > self._n_before:
+                self.state = "training"
 
     def ended(self, code: int | None, *, npz: bool) -> None:
         """Note how it ended: complete files and nothing else mean success."""
         self.refresh()
-        if code in (0, None) and self.run.stage(npz=npz) == "complete":
-            self.state = "done"
-        else:
-            self.state, self.reason = "failed", reason(last_attempt(self.run.log), code)
+        try:
+            if code in (0, None) and self.run.stage(npz=npz) == "complete":
+                self.state = "done"
+            else:
+                self.state, self.reason = "failed", reason(last_attempt(self.run.log), code)
+        except OSError as error:
+            self.state, self.reason = "failed", f"It ended, and its files cannot be read: {error}"
+
+    def _newest_mask(self) -> float:
+        masks = self.run.summary.parent.glob("*")
+        return max((mask.stat().st_mtime for mask in masks if mask != self.run.summary), default=0.0)
 
 
 def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, Sequence[str]] | None = None) -> list[Status]:

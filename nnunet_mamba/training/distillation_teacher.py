@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ _FINAL = "checkpoint_final.pth"
 def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     """Return the checkpoint of the student's teacher.
 
-    It is the one that ``NNUNET_MAMBA_TEACHER`` names, a file or a fold's folder. Without the variable it is the only
-    finished training of ``teacher_trainer``, with any recipe and budget, on the student's data set, configuration and
-    fold, with the student's plans; or, if there is none, with other plans for the same preprocessed data.
+    It is the one that ``NNUNET_MAMBA_TEACHER`` names: a file, a fold's folder, or the folder of all folds, of which the
+    student's own is taken. Without the variable it is the only finished training of ``teacher_trainer``, with any
+    recipe and budget, on the student's data set, configuration and fold, with the student's plans; or, if there is
+    none, with other plans for the same preprocessed data.
 
     Args:
         student: the trainer that needs a teacher.
@@ -34,7 +36,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         ValueError: several trainings fit; names them.
     """
     if named := os.environ.get(TEACHER_VARIABLE):
-        return _named_checkpoint(Path(named).expanduser().absolute())
+        return _named_checkpoint(Path(named).expanduser().absolute(), student.fold)
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
     # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
@@ -46,7 +48,8 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         others = sorted({path for name in names for path in results.glob(f"{name}*{place}")})
         found = [path for path in others if _data_identifier(path) == identifier]
     if len(found) > 1:
-        lines = "\n".join(f"  export {TEACHER_VARIABLE}={checkpoint.parent}" for checkpoint in found)
+        # The folder of all folds: a fold's would be the teacher of all students, of those too that it must not teach.
+        lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(one.parent.parent))}" for one in found)
         raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{lines}")
     if not found:
         folder = results / f"{teacher_trainer}__{plans}__{configuration}" / f"fold_{student.fold}"
@@ -55,7 +58,8 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
             f"{type(student).__name__} needs a trained teacher, and there is no {folder / _FINAL}, nor one of "
             f"{teacher_trainer}_… with another recipe or budget, nor with other plans for the same preprocessed data. "
             f"Train it first:\n  {command}\n"
-            f"or name another one, a checkpoint or a fold's folder:\n  export {TEACHER_VARIABLE}=/path/to/fold_0"
+            f"or name another one, by the folder that holds its folds, a fold's folder or a checkpoint:\n"
+            f"  export {TEACHER_VARIABLE}=/path"
         )
     return found[0]
 
@@ -70,12 +74,15 @@ def _data_identifier(checkpoint: Path) -> str | None:
         return None
 
 
-def _named_checkpoint(path: Path) -> Path:
+def _named_checkpoint(path: Path, fold: int | str) -> Path:
     checkpoint = path / _FINAL if path.is_dir() else path
+    of_same_fold = path / f"fold_{fold}" / _FINAL
+    if of_same_fold.is_file() and not checkpoint.is_file():
+        return of_same_fold
     if not checkpoint.is_file():
         raise FileNotFoundError(
-            f"{TEACHER_VARIABLE} names {path}, and there is no file {checkpoint}. It must name a checkpoint, or the "
-            f"folder of a fold whose training has ended and left {_FINAL}."
+            f"{TEACHER_VARIABLE} names {path}, and there is no file {checkpoint}, nor {of_same_fold}. It must name a "
+            f"checkpoint, or the folder of a fold whose training has ended and left {_FINAL}, or the one above it."
         )
     return checkpoint
 

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.crossval import crossval
-from nnunet_mamba.crossval import nnunet_side, training
+from nnunet_mamba.crossval import capacity, nnunet_side, slurm, training
 from nnunet_mamba.crossval.nnunet_side import Preparation
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -27,7 +27,7 @@ def command(tmp_path, monkeypatch):
     program = (training.sys.executable, "-S", STUB)
     monkeypatch.setattr(training, "Options", functools.partial(training.Options, program=program))
     monkeypatch.setattr(nnunet_side, "prepare", lambda *_, **__: Preparation(n_folds=3, n_gpus=0))
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 4)
 
     def run(*arguments):
         return CliRunner().invoke(app, ["901", "2d", *arguments])
@@ -99,6 +99,33 @@ def test_an_interruption_says_how_to_go_on(command, monkeypatch, number):
     assert json.loads(starts[1])["arguments"][-1] == "--c"
 
 
+def test_a_hang_up_that_the_caller_ignores_ends_nothing(command, monkeypatch):
+    # As nohup has it.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    do = f"os.kill(os.getppid(), {int(signal.SIGHUP)})"
+    monkeypatch.setenv("STUB", json.dumps({"A/0": {"at": 1, "do": do}}))
+    try:
+        result = command("--trainers", "A", "--folds", "0")
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_full_disk_hides_no_other_failure(command, monkeypatch):
+    behaviours = {
+        "A/0": {"at": 1, "do": "raise KeyError('case_3')"},
+        "A/1": {"at": "case 1", "do": "(validation / 'summary.json').touch(); raise OSError('disk full')"},
+    }
+    monkeypatch.setenv("STUB", json.dumps(behaviours))
+    result = command("--trainers", "A")
+    assert result.exit_code == 1
+    assert "fold_0 failed: KeyError: 'case_3'" in result.output
+    assert "fold_1 failed: OSError: disk full" in result.output
+    monkeypatch.delenv("STUB")
+    assert command("--trainers", "A").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -119,6 +146,7 @@ def test_jobs_are_submitted_and_followed_by_the_next_call(command, tmp_path, mon
     commands = tmp_path / "bin"
     commands.mkdir()
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "SECONDS_UNTIL_FILES_SHOW", 0)
     # squeue is first asked by the second call, when the jobs are gone and nothing has been trained.
     scripts = {"srun": "exit 0", "sbatch": "echo Submitted batch job 7", "squeue": "exit 0"}
     for name, script in scripts.items():

@@ -19,7 +19,8 @@ STUB = Path(__file__).with_name("training_stub.py")
 class StubTraining:
     """Runs of the stub in a folder of results.
 
-    ``behave`` makes a run do something in place of finishing an epoch; ``starts`` are what its processes were given.
+    ``behave`` makes a run do something in place of finishing an epoch, or after a validated case; ``starts`` are what
+    its processes were given.
     """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +45,7 @@ class StubTraining:
             results=self.results,
         )
 
-    def behave(self, run: Run, *, at: int, do: str) -> None:
+    def behave(self, run: Run, *, at: int | str, do: str) -> None:
         self._behaviours[f"{run.trainer}/{run.fold}"] = {"at": at, "do": do}
         self._monkeypatch.setenv("STUB", json.dumps(self._behaviours))
 

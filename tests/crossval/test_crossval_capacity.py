@@ -33,7 +33,8 @@ def test_memory_is_kept_for_what_the_running_ones_will_still_take(available, run
 
 
 def test_cores_are_those_of_the_slurm_job_before_those_of_the_machine(monkeypatch):
-    monkeypatch.setattr(capacity, "available_cores", lambda: 3)
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     assert cores_of_this_job() == 3
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")

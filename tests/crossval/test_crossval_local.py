@@ -1,8 +1,10 @@
+import errno
 import textwrap
 
 import pytest
 
 from nnunet_mamba.crossval.local import LocalRuns
+from nnunet_mamba.crossval.progress import ProgressReader
 from nnunet_mamba.crossval.status import statuses_of
 from nnunet_mamba.crossval.training import Share, Training
 
@@ -67,6 +69,16 @@ def test_a_training_without_validation_is_only_validated(stub):
     assert [start["arguments"][-1] for start in stub.starts(run)] == ["cpu", "--val"]
 
 
+def test_a_summary_that_was_cut_is_written_again(stub):
+    run = stub.run()
+    train(stub, [run])
+    run.summary.write_text(run.summary.read_text()[:10])
+    (status,) = train(stub, [run])
+    assert status.state == "done"
+    assert stub.starts(run)[1]["arguments"][-1] == "--val"
+    assert run.dice() == 0.5
+
+
 def test_probabilities_are_added_to_complete_runs(stub):
     run = stub.run()
     train(stub, [run])
@@ -99,6 +111,36 @@ def test_trainings_run_side_by_side_once_the_first_has_trained_an_epoch(stub):
     stub.behave(second, at=0, do=f"assert {log}")
     statuses = train(stub, [first, second], jobs=2)
     assert [status.state for status in statuses] == ["done", "done"]
+
+
+def test_a_validation_tells_nothing_of_the_memory_of_a_training(stub):
+    validated, first, second = (stub.run(fold) for fold in range(3))
+    train(stub, [validated])
+    validated.summary.unlink()
+    for case in range(2):
+        (validated.summary.parent / f"case_{case}.png").unlink()
+    # The first training begins beside the validation once that has shown what it takes, the second after an epoch.
+    begun = f"Path({str(first.folder / 'started.jsonl')!r}).exists()"
+    stub.behave(validated, at="case 0", do=wait_for(begun))
+    masks = f"list(Path({str(validated.summary.parent)!r}).glob('*.png'))"
+    stub.behave(first, at=0, do=f"assert {masks}")
+    log = f"any('Epoch time' in file.read_text() for file in Path({str(first.folder)!r}).glob('training_log*'))"
+    stub.behave(second, at=0, do=f"assert {log}")
+    statuses = train(stub, [validated, first, second], jobs=3)
+    assert [status.state for status in statuses] == ["done"] * 3
+
+
+def test_a_log_that_cannot_be_read_for_a_moment_ends_nothing(stub, monkeypatch):
+    read, calls = ProgressReader.read, iter(range(10**6))
+
+    def fail_at_times(self):
+        if next(calls) % 2:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(self)
+
+    monkeypatch.setattr(ProgressReader, "read", fail_at_times)
+    (status,) = train(stub, [stub.run()])
+    assert status.state == "done"
 
 
 def test_a_student_waits_for_the_teacher_of_its_fold_and_for_no_other(stub):

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from nnunet_mamba.crossval.nnunet_side import Preparation, prepare
+from nnunet_mamba.crossval.nnunet_side import Preparation, fold_of_dataset, prepare
 
 STOCK = "nnUNetTrainer_5epochs"
 OURS = "nnUNetTrainerUltraLightVM_1epoch_2iterations"
@@ -30,8 +30,20 @@ def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monke
     trainers = [student, *teachers, "nnUNetTrainerUltraLBMT", "nnUNetTrainerUltraLBMNoMamba_2epochs", STOCK]
     found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
     assert found.teachers == {student: teachers}
-    monkeypatch.setenv("NNUNET_MAMBA_TEACHER", "/elsewhere/fold_0")
-    assert prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers).teachers == {}
+    monkeypatch.setenv("NNUNET_MAMBA_TEACHER", f"/results/{dataset.name}/T__nnUNetPlans__2d/fold_0/checkpoint_best.pth")
+    found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
+    assert (found.teachers, found.teacher_fold) == ({}, "0")
+
+
+def test_a_teacher_is_of_one_fold_if_its_path_says_so(tmp_path):
+    folder = tmp_path / "Dataset901_Tiny/T__nnUNetPlans__2d/fold_all"
+    folder.mkdir(parents=True)
+    (tmp_path / "teacher.pth").touch()
+    assert fold_of_dataset(folder, "Dataset901_Tiny") == "all"
+    assert fold_of_dataset(folder / "checkpoint_best.pth", "Dataset901_Tiny") == "all"
+    for of_no_fold in (folder.parent, tmp_path / "teacher.pth"):
+        assert fold_of_dataset(of_no_fold, "Dataset901_Tiny") is None
+    assert fold_of_dataset(folder, "Dataset007_Other") is None
 
 
 def test_all_problems_are_told_together(dataset):
@@ -52,6 +64,14 @@ def test_splits_beside_the_raw_data_are_taken_over(dataset, planned):
     (planned.root / "nnUNet_raw" / planned.dataset / "splits_final.json").write_text(json.dumps([fold, fold]))
     assert prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK]).n_folds == 2
     assert json.loads((dataset / "splits_final.json").read_text()) == [fold, fold]
+
+
+@pytest.mark.parametrize("key", ["plans_name", "dataset_name"])
+def test_a_copy_of_plans_that_kept_the_old_name_is_refused(dataset, key):
+    content = json.loads((dataset / "nnUNetPlans.json").read_text())
+    (dataset / "mine.json").write_text(json.dumps({**content, "plans_name": "mine", key: "old"}))
+    with pytest.raises(ValueError, match=rf'mine\.json has "{key}": "old", expected "(mine|{dataset.name})"'):
+        prepare(dataset, "2d", plans=["nnUNetPlans", "mine"], trainers=[STOCK])
 
 
 def test_missing_plans_configurations_and_data_are_told_with_the_way_out(dataset):

@@ -1,9 +1,12 @@
 import json
+import os
 import zipfile
 
 import pytest
 
-from nnunet_mamba.crossval.runs import newest_checkpoint, set_damaged_checkpoints_aside
+from nnunet_mamba.crossval.runs import checkpoint_to_continue, set_damaged_checkpoints_aside
+
+SUMMARY = json.dumps({"foreground_mean": {"Dice": 0.75}, "metric_per_case": [{}, {}]})
 
 
 def write_checkpoint(path):
@@ -27,17 +30,35 @@ def test_stages_follow_from_nnunets_files(stub, checkpoint):
     write_checkpoint(run.folder / "checkpoint_final.pth")
     assert run.stage() == "trained"
     run.summary.parent.mkdir()
-    run.summary.write_text("{}")
+    for part in ("", "{}", SUMMARY[:-1]):
+        run.summary.write_text(part)
+        assert run.stage() == "trained"
+    run.summary.write_text(SUMMARY)
     assert run.stage() == "complete"
     assert run.stage(npz=True) == "trained"
-    (run.summary.parent / "case.npz").touch()
-    assert run.stage(npz=True) == "complete"
+
+
+def test_probabilities_are_complete_if_every_case_has_them_and_the_summary_came_last(stub):
+    run = stub.run()
+    write_checkpoint(run.folder / "checkpoint_final.pth")
+    run.summary.parent.mkdir()
+    run.summary.write_text(SUMMARY)
+    before, now = run.summary.stat().st_mtime - 5, run.summary.stat().st_mtime
+    files = [run.summary.parent / f"case_{case}.npz" for case in range(2)]
+    for file, stage in zip(files, ("trained", "complete"), strict=True):
+        file.touch()
+        os.utime(file, (before, before))
+        assert run.stage(npz=True) == stage
+    # Validated again and interrupted: this one may be torn.
+    os.utime(files[1], (now + 1, now + 1))
+    assert run.stage(npz=True) == "trained"
+    assert run.stage() == "complete"
 
 
 def test_a_summary_alone_is_not_a_complete_run(stub):
     run = stub.run()
     run.summary.parent.mkdir(parents=True)
-    run.summary.write_text("{}")
+    run.summary.write_text(SUMMARY)
     assert run.stage() == "new"
 
 
@@ -71,8 +92,10 @@ def test_trainers_that_keep_a_spare_see_to_damage_themselves(stub):
     assert (folder / "checkpoint_latest.pth").exists()
 
 
-def test_no_checkpoint_is_older_than_any(stub):
+def test_the_checkpoint_to_continue_is_that_of_nnunet_and_not_the_newest(stub):
     folder = stub.run().folder
-    assert newest_checkpoint(folder) == 0
-    write_checkpoint(folder / "checkpoint_best.pth")
-    assert newest_checkpoint(folder) == (folder / "checkpoint_best.pth").stat().st_mtime
+    assert checkpoint_to_continue(folder) is None
+    for name in ("checkpoint_best.pth", "checkpoint_latest.pth", "checkpoint_final.pth"):
+        write_checkpoint(folder / name)
+        write_checkpoint(folder / "checkpoint_best.pth")
+        assert checkpoint_to_continue(folder) == folder / name

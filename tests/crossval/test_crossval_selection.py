@@ -1,6 +1,12 @@
 import pytest
 
-from nnunet_mamba.crossval.selection import find_dataset, pair_models, parse_folds, parse_names
+from nnunet_mamba.crossval.selection import (
+    find_dataset,
+    pair_models,
+    parse_folds,
+    parse_names,
+    refuse_teacher_of_other_folds,
+)
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def test_names():
 def test_every_trainer_is_paired_with_all_plans_or_with_its_own(tmp_path):
     for name in ("nnUNetPlans", "nnUNetVMUNetPlans", "nnUNetVMUNet_paperPlans"):
         (tmp_path / f"{name}.json").touch()
-    trainers = ["nnUNetTrainer_5epochs", "nnUNetTrainerVMUNet", "nnUNetTrainerVMUNet_paper_2epochs_3iterations"]
+    trainers = ["nnUNetTrainerDA5", "nnUNetTrainerVMUNet", "nnUNetTrainerVMUNet_paper_2epochs_3iterations"]
     assert pair_models(["A", "B"], ["P", "Q"], tmp_path) == [("A", "P"), ("A", "Q"), ("B", "P"), ("B", "Q")]
     own = ["nnUNetPlans", "nnUNetVMUNetPlans", "nnUNetVMUNet_paperPlans"]
     assert pair_models(trainers, ["own"], tmp_path) == list(zip(trainers, own, strict=True))
@@ -79,3 +85,12 @@ def test_a_trainer_without_plans_of_its_own_is_told_with_the_command_that_makes_
     assert str(error.value).endswith(command)
     with pytest.raises(ValueError, match="own stands alone"):
         pair_models(trainers, ["own", "nnUNetPlans"], tmp_path)
+
+
+def test_a_teacher_of_one_fold_teaches_no_other():
+    refuse_teacher_of_other_folds(None, [0, 1])
+    refuse_teacher_of_other_folds("1", [1])
+    with pytest.raises(ValueError, match=r"names the teacher of fold 1, .* fold 0 validates with. Name the folder"):
+        refuse_teacher_of_other_folds("1", [1, 0])
+    with pytest.raises(ValueError, match="names the teacher of fold all"):
+        refuse_teacher_of_other_folds("all", [0])

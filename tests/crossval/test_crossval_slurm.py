@@ -79,7 +79,8 @@ def test_jobs_train_their_runs(stub, executor):
     assert [run.dice() for run in runs] == [0.5, 0.6]
 
 
-def test_a_failed_job_tells_the_reason_and_where_its_log_is(stub, executor):
+def test_a_failed_job_tells_the_reason_and_where_its_log_is(stub, executor, monkeypatch):
+    monkeypatch.setattr(slurm, "SECONDS_UNTIL_FILES_SHOW", 0)
     stub.behave(stub.run(), at=1, do="raise KeyError('case_3')")
     (status,), jobs = follow(stub, executor, [stub.run()], stub.options())
     assert status.state == "failed"
@@ -148,11 +149,24 @@ def test_jobs_that_get_nowhere_are_not_started_again_and_again(stub):
     for _ in range(slurm_job.MOST_FRUITLESS_STARTS - 1):
         job = job.checkpoint().function
     assert job.checkpoint() is None
-    assert "3 jobs in a row ended before the training wrote a checkpoint. Give each more time" in run.log.read_text()
+    assert "3 jobs in a row ended before the training wrote a checkpoint to continue from" in run.log.read_text()
 
     run.folder.mkdir(parents=True)
     (run.folder / "checkpoint_best.pth").touch()
     assert job.checkpoint().function.n_fruitless == 0
+
+
+def test_a_best_checkpoint_beside_a_latest_one_gets_a_job_nowhere(stub):
+    run = stub.run()
+    stub.behave(run, at=1, do="sys.exit(3)")
+    job = TrainingJob(run, stub.options())
+    with pytest.raises(RuntimeError):
+        job()
+    assert job.checkpoint().function.n_fruitless == 0
+    with pytest.raises(RuntimeError):
+        job()
+    (run.folder / "checkpoint_best.pth").touch()
+    assert job.checkpoint().function.n_fruitless == 1
 
 
 def test_the_array_asks_for_the_resources(stub, tmp_path, commands):
@@ -224,7 +238,23 @@ def test_a_second_call_submits_only_what_has_no_job(stub, monkeypatch):
     assert record.read() == {**jobs, "another trainer's": "4"}
 
 
-def test_states_follow_the_queue(stub, executor):
+def test_files_of_a_job_that_is_gone_are_waited_for(stub, executor, monkeypatch):
+    # A network's disk shows them a while after the job has left the queue.
+    statuses = statuses_of([stub.run()], npz=False)
+    looks = iter(range(100))
+
+    def queue(jobs):
+        if next(looks) == 2:
+            TrainingJob(stub.run(), stub.options())()
+        return {}
+
+    watch(statuses, {stub.run().name: "5"}, lambda: None, npz=False, logs=executor.folder, queue=queue, poll_seconds=0)
+    assert statuses[0].state == "done"
+    assert next(looks) == 3
+
+
+def test_states_follow_the_queue(stub, executor, monkeypatch):
+    monkeypatch.setattr(slurm, "SECONDS_UNTIL_FILES_SHOW", 0)
     statuses = statuses_of([stub.run()], npz=False)
     answers = iter(["PENDING", "RUNNING", ConnectionError, "COMPLETING", None])
     seen = []

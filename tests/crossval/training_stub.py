@@ -1,6 +1,7 @@
 """Writes what a training of ``nnUNetv2_train`` writes, in milliseconds, from the same arguments.
 
-STUB in the environment makes runs misbehave: {"TRAINER/FOLD": {"at": EPOCH, "do": PYTHON}} in place of ending an epoch.
+STUB in the environment makes runs misbehave: {"TRAINER/FOLD": {"at": EPOCH, "do": PYTHON}} in place of ending an
+epoch, or {"at": "case 0", …} after a case of the validation.
 """
 
 import argparse
@@ -64,14 +65,18 @@ def main():
     }
     with (fold / "started.jsonl").open("a") as file:
         file.write(json.dumps(told) + "\n")
+    behaviour = json.loads(os.environ.get("STUB", "{}")).get(f"{given.tr}/{given.fold}", {})
     if not given.val:
-        behaviours = json.loads(os.environ.get("STUB", "{}"))
-        train(fold, resume=given.c, behaviour=behaviours.get(f"{given.tr}/{given.fold}", {}))
+        train(fold, resume=given.c, behaviour=behaviour)
     validation = fold / "validation"
     validation.mkdir(exist_ok=True)
-    if given.npz:
-        (validation / "case.npz").touch()
-    summary = {"foreground_mean": {"Dice": 0.5 + int(given.fold) / 10}, "metric_per_case": []}
+    for case in range(2):
+        if given.npz:
+            (validation / f"case_{case}.npz").touch()
+        (validation / f"case_{case}.png").touch()
+        if behaviour.get("at") == f"case {case}":
+            exec(behaviour["do"])
+    summary = {"foreground_mean": {"Dice": 0.5 + int(given.fold) / 10}, "metric_per_case": [{}, {}]}
     (validation / "summary.json").write_text(json.dumps(summary))
 
 

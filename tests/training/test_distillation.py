@@ -205,9 +205,18 @@ def test_of_several_teachers_one_must_be_chosen(make, teach, monkeypatch):
     with pytest.raises(ValueError, match="2 trainings can be the teacher") as error:
         make().load_teacher()
     for checkpoint in checkpoints:
-        assert f"export {TEACHER_VARIABLE}={checkpoint.parent}\n" in f"{error.value}\n"
+        assert f"export {TEACHER_VARIABLE}={checkpoint.parent.parent}\n" in f"{error.value}\n"
     monkeypatch.setenv(TEACHER_VARIABLE, str(checkpoints[1].parent))
     assert make().load_teacher() == checkpoints[1]
+
+
+def test_of_a_named_folder_of_folds_the_students_own_teaches(make, teach, monkeypatch):
+    checkpoints = [teach(fold=fold) for fold in range(2)]
+    teach(f"{TEACHER}_20epochs")
+    monkeypatch.setenv(TEACHER_VARIABLE, str(checkpoints[0].parent.parent))
+    assert [make(fold=fold).load_teacher() for fold in range(2)] == checkpoints
+    with pytest.raises(FileNotFoundError, match=r"nor .*fold_2/checkpoint_final\.pth"):
+        make(fold=2).load_teacher()
 
 
 @pytest.mark.parametrize("name", ["nnUNetTrainerUltraLightVM", "nnUNetTrainer"])
