@@ -4,20 +4,24 @@ from typing import Any
 
 from torch import nn
 
+_OF_STATE = ("A_log", "A_logs", "D", "Ds")
+
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Split the trainable parameters into those with and those without weight decay.
 
-    Biases, norms and scalar scales (at most one axis) and whatever carries ``_no_weight_decay`` (a Mamba layer's
-    A_log and D: shrinking them would change the time constants of the state) are left alone.
+    Biases, norms and scalar scales (at most one axis), a Mamba layer's A_log and D (shrinking them would change the
+    time constants of the state) and whatever else carries ``_no_weight_decay`` are left alone.
 
     Returns:
         Two groups for a torch optimiser, decayed parameters first.
     """
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
-    for parameter in network.parameters():
+    for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            keep = parameter.ndim <= 1 or getattr(parameter, "_no_weight_decay", False)
+            # By name too: torch's deep copies of a network lose the mark.
+            is_of_state = name.rpartition(".")[2] in _OF_STATE
+            keep = parameter.ndim <= 1 or is_of_state or getattr(parameter, "_no_weight_decay", False)
             (kept if keep else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]

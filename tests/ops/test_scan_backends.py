@@ -119,6 +119,31 @@ def test_a_backend_that_fails_is_not_used_and_says_why(monkeypatch, replaced_ker
         selective_scan(*make_operands())
 
 
+def test_a_lack_of_memory_in_the_test_run_is_told_and_passes(monkeypatch, make_operands):
+    x = make_operands()
+
+    def forward(x):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(numba_cpu, "forward_saving", forward)
+        with pytest.raises(torch.OutOfMemoryError):
+            selective_scan(*x)
+    assert choose_backend(x.u).name == "numba_cpu"
+
+
+def test_a_backend_that_is_not_deterministic_is_refused_where_torch_must_be():
+    backend = ScanBackend("reference", frozenset({torch.float32}), is_deterministic=False)
+    assert backend.refusal(torch.zeros(1)) is None
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert "use_deterministic_algorithms(True) forbids" in backend.refusal(torch.zeros(1))
+        assert BACKENDS["numba_cpu"].refusal(torch.zeros(1)) is None
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert [one.name for one in BACKENDS.values() if not one.is_deterministic] == ["mamba_ssm_cuda"]
+
+
 def test_the_probe_leaves_the_random_state_alone(make_operands):
     x = make_operands()
     before = torch.get_rng_state()

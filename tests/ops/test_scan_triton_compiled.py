@@ -93,6 +93,23 @@ def test_kernels_compile_without_a_gpu(compiled_kernels, meta_operands, without)
     assert all(kernel.asm["cubin"] for kernel in compiled_kernels(90, x._replace(**dict.fromkeys(without))))
 
 
+@pytest.mark.parametrize(
+    ("case", "dtype", "capability"),
+    [
+        ((1, 1, 2000, 1, 1), torch.float32, 90),  # several segments of one channel
+        ((1, 2, 2000, 300, 1), torch.float32, 80),  # more states than one launch takes
+        ((2, 6, 70, 16, 2), torch.bfloat16, 75),  # has no instructions for it
+        ((2, 6, 70, 16, 2), torch.bfloat16, 90),
+        ((2, 6, 70, 16, 2), torch.float16, 100),
+        ((2, 6, 70, 16, 2), torch.float16, 120),
+    ],
+)
+def test_kernels_compile_for_other_shapes_and_devices(compiled_kernels, meta_operands, case, dtype, capability):
+    kernels = compiled_kernels(capability, meta_operands(*case, dtype))
+    assert kernels
+    assert all(kernel.asm["cubin"] for kernel in kernels)
+
+
 _needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 

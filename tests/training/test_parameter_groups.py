@@ -1,3 +1,6 @@
+import copy
+
+import pytest
 import torch
 from torch import nn
 
@@ -15,6 +18,14 @@ def test_only_matrices_and_kernels_decay():
         last = name.rsplit(".", 1)[-1]
         assert (name in kept_names) == (last in ("A_log", "D", "bias", "skip_scale") or parameter.ndim == 1), name
     assert len(decayed["params"]) + len(kept["params"]) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("name", ["ultralight_vm_unet", "vm_unet"])
+def test_a_deep_copy_of_a_network_decays_alike(name):
+    network = create_network(name, input_channels=3, num_classes=1)
+    groups = parameter_groups(network, 0.01)
+    copies = parameter_groups(copy.deepcopy(network), 0.01)
+    assert [len(one["params"]) for one in copies] == [len(one["params"]) for one in groups]
 
 
 def test_frozen_parameters_are_left_out():

@@ -17,6 +17,7 @@ from nnunet_mamba.ops.directions.operands import TENSOR_NAMES, CrossScanOperands
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
 from nnunet_mamba.ops.scan.op import is_exporting
 from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
+from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
 
 _logger = logging.getLogger(__name__)
 
@@ -172,4 +173,5 @@ def _operand_gradients(ctx: Any, dy: Tensor, _: Tensor | None) -> tuple[Tensor |
     return (*torch.ops.nnunet_mamba.cross_scan_backward(dy.contiguous(), *ctx.saved_tensors, ctx.spatial), None)
 
 
+refuse_second_derivatives("nnunet_mamba::cross_scan_backward")
 torch.library.register_autograd("nnunet_mamba::cross_scan_saving", _operand_gradients, setup_context=_save_operands)

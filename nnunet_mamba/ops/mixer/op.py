@@ -16,6 +16,7 @@ from nnunet_mamba.ops.mixer.operands import TENSOR_NAMES, MambaOperands, refusal
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
 from nnunet_mamba.ops.scan.op import is_exporting
 from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
+from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
 
 _logger = logging.getLogger(__name__)
 
@@ -201,4 +202,5 @@ def _operand_gradients(ctx: Any, dmixed: Tensor, _: Tensor | None) -> tuple[Tens
     return (*present, None, None)
 
 
+refuse_second_derivatives("nnunet_mamba::mamba_mixer_backward")
 torch.library.register_autograd("nnunet_mamba::mamba_mixer_saving", _operand_gradients, setup_context=_save_operands)

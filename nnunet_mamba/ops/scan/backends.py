@@ -45,12 +45,14 @@ class ScanBackend:
         dtypes: of the tokens u; the other operands follow them up to float32.
         devices: torch device types, or None for all.
         requires: an importable module it needs, or None.
+        is_deterministic: its results are the same in every run, to the last bit.
     """
 
     name: str
     dtypes: frozenset[torch.dtype]
     devices: frozenset[str] | None = None
     requires: str | None = None
+    is_deterministic: bool = True
 
     def refusal(self, u: Tensor) -> str | None:
         """Return why this backend cannot take tokens ``u``, or None if it can."""
@@ -60,6 +62,8 @@ class ScanBackend:
             return f"does not take {u.dtype}"
         if self.requires and not _installed(self.requires):
             return f"{self.requires} is not installed"
+        if not self.is_deterministic and torch.are_deterministic_algorithms_enabled():
+            return "its gradients differ from run to run, and torch.use_deterministic_algorithms(True) forbids that"
         return _probe_failure(self.name, str(u.device))
 
     def _is_interpreted(self, u: Tensor) -> bool:
@@ -76,7 +80,7 @@ _NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
 BACKENDS = {
     backend.name: backend
     for backend in (  # most preferred first; the reference takes everything
-        ScanBackend("mamba_ssm_cuda", _NARROW, frozenset({"cuda"}), "selective_scan_cuda"),
+        ScanBackend("mamba_ssm_cuda", _NARROW, frozenset({"cuda"}), "selective_scan_cuda", is_deterministic=False),
         ScanBackend("triton_gpu", _NARROW, frozenset({"cuda"}), "triton"),
         ScanBackend("numba_cpu", _NARROW, frozenset({"cpu"}), "numba"),
         ScanBackend("reference", _NARROW | {torch.float64}),
@@ -126,6 +130,9 @@ def _probe_failure(name: str, device: str) -> str | None:
         implementation = _load(name)
         y, states = implementation.forward_saving(operands)
         results = (implementation.forward(operands), y, states, *implementation.backward(dy, operands, states))
+    except torch.OutOfMemoryError:
+        # It passes; the backend would be refused for as long as the process lives.
+        raise
     except TEST_RUN_ERRORS as error:
         return f"its test run failed: {type(error).__name__}: {error}"
     exact_y, exact_states = reference.forward_saving(exact)

@@ -8,6 +8,7 @@ from torch import Tensor
 from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.scan.backends import choose_backend
 from nnunet_mamba.ops.scan.operands import ScanOperands, check_operands, grouped_alike, state_dtype, states_shape
+from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
 
 
 def selective_scan(
@@ -144,6 +145,7 @@ def _operand_gradients(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor 
     return (*present, None)
 
 
+refuse_second_derivatives("nnunet_mamba::selective_scan_backward")
 torch.library.register_autograd("nnunet_mamba::selective_scan", _operand_gradients, setup_context=_save_operands)
 torch.library.register_autograd(
     "nnunet_mamba::selective_scan_saving", _operand_gradients, setup_context=_save_operands_and_states
