@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -82,20 +82,21 @@ def evaluate_folders(
 
     Raises:
         FileNotFoundError: a folder, a prediction or a label is missing; lists all of them.
-        ValueError: shapes differ, or the file is no dataset.json; lists all of them.
+        ValueError: files are damaged or have other values, shapes or places, or the file is no dataset.json; lists all.
     """
     from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder
     from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
     from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
     from nnunet_mamba.report.collect import label_names, read_json, read_summary, write_case_table
+    from nnunet_mamba.report.label_map_checks import check_label_maps, label_values
 
     dataset = read_json(dataset_json)
     if missing := {"labels", "file_ending"} - set(dataset):
         raise ValueError(f"{dataset_json} has no {sorted(missing)}; expected the dataset.json of an nnU-Net data set")
     names = _paired_files(predictions, labels, dataset["file_ending"], allow_missing=allow_missing)
     reader = determine_reader_writer_from_dataset_json(dataset, str(labels / names[0]), verbose=False)()
-    _check_shapes(predictions, labels, names, reader)
+    check_label_maps(predictions, labels, names, reader, label_values(dataset))
     manager = LabelManager(dataset["labels"], regions_class_order=dataset.get("regions_class_order"))
     output.mkdir(parents=True, exist_ok=True)
     compute_metrics_on_folder(
@@ -122,6 +123,12 @@ def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_mi
         {file.name for file in folder.iterdir() if file.name.endswith(file_ending) and not file.name.startswith(".")}
         for folder in (predictions, labels)
     )
+    # nnU-Net would score them too.
+    if hidden := sorted(file.name for file in predictions.glob(f".*{file_ending}")):
+        raise ValueError(
+            f"{predictions} holds hidden files, {', '.join(hidden[:5])}{', …' if len(hidden) > 5 else ''}, as macOS "
+            "writes beside others; delete them, they are no label maps"
+        )
     if not predicted:
         raise FileNotFoundError(f"{predictions} holds no {file_ending} file; dataset.json says that label maps end so")
     problems = []
@@ -136,19 +143,6 @@ def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_mi
         hint = "" if allow_missing or not unpredicted else "\nScore what is predicted with --allow-missing."
         raise FileNotFoundError("\n".join(lists) + hint)
     return sorted(predicted)
-
-
-def _check_shapes(predictions: Path, labels: Path, names: list[str], reader: Any) -> None:
-    differing = []
-    for name in names:
-        shapes = [reader.read_seg(str(folder / name))[0].shape[1:] for folder in (predictions, labels)]
-        if shapes[0] != shapes[1]:
-            differing.append(f"{name}: prediction is {shapes[0]}, label is {shapes[1]}")
-    if differing:
-        raise ValueError(
-            f"{len(differing)} predictions have another shape than their label; predict the images that the labels "
-            "belong to:\n  " + "\n  ".join(differing)
-        )
 
 
 def _print_scores(scores: "Sequence[LabelScores]") -> None:

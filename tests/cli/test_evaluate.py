@@ -120,6 +120,24 @@ def test_lists_every_shape_mismatch(folders):
     assert "large.png" not in result.stderr
 
 
+def test_values_of_the_source_are_not_scored_as_if_there_were_nothing(folders):
+    for folder in ("predictions", "labels"):
+        for path in (folders / folder).iterdir():
+            save(path, np.asarray(Image.open(path)) * 255)
+    result = run(folders)
+    assert result.exit_code == 1
+    assert "label maps cannot be scored, problems: 4" in result.stderr
+    assert "small.png: the label has the values 255, and dataset.json knows 0, 1" in result.stderr
+    assert not (folders / "predictions" / "summary.json").exists()
+
+
+def test_files_that_macos_hides_are_named(folders):
+    (folders / "predictions" / "._small.png").write_bytes(b"\0")
+    result = run(folders)
+    assert result.exit_code == 1
+    assert "holds hidden files, ._small.png, as macOS writes" in result.stderr
+
+
 @pytest.mark.parametrize("missing", ["predictions", "dataset.json"])
 def test_missing_input_is_named(folders, missing):
     (folders / missing).rename(folders / "away")

@@ -1,0 +1,116 @@
+"""Whether two folders of label maps can be scored against each other: nnU-Net counts whatever it is given."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+# A voxel that has moved by more lies in another one.
+_MOST_VOXELS = 0.5
+
+
+class Reader(Protocol):
+    """The part of nnU-Net's readers that is used here."""
+
+    def read_seg(self, seg_fname: str) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        """Return a label map, (1, *spatial), and what the file tells of its place."""
+
+
+def label_values(dataset: Mapping[str, Any]) -> list[int]:
+    """Return the values that label maps of a data set may have, from the content of its dataset.json."""
+    listed = [value if isinstance(value, list) else [value] for value in dataset["labels"].values()]
+    return sorted({int(value) for values in listed for value in values})
+
+
+def check_label_maps(
+    predictions: Path, labels: Path, names: Sequence[str], reader: Reader, values: Collection[int]
+) -> None:
+    """Read all label maps and raise if some cannot be scored.
+
+    Args:
+        predictions: folder of predicted label maps.
+        labels: folder of reference label maps.
+        names: files that both hold.
+        reader: nnU-Net's for these files.
+        values: that label maps may have.
+
+    Raises:
+        ValueError: some are damaged, have other values, another shape than their label, or lie elsewhere; lists all.
+    """
+    problems = [
+        f"{name}: {problem}"
+        for name in names
+        for problem in _problems(predictions / name, labels / name, reader, values)
+    ]
+    if problems:
+        listed = "\n  ".join(problems)
+        raise ValueError(f"label maps cannot be scored, problems: {len(problems)}\n  {listed}")
+
+
+def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[int]) -> list[str]:
+    maps, problems = [], []
+    for kind, path in (("prediction", prediction), ("label", label)):
+        try:
+            voxels, properties = reader.read_seg(str(path))
+        except (OSError, ValueError, RuntimeError, SyntaxError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            problems.append(f"the {kind} cannot be read ({reason}); write {path} again")
+            continue
+        maps.append((voxels[0], properties))
+        if unknown := _unknown_values(voxels, values):
+            known = ", ".join(map(str, values))
+            problems.append(
+                f"the {kind} has the values {unknown}, and dataset.json knows {known}; masks in the values of their "
+                "source are scored by nnunet-mamba restore --check"
+            )
+    if len(maps) < 2:
+        return problems
+    (predicted, its_place), (reference, wanted_place) = maps
+    if predicted.shape != reference.shape:
+        problems.append(
+            f"prediction is {predicted.shape}, label is {reference.shape}; predict the image that the label belongs to"
+        )
+    elif (distance := _voxels_apart(its_place, wanted_place, predicted.shape)) > _MOST_VOXELS:
+        problems.append(
+            f"the prediction lies up to {distance:.3g} voxels away from its label, or is turned; write it with the "
+            "place and orientation of the label"
+        )
+    return problems
+
+
+def _unknown_values(voxels: npt.NDArray[Any], values: Collection[int]) -> str:
+    is_known = np.zeros(voxels.shape, bool)
+    for value in values:
+        is_known |= voxels == value
+    unknown = np.unique(voxels[~is_known])
+    return ", ".join(f"{value:g}" for value in unknown[:5]) + (", …" if len(unknown) > 5 else "")
+
+
+def _voxels_apart(one: Mapping[str, Any], other: Mapping[str, Any], shape: Sequence[int]) -> float:
+    """Return how far apart the same voxels of two files lie at most; 0 where the files do not tell a place."""
+    first, second = _affine(one), _affine(other)
+    if first is None or second is None or first.shape != second.shape or len(first) != len(shape) + 1:
+        return 0.0
+    # The files count their axes from the other end.
+    corners = np.array(list(product(*((0, size - 1) for size in reversed(shape)))))
+    moved = corners @ (first - second)[:-1, :-1].T + (first - second)[:-1, -1]
+    smallest = np.linalg.norm(second[:-1, :-1], axis=0).min()
+    return float(np.linalg.norm(moved, axis=1).max() / smallest)
+
+
+def _affine(properties: Mapping[str, Any]) -> npt.NDArray[np.float64] | None:
+    """Return where a file's voxels lie, by what nnU-Net's readers have from its header; None for pictures."""
+    if "nibabel_stuff" in properties:
+        stuff = properties["nibabel_stuff"]
+        return np.asarray(stuff.get("reoriented_affine", stuff["original_affine"]), np.float64)
+    if "sitk_stuff" not in properties:
+        return None
+    stuff = properties["sitk_stuff"]
+    dims = len(stuff["spacing"])
+    affine = np.eye(dims + 1)
+    affine[:-1, :-1] = np.reshape(stuff["direction"], (dims, dims)) * stuff["spacing"]
+    affine[:-1, -1] = stuff["origin"]
+    return affine
