@@ -11,14 +11,14 @@ from nnunet_mamba.planning.batch_size import SMALLEST_BATCH, BatchMemory, given_
 from nnunet_mamba.planning.memory import GIB, Budget
 from nnunet_mamba.planning.patches import Patch, network_divisor, rounded_patch, smaller_patches, with_patch
 from nnunet_mamba.planning.plans_files import BasePlans
-from nnunet_mamba.planning.training_step import StepMemory, StepRequest, trainer_class
+from nnunet_mamba.planning.training_step import StepMemory, StepRequest, StepTooLarge, trainer_class
 
 CONFIGURATIONS = ("2d", "3d_lowres", "3d_fullres")
 # nnU-Net's precaution against learning the data by heart: no batch holds more of all voxels.
 LARGEST_SHARE = 0.05
 
 Reason = Literal["memory", "5 % rule", "recipe", "by hand"]
-Measure = Callable[[StepRequest, Budget], StepMemory | None]
+Measure = Callable[[StepRequest, Budget], StepMemory | StepTooLarge]
 OnStep = Callable[[str], None]
 
 
@@ -107,6 +107,8 @@ def plan_configuration(
         StepFailedError: the network cannot be trained so.
     """
     begin = base.plans["configurations"][configuration]
+    # What the step that was measured last said, if it was refused.
+    refusals: list[str] = []
 
     @cache
     def taken(patch_size: Patch, batch_size: int) -> int | None:
@@ -115,13 +117,17 @@ def plan_configuration(
         plans = {**base.plans, "configurations": {**base.plans["configurations"], configuration: changed}}
         request = StepRequest(trainer=trainer, plans=plans, configuration=configuration, dataset_json=base.dataset_json)
         memory = measure(request, budget)
-        return None if memory is None else memory.peak
+        refusals.clear()
+        if isinstance(memory, StepMemory):
+            return memory.peak
+        refusals.extend(memory.words.splitlines()[:1])
+        return None
 
     def fits(patch_size: Patch) -> bool:
         # What is set by hand is shown with its warnings; nothing else changes for it to fit.
         return wishes.batch_size is not None or _fits(taken(patch_size, SMALLEST_BATCH), budget.size)
 
-    patch_size = wishes.patch_size or _fitting_patch(trainer, begin, fits)
+    patch_size = wishes.patch_size or _fitting_patch(trainer, begin, fits, refusals)
     ceiling, reason = _ceiling(base, trainer, configuration, patch_size)
     memory = None
     if wishes.batch_size is None:
@@ -137,7 +143,7 @@ def plan_configuration(
         content={**with_patch(begin, patch_size), "batch_size": memory.batch_size},
         memory=memory,
         reason=reason,
-        warnings=tuple(_warnings(memory, budget, five_percent(base, configuration, patch_size))),
+        warnings=tuple(_warnings(memory, budget, five_percent(base, configuration, patch_size), refusals)),
     )
 
 
@@ -165,8 +171,10 @@ def _ceiling(base: BasePlans, trainer: str, configuration: str, patch_size: Patc
     return rule, "5 % rule"
 
 
-def _fitting_patch(trainer: str, begin: Mapping[str, Any], fits: Callable[[Patch], bool]) -> Patch:
-    """Return the base plans' patch, or the largest smaller one that fits."""
+def _fitting_patch(
+    trainer: str, begin: Mapping[str, Any], fits: Callable[[Patch], bool], refusals: Sequence[str]
+) -> Patch:
+    """Return the base plans' patch, or the largest smaller one that fits; ``fits`` fills ``refusals``."""
     preset = trainer_class(trainer).preset
     divisor = network_divisor(preset, begin)
     patch_size = rounded_patch(begin, divisor)
@@ -177,8 +185,8 @@ def _fitting_patch(trainer: str, begin: Mapping[str, Any], fits: Callable[[Patch
     found = bisect_left(smaller, True, key=fits)
     if found == len(smaller):
         raise ValueError(
-            f"{trainer}: no patch from {by(patch_size)} down to {by(smaller[-1] if smaller else patch_size)} fits; "
-            f"pass more --memory, or choose a smaller network"
+            f"{trainer}: no patch from {by(patch_size)} down to {by(smaller[-1] if smaller else patch_size)} fits"
+            f"{_quoted(refusals)}; pass more --memory, or choose a smaller network"
         )
     return smaller[found]
 
@@ -187,13 +195,17 @@ def _fits(taken: int | None, size: int) -> bool:
     return taken is not None and taken <= size
 
 
-def _warnings(memory: BatchMemory, budget: Budget, rule: int) -> list[str]:
+def _quoted(refusals: Sequence[str]) -> str:
+    return f" (the last step said: {refusals[0]})" if refusals else ""
+
+
+def _warnings(memory: BatchMemory, budget: Budget, rule: int, refusals: Sequence[str]) -> list[str]:
     found = []
     if memory.batch_size > rule:
         found.append(
             f"a batch of {memory.batch_size} holds more than 5 % of all training voxels, nnU-Net would take {rule}"
         )
     if not _fits(memory.measured, budget.size):
-        taken = "more than there is" if memory.measured is None else f"{memory.measured / GIB:.2f} GiB"
+        taken = f"{memory.measured / GIB:.2f} GiB" if memory.measured else f"more than there is{_quoted(refusals)}"
         found.append(f"a batch of {memory.batch_size} takes {taken}, the budget is {budget.size / GIB:.2f} GiB")
     return found

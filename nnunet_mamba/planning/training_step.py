@@ -33,6 +33,10 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 # What torch, the C++ library and oneDNN say when an allocation fails.
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|out of memory", re.IGNORECASE)
+# What CUDA's libraries say when there is no room for their workspace.
+_OUT_OF_WORKSPACE = re.compile(
+    r"alloc(ation)?_failed|unable to find an engine|unable to find a valid cudnn algorithm", re.IGNORECASE
+)
 # SIGKILL is the system's, SIGABRT the C++ library's; Windows has no name for the first.
 _KILLED_FOR_MEMORY = (-9, -6)
 
@@ -67,6 +71,17 @@ class StepMemory:
     before: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class StepTooLarge:
+    """There was not enough memory for the steps.
+
+    Args:
+        words: of the library that found none; empty if the system ended the process.
+    """
+
+    words: str = ""
+
+
 class StepFailedError(RuntimeError):
     """The step failed for another reason than memory; the text is the step's own."""
 
@@ -85,8 +100,8 @@ def trainer_class(name: str) -> type[PresetTrainer]:
         raise ValueError(f"--trainer {name}: unknown; choose one of {', '.join(trainer_names())}") from None
 
 
-def measure_step(request: StepRequest, budget: Budget) -> StepMemory | None:
-    """Train in a new process; return its memory, or None if there was not enough for it.
+def measure_step(request: StepRequest, budget: Budget) -> StepMemory | StepTooLarge:
+    """Train in a new process, and return its memory or that there was not enough for it.
 
     Args:
         request: what to train.
@@ -117,19 +132,19 @@ def measure_step(request: StepRequest, budget: Budget) -> StepMemory | None:
             receiver.close()
     if isinstance(answer, str):
         raise StepFailedError(answer)
-    if answer is None and process.exitcode not in (0, *_KILLED_FOR_MEMORY):
+    if answer is None and process.exitcode not in _KILLED_FOR_MEMORY:
         raise StepFailedError(f"the process that trained ended with exit code {process.exitcode} and no message")
-    memory: StepMemory | None = answer
+    memory: StepMemory | StepTooLarge = answer or StepTooLarge()
     return memory
 
 
 def _report_step(sender: Connection, request: StepRequest, budget: Budget, *, folder: str, is_fork: bool) -> None:
-    """Send a StepMemory, None for too little memory, or the text of an error."""
+    """Send a StepMemory, a StepTooLarge, or the text of an error."""
     os.environ |= {"nnUNet_preprocessed": folder, "nnUNet_results": folder, "nnUNet_compile": "f"}
     with contextlib.suppress(OSError):
         # Where memory runs out, the system ends this process and not the user's browser.
         _OOM_SCORE.write_text("1000")
-    answer: StepMemory | str | None
+    answer: StepMemory | StepTooLarge | str
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -137,11 +152,17 @@ def _report_step(sender: Connection, request: StepRequest, budget: Budget, *, fo
             memory = train_steps(request, budget)
             answer = replace(memory, peak=memory.peak + unmapped, before=memory.before + unmapped)
     except (RuntimeError, MemoryError) as error:
-        is_memory = isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))
-        answer = None if is_memory else f"{type(error).__name__}: {error}"
+        words = f"{type(error).__name__}: {error}"
+        answer = StepTooLarge(words=words) if _is_for_want_of_memory(error, budget.device) else words
     except (ValueError, NotImplementedError, OSError, AssertionError) as error:
         answer = f"{type(error).__name__}: {error}"
     sender.send(answer)
+
+
+def _is_for_want_of_memory(error: RuntimeError | MemoryError, device: str) -> bool:
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return True
+    return device == "cuda" and _OUT_OF_WORKSPACE.search(str(error)) is not None
 
 
 def train_steps(request: StepRequest, budget: Budget) -> StepMemory:
@@ -214,7 +235,12 @@ def _reset_peak(budget: Budget) -> None:
         import resource
 
         left = max(0, round(STOPPED_AT * budget.size) - _peak(budget))
-        resource.setrlimit(resource.RLIMIT_DATA, (writable + left, resource.RLIM_INFINITY))
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = writable + left
+        # A cluster may have set a limit that nobody may lift.
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
+        )
 
 
 def _peak(budget: Budget) -> int:

@@ -13,9 +13,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-MESSAGES_FILE = "background_workers.txt"
+MESSAGES_FILES = "background_workers*.txt"
 _NNUNET_MESSAGE = "background workers are no longer alive"
 _SHOWN_LINES = 12
+
+
+def messages_file(rank: int) -> str:
+    """Return the name of the file for the workers of one process of a training, by its rank."""
+    return MESSAGES_FILES.replace("*", f"_{rank}" if rank else "")
 
 
 @contextmanager
@@ -23,7 +28,7 @@ def worker_messages_in(path: Path) -> Iterator[None]:
     """Send into a file what processes that are started meanwhile write to standard error, for all of their life.
 
     Args:
-        path: the file to create.
+        path: the file to create; no other process creates it too.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -60,17 +65,23 @@ def explain(error: RuntimeError, messages: Path, processes: Sequence[BaseProcess
     killed_by = sorted({-process.exitcode for process in processes if process.exitcode and process.exitcode < 0})
     # The loader itself ends the workers that are left.
     signals = [signal.Signals(number) for number in killed_by if number != signal.SIGTERM]
-    if written:
-        lines = written.splitlines()
-        cut = [f"... ({len(lines) - _SHOWN_LINES} lines before, in {messages})"] if len(lines) > _SHOWN_LINES else []
-        cause = "its last words were:\n  " + "\n  ".join([*cut, *lines[-_SHOWN_LINES:]])
-    elif signal.SIGBUS in signals:
+    lines = written.splitlines()
+    cut = [f"... ({len(lines) - _SHOWN_LINES} lines before, in {messages})"] if len(lines) > _SHOWN_LINES else []
+    words = "\n  ".join(["", *cut, *lines[-_SHOWN_LINES:]])
+    if signal.SIGBUS in signals:
         cause = (
             "the system ended it with SIGBUS: shared memory (/dev/shm) is full. Give the container more (--shm-size)"
         )
+    elif signals:
+        names = ", ".join(one.name for one in signals)
+        cause = f"the system ended it with {names}, most often for want of memory"
+    elif written:
+        cause = f"its last words were:{words}"
     else:
-        by = f"the system ended it with {', '.join(one.name for one in signals)}" if signals else "it ended silently"
-        cause = f"{by}, most often for want of memory"
+        cause = "it ended silently, most often for want of memory"
+    if signals and written:
+        # A worker that is killed says nothing of it.
+        cause += f"\nBefore that the workers wrote, which may have to do with it:{words}"
     return RuntimeError(
         f"A background worker that loads and augments cases died; {cause}\n"
         "Continue from the last checkpoint with --c. If memory was short: fewer workers (export nnUNet_n_proc_DA=2; 0 "

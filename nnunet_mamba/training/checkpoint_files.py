@@ -27,12 +27,14 @@ class CheckpointWriteError(OSError):
     """A checkpoint could not be written; the one before is untouched."""
 
 
-def write_checkpoint(path: Path, write: Callable[[str], None]) -> None:
+def write_checkpoint(path: Path, write: Callable[[str], None], *, keeps_spare: bool) -> None:
     """Write a checkpoint whole, and keep the latest one before it as a spare.
 
     Args:
         path: the file to create or replace.
         write: saves the checkpoint under the name that it is given.
+        keeps_spare: whether the latest one before it is of the same training; if not, the spare is not either, and is
+            deleted once there is this one.
 
     Raises:
         CheckpointWriteError: the disk is full or cannot be written to; ``path`` is what it was.
@@ -41,8 +43,10 @@ def write_checkpoint(path: Path, write: Callable[[str], None]) -> None:
         with replacing(path) as temporary:
             write(str(temporary))
             _flush_to_disk(temporary)
-            if path.name == LATEST:
+            if path.name == LATEST and keeps_spare:
                 _keep_spare(path)
+        if not keeps_spare:
+            path.with_name(SPARE).unlink(missing_ok=True)
     except OSError as error:
         raise CheckpointWriteError(f"{path} could not be written ({error.strerror or error})") from error
     except RuntimeError as error:
@@ -78,6 +82,11 @@ def newest_whole_checkpoint(path: Path) -> tuple[Path, dict[str, str]]:
             f"no checkpoint in {path.parent} can be read ({files}); delete them and start again without --c"
         )
     return max(epochs, key=epochs.__getitem__), damaged
+
+
+def epoch_of_whole(path: Path) -> int | None:
+    """Return the epoch with which a checkpoint goes on, None if its file is damaged or not there."""
+    return _epoch(path, {}) if path.is_file() else None
 
 
 def _epoch(path: Path, damaged: dict[str, str]) -> int | None:

@@ -1,4 +1,4 @@
-"""What nnU-Net must know of a network whose outputs are not the plan's."""
+"""What nnU-Net must know of a network whose outputs are not the plan's, or not all asked for."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +22,24 @@ def deep_supervision_scales(network: nn.Module, patch_size: Sequence[int]) -> li
         For every output, the highest resolution first, one factor per axis. Where the patches are no multiple of the
         pooling, the factors belong to this patch size alone.
     """
+    sizes = [reduced_size(patch_size, reduction) for reduction in _unwrapped(network).output_reductions]
+    return [[of_output / length for of_output, length in zip(size, patch_size, strict=True)] for size in sizes]
+
+
+def freeze_heads_without_logits(network: nn.Module) -> None:
+    """Freeze the heads of all resolutions but the highest, for a training with that one output.
+
+    Distributed training waits for a gradient of every parameter that is not frozen, and these get none.
+
+    Args:
+        network: wrapped or not. One with a single head stays as it is.
+    """
+    for head in _unwrapped(network).decoder.seg_layers[:-1]:
+        head.requires_grad_(False)
+
+
+def _unwrapped(network: nn.Module) -> Any:
     unwrapped: Any = network
     for name in _WRAPPED:
         unwrapped = getattr(unwrapped, name, unwrapped)
-    sizes = [reduced_size(patch_size, reduction) for reduction in unwrapped.output_reductions]
-    return [[of_output / length for of_output, length in zip(size, patch_size, strict=True)] for size in sizes]
+    return unwrapped

@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
 from nnunet_mamba.data.atomic import remove_partial_files
-from nnunet_mamba.training.background_workers import MESSAGES_FILE, explain, worker_messages_in, worker_processes
+from nnunet_mamba.training.background_workers import (
+    MESSAGES_FILES,
+    explain,
+    messages_file,
+    worker_messages_in,
+    worker_processes,
+)
 from nnunet_mamba.training.checkpoint_files import (
     LATEST,
     SPARE,
     CheckpointWriteError,
+    epoch_of_whole,
     newest_whole_checkpoint,
     write_checkpoint,
 )
@@ -55,6 +63,8 @@ class GuardedTrainer(nnUNetTrainer):
             self.grad_scaler = None
             self.print_to_log_file("Training in bf16 (NNUNET_MAMBA_PRECISION=fp16 for nnU-Net's fp16)")
         self._best_ema: float | None
+        self._has_loaded = False
+        self._has_written_latest = False
         self._sentinel: Sentinel | None = None
         self._workers: list[BaseProcess] = []
 
@@ -65,6 +75,10 @@ class GuardedTrainer(nnUNetTrainer):
         compiled: nn.Module | None = getattr(network, "_orig_mod", None)
         return network if compiled is None else compiled
 
+    @property
+    def _worker_messages(self) -> Path:
+        return Path(self.output_folder) / messages_file(self.local_rank)
+
     def initialize(self) -> None:
         """Build what nnU-Net builds, and watch the loss and the optimiser."""
         super().initialize()
@@ -73,7 +87,7 @@ class GuardedTrainer(nnUNetTrainer):
 
     def get_dataloaders(self) -> tuple[Any, Any]:
         """Start nnU-Net's background workers and keep what they say."""
-        with worker_messages_in(Path(self.output_folder) / MESSAGES_FILE):
+        with worker_messages_in(self._worker_messages):
             loaders: tuple[Any, Any] = super().get_dataloaders()
         self._workers = worker_processes(*loaders)
         return loaders
@@ -85,13 +99,12 @@ class GuardedTrainer(nnUNetTrainer):
             RuntimeError: of a worker, with its cause.
             TrainingStoppedError: too many steps in a row were not finite.
         """
-        if self.logger.resume and self.current_epoch == 0 and (Path(self.output_folder) / SPARE).is_file():
-            # Whoever deleted a damaged checkpoint_latest.pth has this one left; nnU-Net does not know it.
-            self.load_checkpoint(str(Path(self.output_folder) / SPARE))
+        if self.logger.resume:
+            self._continue_from_spare()
         try:
             super().run_training()
         except RuntimeError as error:
-            explained = explain(error, Path(self.output_folder) / MESSAGES_FILE, self._workers)
+            explained = explain(error, self._worker_messages, self._workers)
             if explained is None:
                 raise
             self.print_to_log_file(str(explained), also_print_to_console=False)
@@ -100,6 +113,9 @@ class GuardedTrainer(nnUNetTrainer):
     def on_train_start(self) -> None:
         """Clear away what a killed run was writing, and write what it had no time for."""
         super().on_train_start()
+        assert self._sentinel is not None
+        # nnU-Net loads pretrained weights after it has initialised.
+        self._sentinel.begin()
         if self.local_rank == 0:
             remove_partial_files(Path(self.output_folder))
         self._catch_up_best()
@@ -108,8 +124,9 @@ class GuardedTrainer(nnUNetTrainer):
         """Write the final checkpoint as nnU-Net does, and delete what only served to continue."""
         super().on_train_end()
         if self.local_rank == 0 and not self.disable_checkpointing:
-            for name in (SPARE, MESSAGES_FILE):
-                (Path(self.output_folder) / name).unlink(missing_ok=True)
+            folder = Path(self.output_folder)
+            for path in (folder / SPARE, *folder.glob(MESSAGES_FILES)):
+                path.unlink(missing_ok=True)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Train on one batch as nnU-Net does, unless that would spoil the weights.
@@ -123,13 +140,20 @@ class GuardedTrainer(nnUNetTrainer):
                 outputs: dict[str, Any] = super().train_step(batch)
             self._sentinel.passed(self.grad_scaler)
         except NonFiniteStepError as error:
-            skipped = self._sentinel.skip(error, batch, self._forward_and_backward(batch))
-            self.print_to_log_file(f"Epoch {self.current_epoch}: {skipped}")
-            if skipped.is_one_too_many:
-                self._save_to_repeat_this_epoch()
-                raise TrainingStoppedError(self._way_out(str(error))) from error
-            return {"loss": np.array(np.nan, dtype=np.float32)}
-        return outputs
+            failure = error.with_traceback(None)
+        else:
+            return outputs
+        # Out of the except block, where the error's traceback keeps the activations of the step in memory.
+        skipped = self._sentinel.skip(failure, batch, self._forward_and_backward(batch))
+        # Of several processes all have the same to say.
+        self.print_to_log_file(f"Epoch {self.current_epoch}: {skipped}", also_print_to_console=self.local_rank == 0)
+        if skipped.is_one_too_many:
+            self._save_to_repeat_this_epoch()
+            if self.is_ddp:
+                # The first process that fails takes the others down, in the middle of a checkpoint too.
+                dist.barrier()
+            raise TrainingStoppedError(self._way_out(skipped.cause))
+        return {"loss": np.array(np.nan, dtype=np.float32)}
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
         """Log as nnU-Net does, without the steps that were skipped."""
@@ -164,7 +188,9 @@ class GuardedTrainer(nnUNetTrainer):
             super().save_checkpoint(filename)
             return
         try:
-            write_checkpoint(Path(filename), super().save_checkpoint)
+            keeps_spare = self._has_loaded or self._has_written_latest
+            write_checkpoint(Path(filename), super().save_checkpoint, keeps_spare=keeps_spare)
+            self._has_written_latest |= Path(filename).name == LATEST
         except CheckpointWriteError as error:
             if Path(filename).name == "checkpoint_final.pth":
                 raise CheckpointWriteError(f"{error}; free space and run the same command with --c") from error
@@ -188,8 +214,22 @@ class GuardedTrainer(nnUNetTrainer):
         if damaged:
             self.print_to_log_file(f"Continuing from {whole.name} instead")
         super().load_checkpoint(str(whole))
+        self._has_loaded = True
         if self._sentinel is not None:
             self._sentinel.begin()
+
+    def _continue_from_spare(self) -> None:
+        """Load the spare if nnU-Net, which does not know it, has found nothing or a checkpoint that is further back.
+
+        So it is where a damaged latest checkpoint was deleted.
+        """
+        spare = Path(self.output_folder) / SPARE
+        if spare.with_name(LATEST).is_file() or not spare.is_file():
+            return
+        epoch = epoch_of_whole(spare)
+        if not self._has_loaded or (epoch is not None and epoch > self.current_epoch):
+            self.print_to_log_file(f"There is no {LATEST}: continuing from {SPARE}")
+            self.load_checkpoint(str(spare))
 
     def _catch_up_best(self) -> None:
         """Write the best checkpoint if a killed run had no time for it after the latest one, which has its weights."""
@@ -214,10 +254,10 @@ class GuardedTrainer(nnUNetTrainer):
 
     def _forward_and_backward(self, batch: dict[str, Any]) -> Callable[[nn.Module], object]:
         """Return what does the passes of one training step with a network and nothing else."""
-        target = batch["target"]
-        targets = [one.to(self.device) for one in target] if isinstance(target, list) else target.to(self.device)
 
         def run(network: nn.Module) -> None:
+            target = batch["target"]
+            targets = [one.to(self.device) for one in target] if isinstance(target, list) else target.to(self.device)
             is_cuda = self.device.type == "cuda"
             with autocast_default(self._training_dtype), torch.autocast("cuda") if is_cuda else nullcontext():
                 loss = self.loss(network(batch["data"].to(self.device)), targets)

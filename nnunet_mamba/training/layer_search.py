@@ -46,12 +46,19 @@ def find_first_non_finite(network: nn.Module, rerun: Callable[[nn.Module], objec
     Args:
         network: its gradients are lost.
         rerun: runs a forward and a backward pass with it.
+
+    Raises:
+        torch.OutOfMemoryError: memory was too short, and nothing had been found by then.
     """
     found: list[NonFiniteLayer] = []
-    with _watched_layers(network, found), _watched_gradients(network, found):
-        rerun(network)
-    for parameter in network.parameters():
-        parameter.grad = None
+    try:
+        with _watched_layers(network, found), _watched_gradients(network, found):
+            rerun(network)
+    except torch.OutOfMemoryError:
+        if not found:
+            raise
+    finally:
+        network.zero_grad(set_to_none=True)
     return found[0] if found else None
 
 
@@ -61,9 +68,9 @@ def _watched_layers(network: nn.Module, found: list[NonFiniteLayer]) -> Iterator
         def check(layer: nn.Module, inputs: Any, output: Any) -> None:
             if found:
                 return
-            for tensor in _tensors(output):
+            for tensor in floating_tensors(output):
                 if n_values := _n_non_finite(tensor):
-                    largest = max((_largest(one) for one in _tensors(inputs)), default=0.0)
+                    largest = max((_largest(one) for one in floating_tensors(inputs)), default=0.0)
                     found.append(
                         NonFiniteLayer(
                             name=name,
@@ -107,13 +114,14 @@ def _watched_gradients(network: nn.Module, found: list[NonFiniteLayer]) -> Itera
             handle.remove()
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def floating_tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors of floating point in ``value``, a tensor or nested lists and tuples of them."""
     if isinstance(value, Tensor):
         if value.is_floating_point():
             yield value
     elif isinstance(value, (list, tuple)):
         for one in value:
-            yield from _tensors(one)
+            yield from floating_tensors(one)
 
 
 def _n_non_finite(tensor: Tensor) -> int:

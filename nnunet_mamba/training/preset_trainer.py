@@ -17,7 +17,7 @@ from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.nnunet_folders import nnunet_folder
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.training.augmentation import flips_and_rotations
-from nnunet_mamba.training.deep_supervision import deep_supervision_scales
+from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
 from nnunet_mamba.training.device import device_or_cpu, scan_notice
 from nnunet_mamba.training.guarded_trainer import GuardedTrainer
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
@@ -146,7 +146,11 @@ class PresetTrainer(GuardedTrainer):
         """Return the recipe's optimiser and its schedule over the whole run."""
         # A subclass may change these two in its constructor, as with nnU-Net's own trainers.
         recipe = replace(self.recipe, initial_lr=self.initial_lr, weight_decay=self.weight_decay)
-        return optimizer_and_schedule(self.network, recipe, self.num_epochs)
+        optimizer, schedule = optimizer_and_schedule(self.network, recipe, self.num_epochs)
+        # After the optimiser, which has the same parameters in every checkpoint.
+        if self.is_ddp and not self.enable_deep_supervision:
+            freeze_heads_without_logits(self.network)
+        return optimizer, schedule
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
         """Return what nnU-Net decides, but no axes to mirror where the recipe does not mirror."""

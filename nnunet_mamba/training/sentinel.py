@@ -10,17 +10,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from nnunet_mamba.training.layer_search import find_first_non_finite
+from nnunet_mamba.training.layer_search import find_first_non_finite, floating_tensors
+from nnunet_mamba.training.step_findings import (
+    Finding,
+    Suspicion,
+    causes_and_reasons,
+    findings_of_all,
+    in_any_process,
+    is_distributed,
+)
 
 # A scaler begins at 2¹⁶ and halves with every overflow, which is no failure until the scale is used up.
 MOST_OVERFLOWS = 24
 
 
 class NonFiniteStepError(ArithmeticError):
-    """A loss or a gradient of one training step is not finite; nothing has been changed by the step."""
+    """A loss or a gradient of one training step is not finite; nothing has been changed by the step.
+
+    Args:
+        text: what is not finite.
+        suspicion: that it began in this process's batch.
+    """
+
+    def __init__(self, text: str, suspicion: Suspicion = Suspicion.SHARED) -> None:
+        super().__init__(text)
+        self.suspicion = suspicion
 
 
 class TrainingStoppedError(RuntimeError):
@@ -32,11 +48,13 @@ class SkippedStep:
     """A training step that did not happen.
 
     Args:
+        cause: what is not finite, in short.
         reason: what is not finite, where it began and in which cases.
         n_in_a_row: skipped steps since the last one that happened.
         most_in_a_row: how many of them are allowed.
     """
 
+    cause: str
     reason: str
     n_in_a_row: int
     most_in_a_row: int
@@ -106,29 +124,73 @@ class Sentinel:
     ) -> SkippedStep:
         """Put the network back to where it was before a step, and find out what went wrong in it.
 
+        Of several processes all must call this, and all get the same answer.
+
         Args:
-            error: of the step.
+            error: of the step, without its traceback, which would keep the step's activations in memory.
             batch: of nnU-Net's data loader: "data", (b, c, *spatial), and "keys", their case identifiers.
             rerun: runs the step's forward and backward pass again with the network it is given, without changing it.
         """
         self.n_skipped += 1
         self._restore_statistics()
+        cause, reason = causes_and_reasons(findings_of_all(self._own_finding(error, batch, rerun)))
+        return SkippedStep(cause=cause, reason=reason, n_in_a_row=self.n_skipped, most_in_a_row=self.most_in_a_row)
+
+    def _own_finding(
+        self, error: NonFiniteStepError, batch: Mapping[str, Any], rerun: Callable[[nn.Module], object]
+    ) -> Finding:
+        suspicion, where = error.suspicion, None
+        if foreign := _cases_with_foreign_values(batch):
+            suspicion = Suspicion.IMAGES
+            where = (
+                f"The images themselves hold values that are not finite, in {', '.join(foreign)}: preprocess them "
+                "again, or look for NaN in their files."
+            )
+        elif self.n_skipped == 1:
+            where = self._where_it_began(rerun)
+        cases = tuple(sorted({str(key) for key in batch.get("keys", ())}))
+        return Finding(cause=str(error), where=where, cases=cases, suspicion=suspicion)
+
+    def _where_it_began(self, rerun: Callable[[nn.Module], object]) -> str | None:
+        """Return a sentence on the first thing in the network that is not finite."""
+        spoilt = [name for name, parameter in self.network.named_parameters() if not torch.isfinite(parameter).all()]
+        if spoilt:
+            return (
+                f"{len(spoilt)} weights are not finite already, {spoilt[0]} among them: the checkpoint that training "
+                "began with is spoilt."
+            )
+        if is_distributed():
+            # The loss and some layers wait for the other processes, not all of which come this far.
+            return None
+        self._free_memory()
         self._is_searching = True
         try:
-            where = None if self.n_skipped > 1 else _where_it_began(self.network, batch, rerun)
+            found = find_first_non_finite(self.network, rerun)
+        except torch.OutOfMemoryError:
+            return "Memory was too short to look for the layer where it began."
         finally:
             self._is_searching = False
             self._restore_statistics()
-        cases = ", ".join(sorted({str(key) for key in batch.get("keys", ())})) or "unknown"
-        reason = f"{error}. {where + ' ' if where else ''}Cases of this batch: {cases}."
-        return SkippedStep(reason=reason, n_in_a_row=self.n_skipped, most_in_a_row=self.most_in_a_row)
+            self._free_memory()
+        return None if found is None else f"{found}."
+
+    def _free_memory(self) -> None:
+        """Give back what the passes of a step that failed have left."""
+        self.network.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
 
     def _check_loss(self, loss: nn.Module, arguments: tuple[Any, ...], value: Any) -> None:
-        del loss, arguments
+        del loss
         if self._is_searching or not self.network.training or not torch.is_grad_enabled():
             return
-        if _in_any_process(not bool(torch.isfinite(value).all()), value.device):
-            raise NonFiniteStepError(f"the loss is {_as_text(value)}")
+        is_finite = bool(torch.isfinite(value).all())
+        if not in_any_process(not is_finite, value.device):
+            return
+        if is_finite:
+            raise NonFiniteStepError("the loss is not finite in another process", Suspicion.ELSEWHERE)
+        has_finite_output = all(bool(torch.isfinite(tensor).all()) for tensor in floating_tensors(arguments[0]))
+        suspicion = Suspicion.SHARED if has_finite_output else Suspicion.OUTPUT
+        raise NonFiniteStepError(f"the loss is {_as_text(value)}", suspicion)
 
     def _check_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         gradients = [
@@ -156,23 +218,6 @@ class Sentinel:
             buffers[name].copy_(value)
 
 
-def _where_it_began(network: nn.Module, batch: Mapping[str, Any], rerun: Callable[[nn.Module], object]) -> str | None:
-    """Return a sentence on the first thing that is not finite."""
-    if foreign := _cases_with_foreign_values(batch):
-        return (
-            f"The images themselves hold values that are not finite, in {', '.join(foreign)}: preprocess them again, "
-            "or look for NaN in their files."
-        )
-    spoilt = [name for name, parameter in network.named_parameters() if not torch.isfinite(parameter).all()]
-    if spoilt:
-        return (
-            f"{len(spoilt)} weights are not finite already, {spoilt[0]} among them: the checkpoint that training "
-            "began with is spoilt."
-        )
-    found = find_first_non_finite(network, rerun)
-    return None if found is None else f"{found}."
-
-
 def _cases_with_foreign_values(batch: Mapping[str, Any]) -> Sequence[str]:
     data = batch["data"]
     is_finite = torch.isfinite(data.flatten(1)).all(1).tolist()
@@ -180,16 +225,5 @@ def _cases_with_foreign_values(batch: Mapping[str, Any]) -> Sequence[str]:
     return sorted({str(key) for key, finite in zip(keys, is_finite, strict=False) if not finite})
 
 
-def _in_any_process(flag: bool, device: torch.device) -> bool:
-    """Return whether ``flag`` is set in any process of a training; one that left alone would block the others."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return flag
-    flags = torch.tensor(int(flag), device=device)
-    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
-    return bool(flags.item())
-
-
 def _as_text(value: Tensor) -> str:
-    numbers = value.detach().float().flatten().tolist()
-    shown = next((number for number in numbers if not math.isfinite(number)), numbers[0])
-    return str(shown) if not math.isfinite(shown) else "not finite in another process"
+    return str(next(number for number in value.detach().float().flatten().tolist() if not math.isfinite(number)))

@@ -7,7 +7,7 @@ from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.patches import with_patch
 from nnunet_mamba.planning.planner import Wishes, five_percent, plan_configuration, suitable_configurations
 from nnunet_mamba.planning.plans_files import BasePlans
-from nnunet_mamba.planning.training_step import StepMemory
+from nnunet_mamba.planning.training_step import StepMemory, StepTooLarge
 
 PLANNED, FIXED = "nnUNetTrainerUMambaBot", "nnUNetTrainerVMUNet"
 CONSTANT = 1000
@@ -106,6 +106,20 @@ def test_the_patch_shrinks_until_two_fit(plan, base, measured, trainer, name, pa
 def test_no_patch_small_enough_is_an_error(plan):
     with pytest.raises(ValueError, match=r"no patch from 192×256 down to \d+×\d+ fits.*--memory"):
         plan(PLANNED, "2d", 10)
+
+
+def test_what_the_smallest_step_said_is_in_the_error(base):
+    words = "RuntimeError: GET was unable to find an engine to execute this computation"
+
+    def step(request, _):
+        return StepTooLarge(words=f"{words}\nat some line")
+
+    budget = Budget(device="cuda", size=10**9)
+    with pytest.raises(ValueError, match=rf"fits \(the last step said: {words}\); pass more --memory"):
+        plan_configuration(base, PLANNED, "2d", budget=budget, wishes=Wishes(), measure=step)
+    wishes = Wishes(batch_size=2, patch_size=(64, 64))
+    (warning,) = plan_configuration(base, PLANNED, "2d", budget=budget, wishes=wishes, measure=step).warnings
+    assert f"a batch of 2 takes more than there is (the last step said: {words}), the budget" in warning
 
 
 def test_what_is_set_by_hand_is_taken_with_a_warning(plan):

@@ -1,11 +1,19 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
 from nnunet_mamba.planning.batch_size import given_batch
 from nnunet_mamba.planning.memory import GIB, Budget
 from nnunet_mamba.planning.patches import with_patch
-from nnunet_mamba.planning.training_step import StepFailedError, StepRequest, measure_step, trainer_class
+from nnunet_mamba.planning.training_step import (
+    StepFailedError,
+    StepRequest,
+    StepTooLarge,
+    measure_step,
+    trainer_class,
+)
 
 LABELS = {
     "labels": {"labels": {"background": 0, "a": 1}},
@@ -62,14 +70,73 @@ def test_more_memory_for_more_pixels():
 
 
 def test_a_step_far_above_the_budget_is_stopped():
-    assert measure_step(request("UltraLightVM", (512, 512), 16), Budget(device="cpu", size=GIB // 4)) is None
+    refused = measure_step(request("UltraLightVM", (512, 512), 16), Budget(device="cpu", size=GIB // 4))
+    assert isinstance(refused, StepTooLarge)
+    assert "memory" in refused.words
 
 
 def test_a_killed_process_is_one_for_which_there_was_not_enough_memory(monkeypatch):
     from nnunet_mamba.planning import training_step
 
     monkeypatch.setattr(training_step, "_report_step", _die)
-    assert measure_step(request("UltraLightVM", (32, 32), 2), BUDGET) is None
+    assert measure_step(request("UltraLightVM", (32, 32), 2), BUDGET) == StepTooLarge()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "FIND was unable to find an engine to execute this computation",
+        "GET was unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+    ],
+)
+def test_on_cuda_no_room_for_a_workspace_is_too_little_memory(monkeypatch, tmp_path, words):
+    from nnunet_mamba.planning import training_step
+
+    # It belongs into a process of its own.
+    monkeypatch.setattr(training_step, "_OOM_SCORE", tmp_path / "oom_score_adj")
+    for variable in ("nnUNet_preprocessed", "nnUNet_results", "nnUNet_compile"):
+        monkeypatch.setenv(variable, "")
+
+    def fail(*_):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(training_step, "train_steps", fail)
+    for device, expected in [
+        ("cuda", StepTooLarge(words=f"RuntimeError: {words}")),
+        ("cpu", f"RuntimeError: {words}"),
+    ]:
+        answers = Answers()
+        budget = Budget(device=device, size=GIB)
+        training_step._report_step(answers, request("UltraLightVM", (32, 32), 2), budget, folder="", is_fork=False)
+        assert answers.sent == [expected]
+
+
+class Answers:
+    def __init__(self):
+        self.sent = []
+
+    def send(self, answer):
+        self.sent.append(answer)
+
+
+@pytest.mark.parametrize("most", [2**30, 2**50])
+def test_a_limit_that_nobody_may_lift_is_kept(most):
+    """In a process of its own, which cannot lift it again either."""
+    code = f"""
+import resource
+from nnunet_mamba.planning import training_step
+from nnunet_mamba.planning.memory import Budget
+resource.setrlimit(resource.RLIMIT_DATA, ({most}, {most}))
+training_step._reset_peak(Budget(device="cpu", size=2**40))
+print(*resource.getrlimit(resource.RLIMIT_DATA))
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    soft, hard = map(int, process.stdout.split())
+    assert hard == most
+    assert soft == most if most < 2**40 else 2**40 < soft < 2**41
 
 
 def test_another_death_is_an_error(monkeypatch):

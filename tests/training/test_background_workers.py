@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nnunet_mamba.training.background_workers import explain, worker_messages_in
+from nnunet_mamba.training.background_workers import explain, messages_file, worker_messages_in
 
 GONE = RuntimeError("One or more background workers are no longer alive. Exiting. Please check the print statements")
 
@@ -44,6 +44,26 @@ def test_tells_what_the_system_did(tmp_path, number, cause):
     assert re.search(cause, text)
     assert "SIGTERM" not in text
     assert "nnUNet_n_proc_DA=2" in text
+
+
+def test_a_signal_explains_more_than_a_harmless_warning_before_it(tmp_path):
+    (tmp_path / "words.txt").write_text("FutureWarning: this is deprecated\n")
+    text = str(explain(GONE, tmp_path / "words.txt", [Process(-signal.SIGKILL)]))
+    first, *others = text.splitlines()
+    assert first.endswith("the system ended it with SIGKILL, most often for want of memory")
+    assert "may have to do with it:\n  FutureWarning: this is deprecated" in "\n".join(others)
+
+
+@pytest.mark.parametrize("words", ["", "ValueError: case_7 is damaged"])
+def test_workers_that_the_loader_ended_explain_nothing(tmp_path, words):
+    (tmp_path / "words.txt").write_text(words)
+    text = str(explain(GONE, tmp_path / "words.txt", [Process(1), Process(-signal.SIGTERM)]))
+    expected = f"its last words were:\n  {words}" if words else "it ended silently, most often for want of memory"
+    assert f"cases died; {expected}\nContinue" in text
+
+
+def test_processes_of_one_training_have_files_of_their_own():
+    assert len({messages_file(rank) for rank in range(3)}) == 3
 
 
 def test_is_silent_about_other_errors(tmp_path):

@@ -5,6 +5,7 @@ from nnunet_mamba.training.checkpoint_files import (
     LATEST,
     SPARE,
     CheckpointWriteError,
+    epoch_of_whole,
     newest_whole_checkpoint,
     write_checkpoint,
 )
@@ -20,10 +21,35 @@ def epoch_of(path):
 
 def test_keeps_the_latest_before_as_a_spare(tmp_path):
     for epoch in (1, 2, 3):
-        write_checkpoint(tmp_path / LATEST, save(epoch))
-    write_checkpoint(tmp_path / "checkpoint_best.pth", save(3))
+        write_checkpoint(tmp_path / LATEST, save(epoch), keeps_spare=True)
+    write_checkpoint(tmp_path / "checkpoint_best.pth", save(3), keeps_spare=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_best.pth", LATEST, SPARE]
     assert (epoch_of(tmp_path / LATEST), epoch_of(tmp_path / SPARE)) == (3, 2)
+
+
+@pytest.mark.parametrize("name", [LATEST, "checkpoint_best.pth"])
+def test_a_checkpoint_of_another_training_does_not_become_the_spare(tmp_path, name):
+    for epoch in (8, 9):
+        write_checkpoint(tmp_path / LATEST, save(epoch), keeps_spare=True)
+    write_checkpoint(tmp_path / name, save(1), keeps_spare=False)
+    assert epoch_of(tmp_path / name) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({name, LATEST})
+
+
+def test_another_training_loses_nothing_before_there_is_a_new_checkpoint(tmp_path, largest_file):
+    for epoch in (8, 9):
+        write_checkpoint(tmp_path / LATEST, save(epoch), keeps_spare=True)
+    with largest_file(1000), pytest.raises(CheckpointWriteError):
+        write_checkpoint(tmp_path / LATEST, save(1), keeps_spare=False)
+    assert (epoch_of(tmp_path / LATEST), epoch_of(tmp_path / SPARE)) == (9, 8)
+
+
+def test_the_epoch_of_a_file_that_is_not_whole_is_none(tmp_path):
+    write_checkpoint(tmp_path / LATEST, save(3), keeps_spare=True)
+    assert epoch_of_whole(tmp_path / LATEST) == 3
+    (tmp_path / SPARE).write_bytes(b"PK")
+    assert epoch_of_whole(tmp_path / SPARE) is None
+    assert epoch_of_whole(tmp_path / "checkpoint_best.pth") is None
 
 
 def test_keeps_a_spare_without_links(tmp_path, monkeypatch):
@@ -32,18 +58,18 @@ def test_keeps_a_spare_without_links(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.link", no_links)
     for epoch in (1, 2):
-        write_checkpoint(tmp_path / LATEST, save(epoch))
+        write_checkpoint(tmp_path / LATEST, save(epoch), keeps_spare=True)
     assert (epoch_of(tmp_path / LATEST), epoch_of(tmp_path / SPARE)) == (2, 1)
 
 
 @pytest.mark.parametrize("name", [LATEST, "checkpoint_best.pth"])
 def test_a_full_disk_leaves_the_one_before(tmp_path, name, largest_file):
-    write_checkpoint(tmp_path / name, save(1))
+    write_checkpoint(tmp_path / name, save(1), keeps_spare=True)
     with (
         largest_file(20_000),
         pytest.raises(CheckpointWriteError, match=rf"{name} could not be written \(\d+ MiB are free"),
     ):
-        write_checkpoint(tmp_path / name, save(2, n=1_000_000))
+        write_checkpoint(tmp_path / name, save(2, n=1_000_000), keeps_spare=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert epoch_of(tmp_path / name) == 1
 
@@ -53,7 +79,7 @@ def test_errors_that_are_not_of_the_disk_pass(tmp_path):
         raise RuntimeError("no such parameter")
 
     with pytest.raises(RuntimeError, match="no such parameter"):
-        write_checkpoint(tmp_path / LATEST, broken)
+        write_checkpoint(tmp_path / LATEST, broken, keeps_spare=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -69,8 +95,8 @@ def flip(content):
 @pytest.mark.parametrize("damage", [cut, flip, lambda content: b"", lambda content: bytes(len(content))])
 def test_a_damaged_file_is_noticed_and_the_newest_whole_one_taken(tmp_path, damage):
     for epoch in (7, 8):
-        write_checkpoint(tmp_path / LATEST, save(epoch))
-    write_checkpoint(tmp_path / "checkpoint_best.pth", save(4))
+        write_checkpoint(tmp_path / LATEST, save(epoch), keeps_spare=True)
+    write_checkpoint(tmp_path / "checkpoint_best.pth", save(4), keeps_spare=True)
     assert newest_whole_checkpoint(tmp_path / LATEST) == (tmp_path / LATEST, {})
 
     (tmp_path / LATEST).write_bytes(damage((tmp_path / LATEST).read_bytes()))

@@ -1,10 +1,12 @@
 import json
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_mamba.training.checkpoint_files import LATEST, SPARE, CheckpointWriteError
 from nnunet_mamba.training.generated_trainers import trainer_with_budget
@@ -80,6 +82,33 @@ def test_a_step_that_is_not_finite_is_skipped_and_explained(make_trainer):
     assert trainer.logger.get_value("train_losses", step=-1) == pytest.approx(float(happened["loss"]))
 
 
+def test_the_activations_of_the_step_are_gone_when_the_search_begins(make_trainer, monkeypatch):
+    trainer = make_trainer()
+    trainer.initialize()
+    activations, alive = [], []
+    trainer.network.encoder[0].register_forward_hook(lambda *values: activations.append(weakref.ref(values[2])))
+    break_layer(trainer, BROKEN)
+    monkeypatch.setattr(
+        "nnunet_mamba.training.sentinel.find_first_non_finite",
+        lambda network, rerun: alive.extend(activation() is not None for activation in activations),
+    )
+    trainer.train_step(batch(trainer))
+    assert alive == [False]
+
+
+def test_running_statistics_of_pretrained_weights_outlive_a_bad_first_step(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    trainer.network.register_buffer("running_mean", torch.zeros(3))
+    trainer._sentinel.begin()
+    # As nnU-Net loads weights into a network that it has initialised.
+    trainer.network.running_mean.fill_(7)
+    trainer.on_train_start()
+    break_layer(trainer, BROKEN)
+    trainer.train_step(batch(trainer))
+    assert trainer.network.running_mean.tolist() == [7, 7, 7]
+
+
 def test_too_many_in_a_row_stop_with_a_checkpoint_that_repeats_the_epoch(make_trainer):
     trainer = make_trainer("nnUNetTrainerUltraLightVM_2epochs_8iterations")
     trainer.initialize()
@@ -149,6 +178,65 @@ def test_a_spare_alone_is_continued_from(make_trainer):
     assert sorted(path.name for path in folder(again).glob("*.pth")) == ["checkpoint_best.pth", "checkpoint_final.pth"]
 
 
+def write(trainer, name, epoch):
+    """Write a checkpoint with which ``epoch`` comes next, as nnU-Net itself does."""
+    trainer.current_epoch = epoch - 1
+    nnUNetTrainer.save_checkpoint(trainer, str(folder(trainer) / name))
+    trainer.current_epoch = 0
+
+
+@pytest.mark.parametrize(
+    ("files", "loaded", "epoch"),
+    [
+        ({SPARE: 5}, None, 5),
+        ({"checkpoint_best.pth": 3, SPARE: 5}, "checkpoint_best.pth", 5),
+        ({"checkpoint_best.pth": 5, SPARE: 3}, "checkpoint_best.pth", 5),
+        ({LATEST: 0, SPARE: 5}, LATEST, 0),
+        ({LATEST: 7, SPARE: 6}, LATEST, 7),
+    ],
+)
+def test_the_spare_is_continued_from_where_nnunet_found_less(make_trainer, monkeypatch, files, loaded, epoch):
+    trainer = make_trainer("nnUNetTrainerUltraLightVM_9epochs_1iteration", resume=True)
+    trainer.initialize()
+    for name, next_epoch in files.items():
+        write(trainer, name, next_epoch)
+    if loaded:
+        trainer.load_checkpoint(str(folder(trainer) / loaded))
+    monkeypatch.setattr(nnUNetTrainer, "run_training", lambda self: None)
+    trainer.run_training()
+    assert trainer.current_epoch == epoch
+
+
+def test_a_damaged_spare_does_not_replace_what_nnunet_found(make_trainer, monkeypatch):
+    trainer = make_trainer(resume=True)
+    trainer.initialize()
+    write(trainer, "checkpoint_best.pth", 1)
+    (folder(trainer) / SPARE).write_bytes(b"PK")
+    trainer.load_checkpoint(str(folder(trainer) / "checkpoint_best.pth"))
+    monkeypatch.setattr(nnUNetTrainer, "run_training", lambda self: None)
+    trainer.run_training()
+    assert trainer.current_epoch == 1
+
+
+def test_checkpoints_of_a_training_that_is_begun_anew_do_not_become_its_spare(make_trainer):
+    old = make_trainer("nnUNetTrainerUltraLightVM_9epochs_1iteration")
+    old.initialize()
+    for epoch in (7, 8):
+        old.current_epoch = epoch
+        old.save_checkpoint(str(folder(old) / LATEST))
+    new = make_trainer("nnUNetTrainerUltraLightVM_9epochs_1iteration")
+    new.initialize()
+    assert (epoch_of(folder(new) / LATEST), epoch_of(folder(new) / SPARE)) == (9, 8)
+    new.save_checkpoint(str(folder(new) / "checkpoint_best.pth"))
+    assert epoch_of(folder(new) / LATEST) == 9
+    assert not (folder(new) / SPARE).exists()
+    new.save_checkpoint(str(folder(new) / LATEST))
+    assert not (folder(new) / SPARE).exists()
+    new.current_epoch = 1
+    new.save_checkpoint(str(folder(new) / LATEST))
+    assert (epoch_of(folder(new) / LATEST), epoch_of(folder(new) / SPARE)) == (2, 1)
+
+
 def test_a_run_that_was_killed_before_its_best_checkpoint_writes_it_when_it_continues(make_trainer):
     trainer = make_trainer("nnUNetTrainerUltraLightVM_1epoch_1iteration")
     trainer.run_training()
@@ -176,7 +264,21 @@ def test_nothing_that_only_serves_to_continue_stays(make_trainer):
         "debug.json",
         "progress.png",
     ]
-    assert not (folder(trainer) / "background_workers.txt").exists()
+    assert not list(folder(trainer).glob("background_workers*"))
+
+
+def test_processes_keep_the_words_of_their_own_workers_until_the_training_ends(make_trainer):
+    trainer = make_trainer()
+    trainer.initialize()
+    for rank in (0, 1):
+        trainer.local_rank = rank
+        trainer.get_dataloaders()
+        trainer._worker_messages.write_text(f"words of {rank}")
+    trainer.local_rank = 0
+    words = sorted(path.read_text() for path in folder(trainer).glob("background_workers*"))
+    assert words == ["words of 0", "words of 1"]
+    trainer.on_train_end()
+    assert not list(folder(trainer).glob("background_workers*"))
 
 
 def test_a_validation_that_is_not_finite_says_what_it_means(make_trainer):

@@ -67,3 +67,24 @@ def test_an_error_of_the_rerun_takes_the_hooks_away_too():
     with pytest.raises(RuntimeError, match="shapes"):
         find_first_non_finite(network, rerun)
     assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_what_was_found_before_memory_ran_out_counts():
+    network = nn.Sequential(nn.Linear(3, 3))
+
+    def rerun(network):
+        network(torch.full((2, 3), float("inf")))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert find_first_non_finite(network, rerun).name == "0"
+
+
+def test_memory_that_ran_out_before_anything_was_found_is_an_error():
+    def rerun(network):
+        network(torch.ones(2, 3)).mean().backward()
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network = nn.Linear(3, 3)
+    with pytest.raises(torch.OutOfMemoryError):
+        find_first_non_finite(network, rerun)
+    assert network.weight.grad is None

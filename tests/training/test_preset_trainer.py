@@ -7,6 +7,7 @@ import torch
 from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_loss
 
 from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
 from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
 from nnunet_mamba.training.preset_trainer import readable_duration
 
@@ -153,6 +154,25 @@ def test_every_trainer_trains_and_validates_a_batch(make_trainer, name, patch_si
     assert np.isfinite(validated["loss"])
     assert trainer.network(batch["data"]).shape == (2, 2, *patch_size)
     assert not all(torch.equal(value, before[key]) for key, value in trainer.network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", trainer_names())
+@pytest.mark.parametrize(("patch_size", "stages"), [((40, 48), STAGES_2D), ((8, 32, 32), STAGES_3D)], ids=["2d", "3d"])
+def test_every_parameter_has_a_gradient_or_is_frozen_for_distributed_training(make_trainer, name, patch_size, stages):
+    if len(patch_size) not in load_trainer(name).preset.spatial_dims:
+        pytest.skip("the network exists in 2D alone")
+    trainer = make_trainer(f"{name}_1epoch_1iteration", patch_size=patch_size, stages=stages)
+    network = type(trainer).build_network_architecture(
+        trainer.plans_manager, trainer.configuration_manager, 3, 2, trainer.enable_deep_supervision
+    )
+    if not trainer.enable_deep_supervision:
+        freeze_heads_without_logits(network)
+
+    outputs = network(torch.randn(2, 3, *patch_size))
+    sum(logits.mean() for logits in (outputs if trainer.enable_deep_supervision else [outputs])).backward()
+
+    parameters = network.named_parameters()
+    assert [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None] == []
 
 
 def test_u_mamba_trains_as_nnunet_does_and_spares_its_state_space(make_trainer):

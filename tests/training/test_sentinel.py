@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from nnunet_mamba.training.sentinel import MOST_OVERFLOWS, NonFiniteStepError, Sentinel
@@ -156,22 +155,37 @@ def test_a_scaler_may_overflow_but_not_for_ever(training):
         sentinel.passed(scaler)
 
 
-def _step_of_a_process(rank, folder):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    network = nn.Linear(3, 1)
-    loss, optimizer = Loss(), torch.optim.SGD(network.parameters(), lr=0.1)
-    Sentinel(network, most_in_a_row=2).watch(loss, optimizer)
-    loss.factor = float("nan") if rank == 1 else 1.0
-    try:
-        loss(network(torch.ones(2, 3)))
-        text = "went on"
-    except NonFiniteStepError as error:
-        text = str(error)
-    (folder / f"{rank}.txt").write_text(text)
-    dist.destroy_process_group()
+def test_memory_that_is_too_short_for_the_search_is_said(training):
+    network, loss, _, sentinel = training
+    loss.factor = float("nan")
+    with pytest.raises(NonFiniteStepError) as error:
+        step(training, batch()["data"])
+
+    def rerun(network):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    text = str(sentinel.skip(error.value, batch(), rerun))
+    assert "the loss is nan. Memory was too short to look for the layer" in text
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_of_several_processes_all_skip_or_none(tmp_path):
-    torch.multiprocessing.spawn(_step_of_a_process, args=(tmp_path,), nprocs=2)
-    assert (tmp_path / "1.txt").read_text() == "the loss is nan"
-    assert (tmp_path / "0.txt").read_text() == "the loss is not finite in another process"
+def test_the_search_begins_without_the_gradients_of_the_step(training):
+    network, _, optimizer, sentinel = training
+    optimizer.zero_grad()
+    network(batch()["data"]).mean().backward()
+    found = []
+    sentinel.skip(
+        NonFiniteStepError("gradients are not finite"),
+        batch(),
+        lambda network: found.extend(parameter.grad for parameter in network.parameters()),
+    )
+    assert found == [None] * 6
+
+
+def test_every_case_with_a_foreign_image_is_named_and_not_only_the_first(training):
+    *_, sentinel = training
+    error = NonFiniteStepError("the loss is nan")
+    sentinel.skip(error, batch(), lambda network: None)
+    data = batch()["data"]
+    data[0, 0, 2, 2] = float("inf")
+    assert "not finite, in case_7: preprocess" in str(sentinel.skip(error, batch(data=data), lambda network: None))
