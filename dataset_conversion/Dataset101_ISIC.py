@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem, same_name
+from nnunet_mamba.data.checks import Problem
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.pairing import list_images, pair_images_with_masks
+from nnunet_mamba.data.parts import joined_parts
 from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, photograph_description
 from nnunet_mamba.data.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.recipe import Recipe
@@ -34,7 +35,7 @@ MASK_SUFFIX = "_segmentation"
 NEITHER_IMAGE_NOR_MASK = ("_superpixels",)
 _IMAGE_FOLDERS = ("images", "image")
 _MASK_FOLDERS = ("masks", "mask", "groundtruth", "ground_truth")
-# Part 1 of 2016 and 2017 and Task 1 of 2018 are lesion segmentation; other parts hold other ground truth.
+# Part 1 of 2016 and 2017 and Task 1 of 2018 are lesion segmentation; other parts hold other images and ground truth.
 _OTHER_TASKS = re.compile(r"part[^1]|task[^1]")
 
 
@@ -68,9 +69,11 @@ def find_folders(folder: Path) -> tuple[Path, Path | None]:
     masks: dict[str, Path] = {}
     for subfolder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         name = subfolder.name.lower()
+        if _OTHER_TASKS.search(name):
+            continue
         if name in _IMAGE_FOLDERS or name.endswith(("_data", "_input")):
             images[_part_of(name)] = subfolder
-        elif (name in _MASK_FOLDERS or name.endswith("groundtruth")) and not _OTHER_TASKS.search(name):
+        elif name in _MASK_FOLDERS or name.endswith("groundtruth"):
             masks[_part_of(name)] = subfolder
     pairs = [(images[part], masks[part]) for part in images if part in masks]
     if len(pairs) > 1:
@@ -168,22 +171,14 @@ def convert_isic(
         OSError: the folder holds something else, or writing failed.
     """
     options = options or IsicOptions()
-    cases, problems = find_cases(images, masks, is_training=True, options=options)
+    parts = {"training": find_cases(images, masks, is_training=True, options=options)}
     for part, part_images, part_masks in (
         ("validation", validation_images, validation_masks),
         ("test", test_images, test_masks),
     ):
-        if part_images is None:
-            continue
-        more, more_problems = find_cases(part_images, part_masks, is_training=part != "test", options=options)
-        known = {same_name(case.identifier): case for case in cases}
-        problems += more_problems
-        problems += [
-            Problem(case.identifier, f"a {part} image, and a training image too ({twin.channels[0]})", case.channels[0])
-            for case in more
-            if (twin := known.get(same_name(case.identifier)))
-        ]
-        cases += more
+        if part_images is not None:
+            parts[part] = find_cases(part_images, part_masks, is_training=part != "test", options=options)
+    cases, problems = joined_parts(parts)
     recorded = options.recorded(FOREGROUND)
     if options.groups is not None:
         cases, group_problems = options.groups.assign(cases)

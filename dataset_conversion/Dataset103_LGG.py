@@ -220,7 +220,7 @@ def _slices_of(folder: Path, *, as_volumes: bool, is_labelled: bool) -> tuple[di
             text = (
                 f"expected {scan}_1.tif or {scan}_1{MASK_SUFFIX}.tif with the number of a slice; is it of another scan?"
             )
-            problems.append(Problem(scan, text, path))
+            problems.append(Problem(scan if as_volumes else path.stem, text, path))
         elif is_labelled or not match["mask"]:
             (masks if match["mask"] else images)[int(match["number"])].append(path)
 

@@ -10,8 +10,8 @@ Run ``python Dataset105_Folder.py --help``, or ``nnunet-mamba convert folder --h
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem, same_name
+from nnunet_mamba.data.checks import Problem
 from nnunet_mamba.data.filename_patterns import (
     VOLUME_ENDINGS,
     FilenamePattern,
@@ -32,6 +32,7 @@ from nnunet_mamba.data.image_files import ImageFileError, Shape
 from nnunet_mamba.data.label_values import LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
 from nnunet_mamba.data.nifti_files import VolumeError, read_nifti
+from nnunet_mamba.data.parts import joined_parts
 from nnunet_mamba.data.photographs import CHANNEL_NAMES
 from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask
 from nnunet_mamba.data.raw_dataset import (
@@ -60,12 +61,21 @@ class Source:
         image_pattern: see FilenamePattern; None takes every picture or volume directly in ``images``, or in its
             subfolder "images" if no pattern and no other folder of masks is given.
         mask_pattern: the same for masks; ``{case}`` must stand for the same as in ``image_pattern``.
+        has_masks: whether masks are looked for at all; without them pictures lie directly in ``images``.
     """
 
     images: Path
     masks: Path | None = None
     image_pattern: str | None = None
     mask_pattern: str | None = None
+    has_masks: bool = True
+
+    def for_test(self, images: Path, masks: Path | None) -> "Source":
+        """Return where test images lie, and masks of them if there are any: in the same way as these."""
+        has_pattern = self.image_pattern is not None or self.mask_pattern is not None
+        if self._is_apart and masks is None and not has_pattern and not (images / "images").is_dir():
+            return replace(self, images=images, masks=None, has_masks=False)
+        return replace(self, images=images, masks=masks)
 
     def find_images(self) -> list[FoundFile]:
         """Return the image files, and the masks among them if their names fit too."""
@@ -73,6 +83,8 @@ class Source:
 
     def find_masks(self) -> list[FoundFile]:
         """Return the mask files."""
+        if not self.has_masks:
+            return []
         image_pattern, mask_pattern = self._patterns()
         if not self._is_apart and mask_pattern.text == image_pattern.text:
             raise ValueError(
@@ -97,7 +109,8 @@ class Source:
     def _patterns(self) -> tuple[FilenamePattern, FilenamePattern]:
         """Return the patterns of images and of masks; both, so that an error in either comes first."""
         has_pattern = self.image_pattern is not None or self.mask_pattern is not None
-        image_text = self.image_pattern or ("{case}" if self._is_apart or has_pattern else "images/{case}")
+        is_flat = self._is_apart or has_pattern or not self.has_masks
+        image_text = self.image_pattern or ("{case}" if is_flat else "images/{case}")
         mask_text = self.mask_pattern or ("{case}" if self._is_apart else "masks/{case}")
         return FilenamePattern(image_text), FilenamePattern(mask_text, placeholders=("case", "group"))
 
@@ -173,12 +186,11 @@ def convert_folder(
     images = _some(source.find_images(), source.images, "image")
     masks = _some(source.find_masks(), source.masks or source.images, "mask")
     channels = _channels(source, without_masks(images, masks), options)
-    cases, problems = _cases(images, masks, channels, options, is_training=True)
+    parts = {"training": _cases(images, masks, channels, options, is_training=True)}
     if test is not None:
         test_images = _some(test.find_images(), test.images, "image")
-        test_cases, test_problems = _cases(test_images, test.find_masks(), channels, options, is_training=False)
-        problems += [*test_problems, *_in_both_parts(cases, test_cases)]
-        cases += test_cases
+        parts["test"] = _cases(test_images, test.find_masks(), channels, options, is_training=False)
+    cases, problems = joined_parts(parts)
     labels = _labels(cases, channels, options)
     recorded = _recorded(channels, labels, options)
     if options.groups is not None:
@@ -302,15 +314,6 @@ def _cases(
             f"{masks[0].case!r}, ... in the masks; correct --image-pattern and --mask-pattern"
         )
     return cases, problems
-
-
-def _in_both_parts(training: Iterable[Case], test: Iterable[Case]) -> list[Problem]:
-    twins = {same_name(case.identifier): case for case in training}
-    return [
-        Problem(case.identifier, f"a test image, and a training image too ({twin.channels[0]})", case.channels[0])
-        for case in test
-        if (twin := twins.get(same_name(case.identifier)))
-    ]
 
 
 def _labels(cases: Sequence[Case], channels: _Channels, options: FolderOptions) -> LabelValues:

@@ -56,8 +56,6 @@ def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) ->
         )
         for first, *others in holders.values()
         for case in others
-        # One picture in two parts is reported by its name.
-        if case.identifier != first.identifier
     ]
 
 

@@ -14,7 +14,7 @@ class Problem:
     """One reason why a case cannot be converted.
 
     Args:
-        identifier: the case.
+        identifier: the case, which ``--skip-invalid`` leaves out, or a name that no case has.
         text: what was found, what was expected, what to do.
         file: where, if it is one file.
     """

@@ -180,9 +180,10 @@ def _mask_problems(
     allow_missing_images: bool,
 ) -> list[Problem]:
     """Return the masks that share a case, and those without an image unless they may be left out."""
+    # The case is called as its image is, which may be written otherwise.
     problems = [
-        Problem(_identifier(files[0], is_grouped=is_grouped), _several("masks", files))
-        for files in masks_of.values()
+        Problem(_identifier(images_of.get(key, files)[0], is_grouped=is_grouped), _several("masks", files))
+        for key, files in masks_of.items()
         if len(files) > 1
     ]
     if not allow_missing_images:

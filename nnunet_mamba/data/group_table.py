@@ -21,7 +21,7 @@ GROUP = "group"
 
 _SEPARATORS = ",;\t"
 # How programs write that they know nothing; taken for an id, it would make one group of all such images.
-_EMPTY = ("", "na", "nan")
+_EMPTY = ("", "na", "n/a", "nan", "none", "null")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,6 @@ _DECODER_ERRORS = (
     OverflowError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -59,6 +58,9 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
             yield image
     except ImageFileError:
         raise
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise ImageFileError(f"more than {most:.0f} million pixels, by its header; save it smaller") from error
     except UnidentifiedImageError as error:
         raise ImageFileError("not an image, or its start is damaged; copy or download it again") from error
     except (OSError, *_DECODER_ERRORS) as error:

@@ -123,8 +123,8 @@ def _check_place(volume: Volume, path: Path) -> None:
     distance = np.abs(_moved(corners, _RAS_OF_LPS @ other) - _moved(corners, volume.affine)).max()
     if distance > TOLERANCE * volume.spacing.min():
         raise VolumeError(
-            f"readers differ about its place by up to {distance:.3g} mm: the header has neither sform nor qform, or "
-            "units other than mm; save it again with its affine"
+            f"readers differ about its place by up to {distance:.3g} mm: the header has neither sform nor qform, two "
+            "that differ, or units other than mm; save it again with one affine for both"
         )
 
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
@@ -44,7 +44,7 @@ def identifier_of(path: Path, *, suffix: str = "") -> str:
 
 
 def by_identifier(
-    files: Iterable[Path], kind: str, *, suffix: str = ""
+    files: Iterable[Path], kind: str, *, suffix: str = "", cases: Mapping[str, tuple[str, Path]] | None = None
 ) -> tuple[dict[str, tuple[str, Path]], list[Problem]]:
     """Index files by identifier, and report every identifier that several files claim.
 
@@ -52,6 +52,8 @@ def by_identifier(
         files: images, or masks.
         kind: what they are, for the text of a problem.
         suffix: see ``identifier_of``.
+        cases: what this returned for the images, whose identifiers are those of the cases; masks may be written
+            otherwise, and a problem is to name the case.
 
     Returns:
         Per key of ``same_name`` the identifier as written and the file, and the problems.
@@ -60,14 +62,17 @@ def by_identifier(
     for path in files:
         identifier = identifier_of(path, suffix=suffix)
         found[same_name(identifier)].append((identifier, path))
+    first = {key: entries[0] for key, entries in found.items()}
+    named = {**first, **(cases or {})}
     problems = [
         Problem(
-            entries[0][0], f"{len(entries)} {kind}s for one case, expected one: {', '.join(str(p) for _, p in entries)}"
+            named[key][0],
+            f"{len(entries)} {kind}s for one case, expected one: {', '.join(str(path) for _, path in entries)}",
         )
-        for entries in found.values()
+        for key, entries in found.items()
         if len(entries) > 1
     ]
-    return {key: entries[0] for key, entries in found.items()}, problems
+    return first, problems
 
 
 def pair_images_with_masks(
@@ -94,7 +99,7 @@ def pair_images_with_masks(
         are test cases too, so that their files can still be checked.
     """
     image_of, problems = by_identifier(images, "image")
-    mask_of, mask_problems = by_identifier(masks, "mask", suffix=mask_suffix)
+    mask_of, mask_problems = by_identifier(masks, "mask", suffix=mask_suffix, cases=image_of)
     problems += mask_problems
     cases = []
     for key, (identifier, image) in image_of.items():

@@ -27,6 +27,8 @@ class Recipe:
         options: everything that decides the bytes written; JSON values.
         cases: per identifier: part ("training" or "test"), files (names), bytes (their sizes).
         sources: the folders that the files are in.
+        label_folders: per identifier of a case with a label which of ``sources`` holds it, the last of its files;
+            names and sizes alone may fit several files. Not known of folders that earlier releases wrote.
         revision: see RECIPE_REVISION.
         skipped: cases that were left out, and why.
     """
@@ -35,6 +37,7 @@ class Recipe:
     options: Mapping[str, Any]
     cases: Mapping[str, Mapping[str, Any]]
     sources: Sequence[str] = field(default=(), compare=False)
+    label_folders: Mapping[str, int] = field(default_factory=dict, compare=False)
     revision: int = RECIPE_REVISION
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
@@ -48,6 +51,10 @@ class Recipe:
             cases: all cases.
         """
         files = {case.identifier: [*case.channels, *([case.label] if case.label else [])] for case in cases}
+        folders = {path.parent for paths in files.values() for path in paths}
+        resolved = {folder: str(folder.resolve()) for folder in folders}
+        sources = sorted(set(resolved.values()))
+        place = {source: index for index, source in enumerate(sources)}
         return cls(
             converter=converter,
             options=dict(options),
@@ -59,9 +66,8 @@ class Recipe:
                 }
                 for case in cases
             },
-            sources=sorted(
-                str(folder.resolve()) for folder in {path.parent for paths in files.values() for path in paths}
-            ),
+            sources=sources,
+            label_folders={case.identifier: place[resolved[case.label.parent]] for case in cases if case.label},
         )
 
     def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "Recipe":
@@ -125,12 +131,18 @@ class Recipe:
             "options": self.options,
             "sources": self.sources,
             "skipped": {identifier: list(reasons) for identifier, reasons in self.skipped.items()},
-            "cases": {key: {**case, "source": dict(sources[key])} for key, case in self.cases.items()},
+            "cases": {
+                key: {**case, **self._label_folder(key), "source": dict(sources[key])}
+                for key, case in self.cases.items()
+            },
         }
         with replacing(folder / RECIPE_FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
             # Piece by piece: the text of ten thousand cases takes more memory than all else about them.
             json.dump(content, file, indent=1)
             file.write("\n")
+
+    def _label_folder(self, identifier: str) -> dict[str, int]:
+        return {"label_folder": self.label_folders[identifier]} if identifier in self.label_folders else {}
 
 
 def read_recipe(folder: Path) -> Recipe | None:
@@ -157,6 +169,9 @@ def read_recipe(folder: Path) -> Recipe | None:
                 key: {name: case[name] for name in ("part", "files", "bytes")} for key, case in content["cases"].items()
             },
             sources=content["sources"],
+            label_folders={
+                key: case["label_folder"] for key, case in content["cases"].items() if "label_folder" in case
+            },
             revision=content["revision"],
             skipped={identifier: tuple(reasons) for identifier, reasons in content.get("skipped", {}).items()},
         )

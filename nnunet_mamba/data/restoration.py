@@ -17,7 +17,7 @@ from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.data.checks import InvalidDatasetError, Problem
 from nnunet_mamba.data.folder_lock import only_writer
 from nnunet_mamba.data.image_files import ImageFileError, Shape
-from nnunet_mamba.data.label_values import colour_code
+from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, colour_code
 from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, write_compressed
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.photographs import parse_size
@@ -40,12 +40,12 @@ class ConvertedDataset:
     Args:
         folder: of the data set, or of images prepared for prediction.
         file_ending: of label maps, with its dot.
-        labels: name to value in a label map.
+        labels: name to value in a label map; "ignore" too, which is in labels but never predicted.
         source_labels: name to its values in the source's masks, of which the first is written; empty if they are not
-            known, then values stay.
+            known, then values stay. Of masks with a threshold, which hold many values, those that are written alone.
         threshold: what is above it in the source's masks is the one label; None if values mean labels.
         size: (y, x) to which pictures were resized; None for their own.
-        cases: per identifier what the recipe has: part, files, bytes, source.
+        cases: per identifier what the recipe has: part, files, bytes, source, and label_folder if that is known.
         sources: the folders that the source files are in.
     """
 
@@ -116,10 +116,9 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
         raise ValueError(
             f"{description} is no dataset.json of nnU-Net ({error!r}); copy the training data's"
         ) from error
-    source_labels = {
-        name: tuple(values) if isinstance(values, list) else (values,)
-        for name, values in recipe.options.get("source_labels", {}).items()
-    }
+    source_labels = _source_values(recipe.options, labels, file_ending)
+    if source_labels and IGNORE not in source_labels:
+        labels.pop(IGNORE, None)
     if source_labels and (missing := sorted(labels.keys() - source_labels.keys())):
         raise ValueError(f"{folder} knows no value of the source for {', '.join(missing)}, a label of {description}")
     size = parse_size(str(recipe.options.get("size", "original")))
@@ -135,13 +134,29 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
     )
 
 
+def _source_values(
+    options: Mapping[str, Any], labels: Mapping[str, int], file_ending: str
+) -> dict[str, tuple[SourceValue, ...]]:
+    """Return the values of every label in the source's masks."""
+    recorded = options.get("source_labels", {})
+    if _is_binary_volume(options.get("threshold"), file_ending):
+        # Recipes say 255 of pictures and volumes alike; binary volumes hold 0 and 1.
+        return {name: (labels[name],) for name in recorded if name in labels}
+    return {name: tuple(values) if isinstance(values, list) else (values,) for name, values in recorded.items()}
+
+
+def _is_binary_volume(threshold: float | None, file_ending: str) -> bool:
+    return threshold is not None and file_ending == VOLUME_ENDING
+
+
 def _label_values(dataset: Mapping[str, Any]) -> dict[str, int]:
     """Return the value that each label or region has in a label map that nnU-Net writes."""
-    labels = {name: value for name, value in dataset["labels"].items() if name != "ignore"}
-    foreground = [name for name in labels if name != "background"]
-    if any(isinstance(labels[name], list) and len(labels[name]) > 1 for name in foreground):
-        return {"background": 0, **dict(zip(foreground, dataset["regions_class_order"], strict=True))}
-    return {name: value[0] if isinstance(value, list) else int(value) for name, value in labels.items()}
+    labels = dataset["labels"]
+    numbers = {name: value[0] if isinstance(value, list) else int(value) for name, value in labels.items()}
+    regions = [name for name in labels if name not in (BACKGROUND, IGNORE)]
+    if any(isinstance(labels[name], list) and len(labels[name]) > 1 for name in regions):
+        return {**numbers, BACKGROUND: 0, **dict(zip(regions, dataset["regions_class_order"], strict=True))}
+    return numbers
 
 
 def restore_masks(
@@ -288,6 +303,9 @@ def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) 
     """Refuse a folder that holds anything else than what is to come, and write what is to come."""
     recipe = (dataset.folder / RECIPE_FILE).read_bytes()
     content = {"conversion": blake2b(recipe, digest_size=16).hexdigest(), "predictions": dict(digests)}
+    if _is_binary_volume(dataset.threshold, dataset.file_ending):
+        # Earlier releases wrote others.
+        content["values"] = {name: values[0] for name, values in dataset.source_labels.items()}
     record = output / RESTORATION_FILE
     if record.is_file():
         try:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nnunet_mamba.data.image_files import ImageFileError, load_binary_mask
-from nnunet_mamba.data.label_values import colour_code, colour_codes
+from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, colour_code, colour_codes
 from nnunet_mamba.data.nifti_files import Volume, VolumeError, read_nifti, turned_onto
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.pictures import load_mask
@@ -29,7 +30,8 @@ class Agreement:
 
     Args:
         identifier: of the case.
-        dice: per foreground label, NaN where neither has it; empty if the source has no mask that can be compared.
+        dice: per foreground label, NaN where neither has it, without what the source's mask says to ignore; empty if
+            the source has no mask that can be compared.
         reason: why it could not be compared, None if it could.
     """
 
@@ -73,9 +75,12 @@ def _compare(item: tuple[str, Path], *, dataset: ConvertedDataset) -> Agreement:
     shape = next(iter(regions.values())).shape
     if shape != label.voxels.shape:
         return Agreement(identifier, {}, f"the source's mask has the shape {shape}, the restored {label.voxels.shape}")
-    return Agreement(
-        identifier, {name: _dice(label.voxels == dataset.labels[name], region) for name, region in regions.items()}
-    )
+    counted = ~regions.pop(IGNORE) if IGNORE in regions else np.True_
+    dice = {
+        name: _dice((label.voxels == dataset.labels[name]) & counted, region & counted)
+        for name, region in regions.items()
+    }
+    return Agreement(identifier, dice)
 
 
 def _source_mask(identifier: str, dataset: ConvertedDataset) -> Path | str:
@@ -83,18 +88,31 @@ def _source_mask(identifier: str, dataset: ConvertedDataset) -> Path | str:
     if not any((dataset.folder / name / f"{identifier}{dataset.file_ending}").is_file() for name in LABEL_FOLDERS):
         return "the source has no mask"
     case = dataset.cases[identifier]
-    # The label is the last of a case's files. An image of the same name has another size.
+    # The label is the last of a case's files.
     name, size = case["files"][-1], case["bytes"][-1]
-    for folder in dataset.sources:
-        file = Path(folder, name)
-        if file.is_file() and file.stat().st_size == size:
-            return file
-    return f"{name} ({size} bytes) is no longer in the folders that were converted"
+    is_recorded = "label_folder" in case
+    folders = [dataset.sources[case["label_folder"]]] if is_recorded else dataset.sources
+    found = [file for folder in folders if _has_size(file := Path(folder, name), size)]
+    if not found:
+        return f"{name} ({size} bytes) is no longer in the folders that were converted"
+    if not is_recorded and (len(found) > 1 or _is_source_of_several(name, size, dataset)):
+        # Earlier releases did not record the folder.
+        return f"several files called {name} have {size} bytes, and the conversion did not record which; convert again"
+    return found[0]
+
+
+def _has_size(file: Path, size: int) -> bool:
+    return file.is_file() and file.stat().st_size == size
+
+
+def _is_source_of_several(name: str, size: int, dataset: ConvertedDataset) -> bool:
+    """Return whether several source files are called so, of which perhaps not all are there any more."""
+    files = (file for case in dataset.cases.values() for file in zip(case["files"], case["bytes"], strict=True))
+    return len(list(islice((file for file in files if file == (name, size)), 2))) > 1
 
 
 def _regions(mask_file: Path, label: Volume, dataset: ConvertedDataset) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield where the source's mask has each foreground label."""
-    foreground = [name for name in dataset.labels if name != "background"]
+    """Yield where the source's mask has each label but the background."""
     is_volume = label.voxels.ndim == 3
     values: npt.NDArray[Any]
     if is_volume:
@@ -106,7 +124,9 @@ def _regions(mask_file: Path, label: Volume, dataset: ConvertedDataset) -> Itera
         values = load_binary_mask(mask_file, allow_empty=True).astype(np.int32) * _WHITE
     else:
         values = colour_codes(load_mask(mask_file))
-    for name in foreground:
+    for name in dataset.labels:
+        if name == BACKGROUND:
+            continue
         if dataset.threshold is not None:
             yield name, values > dataset.threshold
         else:

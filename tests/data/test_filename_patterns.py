@@ -151,6 +151,12 @@ def test_several_files_for_one_case_are_reported(folder):
     assert all(f"{os.sep}1." in text for text in texts)
 
 
+def test_several_masks_are_a_problem_of_the_case_as_its_image_is_called(folder):
+    root = folder("i/P/IMG_3.png", "m/p/img_3.png", "m/p/img_3.bmp")
+    cases, problems = pair(root, "i/{group}/{case}", "m/{group}/{case}")
+    assert [problem.identifier for problem in problems] == [case.identifier for case in cases] == ["P_IMG_3"]
+
+
 def test_names_that_differ_in_case_alone_are_one_case(folder):
     root = folder("i/a.png", "i/A.png", "m/a.png")
     if len(list((root / "i").iterdir())) == 1:

@@ -86,7 +86,7 @@ def test_a_patient_and_a_lesion_of_the_same_number_differ(write):
     assert assigned(path, NAMES[:2]) == [["ISIC_1"], ["ISIC_2"]]
 
 
-@pytest.mark.parametrize("empty", ["", " ", "NA", "nan"])
+@pytest.mark.parametrize("empty", ["", " ", "NA", "nan", "NULL", "None", "N/A"])
 def test_images_without_an_id_are_not_one_group(write, empty):
     path = write(f"image,lesion_id\nISIC_1,{empty}\nISIC_2,{empty}\nISIC_3,a\nISIC_4,a\n")
     assert assigned(path) == [["ISIC_1"], ["ISIC_2"], ["ISIC_3", "ISIC_4"]]

@@ -161,6 +161,13 @@ def test_refuses_png_with_a_flipped_bit(tmp_path, lesion):
         load_binary_mask(tmp_path / "x.png")
 
 
+def test_a_picture_beyond_the_decoders_limit_is_large_and_not_damaged(tmp_path, monkeypatch, lesion):
+    Image.fromarray(lesion).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", lesion.size // 4)
+    with pytest.raises(ImageFileError, match=r"^more than 0 million pixels, by its header; save it smaller"):
+        load_binary_mask(tmp_path / "a.png")
+
+
 def test_refuses_missing_file(tmp_path):
     with pytest.raises(ImageFileError, match="No such file"):
         load_photograph(tmp_path / "x.png")

@@ -181,6 +181,17 @@ def test_refuses_a_volume_without_a_place(tmp_path):
         read_nifti(save(tmp_path / "a.nii.gz", sform=0, qform=0))
 
 
+def test_refuses_two_places_that_differ(tmp_path):
+    image = nib.Nifti1Image(np.ones(SIZE, np.int16), AFFINE)
+    moved = AFFINE.copy()
+    moved[0, 3] += 50
+    image.set_sform(moved, 2)
+    image.set_qform(AFFINE, 1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(VolumeError, match="two that differ"):
+        read_nifti(tmp_path / "a.nii.gz")
+
+
 def test_refuses_metres(tmp_path):
     image = nib.Nifti1Image(np.ones(SIZE, np.int16), np.diag([0.001, 0.001, 0.003, 1]))
     image.set_sform(image.affine, 1)

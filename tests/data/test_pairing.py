@@ -57,3 +57,10 @@ def test_images_without_any_masks_are_test_cases():
     cases, problems = pair(["a.jpg"], [])
     assert problems == []
     assert not cases[0].is_training
+
+
+def test_several_masks_are_a_problem_of_the_case_as_its_image_is_called():
+    cases, problems = pair(["IMG_3.png"], ["img_3.png", "img_3_segmentation.bmp"])
+    assert [problem.identifier for problem in problems] == [case.identifier for case in cases] == ["IMG_3"]
+    _, problems = pair(["a.png"], ["img_3.png", "img_3.bmp"], allow_missing_images=True)
+    assert "img_3" in [problem.identifier for problem in problems]

@@ -25,8 +25,34 @@ def test_is_the_same_after_writing_and_reading(tmp_path, recipe):
         "part": "training",
         "files": ["a.jpg", "a.png"],
         "bytes": [5, 4],
+        "label_folder": 0,
         "source": {"shape": [20, 30]},
     }
+
+
+def test_tells_the_folder_of_every_label(tmp_path):
+    paths = [tmp_path / name for name in ("b/1.png", "a/1.png", "c/1.png")]
+    for path in paths:
+        path.parent.mkdir()
+        path.touch()
+    cases = [
+        Case(identifier="x", channels=(paths[0],), label=paths[1]),
+        Case(identifier="y", channels=(paths[0],), label=paths[2]),
+        Case(identifier="z", channels=(paths[1],), is_training=False),
+    ]
+    made = Recipe.of("test", {}, cases)
+    made.write(tmp_path, {case.identifier: {} for case in cases})
+    for recipe in (made, read_recipe(tmp_path)):
+        folders = {name: recipe.sources[index] for name, index in recipe.label_folders.items()}
+        assert folders == {"x": str(tmp_path / "a"), "y": str(tmp_path / "c")}
+
+
+def test_continues_a_folder_that_does_not_tell_the_folders_of_labels(tmp_path, recipe):
+    recipe.write(tmp_path, {"a": {}})
+    content = json.loads((tmp_path / RECIPE_FILE).read_text())
+    del content["cases"]["a"]["label_folder"]
+    (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
+    assert recipe.differences(read_recipe(tmp_path)) == []
 
 
 def test_folder_without_recipe(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.nifti_files import Volume, encode_nifti, write_compressed
-from nnunet_mamba.data.recipe import Recipe
+from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe
 from nnunet_mamba.data.restoration import read_converted_dataset
 from nnunet_mamba.data.source_agreement import compare_with_source
 
@@ -148,3 +149,60 @@ def test_what_cannot_be_compared_says_why(make, tmp_path, obstacle):
     assert found.dice == {}
     with pytest.raises(AssertionError, match=reasons[obstacle]):
         raise AssertionError(found.reason)
+
+
+@pytest.fixture
+def alike(tmp_path):
+    """Write a raw data set of two cases whose images and masks are called the same and have the same size."""
+    raw = tmp_path / "raw"
+    (raw / "labelsTr").mkdir(parents=True)
+    (raw / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "lesion": 1}, "file_ending": ".png"}))
+    cases = []
+    for number, name in enumerate("ab"):
+        label = np.roll(picture(), 4 * number, axis=1)
+        image, mask = (tmp_path / name / kind / "1.bmp" for kind in ("images", "masks"))
+        for path, pixels in ((image, picture().T.reshape(10, 12)), (mask, label)):
+            path.parent.mkdir(parents=True)
+            Image.fromarray(pixels * 255).save(path)
+        Image.fromarray(label).save(raw / "labelsTr" / f"{name}.png")
+        cases.append(Case(identifier=name, channels=(image,), label=mask))
+    options = {"source_labels": LESION}
+    Recipe.of("test", options, cases).write(raw, {case.identifier: {"shape": [10, 12]} for case in cases})
+    return raw
+
+
+def test_every_case_is_compared_with_its_own_mask(alike):
+    found = compare_with_source(alike / "labelsTr", read_converted_dataset(alike, alike / "labelsTr"))
+    assert [one.dice for one in found] == [{"lesion": 1}, {"lesion": 1}]
+
+
+@pytest.fixture
+def forget_folders():
+    """Make a recipe as earlier releases wrote them."""
+
+    def forget(raw):
+        content = json.loads((raw / RECIPE_FILE).read_text())
+        for case in content["cases"].values():
+            del case["label_folder"]
+        (raw / RECIPE_FILE).write_text(json.dumps(content))
+
+    return forget
+
+
+@pytest.mark.parametrize("gone", [[], ["a/images", "b"], ["a/masks", "b"]])
+def test_folders_of_an_earlier_release_do_not_tell_files_apart(alike, forget_folders, tmp_path, gone):
+    forget_folders(alike)
+    for name in gone:
+        shutil.rmtree(tmp_path / name)
+    for one in compare_with_source(alike / "labelsTr", read_converted_dataset(alike, alike / "labelsTr")):
+        assert one.dice == {}
+        assert one.reason.startswith("several files called 1.bmp have 1198 bytes")
+
+
+def test_folders_of_an_earlier_release_are_compared_where_one_file_fits(make, forget_folders, tmp_path):
+    label = picture()
+    raw = make(label, Image.fromarray(label * 255).save, source_labels=LESION, labels={"background": 0, "lesion": 1})
+    forget_folders(raw)
+    assert compare(raw).dice == {"lesion": 1}
+    (tmp_path / "images" / "a.png").write_bytes((tmp_path / "masks" / "a.png").read_bytes())
+    assert "several files called a.png" in compare(raw).reason

@@ -78,6 +78,8 @@ def test_ignores_ground_truth_of_other_tasks(converter, draw_part, tmp_path, tar
     draw_part(tmp_path / "ISIC2018_Task1-2_Training_Input", tmp_path / "ISIC2018_Task1_Training_GroundTruth")
     draw_part(tmp_path / "elsewhere", tmp_path / "ISIC2018_Task2_Training_GroundTruth_v3", suffix="_attribute_globules")
     draw_part(tmp_path / "elsewhere", tmp_path / "ISIC2018_Task2_Training_GroundTruth", suffix="_attribute_globules")
+    # Task 3 has photographs of its own.
+    draw_part(tmp_path / "ISIC2018_Task3_Training_Input", tmp_path / "ISIC2018_Task3_Training_GroundTruth")
     assert converter.convert_isic(tmp_path, None, target).n_training == 3
 
 
@@ -175,7 +177,7 @@ def test_papers_split_of_another_number_of_cases_is_refused_with_both(converter,
 
 def test_refuses_an_image_in_both_parts(converter, draw_part, part, target, tmp_path):
     draw_part(tmp_path / "test", None, ["ISIC_0000003", "ISIC_0000009"])
-    with pytest.raises(InvalidDatasetError, match=r"1 problem found[\s\S]*ISIC_0000003: a test image, and a training"):
+    with pytest.raises(InvalidDatasetError, match=r"1 problem found[\s\S]*test/ISIC_0000003: a test image, and a"):
         converter.convert_isic(*part, target, test_images=tmp_path / "test")
 
 

@@ -228,8 +228,12 @@ def test_problems_of_a_slice_name_the_slice(lgg, tree, target):
     (first / f"{first.name}_4.tif").unlink()
     (second / f"{second.name}_1.tif").unlink()
     (second / f"{second.name}_1_mask.tif").unlink()
+    # No slice of the scan is to be left out for it.
+    shutil.copy(second / f"{second.name}_2.tif", second / f"{second.name}_2 copy.tif")
     assert problems_of(lgg, tree, target, as_volumes=False) == [
         f"{first.name}_004: no image for the mask of slice 4; copy it again",
+        f"{second.name}_2 copy: expected {second.name}_1.tif or {second.name}_1_mask.tif with the number of a slice; "
+        "is it of another scan?",
         f"{second.name}_001: slice 1 is missing, expected all from 1; copy the folder again",
         f"{first.name}_001: no mask for this slice, expected {first.name}_1_mask.tif beside it; copy it again",
     ]

@@ -234,10 +234,21 @@ def test_test_part_goes_to_images_and_labels_ts(draw, target):
     assert names(target / "labelsTs") == ["d.png"]
 
 
+@pytest.mark.parametrize("layout", ["flat", "images"])
+def test_test_images_are_looked_for_as_those_of_training(draw, target, layout):
+    root = draw("photos/{}.png", "drawings/{}.png")
+    draw("test/{}.png" if layout == "flat" else "test/images/{}.png", "elsewhere/{}.png", cases="d")
+    source = Source(images=root / "photos", masks=root / "drawings")
+    options = FolderOptions(allow_missing_masks=True)
+    done = folder_converter.convert_folder(source, target, test=source.for_test(root / "test", None), options=options)
+    assert (done.n_training, done.n_test, done.n_test_labels) == (3, 1, 0)
+    assert source.for_test(root / "a", root / "b") == Source(images=root / "a", masks=root / "b")
+
+
 def test_case_in_both_parts_is_a_problem(draw, target):
     draw("test/images/{}.png", "test/masks/{}.png", cases="xa")
     root = draw("images/{}.png", "masks/{}.png")
-    with pytest.raises(InvalidDatasetError, match="a: a test image, and a training image too"):
+    with pytest.raises(InvalidDatasetError, match="test/a: a test image, and a training image too"):
         folder_converter.convert_folder(Source(images=root), target, test=Source(images=root / "test"))
 
 

@@ -148,8 +148,9 @@ def folder(
         target = raw_dataset_folder(dataset_id, name, output=output)
         given = (root, masks, test_images, test_masks)
         with unpacked_sources(*given, beside=target.parent, progress=progress) as (root, masks, *tests):
-            test = None if tests[0] is None else place(*tests)
-            done = converter.convert_folder(place(root, masks), target, test=test, options=options)
+            training = place(root, masks)
+            test = None if tests[0] is None else training.for_test(*tests)
+            done = converter.convert_folder(training, target, test=test, options=options)
         report_dataset(done, dataset_id, size)
 
 
