@@ -82,15 +82,17 @@ def test_a_failure_is_told_with_its_log_and_the_way_on(command, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_says_how_to_go_on(command, monkeypatch, number):
+def test_an_interruption_says_how_to_go_on(command, monkeypatch, request, number):
     # The training ends the command and then waits to be ended by it.
     do = f"import time; os.kill(os.getppid(), {int(number)}); time.sleep(600)"
     monkeypatch.setenv("STUB", json.dumps({"A/0": {"at": 1, "do": do}}))
-    before = signal.getsignal(number)
+    # The tests themselves may run under nohup.
+    outside = signal.signal(number, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(number, outside))
     result = command("--trainers", "A", "--folds", "0")
     assert result.exit_code == 130
     assert "run the same command again, it continues" in result.output
-    assert signal.getsignal(number) == before
+    assert signal.getsignal(number) == signal.default_int_handler
 
     monkeypatch.delenv("STUB")
     result = command("--trainers", "A", "--folds", "0")
