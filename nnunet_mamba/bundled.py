@@ -2,6 +2,7 @@
 
 import os
 
+REINSTALL = "in its checkout, pip install --force-reinstall --no-deps ."
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _CHECKOUT = os.path.dirname(_PACKAGE)
 
@@ -15,8 +16,7 @@ def _folder(name: str) -> str:
     if os.path.isfile(os.path.join(_CHECKOUT, "pyproject.toml")) and os.path.isdir(in_checkout):
         return in_checkout
     raise FileNotFoundError(
-        f"nnunet-mamba is incomplete: neither {in_wheel} nor {in_checkout} exists. "
-        "Reinstall it: pip install --force-reinstall --no-deps nnunet-mamba"
+        f"nnunet-mamba is incomplete: neither {in_wheel} nor {in_checkout} exists. Reinstall it: {REINSTALL}"
     )
 
 

@@ -26,6 +26,38 @@ def test_appends_and_never_replaces(monkeypatch, before):
         assert os.environ["nnUNet_extTrainer"].split(os.pathsep) == expected
 
 
+def test_trainers_of_another_nnunet_mamba_are_taken_out(monkeypatch, tmp_path):
+    (tmp_path / _startup.MARK).touch()
+    assert Path(trainers_folder(), _startup.MARK).is_file()
+    monkeypatch.setenv("nnUNet_extTrainer", os.pathsep.join(["/mine", str(tmp_path)]))
+    monkeypatch.delenv("NNUNET_MAMBA_NO_STARTUP", raising=False)
+    _startup.append_trainers()
+    assert os.environ["nnUNet_extTrainer"].split(os.pathsep) == ["/mine", trainers_folder()]
+
+
+def test_a_damaged_installation_is_no_business_of_every_process(monkeypatch):
+    def missing():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(_startup, "trainers_folder", missing)
+    monkeypatch.setenv("nnUNet_extTrainer", "/mine")
+    monkeypatch.delenv("NNUNET_MAMBA_NO_STARTUP", raising=False)
+    _startup.append_trainers()
+    assert os.environ["nnUNet_extTrainer"] == "/mine"
+
+
+@needs_checkout
+def test_a_checkout_that_is_gone_leaves_other_programs_in_peace(tmp_path):
+    line = (CHECKOUT / "packaging" / "nnunet_mamba.pth").read_text()
+    assert line.count("\n") == 1
+    assert line.startswith("import ")
+    (tmp_path / "nnunet_mamba.pth").write_text(line)
+    code = f"import site; site.addsitedir({str(tmp_path)!r}); print('hi')"
+    # Without the environment's packages nnunet_mamba is not there.
+    process = _python(sys.executable, "-I", "-S", "-c", code)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "hi\n", "")
+
+
 def test_the_opt_out_leaves_the_variable_alone(monkeypatch):
     monkeypatch.delenv("nnUNet_extTrainer", raising=False)
     monkeypatch.setenv("NNUNET_MAMBA_NO_STARTUP", "1")

@@ -43,7 +43,19 @@ def import_weights(
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
     _print_report(imported, network)
-    print(f"{output} (nnUNetv2_train … -pretrained_weights {output})")
+    if imported.unlike_trainer:
+        print(
+            f"{output}: weights of a network with another {' and '.join(imported.unlike_trainer)} than nnU-Net's "
+            "trainer of it builds. nnUNetv2_train -pretrained_weights does not notice and would take a part of them: "
+            "use them with a trainer of your own that builds this network"
+        )
+        return
+    print(f"{output} (nnUNetv2_train ... -pretrained_weights {output})")
+    if network.startswith("ultralbm"):
+        print(
+            "UltraLBM-UNet's published code turns the channels around where its paper, and the trainer, turn the "
+            "sequence: weights of that code begin a training, but do not compute the same without one"
+        )
 
 
 def _parsed(overrides: list[str]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """The ``nnunet-mamba`` command; every command imports what is heavy when it runs."""
 
+import io
+import sys
+
 import typer
 
 from nnunet_mamba import __version__
@@ -37,6 +40,10 @@ def _main(
     version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
 ) -> None:
     """State-space (Mamba) segmentation networks for unmodified nnU-Net v2."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or file that does not know a character gets a question mark and not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 app.add_typer(convert.app, name="convert")

@@ -210,7 +210,7 @@ def program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(
             f"The command {name} is not in {scripts}, beside the Python that runs nnunet-mamba. "
-            f"Install nnunet-mamba into this environment: {sys.executable} -m pip install nnunet-mamba"
+            f"Install nnunet-mamba into this environment, in its checkout: {sys.executable} -m pip install ."
         )
     return found
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnunet_mamba._startup import OPT_OUT, SEARCH_PATH
-from nnunet_mamba.bundled import trainers_folder
+from nnunet_mamba.bundled import REINSTALL, trainers_folder
 from nnunet_mamba.doctor.findings import Finding, Level, gibibytes
 from nnunet_mamba.nnunet_folders import nnunet_folder
 
@@ -54,9 +56,10 @@ def _folder(variable: str) -> Finding:
             text="is not set",
             remedy=f"export {variable}=/path/to/{variable}",
         )
-    if not folder.is_dir():
-        text = f"{folder} is not a folder" if folder.exists() else f"{folder} does not exist"
-        return Finding(name=variable, level="problem", text=text, remedy=f"mkdir -p {folder}")
+    # os.path: pathlib raises where a folder above may not be looked into.
+    if not os.path.isdir(folder):
+        text = f"{folder} is not a folder" if os.path.exists(folder) else f"{folder} does not exist, or not for you"
+        return Finding(name=variable, level="problem", text=text, remedy=f"mkdir -p {shlex.quote(str(folder))}")
     if not _is_writable(folder):
         if variable == "nnUNet_raw":
             return Finding(name=variable, text=f"{folder} (read only, which is enough to plan and train)")
@@ -92,6 +95,7 @@ def _room(folder: Path) -> Finding:
 def commands() -> Finding:
     """Compare the ``nnUNetv2_train`` of the search path with the one of this Python."""
     found, own = shutil.which("nnUNetv2_train"), Path(sysconfig.get_path("scripts"))
+    of_user = Path(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")))
     if found is None:
         return Finding(
             name="commands",
@@ -99,7 +103,9 @@ def commands() -> Finding:
             text="nnUNetv2_train is not on your PATH",
             remedy=f"activate the environment, or call {own / 'nnUNetv2_train'}",
         )
-    if Path(found).parent.resolve() != own.resolve():
+    # A link, as pipx makes, is not where the command is.
+    places = {Path(found).parent.resolve(), Path(found).resolve().parent}
+    if places.isdisjoint({own.resolve(), of_user.resolve()}):
         return Finding(
             name="commands",
             level="problem",
@@ -114,7 +120,7 @@ def trainers() -> Iterator[Finding]:
     try:
         folder = trainers_folder()
     except FileNotFoundError as error:
-        remedy = "pip install --force-reinstall --no-deps nnunet-mamba"
+        remedy = REINSTALL
         yield Finding(name="trainers", level="problem", text=str(error), remedy=remedy)
         return
     names = sorted(file.stem for file in Path(folder).glob("nnUNetTrainer*.py"))
@@ -132,12 +138,21 @@ def trainers() -> Iterator[Finding]:
     )
     if process.returncode != 0:
         reason = (process.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        text, remedy = f"nnU-Net cannot look for them: {reason}", "pip install --force-reinstall nnunetv2"
+        text, remedy = f"nnU-Net cannot look for them: {reason}", "pip install --force-reinstall --no-deps nnunetv2"
+        if (file := _file_in(environment.get(SEARCH_PATH, ""), process.stderr, not_in=folder)) is not None:
+            remedy = f"put {file} right, or take its folder out of {SEARCH_PATH}"
         yield Finding(name="trainers", level="problem", text=text, remedy=remedy)
         return
     result = json.loads(process.stdout.splitlines()[-1])
     yield _startup(folder in result["search_path"].split(os.pathsep))
     yield _resolved(names, result["missing"])
+
+
+def _file_in(search_path: str, traceback: str, *, not_in: str) -> str | None:
+    """Return the last file in a traceback that lies in one of the user's own folders of trainers."""
+    folders = [os.path.abspath(part) for part in search_path.split(os.pathsep) if part and part != not_in]
+    files = re.findall(r'File "([^"]+)"', traceback)
+    return next((file for file in reversed(files) if os.path.dirname(os.path.abspath(file)) in folders), None)
 
 
 def _startup(is_listed: bool) -> Finding:
@@ -153,7 +168,7 @@ def _startup(is_listed: bool) -> Finding:
         name="start-up file",
         level="problem",
         text="a new Python process does not list the trainers",
-        remedy=f"pip install --force-reinstall --no-deps nnunet-mamba, or {by_hand}",
+        remedy=f"{REINSTALL}, or {by_hand}",
     )
 
 

@@ -11,7 +11,6 @@ from nnunet_mamba.doctor.findings import Finding, Level
 _SHOWN = ("torch", "nnunetv2", "numba")
 # A training runs without them: they draw the report and make the scan fast.
 _TRAINS_WITHOUT = frozenset({"contourpy", "jinja2", "markupsafe", "numba"})
-_REINSTALL = "pip install --upgrade nnunet-mamba"
 
 
 def software() -> Iterator[Finding]:
@@ -24,7 +23,7 @@ def software() -> Iterator[Finding]:
             name="nnunet-mamba",
             level="hint",
             text=f"{__version__} runs from a folder, but is not installed in this Python",
-            remedy="pip install nnunet-mamba, or pip install --editable . in a checkout",
+            remedy="in its checkout, pip install ., or pip install --editable .",
         )
         return
     yield Finding(name="nnunet-mamba", text=__version__)
@@ -41,14 +40,14 @@ def _packages(required: list[str]) -> Iterator[Finding]:
             continue
         level: Level = "hint" if requirement.name in _TRAINS_WITHOUT else "problem"
         asked = str(requirement.specifier)
+        remedy = f"pip install '{requirement.name}{asked}'"
         try:
             installed = version(requirement.name)
         except PackageNotFoundError:
-            yield Finding(name=requirement.name, level=level, text="is not installed", remedy=_REINSTALL)
+            yield Finding(name=requirement.name, level=level, text="is not installed", remedy=remedy)
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
             text = f"{installed} is installed, expected {asked}"
-            remedy = f"pip install '{requirement.name}{asked}'"
             yield Finding(name=requirement.name, level=level, text=text, remedy=remedy)
         elif requirement.name in _SHOWN:
             yield Finding(name=requirement.name, text=installed)

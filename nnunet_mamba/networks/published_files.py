@@ -1,9 +1,11 @@
 """Files of published weights: read without running what is in them, rewritten for ``nnUNetv2_train``."""
 
+import inspect
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from nnunet_mamba.networks.upstream_weights import (
     load_upstream_weights,
     published_tensors,
 )
+from nnunet_mamba.presets import PRESETS
 
 # Where training scripts put the weights in what they save.
 WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")
@@ -32,11 +35,13 @@ class Import:
         report: what became of every key.
         input_channels: of the network that the weights belong to.
         num_classes: of the same network.
+        unlike_trainer: overrides with which the network is another one than that of its nnU-Net trainer.
     """
 
     report: LoadReport
     input_channels: int
     num_classes: int
+    unlike_trainer: tuple[str, ...] = ()
 
 
 def import_weights(
@@ -69,7 +74,23 @@ def import_weights(
     report = load_upstream_weights(net, weights, partial=partial or is_backbone)
     with replacing(output) as temporary:
         torch.save({"network_weights": net.state_dict()}, temporary)
-    return Import(report=report, input_channels=input_channels, num_classes=num_classes)
+    return Import(
+        report=report,
+        input_channels=input_channels,
+        num_classes=num_classes,
+        unlike_trainer=tuple(_unlike_trainer(network, overrides)),
+    )
+
+
+def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]:
+    preset = PRESETS[network]
+    # The plans decide these in a training, and heads of lower resolutions belong to the checkpoint in any case.
+    free = {*preset.from_plans, *preset.from_plans_in_3d, "spatial_dims", "deep_supervision"}
+    defaults = inspect.signature(resolve_name(preset.network)).parameters
+    arguments = preset.sizes[0].arguments
+    for name, value in overrides.items():
+        if name not in free and value != arguments.get(name, defaults[name].default):
+            yield name
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
@@ -83,12 +104,15 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"{file}: no such file; pass the weights that you downloaded")
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(_refusal(file, error)) from error
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except OSError:
+        raise
+    # Damaged files make torch raise whatever their bytes lead to.
+    except Exception as error:
+        if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
+            raise ValueError(_refusal(file, error)) from error
         raise ValueError(
-            f"{file}: not a whole file of torch.save ({type(error).__name__}: {reason}); download it again"
+            f"{file}: not a whole file of torch.save ({type(error).__name__}; it begins with {_beginning(file)!r}); "
+            "download it again"
         ) from error
     for key in WEIGHTS_KEYS:
         if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping):
@@ -103,6 +127,12 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             f"{', '.join(WEIGHTS_KEYS)}; save them so with torch.save"
         )
     return published_tensors(saved)
+
+
+def _beginning(file: Path) -> bytes:
+    """Return what tells a web page or a pointer of Git LFS from a checkpoint."""
+    with file.open("rb") as content:
+        return content.read(24)
 
 
 def _refusal(file: Path, error: pickle.UnpicklingError) -> str:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -27,9 +31,33 @@ def test_writes_a_checkpoint_and_says_how_to_use_it(published, tmp_path):
     assert result.exit_code == 0, result.output
     assert "ultralight_vm_unet, 3 → 1: weights of published code" in result.output
     assert "129 keys loaded" in result.output
-    assert f"-pretrained_weights {output}" in result.output
+    assert "with another split_att than nnU-Net's trainer of it builds" in result.output
     weights = torch.load(output, weights_only=True)["network_weights"]
     assert torch.equal(weights["bottleneck.proj.bias"], torch.load(published)["encoder6.0.proj.bias"])
+
+
+@pytest.mark.parametrize(("network", "advice"), [("ultralight_vm_unet", ""), ("ultralbm_unet", "turn the sequence")])
+def test_weights_of_the_trainers_own_network_end_with_its_command(tmp_path, network, advice):
+    net = create_network(network, 3, 1)
+    weights = {published_name(net, key): value for key, value in net.state_dict().items()}
+    torch.save(weights, tmp_path / "best.pth")
+    result = run(tmp_path / "best.pth", "--network", network, "--output", tmp_path / "out.pth")
+    assert result.exit_code == 0, result.output
+    assert f"-pretrained_weights {tmp_path / 'out.pth'})" in result.output
+    assert advice in result.output
+
+
+def test_a_terminal_that_does_not_know_a_character_gets_a_question_mark(published, tmp_path):
+    arguments = ["--network", "ultralight_vm_unet", "--output", tmp_path / "out.pth", "--set", "split_att=conv"]
+    process = subprocess.run(
+        [sys.executable, "-c", "from nnunet_mamba.cli.main import app; app()", "import-weights", published, *arguments],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "ultralight_vm_unet, 3 ? 1: weights" in process.stdout
 
 
 def test_sizes_are_lists_in_json(published, tmp_path):

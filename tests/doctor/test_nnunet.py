@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +88,25 @@ def test_commands_of_another_python_are_a_problem(monkeypatch, tmp_path):
     assert nnunet.commands().level == "hint"
 
 
+@pytest.mark.parametrize("kind", ["link", "user"])
+def test_commands_by_a_link_or_of_the_user_are_this_pythons(monkeypatch, tmp_path, kind):
+    own = tmp_path / "venv" / "bin"
+    of_user = tmp_path / "home" / "bin"
+    for folder in (own, of_user):
+        folder.mkdir(parents=True)
+    places = {"venv": str(own), "user": str(of_user)}
+    monkeypatch.setattr(nnunet.sysconfig, "get_path", lambda name, scheme="venv": places[scheme])
+    monkeypatch.setattr(nnunet.sysconfig, "get_preferred_scheme", lambda key: key)
+    (own / "nnUNetv2_train").write_text("#!/bin/sh\n")
+    (own / "nnUNetv2_train").chmod(0o755)
+    if kind == "link":
+        (tmp_path / "nnUNetv2_train").symlink_to(own / "nnUNetv2_train")
+    else:
+        shutil.move(own / "nnUNetv2_train", of_user)
+    monkeypatch.setenv("PATH", str(tmp_path if kind == "link" else of_user))
+    assert nnunet.commands().level == "ok"
+
+
 @pytest.fixture
 def resolved(monkeypatch):
     """Findings when a fresh process answers as told; the last item is the environment that it got."""
@@ -141,6 +161,14 @@ def test_an_nnunet_that_cannot_be_imported_is_a_problem(resolved):
     assert result["trainers"].level == "problem"
     assert "No module named 'nnunetv2'" in result["trainers"].text
     assert "Traceback" not in result["trainers"].text
+
+
+def test_a_users_own_trainer_that_cannot_be_imported_is_named(resolved):
+    stderr = 'Traceback\n  File "/x/find.py", line 1\n  File "/mine/my.py", line 2\nModuleNotFoundError: monai\n'
+    result, _ = resolved(returncode=1, stderr=stderr)
+    assert result["trainers"].remedy == "put /mine/my.py right, or take its folder out of nnUNet_extTrainer"
+    result, _ = resolved(returncode=1, stderr=stderr.replace("/mine/my.py", "/mine/deeper/my.py"))
+    assert "--no-deps nnunetv2" in result["trainers"].remedy
 
 
 def test_a_damaged_installation_is_a_problem(monkeypatch):

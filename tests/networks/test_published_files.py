@@ -146,8 +146,35 @@ def test_file_that_is_not_whole_is_refused(tmp_path, damage):
     content = {"cut": file.read_bytes()[:1500], "empty": b"", "text": b"<html>not found</html>"}[damage]
     file.write_bytes(content)
 
-    with pytest.raises(ValueError, match=rf"{re.escape(str(file))}: "):
+    with pytest.raises(ValueError, match=rf"{re.escape(str(file))}: not a whole file .*begins with") as error:
         read_weights(file)
+    assert "If you trust" not in str(error.value)
+
+
+def test_damage_anywhere_in_a_file_of_the_old_format_is_one_refusal(tmp_path):
+    file = tmp_path / "old.pth"
+    torch.save({"weight": torch.zeros(300)}, file, _use_new_zipfile_serialization=False)
+    whole = file.read_bytes()
+    for length in range(1, len(whole) - 1, 61):
+        file.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"old\.pth: (not a whole file|holds)"):
+            read_weights(file)
+
+
+@pytest.mark.parametrize(
+    ("network", "overrides", "unlike"),
+    [
+        ("ultralight_vm_unet", {}, ()),
+        ("ultralight_vm_unet", {"n_parallel": 4, "spatial_dims": 2}, ()),
+        ("ultralight_vm_unet", {"n_parallel": 2}, ("n_parallel",)),
+        ("ultralbm_unet", {"flip": "channels"}, ("flip",)),
+    ],
+)
+def test_options_that_the_trainer_does_not_build_are_told(tmp_path, network, overrides, unlike):
+    net = create_network(network, 3, 1, **overrides)
+    weights = {published_name(net, key): value for key, value in net.state_dict().items()}
+    imported = import_weights(saved(tmp_path, weights), network, tmp_path / "out.pth", overrides=overrides)
+    assert imported.unlike_trainer == unlike
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, [torch.zeros(1)], torch.zeros(1), {}])
