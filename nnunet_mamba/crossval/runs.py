@@ -1,5 +1,6 @@
 """A run of a cross-validation, and how far it is: what nnU-Net's own files say, and nothing else."""
 
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ class Run:
     @property
     def is_trained(self) -> bool:
         """Whether its last epoch is over."""
-        return (self.folder / CHECKPOINTS[0]).exists()
+        # os.path: a disk of the network that does not answer for a moment is no error to whoever looks on.
+        return os.path.exists(self.folder / CHECKPOINTS[0])
 
     def stage(self, *, npz: bool = False) -> Stage:
         """Return how far the run is.

@@ -4,7 +4,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 from nnunet_mamba.planning.batch_size import SMALLEST_BATCH, BatchMemory, given_batch, largest_batch
@@ -81,6 +80,47 @@ def suitable_configurations(base: BasePlans, trainer: str, asked: Sequence[str],
     return suitable
 
 
+class _Steps:
+    """The training steps of one configuration, each measured once; the other arguments are ``plan_configuration``'s."""
+
+    def __init__(
+        self, base: BasePlans, trainer: str, configuration: str, *, budget: Budget, measure: Measure, on_step: OnStep
+    ) -> None:
+        self._base, self._trainer, self._configuration = base, trainer, configuration
+        self._budget, self._measure, self._on_step = budget, measure, on_step
+        self._peaks: dict[tuple[Patch, int], int | None] = {}
+        self.refusal = ""
+
+    def peak(self, patch_size: Patch, batch_size: int) -> int | None:
+        """Return the bytes of a step, None for more than there are; then ``refusal`` is what it said."""
+        if (patch_size, batch_size) not in self._peaks:
+            self._peaks[patch_size, batch_size] = self._measured(patch_size, batch_size)
+        return self._peaks[patch_size, batch_size]
+
+    def _measured(self, patch_size: Patch, batch_size: int) -> int | None:
+        self._on_step(f"{self._trainer} {self._configuration}: {batch_size} × {by(patch_size)}")
+        configurations = self._base.plans["configurations"]
+        changed = {**with_patch(configurations[self._configuration], patch_size), "batch_size": batch_size}
+        plans = {**self._base.plans, "configurations": {**configurations, self._configuration: changed}}
+        request = StepRequest(
+            trainer=self._trainer,
+            plans=plans,
+            configuration=self._configuration,
+            dataset_json=self._base.dataset_json,
+        )
+        memory = self._measure(request, self._budget)
+        if isinstance(memory, StepMemory):
+            self.refusal = ""
+            return memory.peak
+        self.refusal = next(iter(memory.words.splitlines()), "")
+        return None
+
+    @property
+    def quoted_refusal(self) -> str:
+        """What the step that was measured last said, for an error or a warning; empty if it fitted or said nothing."""
+        return f" (the last step said: {self.refusal})" if self.refusal else ""
+
+
 def plan_configuration(
     base: BasePlans,
     trainer: str,
@@ -107,33 +147,19 @@ def plan_configuration(
         StepFailedError: the network cannot be trained so.
     """
     begin = base.plans["configurations"][configuration]
-    # What the step that was measured last said, if it was refused.
-    refusals: list[str] = []
-
-    @cache
-    def taken(patch_size: Patch, batch_size: int) -> int | None:
-        on_step(f"{trainer} {configuration}: {batch_size} × {by(patch_size)}")
-        changed = {**with_patch(begin, patch_size), "batch_size": batch_size}
-        plans = {**base.plans, "configurations": {**base.plans["configurations"], configuration: changed}}
-        request = StepRequest(trainer=trainer, plans=plans, configuration=configuration, dataset_json=base.dataset_json)
-        memory = measure(request, budget)
-        refusals.clear()
-        if isinstance(memory, StepMemory):
-            return memory.peak
-        refusals.extend(memory.words.splitlines()[:1])
-        return None
+    steps = _Steps(base, trainer, configuration, budget=budget, measure=measure, on_step=on_step)
 
     def fits(patch_size: Patch) -> bool:
         # What is set by hand is shown with its warnings; nothing else changes for it to fit.
-        return wishes.batch_size is not None or _fits(taken(patch_size, SMALLEST_BATCH), budget.size)
+        return wishes.batch_size is not None or _fits(steps.peak(patch_size, SMALLEST_BATCH), budget.size)
 
-    patch_size = wishes.patch_size or _fitting_patch(trainer, begin, fits, refusals)
+    patch_size = wishes.patch_size or _fitting_patch(trainer, begin, fits, steps)
     ceiling, reason = _ceiling(base, trainer, configuration, patch_size)
     memory = None
     if wishes.batch_size is None:
-        memory = largest_batch(lambda batch: taken(patch_size, batch), budget=budget.size, ceiling=ceiling)
+        memory = largest_batch(lambda batch: steps.peak(patch_size, batch), budget=budget.size, ceiling=ceiling)
     # A patch by hand is kept where not even the smallest batch fits.
-    memory = memory or given_batch(lambda batch: taken(patch_size, batch), wishes.batch_size or SMALLEST_BATCH)
+    memory = memory or given_batch(lambda batch: steps.peak(patch_size, batch), wishes.batch_size or SMALLEST_BATCH)
     if wishes.batch_size:
         reason = "by hand"
     elif memory.batch_size < ceiling or not _fits(memory.measured, budget.size):
@@ -143,7 +169,7 @@ def plan_configuration(
         content={**with_patch(begin, patch_size), "batch_size": memory.batch_size},
         memory=memory,
         reason=reason,
-        warnings=tuple(_warnings(memory, budget, five_percent(base, configuration, patch_size), refusals)),
+        warnings=tuple(_warnings(memory, budget, five_percent(base, configuration, patch_size), steps)),
     )
 
 
@@ -171,10 +197,8 @@ def _ceiling(base: BasePlans, trainer: str, configuration: str, patch_size: Patc
     return rule, "5 % rule"
 
 
-def _fitting_patch(
-    trainer: str, begin: Mapping[str, Any], fits: Callable[[Patch], bool], refusals: Sequence[str]
-) -> Patch:
-    """Return the base plans' patch, or the largest smaller one that fits; ``fits`` fills ``refusals``."""
+def _fitting_patch(trainer: str, begin: Mapping[str, Any], fits: Callable[[Patch], bool], steps: _Steps) -> Patch:
+    """Return the base plans' patch, or the largest smaller one that fits."""
     preset = trainer_class(trainer).preset
     divisor = network_divisor(preset, begin)
     patch_size = rounded_patch(begin, divisor)
@@ -186,7 +210,7 @@ def _fitting_patch(
     if found == len(smaller):
         raise ValueError(
             f"{trainer}: no patch from {by(patch_size)} down to {by(smaller[-1] if smaller else patch_size)} fits"
-            f"{_quoted(refusals)}; pass more --memory, or choose a smaller network"
+            f"{steps.quoted_refusal}; pass more --memory, or choose a smaller network"
         )
     return smaller[found]
 
@@ -195,17 +219,13 @@ def _fits(taken: int | None, size: int) -> bool:
     return taken is not None and taken <= size
 
 
-def _quoted(refusals: Sequence[str]) -> str:
-    return f" (the last step said: {refusals[0]})" if refusals else ""
-
-
-def _warnings(memory: BatchMemory, budget: Budget, rule: int, refusals: Sequence[str]) -> list[str]:
+def _warnings(memory: BatchMemory, budget: Budget, rule: int, steps: _Steps) -> list[str]:
     found = []
     if memory.batch_size > rule:
         found.append(
             f"a batch of {memory.batch_size} holds more than 5 % of all training voxels, nnU-Net would take {rule}"
         )
     if not _fits(memory.measured, budget.size):
-        taken = f"{memory.measured / GIB:.2f} GiB" if memory.measured else f"more than there is{_quoted(refusals)}"
+        taken = f"{memory.measured / GIB:.2f} GiB" if memory.measured else f"more than there is{steps.quoted_refusal}"
         found.append(f"a batch of {memory.batch_size} takes {taken}, the budget is {budget.size / GIB:.2f} GiB")
     return found
