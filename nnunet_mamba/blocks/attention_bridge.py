@@ -9,6 +9,8 @@ from dynamic_network_architectures.building_blocks.helper import (  # type: igno
 )
 from torch import Tensor, nn
 
+from nnunet_mamba.ops.transforms import is_traced
+
 SplitAttention = Literal["fc", "conv"]
 
 
@@ -24,8 +26,8 @@ class SpatialAttention(nn.Module):
     def forward(self, level: Tensor) -> Tensor:
         """Return the weight of every position of ``level``, (b, c, *spatial): (b, 1, *spatial) in 0 to 1."""
         # The gradient of amax is shared between equal maxima, the published layer gives it to one of them; without a
-        # gradient amax is the faster one.
-        if torch.is_grad_enabled() and level.requires_grad:
+        # gradient amax is the faster one. A traced graph is one for both.
+        if is_traced() or (torch.is_grad_enabled() and level.requires_grad):
             maximum = level.max(dim=1, keepdim=True).values
         else:
             maximum = level.amax(dim=1, keepdim=True)

@@ -112,9 +112,9 @@ def require_sizes(owner: str, **sizes: int) -> None:
             raise ValueError(f"{owner}: {name} = {size}, expected at least 1")
 
 
-def refuse_count(owner: str, name: str, value: object) -> NoReturn:
-    """Raise a TypeError that says that ``value`` is no whole number."""
-    raise TypeError(f"{owner}: {name} is {_described(value)}, expected a whole number")
+def refuse_count(owner: str, name: str, value: object, *, expected: str = "a whole number") -> NoReturn:
+    """Raise a TypeError that says that ``value`` is not what is expected."""
+    raise TypeError(f"{owner}: {name} is {_described(value)}, expected {expected}")
 
 
 def _described(value: object) -> str:

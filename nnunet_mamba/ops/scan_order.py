@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.directions.operands import check_spatial
-from nnunet_mamba.ops.forward_derivatives import has_tangent
+from nnunet_mamba.ops.directions.operands import check_spatial, whole_sizes
+from nnunet_mamba.ops.transforms import needs_definition
 
 
 def unroll_map(x: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def unroll_map(x: Tensor) -> Tensor:
         ValueError: there are no spatial axes.
     """
     _require_axes("unroll_map", "x", x, 3, "(b, c, *spatial)")
-    scans: Tensor = _UnrollMap.forward(x) if has_tangent(x) else _UnrollMap.apply(x)
+    scans: Tensor = _UnrollMap.forward(x) if needs_definition(x) else _UnrollMap.apply(x)
     return scans
 
 
@@ -47,14 +47,14 @@ def merge_scans(scans: Tensor, spatial: Sequence[int]) -> Tensor:
     Raises:
         ValueError: the scans are not those of such a map.
     """
-    spatial = tuple(spatial)
+    spatial = whole_sizes("merge_scans", spatial)
     if scans.ndim != 4 or scans.shape[1] != 2 * len(spatial):
         raise ValueError(
             f"merge_scans: scans have shape {tuple(scans.shape)}, expected (b, {2 * len(spatial)}, c, l) for "
             f"spatial={spatial}"
         )
     check_spatial("merge_scans", spatial, scans.shape[3])
-    x: Tensor = _MergeScans.forward(scans, spatial) if has_tangent(scans) else _MergeScans.apply(scans, spatial)
+    x: Tensor = _MergeScans.forward(scans, spatial) if needs_definition(scans) else _MergeScans.apply(scans, spatial)
     return x
 
 
@@ -92,7 +92,7 @@ def swap_channels_and_tokens(x: Tensor) -> Tensor:
         found = f"has shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"is a {type(x).__name__}"
         raise ValueError(f"swap_channels_and_tokens: x {found}, expected (b, c, l)")
     # On a CPU torch transposes a matrix block by block, but a batch of them number by number, five times slower.
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or has_tangent(x):
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or needs_definition(x):
         return x.mT.contiguous()
     swapped: Tensor = _Swap.apply(x)
     return swapped

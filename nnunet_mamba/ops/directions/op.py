@@ -22,12 +22,18 @@ from nnunet_mamba.ops.directions.operands import (
     check_saved,
     refusal,
     states_shape,
+    whole_sizes,
 )
-from nnunet_mamba.ops.forward_derivatives import has_tangent, refuse_tangents
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
-from nnunet_mamba.ops.scan.op import is_exporting
+from nnunet_mamba.ops.scan.op import is_exporting, will_be_differentiated
 from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
+from nnunet_mamba.ops.transforms import (
+    function_for_transforms,
+    is_differentiated_by_transform,
+    needs_definition,
+    refuse_tangents,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -64,14 +70,16 @@ def cross_scan(
         Liu et al. 2024, "VMamba", arXiv:2401.10166.
     """
     tensors = (u, projected, dt_proj, dt_bias, A_logs, Ds)
-    x = CrossScanOperands(*tensors, spatial)
+    x = CrossScanOperands(*tensors, whole_sizes("cross_scan", spatial))
     check_operands(x)
-    if is_exporting() or refusal(x) or has_tangent(*tensors) or not _fused_kernels_work():
+    if is_exporting() or refusal(x) or needs_definition(*tensors) or not _fused_kernels_work():
         # Autocast would reach the products and undo their float32.
         with without_autocast(u.device.type):
             return composed.forward(x)
     y: Tensor
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if is_differentiated_by_transform():
+        y, _ = _Function.apply(*x)
+    elif will_be_differentiated(*tensors):
         y, _ = torch.ops.nnunet_mamba.cross_scan_saving(*x)
     else:
         y = torch.ops.nnunet_mamba.cross_scan(*x)
@@ -207,14 +215,17 @@ def _save_operands_and_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[T
     ctx.save_for_backward(output[1], *tensors)
 
 
+_gradients = refuse_second_derivatives("nnunet_mamba::cross_scan_backward")
+
+
 def _operand_gradients(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
     if states is None:
         _, states = torch.ops.nnunet_mamba.cross_scan_saving(*tensors, ctx.spatial)
-    return (*torch.ops.nnunet_mamba.cross_scan_backward(dy.contiguous(), states, *tensors, ctx.spatial), None)
+    return (*_gradients(dy.contiguous(), states, *tensors, ctx.spatial), None)
 
 
-refuse_second_derivatives("nnunet_mamba::cross_scan_backward")
+_Function: Any = function_for_transforms("cross_scan_saving", _save_operands_and_states, _operand_gradients)
 torch.library.register_autograd("nnunet_mamba::cross_scan", _operand_gradients, setup_context=_save_operands)
 torch.library.register_autograd(
     "nnunet_mamba::cross_scan_saving", _operand_gradients, setup_context=_save_operands_and_states

@@ -1,8 +1,9 @@
 """The operands of a scan of a map in several directions."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from operator import index
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -87,20 +88,38 @@ def check_operands(x: CrossScanOperands) -> None:
 
 
 def check_spatial(owner: str, spatial: Sequence[int], length: int) -> None:
-    """Refuse sizes of a map's axes that are not positive whole numbers whose product is ``length``.
+    """Refuse sizes of a map's axes that are negative, or whose product is not ``length``.
 
     Raises:
-        TypeError: a size is not a whole number.
-        ValueError: there is none, one is below 1 (0 where there are no positions), or their product is another.
+        ValueError: they are; the text says what they should be.
     """
-    for axis, size in enumerate(spatial):
-        if not isinstance(size, (int, torch.SymInt)):
-            refuse_count(owner, f"spatial[{axis}]", size)
     if not spatial or min(spatial) < 0 or math.prod(spatial) != length:
         raise ValueError(
             f"{owner}: spatial={tuple(spatial)}, expected the positive sizes of the map's axes, whose product is its "
             f"number of positions, l = {length}"
         )
+
+
+def whole_sizes(owner: str, spatial: Sequence[Any]) -> tuple[int, ...]:
+    """Return the sizes of a map's axes as integers, which ``torch.jit.trace`` and numpy make others of.
+
+    Raises:
+        TypeError: they are no sequence of whole numbers.
+    """
+    if not isinstance(spatial, Sequence):
+        refuse_count(owner, "spatial", spatial, expected="a sequence of whole numbers")
+    sizes: Iterator[Any] = (
+        size if isinstance(size, (int, torch.SymInt)) else _whole(owner, axis, size)
+        for axis, size in enumerate(spatial)
+    )
+    return tuple(sizes)
+
+
+def _whole(owner: str, axis: int, size: Any) -> int:
+    try:
+        return index(size)
+    except TypeError:
+        refuse_count(owner, f"spatial[{axis}]", size)
 
 
 def check_saved(dy: Tensor, states: Tensor, x: CrossScanOperands) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.batching import register_folding, register_one_by_one
-from nnunet_mamba.ops.forward_derivatives import has_tangent, refuse_tangents
 from nnunet_mamba.ops.mixer import composed
 from nnunet_mamba.ops.mixer.operands import (
     TENSOR_NAMES,
@@ -25,9 +24,15 @@ from nnunet_mamba.ops.mixer.operands import (
     states_shape,
 )
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
-from nnunet_mamba.ops.scan.op import is_exporting
+from nnunet_mamba.ops.scan.op import is_exporting, will_be_differentiated
 from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
+from nnunet_mamba.ops.transforms import (
+    function_for_transforms,
+    is_differentiated_by_transform,
+    needs_definition,
+    refuse_tangents,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -85,14 +90,16 @@ def mamba_mixer(
         or out_bias is not None
         or is_exporting()
         or refusal(x)
-        or has_tangent(*tensors)
+        or needs_definition(*tensors)
         or not _fused_kernels_work()
     ):
         # Autocast would reach the products and undo their float32.
         with without_autocast(tokens.device.type):
             return composed.forward(x, in_bias, out_bias)
     mixed: Tensor
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
+    if is_differentiated_by_transform():
+        mixed, _ = _Function.apply(*x)
+    elif will_be_differentiated(*tensors):
         mixed, _ = torch.ops.nnunet_mamba.mamba_mixer_saving(*x)
     else:
         mixed = torch.ops.nnunet_mamba.mamba_mixer(*x)
@@ -240,17 +247,20 @@ def _save_operands_and_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[T
     ctx.save_for_backward(output[1], *tensors)
 
 
+_gradients = refuse_second_derivatives("nnunet_mamba::mamba_mixer_backward")
+
+
 def _operand_gradients(ctx: Any, dmixed: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
     given = (*tensors, ctx.n_parallel, ctx.reverse)
     if states is None:
         _, states = torch.ops.nnunet_mamba.mamba_mixer_saving(*given)
-    gradients = torch.ops.nnunet_mamba.mamba_mixer_backward(dmixed.contiguous(), states, *given)
+    gradients = _gradients(dmixed.contiguous(), states, *given)
     present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
     return (*present, None, None)
 
 
-refuse_second_derivatives("nnunet_mamba::mamba_mixer_backward")
+_Function: Any = function_for_transforms("mamba_mixer_saving", _save_operands_and_states, _operand_gradients)
 torch.library.register_autograd("nnunet_mamba::mamba_mixer", _operand_gradients, setup_context=_save_operands)
 torch.library.register_autograd(
     "nnunet_mamba::mamba_mixer_saving", _operand_gradients, setup_context=_save_operands_and_states

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.batching import register_folding, register_one_by_one
-from nnunet_mamba.ops.forward_derivatives import has_tangent, refuse_tangents
 from nnunet_mamba.ops.scan import reference
 from nnunet_mamba.ops.scan.backends import choose_backend
 from nnunet_mamba.ops.scan.operands import (
@@ -20,6 +19,13 @@ from nnunet_mamba.ops.scan.operands import (
     states_shape,
 )
 from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
+from nnunet_mamba.ops.transforms import (
+    function_for_transforms,
+    is_differentiated_by_transform,
+    is_traced,
+    needs_definition,
+    refuse_tangents,
+)
 
 
 def selective_scan(
@@ -63,11 +69,13 @@ def selective_scan(
     """
     check_operands(ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus))
     B, C = grouped_alike(B, C, u.shape[0], u.shape[2])
-    if has_tangent(u, delta, A, B, C, D, z, delta_bias):
+    if needs_definition(u, delta, A, B, C, D, z, delta_bias):
         with without_autocast(u.device.type):
             return reference.forward(ScanOperands(u, delta, A, B, C, D, z, delta_bias, delta_softplus))
     result: Tensor
-    if _will_be_differentiated(u, delta, A, B, C, D, z, delta_bias):
+    if is_differentiated_by_transform():
+        result, _ = _Function.apply(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    elif will_be_differentiated(u, delta, A, B, C, D, z, delta_bias):
         result, _ = torch.ops.nnunet_mamba.selective_scan_saving(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     else:
         result = torch.ops.nnunet_mamba.selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
@@ -78,9 +86,10 @@ def selective_scan(
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
-def _will_be_differentiated(*tensors: Tensor | None) -> bool:
-    # An exported graph serves inference; it should not carry the states of a backward pass.
-    if not torch.is_grad_enabled() or is_exporting():
+def will_be_differentiated(*tensors: Tensor | None) -> bool:
+    """Return whether a backward pass may follow that starts from saved states."""
+    # An exported or traced graph serves inference; it should not carry the states of a backward pass.
+    if not torch.is_grad_enabled() or is_exporting() or is_traced():
         return False
     return any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
@@ -165,14 +174,17 @@ def _save_operands_and_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[T
     ctx.save_for_backward(output[1], *tensors)
 
 
+_gradients = refuse_second_derivatives("nnunet_mamba::selective_scan_backward")
+
+
 def _operand_gradients(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
-    gradients = torch.ops.nnunet_mamba.selective_scan_backward(dy.contiguous(), states, *tensors, ctx.delta_softplus)
+    gradients = _gradients(dy.contiguous(), states, *tensors, ctx.delta_softplus)
     present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
     return (*present, None)
 
 
-refuse_second_derivatives("nnunet_mamba::selective_scan_backward")
+_Function: Any = function_for_transforms("selective_scan_saving", _save_operands_and_states, _operand_gradients)
 torch.library.register_autograd("nnunet_mamba::selective_scan", _operand_gradients, setup_context=_save_operands)
 torch.library.register_autograd(
     "nnunet_mamba::selective_scan_saving", _operand_gradients, setup_context=_save_operands_and_states

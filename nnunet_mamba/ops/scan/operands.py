@@ -76,7 +76,7 @@ def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int,
         )
 
 
-def _check_kinds(u: Tensor, *others: Tensor | None) -> None:
+def _check_kinds(u: Tensor, *others: Any) -> None:
     for name, tensor in zip(TENSOR_NAMES, (u, *others), strict=True):
         if tensor is None and name in _OPTIONAL:
             continue
