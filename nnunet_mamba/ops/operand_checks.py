@@ -101,15 +101,21 @@ def require_shapes(
             )
 
 
-def require_sizes(owner: str, **sizes: int) -> None:
+def require_sizes(owner: str, sizes: Iterable[tuple[str, Tensor, str, int]]) -> None:
     """Refuse sizes below 1.
+
+    Args:
+        owner: the operator, named in errors.
+        sizes: name and tensor of the operand that says the size, its symbol and the size itself.
 
     Raises:
         ValueError: names the first one.
     """
-    for name, size in sizes.items():
+    for name, tensor, symbol, size in sizes:
         if size < 1:
-            raise ValueError(f"{owner}: {name} = {size}, expected at least 1")
+            raise ValueError(
+                f"{owner}: {name} has shape {tuple(tensor.shape)}, so that {symbol} = {size}, expected at least 1"
+            )
 
 
 def refuse_count(owner: str, name: str, value: object, *, expected: str = "a whole number") -> NoReturn:
@@ -118,4 +124,5 @@ def refuse_count(owner: str, name: str, value: object, *, expected: str = "a who
 
 
 def _described(value: object) -> str:
-    return "None" if value is None else f"{value!r} of type {type(value).__name__}"[:200]
+    shown = f"{value!r} " if isinstance(value, (bool, int, float, str)) else ""
+    return "None" if value is None else f"{shown}of type {type(value).__name__}"

@@ -25,7 +25,7 @@ def needs_definition(*operands: Any) -> bool:
     """
     # Both are private, but asking torch about every operand would cost each call a few microseconds.
     in_forward_mode = forward_ad._current_level >= 0
-    if _are_transforms_active():
+    if are_transforms_active():
         # Where transforms are nested, the outermost operands do not show what the inner ones follow.
         return in_forward_mode or _n_gradients() > 1
     return in_forward_mode and _has_tangent(operands)
@@ -33,12 +33,12 @@ def needs_definition(*operands: Any) -> bool:
 
 def is_differentiated_by_transform() -> bool:
     """Return whether ``torch.func.grad`` or its relatives differentiate what is called."""
-    return _are_transforms_active() and _n_gradients() > 0
+    return are_transforms_active() and _n_gradients() > 0
 
 
 def records_operations(x: Tensor) -> bool:
     """Return whether torch may differentiate what is done to ``x``, so that nothing may change it in place."""
-    return torch.is_grad_enabled() and (x.requires_grad or _are_transforms_active())
+    return torch.is_grad_enabled() and (x.requires_grad or are_transforms_active())
 
 
 def function_for_transforms(
@@ -75,7 +75,8 @@ def refuse_tangents(operator: str, *operands: Any) -> None:
         )
 
 
-def _are_transforms_active() -> bool:
+def are_transforms_active() -> bool:
+    """Return whether a transform of ``torch.func`` looks on."""
     # torch's compiler resolves transforms itself, and does not trace this question.
     return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 

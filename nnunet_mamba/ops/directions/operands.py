@@ -71,7 +71,7 @@ def check_operands(x: CrossScanOperands) -> None:
     )
     (b, length, d), rank, n = u.shape, dt_proj.shape[2], A_logs.shape[1]
     check_spatial(_OWNER, spatial, length)
-    require_sizes(_OWNER, d=d, dt_rank=rank, n=n)
+    require_sizes(_OWNER, (("u", u, "d", d), ("dt_proj", dt_proj, "dt_rank", rank), ("A_logs", A_logs, "n", n)))
     directions = 2 * len(spatial)
     require_shapes(
         _OWNER,

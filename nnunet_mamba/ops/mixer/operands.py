@@ -98,7 +98,18 @@ def check_operands(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Te
         refuse_count(_OWNER, "n_parallel", n_parallel)
     b, length, _ = tokens.shape
     (d_inner, _, d_conv), d_model, rank, n = conv.shape, in_proj.shape[1], dt_proj.shape[1], A_log.shape[1]
-    require_sizes(_OWNER, n_parallel=n_parallel, d_model=d_model, d_inner=d_inner, d_conv=d_conv, dt_rank=rank, n=n)
+    if n_parallel < 1:
+        raise ValueError(f"{_OWNER}: n_parallel = {n_parallel}, expected at least 1")
+    require_sizes(
+        _OWNER,
+        (
+            ("in_proj", in_proj, "d_model", d_model),
+            ("conv", conv, "d_inner", d_inner),
+            ("conv", conv, "d_conv", d_conv),
+            ("dt_proj", dt_proj, "dt_rank", rank),
+            ("A_log", A_log, "n", n),
+        ),
+    )
     require_shapes(
         _OWNER,
         (
