@@ -37,8 +37,12 @@ def import_weights(
             raise FileExistsError(f"{output} exists; choose another name, or pass --overwrite")
         arguments = _parsed(overrides or [])
         from nnunet_mamba.networks import published_files
+        from nnunet_mamba.networks.upstream_weights import WeightsMismatchError
 
-        imported = published_files.import_weights(file, network, output, overrides=arguments, partial=partial)
+        try:
+            imported = published_files.import_weights(file, network, output, overrides=arguments, partial=partial)
+        except WeightsMismatchError as error:
+            raise ValueError(_in_options(file, error)) from error
     except (OSError, ValueError, TypeError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
@@ -56,6 +60,16 @@ def import_weights(
             "UltraLBM-UNet's published code turns the channels around where its paper, and the trainer, turn the "
             "sequence: weights of that code begin a training, but do not compute the same without one"
         )
+
+
+def _in_options(file: Path, error: ValueError) -> str:
+    """Return the text of a misfit with this command's options in the place of Python's."""
+    from nnunet_mamba.networks.upstream_weights import ATTRIBUTES_HINT
+
+    text = str(error).replace("pass partial=True", "pass --partial")
+    text = text.replace("Create the network with the sizes of the weights", "Pass the sizes of the weights with --set")
+    text = text.replace("create the network", "pass --network").replace("create this network", "pass it as --network")
+    return f"{file}: {text.replace(ATTRIBUTES_HINT, '')}"
 
 
 def _parsed(overrides: list[str]) -> dict[str, Any]:
