@@ -9,6 +9,7 @@ from dynamic_network_architectures.building_blocks.helper import (  # type: igno
 )
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_sequence, require_whole
 from nnunet_mamba.ops.transforms import is_traced
 
 SplitAttention = Literal["fc", "conv"]
@@ -44,6 +45,9 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: Sequence[int], *, split_att: SplitAttention) -> None:
         super().__init__()
+        require_sequence("AttentionBridge", "channels", channels, of="channel numbers")
+        for level, number in enumerate(channels):
+            require_whole("AttentionBridge", **{f"channels[{level}]": number})
         self.channels = tuple(channels)
         total = sum(self.channels)
         self.neighbours = nn.Conv1d(1, 1, 3, padding=1, bias=False)

@@ -17,6 +17,7 @@ from dynamic_network_architectures.initialization.weight_init import InitWeights
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnunet_mamba.blocks.arguments import is_whole, require_flags
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
 from nnunet_mamba.blocks.residual_stage import residual_stage
 from nnunet_mamba.networks.padded_u_net import PaddedUNet, require_two_positions
@@ -73,6 +74,7 @@ class UMambaBot(PaddedUNet):
             spatial_dims=spatial_dims,
         )
         sizes = _with_published_blocks(sizes)
+        require_flags(type(self).__name__, deep_supervision=deep_supervision)
         super().__init__(input_channels, num_classes, sizes)
         self.encoder = UMambaEncoder(input_channels, sizes, mamba_layers={})
         self.mamba_layer = self.bottleneck(sizes.features[-1])
@@ -136,6 +138,7 @@ class UMambaEnc(PaddedUNet):
             spatial_dims=spatial_dims,
         )
         sizes = _with_published_blocks(sizes)
+        require_flags(type(self).__name__, deep_supervision=deep_supervision)
         super().__init__(input_channels, num_classes, sizes)
         _check_input_size(input_size, sizes)
         self.input_size = tuple(input_size)
@@ -277,9 +280,10 @@ def _with_published_blocks(sizes: StageSizes) -> StageSizes:
 
 
 def _check_input_size(input_size: Sequence[int], sizes: StageSizes) -> None:
-    if len(input_size) != sizes.spatial_dims or min(input_size) < 1:
+    is_per_axis = isinstance(input_size, Sequence) and len(input_size) == sizes.spatial_dims
+    if not is_per_axis or not all(is_whole(size) and size >= 1 for size in input_size):
         raise ValueError(
-            f"UMambaEnc: input_size={tuple(input_size)}, expected {sizes.spatial_dims} numbers of at least 1, one "
+            f"UMambaEnc: input_size={input_size!r}, expected {sizes.spatial_dims} numbers of at least 1, one "
             f"per axis; pass the size of the patches"
         )
     require_two_positions("UMambaEnc", input_size, sizes.reductions[-1])

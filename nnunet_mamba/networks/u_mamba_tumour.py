@@ -18,6 +18,7 @@ from dynamic_network_architectures.building_blocks.unet_residual_decoder import 
 )
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_flags
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
 from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
 from nnunet_mamba.networks.padded_u_net import PaddedUNet
@@ -75,7 +76,9 @@ class UMambaBotTumour(PaddedUNet):
             n_conv_per_stage_decoder=n_conv_per_stage_decoder,
             spatial_dims=spatial_dims,
         )
+        require_flags(type(self).__name__, deep_supervision=deep_supervision)
         super().__init__(input_channels, num_classes, sizes)
+        require_flags(type(self).__name__, pyramid_pooling=pyramid_pooling)
         deepest, dims = sizes.features[-1], sizes.spatial_dims
         self.encoder = ResidualEncoder(
             input_channels,
