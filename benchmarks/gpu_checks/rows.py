@@ -80,10 +80,10 @@ class Report:
         print(aligned(HEADINGS), flush=True)
 
     def add(self, row: Row) -> None:
-        """Print a row and write the file."""
+        """Write the file and print a row: what is on the screen is in the file."""
         self.rows.append(row)
-        print(row.line(), flush=True)
         self._write(is_complete=False)
+        print(row.line(), flush=True)
 
     def finish(self) -> None:
         """Mark the file as complete, and print how many rows there are of each verdict."""
