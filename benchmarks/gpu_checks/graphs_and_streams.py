@@ -13,6 +13,8 @@ from nnunet_mamba import create_network
 from nnunet_mamba.ops import selective_scan
 
 SHAPE = Shape(8, 96, 2048)
+# What keeps the default stream busy for some hundredths of a second.
+BUSY_SIDE, BUSY_PRODUCTS = 4096, 50
 _WARM_UP = 3
 # A capture may choose another algorithm for a convolution.
 LOGIT_TOLERANCE = 1e-3
@@ -96,10 +98,10 @@ def _graph_of_network() -> Iterator[Finding]:
 def _other_stream() -> Iterator[Finding]:
     x = operands(SHAPE, "cuda", torch.float32)
     right = y_and_gradients(x)
-    stream, busy = torch.cuda.Stream(), torch.randn(4096, 4096, device="cuda")
+    stream, busy = torch.cuda.Stream(), torch.randn(BUSY_SIDE, BUSY_SIDE, device="cuda")
     stream.wait_stream(torch.cuda.current_stream())
     # A kernel that went to this stream would wait for all of it, and what reads its results would not.
-    for _ in range(50):
+    for _ in range(BUSY_PRODUCTS):
         busy = torch.tanh(busy @ busy)
     with torch.cuda.stream(stream):
         results = [None if result is None else result.clone() for result in y_and_gradients(x)]
