@@ -32,7 +32,7 @@ PARTS = (
     Part("kernels", "gpu_checks.kernel_times", share=7),
     Part("networks", "gpu_checks.network_steps", share=16),
     Part("streams", "gpu_checks.graphs_and_streams", share=4),
-    Part("planning", "gpu_checks.planned_batch", share=9, needs="nnunetv2"),
+    Part("planning", "gpu_checks.planned_batch", share=14, needs="nnunetv2"),
     Part("trainers", "gpu_checks.trainers", share=14, needs="nnunetv2"),
 )
 # What a part may take that only says that it has to be skipped.

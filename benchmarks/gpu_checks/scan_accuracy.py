@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gpu_checks.checks import Check, Finding, Setting, equal, within
+from gpu_checks.checks import Check, Finding, Setting, SkipCheck, equal, within
 from gpu_checks.scan_shapes import NETWORKS, SMALL_NETWORKS, STATES, TAILS, Shape, leaves, moved, operands, sliced
 from nnunet_mamba.machine import usable_cores
 from nnunet_mamba.ops import selective_scan
@@ -59,7 +59,9 @@ def checks(setting: Setting) -> list[Check]:
     u = torch.zeros(1, 1, 1, device=setting.device)
     backends = [backend for backend in BACKENDS.values() if backend.name != "reference" and not backend.refusal(u)]
     found = [Check("Triton's interpreter", _interpreted)] if setting.is_small else []
-    if setting.device == "cuda":
+    if not backends:
+        found.append(Check("kernels", _no_kernels))
+    elif setting.device == "cuda":
         found.append(Check("kernels compiled beforehand", _compile_beforehand))
     for backend in backends:
         for dtype in TOLERANCE:
@@ -67,6 +69,10 @@ def checks(setting: Setting) -> list[Check]:
                 what = f"{backend.name} {_short(dtype)} {name}"
                 found.append(Check(what, partial(_check, backend, case, dtype, setting.device)))
     return found
+
+
+def _no_kernels() -> Iterator[Finding]:
+    raise SkipCheck("nothing but the reference runs here; the part 'machine' says why")
 
 
 def _short(dtype: torch.dtype) -> str:
