@@ -18,8 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-# A plain checkout is not installed, and an installed copy may be another version.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+CHECKOUT = Path(__file__).resolve().parents[1]
+# A plain checkout is not installed, and an installed copy, which Python has imported at its start, may be another one.
+sys.path[:0] = [str(CHECKOUT / "benchmarks"), str(CHECKOUT)]
+if CHECKOUT not in Path(getattr(sys.modules.get("nnunet_mamba"), "__file__", None) or CHECKOUT / "none").parents:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "nnunet_mamba"]:
+        del sys.modules[name]
 
 from gpu_checks.checks import Setting  # noqa: E402
 from gpu_checks.rows import Report  # noqa: E402

@@ -68,6 +68,16 @@ def test_numbers_that_differ_the_second_time_are_found(findings, monkeypatch):
     assert (second.what, second.verdict) == ("twice", "WRONG")
 
 
+def test_without_kernels_nothing_is_compared(gpu_check, monkeypatch):
+    from gpu_checks import scan_accuracy
+    from gpu_checks.checks import Setting, SkipCheck
+
+    monkeypatch.setattr(scan_accuracy, "BACKENDS", {"reference": scan_accuracy.BACKENDS["reference"]})
+    check = scan_accuracy.checks(Setting("cpu", is_dry_run=True))[-1]
+    with pytest.raises(SkipCheck, match="nothing but the reference runs here"):
+        list(check.run())
+
+
 def test_sliced_operands_have_the_numbers_and_other_strides(gpu_check):
     from gpu_checks.scan_shapes import Shape, operands, sliced
 

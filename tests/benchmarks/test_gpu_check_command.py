@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import nnunet_mamba
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu_check.py"
 
 
@@ -129,6 +131,18 @@ def test_a_torch_that_does_not_import_is_told_in_words(gpu_check, make_part, tmp
     problem = gpu_check.cuda_problem()
     # The checkout comes first, then what the user put in front of the installed packages.
     assert problem == "torch cannot be imported: OSError: libcudart.so.13: cannot open shared object file"
+
+
+def test_the_checkout_is_checked_and_not_an_installed_copy(tmp_path):
+    (tmp_path / "nnunet_mamba").mkdir()
+    (tmp_path / "nnunet_mamba/__init__.py").write_text('__version__ = "0.0.1"')
+    (tmp_path / "sitecustomize.py").write_text("import nnunet_mamba")
+    command = [sys.executable, str(SCRIPT), "--dry-run", "--parts", "machine", "--output", str(tmp_path / "check.json")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    rows = json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["value"] for row in rows if row["what"] == "versions, nnunet-mamba"] == [nnunet_mamba.__version__]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
