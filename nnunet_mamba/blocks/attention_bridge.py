@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
 import torch
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-)
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.arguments import require_sequence, require_whole
+from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.ops.transforms import is_traced
 
 SplitAttention = Literal["fc", "conv"]
@@ -22,7 +20,7 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.conv = convert_dim_to_conv_op(spatial_dims)(2, 1, 7, padding=9, dilation=3)
+        self.conv = convolution_for(spatial_dims)(2, 1, 7, padding=9, dilation=3)
 
     def forward(self, level: Tensor) -> Tensor:
         """Return the weight of every position of ``level``, (b, c, *spatial): (b, 1, *spatial) in 0 to 1."""

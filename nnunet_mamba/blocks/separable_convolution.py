@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-    get_matching_batchnorm,
-)
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import is_whole, require_spatial_dims, require_whole
+from nnunet_mamba.blocks.layers_by_axes import batch_norm_for, convolution_for
 
 
 class SeparableConvolution(nn.Module):
@@ -45,8 +42,8 @@ class SeparableConvolution(nn.Module):
                 f"SeparableConvolution: kernel_size={kernel_size!r}, expected a positive odd number: an even kernel "
                 f"has no centre; pass {nearest}"
             )
-        convolution = convert_dim_to_conv_op(spatial_dims)
-        norm = get_matching_batchnorm(dimension=spatial_dims)
+        convolution = convolution_for(spatial_dims)
+        norm = batch_norm_for(spatial_dims)
         self.depthwise = convolution(
             channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, bias=False
         )

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dynamic_network_architectures.building_blocks.regularization import DropPath  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.arguments import require_probability
+from nnunet_mamba.blocks.drop_path import DropPath
 from nnunet_mamba.blocks.ss2d import SS2D, require_channels_last
 
 

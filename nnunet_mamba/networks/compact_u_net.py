@@ -9,13 +9,11 @@ Source: Wu et al. 2024, "UltraLight VM-UNet", arXiv:2403.20035, section 3.
 import math
 from collections.abc import Sequence
 
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-)
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_sequence, require_spatial_dims
+from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.blocks.max_pool import max_pool
 from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
 from nnunet_mamba.networks.input_images import require_images, require_positive
@@ -153,7 +151,7 @@ class Decoder(nn.Module):
             DecoderStage(mixer, width, factor) for mixer, width, factor in zip(mixers, channels, factors, strict=True)
         )
         self.stride = tuple(strides[-1])
-        head = convert_dim_to_conv_op(len(self.stride))
+        head = convolution_for(len(self.stride))
         # The first head is the published one, whether there are others or not.
         widths = channels[::-1] if deep_supervision else channels[-1:]
         self.seg_layers = nn.ModuleList(head(width, num_classes, 1) for width in widths)
@@ -247,7 +245,7 @@ def check_sizes(owner: str, input_channels: int, num_classes: int, channels: Seq
 
 def convolution(in_channels: int, out_channels: int, *, spatial_dims: int) -> nn.Module:
     """Return the convolution of 3 taps along every axis that the shallow stages mix with."""
-    layer: nn.Module = convert_dim_to_conv_op(spatial_dims)(in_channels, out_channels, 3, padding=1)
+    layer: nn.Module = convolution_for(spatial_dims)(in_channels, out_channels, 3, padding=1)
     return layer
 
 
