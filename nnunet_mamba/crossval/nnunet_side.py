@@ -106,7 +106,7 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     import torch
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-    from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE
+    from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE, named_teacher
 
     problems, classes = [], {}
     for trainer in trainers:
@@ -121,7 +121,11 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     teachers, teacher_fold = _teachers(classes), None
     if teachers and (named := os.environ.get(TEACHER_VARIABLE)):
         # It is trained already, so nobody waits for it.
-        teachers, teacher_fold = {}, fold_of_dataset(Path(named).expanduser().absolute(), dataset.name)
+        teachers = {}
+        try:
+            teacher_fold = fold_of_dataset(named_teacher(named), dataset.name)
+        except ValueError as error:
+            problems.append(str(error))
     splits = dataset / SPLITS_FILE
     try:
         n_folds = len(json.loads(splits.read_text())) if splits.exists() else _write_five_folds(dataset, identifier)

@@ -14,6 +14,7 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import Tensor, nn
 
+from nnunet_mamba.nnunet_folders import unexpanded
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
@@ -41,7 +42,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         ValueError: several trainings fit; names them.
     """
     if named := os.environ.get(TEACHER_VARIABLE):
-        return _named_checkpoint(Path(named).expanduser().absolute(), student.fold)
+        return _named_checkpoint(named_teacher(named), student.fold)
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
     # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
@@ -67,6 +68,20 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
             f"  export {TEACHER_VARIABLE}=/path"
         )
     return found[0]
+
+
+def named_teacher(value: str) -> Path:
+    """Return the full path that ``NNUNET_MAMBA_TEACHER`` names; what is there is not looked at.
+
+    Args:
+        value: of the variable.
+
+    Raises:
+        ValueError: it is a path that only a shell understands.
+    """
+    if (what := unexpanded(value)) is not None:
+        raise ValueError(f"{TEACHER_VARIABLE}={value!r}: {what}. Give the full path: export {TEACHER_VARIABLE}=/path")
+    return Path(value).absolute()
 
 
 def _data_identifier(checkpoint: Path) -> str | None:
@@ -151,7 +166,7 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
         # torch lists every key; one tells enough.
         lines = [line.strip() for line in str(error).splitlines()]
         raise ValueError(
-            f"The weights in the teacher {checkpoint} are not those of the network that {stored['trainer_name']} "
+            f"The teacher {checkpoint} has weights that are not those of the network that {stored['trainer_name']} "
             f"builds: {' '.join(lines[1:2])[:300]}"
         ) from error
     return network.to(student.device).eval().requires_grad_(False)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from nnunet_mamba.data.split_files import adopt_splits
 from nnunet_mamba.networks.catalogue import create_network
-from nnunet_mamba.nnunet_folders import nnunet_folder
+from nnunet_mamba.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.training.augmentation import flips_and_rotations
 from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
@@ -73,6 +73,8 @@ class PresetTrainer(GuardedTrainer):
     ) -> None:
         for variable in ("nnUNet_preprocessed", "nnUNet_results"):
             nnunet_folder(variable)
+        # Splits may lie there, see do_split.
+        nnunet_folder_if_set("nnUNet_raw")
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
         device, notice = device_or_cpu(device)

@@ -245,6 +245,13 @@ def test_a_name_that_leads_nowhere_is_told(make, monkeypatch, tmp_path):
             make().load_teacher()
 
 
+def test_a_path_that_no_shell_expanded_names_no_teacher(make, monkeypatch):
+    for value in ("~/teacher.pth", "$HOME/teacher.pth", "'/teacher.pth'", "/teacher.pth "):
+        monkeypatch.setenv(TEACHER_VARIABLE, value)
+        with pytest.raises(ValueError, match=rf"{TEACHER_VARIABLE}=.*Give the full path"):
+            make().load_teacher()
+
+
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
@@ -370,7 +377,10 @@ def test_plans_in_a_teacher_may_name_nothing_but_layers(make, teach, monkeypatch
         ({"init_args": {"plans": {}, "configuration": "2d", "dataset_json": {}, "fold": 0}}, "are not complete"),
         ({"trainer_name": 3}, "its trainer_name is no name"),
         ({"trainer_name": "nnUNetTrainerOfNobody"}, "trained by 'nnUNetTrainerOfNobody', and nnU-Net finds no trainer"),
-        ({"network_weights": {"weight": torch.zeros(2)}}, "are not those of the network that nnUNetTrainerUltraLBM"),
+        (
+            {"network_weights": {"weight": torch.zeros(2)}},
+            "weights that are not those of the network that nnUNetTrainerUltraLBM",
+        ),
         ({"network_weights": {"weight": torch.tensor(float("nan"))}}, "not finite"),
     ],
 )
