@@ -108,6 +108,7 @@ def crossval(
             pair_models,
             parse_folds,
             parse_names,
+            refuse_missing_device,
             refuse_teacher_of_other_folds,
         )
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
@@ -136,6 +137,9 @@ def crossval(
         with console.status("asking nnU-Net for its trainers", spinner="line"):
             plan_names = list(dict.fromkeys(plan for _, plan in models))
             found = prepare(preprocessed / name, configuration, plans=plan_names, trainers=trainer_names)
+        refuse_missing_device(device, executor=executor, n_gpus=found.n_gpus, n_slurm_gpus=gpus)
+        for notice in found.notices:
+            print(f"Note: {notice}", file=sys.stderr)
         numbers = parse_folds(folds, found.n_folds)
         refuse_teacher_of_other_folds(found.teacher_fold, numbers)
         runs = [

@@ -84,6 +84,31 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
     return models
 
 
+def refuse_missing_device(device: str | None, *, executor: str, n_gpus: int, n_slurm_gpus: int) -> None:
+    """Raise before trainings are told to use CUDA where there is none: ours would take the CPU, for days.
+
+    The machine that submits Slurm jobs need not have a GPU; each job looks for its own.
+
+    Args:
+        device: that the user asked for, None for any.
+        executor: "local" or "slurm".
+        n_gpus: that torch sees here.
+        n_slurm_gpus: that each job asks Slurm for.
+
+    Raises:
+        ValueError: there will be no CUDA device.
+    """
+    if device != "cuda":
+        return
+    if executor == "local" and not n_gpus:
+        raise ValueError(
+            "--device cuda: torch finds no CUDA device here (nnunet-mamba doctor tells more). Pass --device cpu, or run "
+            "it where there is one"
+        )
+    if executor == "slurm" and not n_slurm_gpus:
+        raise ValueError("--device cuda: with --slurm-gpus 0 the jobs get no GPU. Pass --slurm-gpus 1, or --device cpu")
+
+
 def refuse_teacher_of_other_folds(teacher_fold: str | None, folds: Sequence[int]) -> None:
     """Raise before students learn from a teacher that was trained with the cases that they are validated with.
 

@@ -1,5 +1,6 @@
 """How much memory a training may take."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +44,7 @@ def resolve_budget(device: str | None, gibibytes: float | None) -> Budget:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch finds no CUDA device here; pass --device cpu")
     if gibibytes is not None:
-        if not gibibytes > 0:
+        if not (math.isfinite(gibibytes) and gibibytes > 0):
             raise ValueError(f"--memory {gibibytes:g}: expected a positive number of GiB; pass 8, for example")
         return Budget(device=device, size=round(gibibytes * GIB))
     if device == "cuda":
