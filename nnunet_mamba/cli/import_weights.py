@@ -9,6 +9,10 @@ import typer
 if TYPE_CHECKING:
     from nnunet_mamba.networks.published_files import Import
 
+# A network and weights of another kind differ in hundreds of names.
+_SHOWN_LINES = 20
+_TOLD_BY_WEIGHTS = ("name", "input_channels", "num_classes")
+
 
 def import_weights(
     file: Annotated[Path, typer.Argument(help="What the published code's training saved.", show_default=False)],
@@ -38,9 +42,17 @@ def import_weights(
         arguments = _parsed(overrides or [])
         from nnunet_mamba.networks import published_files
 
+        _refuse_other_files(file)
         imported = published_files.import_weights(file, network, output, overrides=arguments, partial=partial)
     except (OSError, ValueError, TypeError) as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
+        # The library speaks of its own argument.
+        text = str(error).replace("partial=True", "--partial")
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        lines = text.splitlines()
+        if len(lines) > _SHOWN_LINES:
+            lines = [*lines[:_SHOWN_LINES], f"  and {len(lines) - _SHOWN_LINES} more"]
+        typer.secho("Error: " + "\n".join(lines), fg="red", err=True)
         raise typer.Exit(1) from error
     _print_report(imported, network)
     if imported.unlike_trainer:
@@ -58,18 +70,51 @@ def import_weights(
         )
 
 
+def _refuse_other_files(file: Path) -> None:
+    """Raise a ValueError for nnU-Net's own checkpoints, which need no import, and for weights that are not finite."""
+    from contextlib import suppress
+
+    from nnunet_mamba.networks.published_files import read_weights
+    from nnunet_mamba.training.checkpoint_reading import first_not_finite, read_checkpoint
+
+    content: dict[str, Any] = {}
+    # What is wrong with the file, the import tells in its own words.
+    with suppress(OSError, ValueError):
+        content = read_checkpoint(file)
+    if {"network_weights", "trainer_name", "init_args"} <= content.keys():
+        raise ValueError(
+            f"{file} is a checkpoint of nnU-Net's {content['trainer_name']} and needs no import: use it directly with "
+            f"nnUNetv2_train ... -pretrained_weights {file}"
+        )
+    if (name := first_not_finite(read_weights(file), "weights")) is not None:
+        raise ValueError(
+            f"{file}: {name} has values that are not finite; download the file again, or take other weights"
+        )
+
+
 def _parsed(overrides: list[str]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     for override in overrides:
         name, equals, value = override.partition("=")
-        if not equals:
+        name, value = name.strip(), value.strip()
+        if not equals or not name or not value:
             raise ValueError(f"--set {override}: expected NAME=VALUE, such as depths=[2,2,9,2]")
+        if name in _TOLD_BY_WEIGHTS:
+            raise ValueError(f"--set {override}: channels and classes are those of the weights; leave it out")
+        if name in arguments:
+            raise ValueError(f"--set {override}: {name} is given twice; leave one out")
         try:
-            arguments[name.strip()] = _as_tuples(json.loads(value))
+            arguments[name] = _as_tuples(json.loads(value, parse_constant=_refuse_constant))
         except json.JSONDecodeError:
             # A bare word, such as split_att=conv.
-            arguments[name.strip()] = value
+            arguments[name] = value
+        except ValueError as error:
+            raise ValueError(f"--set {override}: {error}") from error
     return arguments
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no finite number; expected a value such as 2 or [2,2,9,2]")
 
 
 def _as_tuples(value: Any) -> Any:

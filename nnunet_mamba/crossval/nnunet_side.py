@@ -29,14 +29,14 @@ class Preparation:
         teachers: for each trainer that learns from the training of another one, those among the trainers that may be
             that other one.
         teacher_fold: the only fold whose teacher they get, where NNUNET_MAMBA_TEACHER names one of this data set.
-        notices: sentences for the user about plans that do not fit a trainer's recipe.
+        notices: for a trainer with plans that do not fit its recipe, by both names, a sentence for the user.
     """
 
     n_folds: int
     n_gpus: int
     teachers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     teacher_fold: str | None = None
-    notices: Sequence[str] = ()
+    notices: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
@@ -76,16 +76,16 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
 
 def _notices(
     dataset: Path, configuration: str, *, plans: Sequence[str], largest: Mapping[str, int | None]
-) -> list[str]:
-    found = []
+) -> dict[tuple[str, str], str]:
+    found = {}
     for name in plans:
         content = read_json_object(dataset / f"{name}.json")
         batch_size = inherited(content["configurations"], configuration)["batch_size"]
-        found += [
-            large_batch_notice(trainer, content, configuration, batch_size=batch_size, largest=limit)
-            for trainer, limit in largest.items()
-        ]
-    return [notice for notice in found if notice is not None]
+        for trainer, limit in largest.items():
+            notice = large_batch_notice(trainer, content, configuration, batch_size=batch_size, largest=limit)
+            if notice is not None:
+                found[trainer, name] = notice
+    return found
 
 
 def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:

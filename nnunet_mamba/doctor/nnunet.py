@@ -113,6 +113,15 @@ def commands() -> Finding:
     return Finding(name="commands", text=found)
 
 
+def checkpoints() -> Finding:
+    """Tell which commands run what is hidden in a file; nothing of the installation changes it."""
+    return Finding(
+        name="checkpoints",
+        text="nnUNetv2_predict, and nnU-Net's own trainers with --c, --val or -pretrained_weights, run code that is in "
+        "a checkpoint: give them files that you trust. Our trainers and nnunet-mamba read files without running them",
+    )
+
+
 def trainers() -> Iterator[Finding]:
     """Let nnU-Net's own resolver look for every trainer in a fresh process, as ``nnUNetv2_train`` does."""
     try:

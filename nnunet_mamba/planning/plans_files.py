@@ -59,7 +59,7 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
     root = nnunet_folder("nnUNet_preprocessed")
     try:
         dataset_name = maybe_convert_to_dataset_name(dataset)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(f"There is no data set {dataset!r} in {root}; pass the id or name of one there") from error
     folder = root / dataset_name
     file = folder / f"{name}.json"
@@ -67,7 +67,7 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
         planner = re.fullmatch(r"nnUNetResEncUNet(M|L|XL)Plans", name)
         option = f" -pl nnUNetPlannerResEnc{planner[1]}" if planner else ""
         # nnU-Net's command takes the number alone.
-        number = int(dataset_name[len("Dataset") :].split("_")[0])
+        number = re.sub(r"Dataset0*([1-9]\d*)_.*", r"\1", dataset_name)
         raise FileNotFoundError(
             f"{file} does not exist. Make nnU-Net's plans first: nnUNetv2_plan_and_preprocess -d {number}{option}"
         )

@@ -145,16 +145,22 @@ def _refuse_senseless(path: Path, stored: Mapping[str, Any]) -> None:
         if not isinstance(stored.get(name, {}), Mapping):
             raise ValueError(f"{path} has the entry {name!r} of the type {type(stored[name]).__name__}")
     for entry in ("network_weights", "optimizer_state"):
-        if (place := _first_not_finite(stored.get(entry, {}), entry)) is not None:
+        if (place := first_not_finite(stored.get(entry, {}), entry)) is not None:
             raise ValueError(f"{path} has values that are not finite (in {place})")
 
 
-def _first_not_finite(value: Any, name: str) -> str | None:
+def first_not_finite(value: Any, name: str) -> str | None:
+    """Return the name of the first tensor with a value that is not finite, None if there is none.
+
+    Args:
+        value: a tensor, or mappings and lists of them.
+        name: of the value.
+    """
     if isinstance(value, Tensor):
         is_number = value.is_floating_point() or value.is_complex()
         return name if is_number and not bool(value.isfinite().all()) else None
     inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    return next((found for key, one in inside if (found := _first_not_finite(one, f"{name}.{key}"))), None)
+    return next((found for key, one in inside if (found := first_not_finite(one, f"{name}.{key}"))), None)
 
 
 def check_whole(path: Path) -> None:
