@@ -114,11 +114,13 @@ def crossval(
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
         from nnunet_mamba.crossval.status import statuses_of
         from nnunet_mamba.crossval.training import Options
-        from nnunet_mamba.nnunet_folders import nnunet_folder
+        from nnunet_mamba.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 
         if os.name != "posix":
             raise ValueError("nnunet-mamba crossval needs Linux or macOS; train the folds with nnUNetv2_train")
         preprocessed, results = nnunet_folder("nnUNet_preprocessed"), nnunet_folder("nnUNet_results").absolute()
+        # Its splits may be wanted, and the trainings read it.
+        nnunet_folder_if_set("nnUNet_raw")
         name = find_dataset(dataset, preprocessed)
         trainer_names = parse_names(trainers, option="--trainers")
         models = pair_models(trainer_names, parse_names(plans, option="--plans"), preprocessed / name)

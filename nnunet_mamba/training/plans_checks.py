@@ -58,7 +58,9 @@ def _problems_of_plans(plans: Mapping[str, Any], configuration: str, needs: Sequ
             continue
         values = entries[name]
         is_list = isinstance(values, list | tuple) and all(_is_positive(value, whole=whole) for value in values)
-        if not is_list or len(values) not in (2, 3) or (n_axes is not None and len(values) != n_axes):
+        # A trainer reads patch sizes alone, so they may have been changed alone.
+        differs = n_axes is not None and name in needs and is_list and len(values) != n_axes
+        if not is_list or len(values) not in (2, 3) or differs:
             number = "whole number" if whole else "number"
             yield f"{configuration} has the {name} {values!r}, expected a positive {number} for each of its axes"
         else:

@@ -36,7 +36,7 @@ def large_batch_notice(
     dataset = int(number[1]) if number else plans["dataset_name"]
     command = f"nnunet-mamba plan {dataset} --trainer {trainer} --configuration {configuration}{option}"
     return (
-        f"{name} has batches of {batch_size} for {configuration}, and the recipe of {trainer} has {largest} at most. "
-        f"So an epoch takes about {batch_size / largest:.1f} times as long, and the network gets no better. Make plans "
-        f"that fit: {command}; then train with -p {plans_name(trainer, base)}"
+        f"{name} has batches of {batch_size} for {configuration}, and the recipe of {trainer}, after its paper, has "
+        f"{largest} at most. So an epoch takes about {batch_size / largest:.1f} times as long, and the network gets no "
+        f"better. Make plans that fit: {command}; then train with -p {plans_name(trainer, base)}"
     )
