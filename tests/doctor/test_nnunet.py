@@ -208,6 +208,13 @@ def test_a_users_own_trainer_that_cannot_be_imported_is_named(resolved):
     assert "--no-deps nnunetv2" in result["trainers"].remedy
 
 
+def test_tells_which_commands_run_what_is_in_a_checkpoint():
+    finding = nnunet.checkpoints()
+    assert (finding.level, finding.name) == ("ok", "checkpoints")
+    assert "nnUNetv2_predict" in finding.text
+    assert "-pretrained_weights" in finding.text
+
+
 def test_a_damaged_installation_is_a_problem(monkeypatch):
     def missing():
         raise FileNotFoundError("nnunet-mamba is incomplete")
