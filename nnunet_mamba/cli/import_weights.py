@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from nnunet_mamba.networks.published_files import Import
 
+_TOLD_BY_WEIGHTS = ("name", "input_channels", "num_classes")
+
 
 def import_weights(
     file: Annotated[Path, typer.Argument(help="What the published code's training saved.", show_default=False)],
@@ -44,7 +46,10 @@ def import_weights(
         except WeightsMismatchError as error:
             raise ValueError(_in_options(file, error)) from error
     except (OSError, ValueError, TypeError) as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
+        text = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        typer.secho(f"Error: {text}", fg="red", err=True)
         raise typer.Exit(1) from error
     _print_report(imported, network)
     if imported.unlike_trainer:
@@ -76,14 +81,25 @@ def _parsed(overrides: list[str]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     for override in overrides:
         name, equals, value = override.partition("=")
-        if not equals:
+        name, value = name.strip(), value.strip()
+        if not equals or not name or not value:
             raise ValueError(f"--set {override}: expected NAME=VALUE, such as depths=[2,2,9,2]")
+        if name in _TOLD_BY_WEIGHTS:
+            raise ValueError(f"--set {override}: channels and classes are those of the weights; leave it out")
+        if name in arguments:
+            raise ValueError(f"--set {override}: {name} is given twice; leave one out")
         try:
-            arguments[name.strip()] = _as_tuples(json.loads(value))
+            arguments[name] = _as_tuples(json.loads(value, parse_constant=_refuse_constant))
         except json.JSONDecodeError:
             # A bare word, such as split_att=conv.
-            arguments[name.strip()] = value
+            arguments[name] = value
+        except ValueError as error:
+            raise ValueError(f"--set {override}: {error}") from error
     return arguments
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no finite number; expected a value such as 2 or [2,2,9,2]")
 
 
 def _as_tuples(value: Any) -> Any:

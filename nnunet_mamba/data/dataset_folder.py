@@ -1,12 +1,9 @@
 """Where an nnU-Net data set belongs, and whether its number is free."""
 
-import os
 import re
 from pathlib import Path
 
-from nnunet_mamba.nnunet_folders import nnunet_folder
-
-_VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+from nnunet_mamba.nnunet_folders import VARIABLES, nnunet_folder, nnunet_folder_if_set
 
 
 def dataset_name(dataset_id: int, name: str) -> str:
@@ -35,7 +32,7 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
         output: the folder that holds raw data sets; None means ``$nnUNet_raw``.
 
     Raises:
-        ValueError: invalid id or name.
+        ValueError: invalid id or name, or one of nnU-Net's variables names no folder.
         FileNotFoundError: ``nnUNet_raw`` is not set and ``output`` not given.
         FileExistsError: another data set has this id; nnU-Net would refuse both.
     """
@@ -46,8 +43,9 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}\nOr give a folder with --output.") from error
     # nnU-Net looks an id up in all three of its folders and wants one name.
-    roots = [output, *(Path(os.environ[key]) for key in _VARIABLES if os.environ.get(key))]
-    if os.environ.get("nnUNet_raw") and output.resolve() != Path(os.environ["nnUNet_raw"]).resolve():
+    set_roots = {key: root for key in VARIABLES if (root := nnunet_folder_if_set(key)) is not None}
+    roots = [output, *set_roots.values()]
+    if "nnUNet_raw" in set_roots and output.resolve() != set_roots["nnUNet_raw"].resolve():
         roots = [output]
     for root in roots:
         others = sorted(root.glob(f"Dataset{dataset_id:03d}*")) if root.is_dir() else []

@@ -1,13 +1,13 @@
 """Put nnU-Net's splits_final.json where nnU-Net looks for it, and never over another one."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.splits import Split
+from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
 
 SPLITS_FILE = "splits_final.json"
 
@@ -71,11 +71,11 @@ def adopt_splits(preprocessed: Path) -> Path | None:
     Returns:
         The file that was copied, None if there was nothing to do.
     """
-    raw = os.environ.get("nnUNet_raw")
+    raw = nnunet_folder_if_set("nnUNet_raw")
     target = preprocessed / SPLITS_FILE
-    if not raw or target.exists():
+    if raw is None or target.exists():
         return None
-    source = Path(raw, preprocessed.name, SPLITS_FILE)
+    source = raw / preprocessed.name / SPLITS_FILE
     if not source.is_file():
         return None
     with replacing(target) as temporary:
@@ -85,11 +85,11 @@ def adopt_splits(preprocessed: Path) -> Path | None:
 
 def _places(folder: Path) -> list[Path]:
     """Return where the splits of a raw data set belong: beside it and, once nnU-Net has planned it, there too."""
-    raw, preprocessed = (os.environ.get(name) for name in ("nnUNet_raw", "nnUNet_preprocessed"))
+    raw, preprocessed = map(nnunet_folder_if_set, ("nnUNet_raw", "nnUNet_preprocessed"))
     places = [folder]
     # A data set outside $nnUNet_raw may share the name with another one that was planned.
-    if raw and preprocessed and folder.parent.resolve() == Path(raw).resolve():
-        planned = Path(preprocessed, folder.name)
+    if raw and preprocessed and folder.parent.resolve() == raw.resolve():
+        planned = preprocessed / folder.name
         places += [planned] if planned.is_dir() else []
     return [place / SPLITS_FILE for place in places]
 

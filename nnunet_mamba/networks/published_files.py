@@ -16,6 +16,7 @@ from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.networks.upstream_weights import (
     LoadReport,
+    WeightsMismatchError,
     correspondence,
     load_upstream_weights,
     published_tensors,
@@ -74,7 +75,12 @@ def import_weights(
         net = create_network(network, input_channels, num_classes, **overrides)
     # A classification network never has a decoder's weights, so asking for the import is asking for a part.
     is_backbone = correspondence(net, weights).source == "backbone"
-    report = load_upstream_weights(net, weights, partial=partial or is_backbone)
+    try:
+        report = load_upstream_weights(net, weights, partial=partial or is_backbone)
+    except WeightsMismatchError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     with replacing(output) as temporary:
         torch.save({"network_weights": net.state_dict()}, temporary)
     return Import(

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.data.cases import count_groups
 from nnunet_mamba.data.checks import InvalidDatasetError
+from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,6 +78,7 @@ def run_as_script(command: Callable[..., None], converter: ModuleType) -> None:
     """
     script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     script.command()(command)
+    refuse_unexpanded_paths(script)
     script(obj=converter)
 
 
@@ -148,8 +151,8 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
     if done.is_dry_run:
         return
     print("\nNext:")
-    raw = os.environ.get("nnUNet_raw")
-    if not raw or Path(raw).resolve() != done.folder.parent.resolve():
+    raw = nnunet_folder_if_set("nnUNet_raw")
+    if raw is None or raw.resolve() != done.folder.parent.resolve():
         print(f"  export nnUNet_raw={shlex.quote(str(done.folder.parent.resolve()))}")
     print(f"  nnUNetv2_plan_and_preprocess -d {dataset_id} -c {configurations} --verify_dataset_integrity")
 
