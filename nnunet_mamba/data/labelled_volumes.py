@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.joined_masks import MaskFileError, joined_label
 from nnunet_mamba.data.label_values import ByteImage, LabelValues, UnknownValuesError, label_map
 from nnunet_mamba.data.nifti_files import (
     Volume,
@@ -63,9 +64,11 @@ class VolumeConverter(WritesNifti):
             problems.append(Problem(case.identifier, str(error), error.path))
         if case.label is not None:
             try:
-                label = self._label(case.label, grid)
-            except VolumeError as error:
-                problems.append(Problem(case.identifier, str(error), case.label))
+                label = self._label(case, grid)
+            except MaskFileError as error:
+                problems.append(Problem(case.identifier, str(error), error.path))
+            if len(case.masks) > 1:
+                source["masks"] = len(case.masks)
         return Checked(
             problems=tuple(problems),
             source=source,
@@ -88,8 +91,8 @@ class VolumeConverter(WritesNifti):
             channels = self._channels(case)
             volumes = channels
             if case.label is not None:
-                volumes = [*channels, Volume(self._label(case.label, channels[0]), channels[0].affine)]
-        except VolumeError as error:
+                volumes = [*channels, Volume(self._label(case, channels[0]), channels[0].affine)]
+        except (VolumeError, MaskFileError) as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         return [encode_nifti(volume) for volume in volumes]
 
@@ -123,8 +126,21 @@ class VolumeConverter(WritesNifti):
                 f"spacings of a ratio of {ratio:.3g}, expected at most {LARGEST_ANISOTROPY}; correct the header"
             )
 
-    def _label(self, path: Path, grid: Volume | None) -> ByteImage:
-        """Return the label (z, y, x), on a grid if there is one."""
+    def _label(self, case: Case, grid: Volume | None) -> ByteImage:
+        """Return the label (z, y, x) of a case, on a grid if there is one.
+
+        Raises:
+            MaskFileError: one of its files cannot be used, or all are empty.
+        """
+        label = joined_label(case, lambda path: self._mask(path, grid))
+        if not label.any() and not self.allow_empty_masks:
+            assert case.label is not None
+            text = "empty mask: every voxel is background; if that is meant, use --allow-empty-masks"
+            raise MaskFileError(text, case.label)
+        return label
+
+    def _mask(self, path: Path, grid: Volume | None) -> ByteImage:
+        """Return the label (z, y, x) that one file holds, on a grid if there is one."""
         stored = read_nifti(path)
         values = stored.voxels if grid is None else turned_onto(stored, grid)
         if self.threshold is None:
@@ -136,8 +152,6 @@ class VolumeConverter(WritesNifti):
             label = (values > self.threshold).astype(np.uint8)
         else:
             raise VolumeError("voxels of the mask are NaN or infinite, expected numbers; replace them by a number")
-        if not label.any() and not self.allow_empty_masks:
-            raise VolumeError("empty mask: every voxel is background; if that is meant, use --allow-empty-masks")
         return label
 
 

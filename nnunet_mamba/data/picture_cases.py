@@ -1,7 +1,7 @@
 """What all conversions of pictures share: look at a case, read it, resize it, and remember the way back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from nnunet_mamba.data.image_files import (
     resized_mask,
     write_png,
 )
+from nnunet_mamba.data.joined_masks import MaskFileError, joined_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +65,9 @@ class PictureCaseConverter:
         shape: Shape = (0, 0)
         if case.label is not None:
             try:
-                label = self._visible_label(case.label)
-            except ImageFileError as error:
-                problems.append(Problem(case.identifier, str(error), case.label))
+                label = self._visible_label(case)
+            except MaskFileError as error:
+                problems.append(Problem(case.identifier, str(error), error.path))
         try:
             pictures, shape = self._pictures(case, label, quick=True)
         except _ChannelError as error:
@@ -80,7 +81,11 @@ class PictureCaseConverter:
                 problems.append(Problem(case.identifier, _mismatch(shape, label.shape), case.label))
         return Checked(
             problems=tuple(problems),
-            source={"shape": list(shape), **(_turn_of(case) if digest else {})},
+            source={
+                "shape": list(shape),
+                **({"masks": len(case.masks)} if len(case.masks) > 1 else {}),
+                **(_turn_of(case) if digest else {}),
+            },
             digest=digest,
             foreground=None if label is None else self.foreground_share(label),
         )
@@ -100,9 +105,9 @@ class PictureCaseConverter:
         """
         try:
             # At full size first: resizing grey levels would move the border.
-            label = None if case.label is None else self._visible_label(case.label)
+            label = None if case.label is None else self._visible_label(case)
             pictures, shape = self._pictures(case, label)
-        except ImageFileError as error:
+        except (ImageFileError, MaskFileError) as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         pixels = [resized_image(picture, self.size) for picture in pictures]
         if label is None:
@@ -120,13 +125,24 @@ class PictureCaseConverter:
         """
         write_png(path, array)
 
-    def _visible_label(self, path: Path) -> ByteImage:
-        """Return a label of which something is left at the size that is written."""
-        label = self.label_of(path)
+    def _visible_label(self, case: Case) -> ByteImage:
+        """Return the label of a case, of which something is left at the size that is written.
+
+        Raises:
+            MaskFileError: see ``label_of``.
+        """
+        # One of several masks may be empty, but not all of them.
+        lenient = replace(self, allow_empty_masks=True) if len(case.masks) > 1 else self
+        label = joined_label(case, lenient.label_of)
+        assert case.label is not None
+        if not label.any() and not self.allow_empty_masks:
+            text = "empty masks: every pixel of all of them is background; if that is meant, use --allow-empty-masks"
+            raise MaskFileError(text, case.label)
         if label.any() and not resized_mask(label, self.size).any():
-            raise ImageFileError(
+            raise MaskFileError(
                 f"{np.count_nonzero(label)} labelled pixels, and none of them is left at the size {self.size}; "
-                "choose a larger --size"
+                "choose a larger --size",
+                case.label,
             )
         return label
 

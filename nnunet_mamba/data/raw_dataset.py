@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.data.case_checks import CaseChecker, check_cases, refuse_if_no_report, write_report
+from nnunet_mamba.data.case_names import name_problems
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
 from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
 from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable, refuse_if_written
@@ -294,6 +295,7 @@ class _Work:
             kept = tuple(case for case in cases if case.identifier not in skipped)
             _refuse_other_content(self.folder, recipe, stored, {path for case in kept for path in self.files_of(case)})
             return _Examined(kept, recipe, skipped, {}, is_begun=True)
+        problems = [*problems, *name_problems(cases)]
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
         found = [*problems, *found]
         if self.options.report is not None:

@@ -50,7 +50,8 @@ class Recipe:
             options: everything that decides the bytes written; JSON values.
             cases: all cases.
         """
-        files = {case.identifier: [*case.channels, *([case.label] if case.label else [])] for case in cases}
+        # The label's first file comes last: whoever looks for it knows no more than that.
+        files = {case.identifier: [*case.channels, *reversed(case.masks)] for case in cases}
         folders = {path.parent for paths in files.values() for path in paths}
         resolved = {folder: str(folder.resolve()) for folder in folders}
         sources = sorted(set(resolved.values()))

@@ -62,7 +62,8 @@ def _compare(item: tuple[str, Path], *, dataset: ConvertedDataset) -> Agreement:
     identifier, path = item
     if not dataset.source_labels:
         return Agreement(identifier, {}, f"{dataset.folder} does not tell which values the source's masks have")
-    if "slices" in dataset.cases[identifier]["source"]:
+    source = dataset.cases[identifier]["source"]
+    if "slices" in source or "masks" in source:
         return Agreement(identifier, {}, "its mask is in several files")
     mask_file = _source_mask(identifier, dataset)
     if isinstance(mask_file, str):

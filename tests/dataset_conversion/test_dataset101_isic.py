@@ -208,7 +208,7 @@ def test_shows_all_problems_together_and_writes_nothing(converter, draw_part, tm
     Image.new("L", (41, 30), 255).save(masks / "ISIC_3_segmentation.png")
     Image.new("L", (40, 30), 0).save(masks / "ISIC_4_segmentation.png")
     Image.new("L", (40, 30), 255).save(masks / "ISIC_5.png")
-    Image.open(images / "ISIC_6.jpg").save(images / "ISIC_6.png")
+    Image.open(images / "ISIC_5.jpg").rotate(180).resize((80, 60)).save(images / "ISIC_6.png")
     (images / "ISIC_7.jpg").unlink()
     (masks / "ISIC_8_segmentation.png").write_text("not an image")
     with pytest.raises(InvalidDatasetError) as caught:
