@@ -15,6 +15,7 @@ Run ``python Dataset103_LGG.py --help``, or ``nnunet-mamba convert lgg --help``,
 import csv
 import filecmp
 import json
+import math
 import re
 import sys
 from collections import defaultdict
@@ -32,7 +33,15 @@ from nnunet_mamba.data.label_values import LabelValues
 from nnunet_mamba.data.raw_dataset import Conversion, DatasetDescription, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe
 from nnunet_mamba.data.run_options import RunOptions
-from nnunet_mamba.data.slice_stacks import FLAIR, MASK_SUFFIX, SEQUENCES, SliceConverter, StackConverter, mask_of
+from nnunet_mamba.data.slice_stacks import (
+    FLAIR,
+    LARGEST_SPACING,
+    MASK_SUFFIX,
+    SEQUENCES,
+    SliceConverter,
+    StackConverter,
+    mask_of,
+)
 
 NAME = "Dataset103_LGG"
 MISSING_SEQUENCES = "missing_sequences.csv"
@@ -60,7 +69,7 @@ class LggOptions:
         run: how to run the conversion.
 
     Raises:
-        ValueError: a size for volumes.
+        ValueError: a size for volumes, or a spacing that is no length.
     """
 
     as_volumes: bool = True
@@ -71,6 +80,9 @@ class LggOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
+        for name, spacing in (("--slice-thickness", self.slice_thickness), ("--pixel-spacing", self.pixel_spacing)):
+            if not (math.isfinite(spacing) and 0 < spacing <= LARGEST_SPACING):
+                raise ValueError(f"{name} {spacing:g}: expected more than 0, {LARGEST_SPACING:g} mm at most")
         if self.as_volumes and self.size is not None:
             raise ValueError(
                 f"--size {self.size[0]}x{self.size[1]} is for --as slices; nnU-Net brings volumes to one spacing by "

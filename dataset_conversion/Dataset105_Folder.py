@@ -10,6 +10,7 @@ Without patterns, ``images/NAME.*`` belongs to ``masks/NAME.*``; with them, any 
 Run ``python Dataset105_Folder.py --help``, or ``nnunet-mamba convert folder --help``, which is the same.
 """
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,13 @@ NAME = "Dataset105_Folder"
 FOREGROUND = "foreground"
 # Where nothing else is said: masks of one foreground, which hold either of these besides 0.
 DEFAULT_FOREGROUNDS = (255, 1)
+LARGEST_GREY = 255
+
+
+def refuse_threshold(threshold: float | None) -> None:
+    """Raise if a threshold is no number; what it may be for pictures is told when it is known that there are some."""
+    if threshold is not None and not math.isfinite(threshold):
+        raise ValueError(f"--threshold {threshold}: expected a number, such as 127 for grey borders")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +78,9 @@ class FolderOptions:
         allow_missing_labels: an image without a mask of a label does not have it.
         groups: which cases show one patient or lesion, for patterns without ``{group}``.
         run: how to run the conversion.
+
+    Raises:
+        ValueError: a threshold that is no number.
     """
 
     labels: LabelValues | None = None
@@ -85,6 +96,9 @@ class FolderOptions:
     allow_missing_labels: bool = False
     groups: GroupTable | None = None
     run: RunOptions = field(default_factory=RunOptions)
+
+    def __post_init__(self) -> None:
+        refuse_threshold(self.threshold)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,6 +311,11 @@ def _labels(cases: Sequence[Case], channels: _Channels, options: FolderOptions) 
         return options.labels
     ways = [LabelValues.of({FOREGROUND: value}) for value in DEFAULT_FOREGROUNDS]
     if options.threshold is not None:
+        if not channels.are_volumes and not 0 <= options.threshold < LARGEST_GREY:
+            raise ValueError(
+                f"--threshold {options.threshold:g}: pictures hold 0 to {LARGEST_GREY}, expected at least 0 and less "
+                f"than {LARGEST_GREY}, or every pixel would be on one side"
+            )
         return ways[0]
     for case in cases:
         for mask in case.masks:

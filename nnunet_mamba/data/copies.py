@@ -11,9 +11,9 @@ from PIL import Image
 from nnunet_mamba.data.checks import same_name
 from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.image_files import ImageFileError, opened_image
-from nnunet_mamba.data.nifti_files import VolumeError, read_nifti
 
 LOSSLESS_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+COPY_ENDINGS = (".jpg", ".jpeg", ".jfif", ".gif")
 # A copy has the size of its original. Compression moves the mean over a cell of this grid by a few grey levels.
 _CELLS = 32
 _LARGEST_DIFFERENCE = 16  # of 255, mean over all cells
@@ -63,10 +63,11 @@ def _ending(path: Path) -> str:
 
 def _original(group: Sequence[FoundFile]) -> FoundFile | None:
     """Return the file that the others are copies of, None if they are not."""
-    if len({_ending(found.path) for found in group}) < len(group):
-        # Names that differ in letter case alone are no copies on purpose.
+    endings = {_ending(found.path) for found in group}
+    # Names that differ in letter case alone are no copies on purpose, and WebP may be with losses or without.
+    if len(endings) < len(group) or not endings <= {*LOSSLESS_ENDINGS, *COPY_ENDINGS}:
         return None
-    lossless = [found for found in group if _ending(found.path) in (*LOSSLESS_ENDINGS, *VOLUME_ENDINGS)]
+    lossless = [found for found in group if _ending(found.path) in LOSSLESS_ENDINGS]
     if not lossless:
         return None
     original, *equals = lossless
@@ -75,16 +76,13 @@ def _original(group: Sequence[FoundFile]) -> FoundFile | None:
             return None
         copies = [found for found in group if found not in lossless]
         return original if all(_are_alike(original.path, copy.path) for copy in copies) else None
-    except (ImageFileError, VolumeError):
+    except ImageFileError:
         # The checks would say what is wrong with a file, but not which of them is meant.
         return None
 
 
 def _are_equal(one: Path, other: Path) -> bool:
     """Return whether two files without losses hold the same."""
-    if {_ending(one), _ending(other)} <= set(VOLUME_ENDINGS):
-        first, second = read_nifti(one), read_nifti(other)
-        return np.array_equal(first.voxels, second.voxels) and np.array_equal(first.affine, second.affine)
     pixels = []
     for path in (one, other):
         with opened_image(path) as image:

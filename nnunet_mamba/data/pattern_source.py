@@ -120,8 +120,11 @@ class Source:
         """Return the patterns of images and of masks; both, so that an error in either comes first."""
         has_pattern = self.image_pattern is not None or self.mask_pattern is not None
         is_flat = self._is_apart or has_pattern or not self.has_masks
-        image_text = self.image_pattern or ("{case}" if is_flat else "images/{case}")
-        mask_text = self.mask_pattern or ("{case}" if self._is_apart else "masks/{case}")
+        image_text, mask_text = self.image_pattern, self.mask_pattern
+        if image_text is None:
+            image_text = "{case}" if is_flat else "images/{case}"
+        if mask_text is None:
+            mask_text = "{case}" if self._is_apart else "masks/{case}"
         return FilenamePattern(image_text), FilenamePattern(mask_text, placeholders=MASK_PLACEHOLDERS)
 
 

@@ -89,18 +89,30 @@ def test_problems_are_listed_without_a_traceback(source, raw):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "code", "text"),
     [
-        (["nowhere"], "nowhere is not a folder"),
-        (["{source}", "--labels", "{source}/none.json"], "none.json"),
-        (["{source}", "--mask-pattern", "x.png"], "expected {case} in it"),
-        (["{source}", "--channel-names", "a,,b"], "--channel-names 'a,,b': expected different names"),
-        (["{source}", "--channel-names", "a,b"], "channel names a, b: expected 3 (colour) or 1 (grey)"),
+        (["nowhere"], 1, "nowhere is not a folder"),
+        (["{source}", "--labels", "{source}/none.json"], 1, "none.json"),
+        (["{source}", "--mask-pattern", "x.png"], 1, "expected {case} in it"),
+        (["{source}", "--mask-pattern", ""], 1, "pattern '': expected {case} in it"),
+        (["{source}", "--channel-names", "a,,b"], 2, "--channel-names 'a,,b': expected different names"),
+        (["{source}", "--label-names", "a,a"], 2, "--label-names 'a,a': expected different names"),
+        (["{source}", "--label-names", "a"], 1, "need {label} in --mask-pattern"),
+        (["{source}", "--channel-names", "a,b"], 1, "channel names a, b: expected 3 (colour) or 1 (grey)"),
+        (["{source}", "--threshold", "nan"], 2, "--threshold nan: expected a number"),
+        (["{source}", "--threshold", "inf"], 2, "--threshold inf: expected a number"),
+        (["{source}", "--threshold", "300"], 1, "--threshold 300: pictures hold 0 to 255"),
+        (["{source}", "--threshold", "-1"], 1, "--threshold -1: pictures hold 0 to 255"),
+        (["{source}", "--size", "0"], 2, "size '0': expected"),
+        (["{source}", "--size", ""], 2, "size '': expected"),
+        (["{source}", "--dataset-id", "0"], 2, "data set id 0: expected 1 to 999"),
+        (["{source}", "--name", ""], 2, "data set name '': expected letters"),
+        (["{source}", "--split", ""], 2, "--split : expected one of five-fold"),
     ],
 )
-def test_wrong_arguments_are_explained(source, raw, arguments, text):
+def test_wrong_arguments_are_explained(source, raw, arguments, code, text):
     result = run(*[argument.replace("{source}", str(source)) for argument in arguments])
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert text in result.stderr
 
 
