@@ -84,7 +84,10 @@ def write_report(problems: Sequence[Problem], path: Path) -> None:
         OSError: it cannot be written, in words that say what to do; nothing of it is left.
     """
     try:
-        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["case", "problem", "file"])
             writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)

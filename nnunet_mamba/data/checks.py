@@ -48,11 +48,16 @@ class Checked:
 class InvalidDatasetError(ValueError):
     """Some cases cannot become part of an nnU-Net data set.
 
-    ``problems`` holds all of them, ``summary`` their number and the folder.
+    ``problems`` holds all of them, ``summary`` their number and the folder, ``report`` the table that they were written
+    into, None without one, and ``is_nothing_left`` whether no training case is without a problem.
     """
 
-    def __init__(self, problems: Sequence[Problem], folder: Path) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], folder: Path, *, report: Path | None = None, is_nothing_left: bool = False
+    ) -> None:
         self.problems = tuple(problems)
+        self.report = report
+        self.is_nothing_left = is_nothing_left
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         self.summary = f"{count} found, nothing written to {folder}"
         lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]

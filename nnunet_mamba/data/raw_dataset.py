@@ -91,6 +91,7 @@ class Conversion:
         checked: what was found, by identifier; empty where an earlier run had looked already.
         is_dry_run: whether nothing was to be written.
         split: which cases train, validate and test; None without training cases.
+        report: table that has all problems, None if none was written.
     """
 
     folder: Path
@@ -100,6 +101,7 @@ class Conversion:
     checked: Mapping[str, Checked] = field(default_factory=dict)
     is_dry_run: bool = False
     split: Split | None = None
+    report: Path | None = None
 
     @property
     def n_training(self) -> int:
@@ -241,6 +243,7 @@ class _Work:
             checked=found.checked,
             is_dry_run=self.options.dry_run,
             split=self._split_of(found),
+            report=None if found.is_begun else self.options.report,
         )
         if done.split is not None:
             refuse_other_splits(self.folder, done.split)
@@ -295,21 +298,21 @@ class _Work:
             skipped = stored.skipped if self.options.skip_invalid else {}
             recipe = recipe.without(skipped)
             kept = tuple(case for case in cases if case.identifier not in skipped)
-            refuse_other_content(self.folder, recipe, stored, {path for case in kept for path in self.files_of(case)})
+            expected = {path for case in kept for path in self.files_of(case)}
+            refuse_other_content(self.folder, recipe, stored, expected, is_skipping=self.options.skip_invalid)
             return _Examined(kept, recipe, skipped, {}, is_begun=True)
         problems = [*problems, *name_problems(cases)]
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
         found = [*problems, *found]
         if self.options.report is not None:
             write_report(found, self.options.report)
-        if found and not self.options.skip_invalid:
-            raise InvalidDatasetError(found, self.folder)
         reasons: dict[str, tuple[str, ...]] = {}
         for problem in found:
             reasons[problem.identifier] = (*reasons.get(problem.identifier, ()), problem.text)
         kept = tuple(case for case in cases if case.identifier not in reasons)
-        if not kept or (any(case.is_training for case in cases) and not any(case.is_training for case in kept)):
-            raise InvalidDatasetError(found, self.folder)
+        is_nothing_left = not (_has_training(kept) if _has_training(cases) else kept)
+        if found and (is_nothing_left or not self.options.skip_invalid):
+            raise InvalidDatasetError(found, self.folder, report=self.options.report, is_nothing_left=is_nothing_left)
         return _Examined(kept, recipe.without(reasons), reasons, checked, is_begun=False)
 
     def _write(self, found: "_Examined") -> int:
@@ -341,6 +344,10 @@ class _Examined:
     skipped: Mapping[str, tuple[str, ...]]
     checked: Mapping[str, Checked]
     is_begun: bool
+
+
+def _has_training(cases: Sequence[Case]) -> bool:
+    return any(case.is_training for case in cases)
 
 
 def _write_case(converter: CaseConverter, case_and_targets: tuple[Case, list[Path]]) -> None:

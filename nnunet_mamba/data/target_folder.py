@@ -34,7 +34,9 @@ def stored_recipe(folder: Path) -> Recipe | None:
     return stored
 
 
-def refuse_other_content(folder: Path, recipe: Recipe, stored: Recipe, expected: Set[Path]) -> None:
+def refuse_other_content(
+    folder: Path, recipe: Recipe, stored: Recipe, expected: Set[Path], *, is_skipping: bool
+) -> None:
     """Raise if a target holds a conversion of another recipe, or files that are no part of it.
 
     Args:
@@ -42,12 +44,17 @@ def refuse_other_content(folder: Path, recipe: Recipe, stored: Recipe, expected:
         recipe: of this run.
         stored: the one found there.
         expected: all files of this run.
+        is_skipping: whether this run leaves cases with problems out.
 
     Raises:
         FileExistsError: with the differences.
     """
     if differences := recipe.differences(stored):
-        hint = "\n  some cases were left out there: pass --skip-invalid again" if stored.skipped else ""
+        hint = (
+            "\n  some cases were left out there: pass --skip-invalid again"
+            if stored.skipped and not is_skipping
+            else ""
+        )
         raise FileExistsError(
             f"{folder} was converted differently:\n  " + "\n  ".join(differences) + f"{hint}\n{_WAY_OUT} {folder}"
         )

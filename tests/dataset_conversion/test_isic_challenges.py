@@ -40,6 +40,11 @@ def challenge(draw_part, tmp_path):
 
 
 @pytest.fixture
+def target(tmp_path):
+    return tmp_path / "raw" / "Dataset101_ISIC"
+
+
+@pytest.fixture
 def notes(caplog):
     caplog.set_level(logging.INFO, logger="nnunet_mamba")
     return lambda: [record.getMessage() for record in caplog.records]

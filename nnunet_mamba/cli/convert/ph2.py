@@ -101,7 +101,7 @@ def ph2(
             report_dataset(done, dataset_id, size)
             return
         if done.skipped:
-            print_left_out(done.skipped)
+            print_left_out(done.skipped, done.report)
         images = folder / "imagesTs"
         report_images(replace(done, folder=images), _TRAINED_ON)
         print(f"  nnunet-mamba evaluate {shlex.quote(f'{images}_masks')} {shlex.quote(str(folder / 'labelsTs'))}")

@@ -175,7 +175,7 @@ def report_dataset(
     if done.skipped:
         from nnunet_mamba.cli.convert.problem_table import print_left_out
 
-        print_left_out(done.skipped)
+        print_left_out(done.skipped, done.report)
     if done.is_dry_run:
         _print_dry_run(done)
     n_cases = done.n_training + done.n_test
@@ -212,7 +212,7 @@ def report_images(done: "Conversion", dataset_id: int) -> None:
     if done.skipped:
         from nnunet_mamba.cli.convert.problem_table import print_left_out
 
-        print_left_out(done.skipped)
+        print_left_out(done.skipped, done.report)
     if done.is_dry_run:
         _print_dry_run(done)
     _print_table(
