@@ -30,7 +30,7 @@ from nnunet_mamba.data.labelled_volumes import VolumeConverter
 from nnunet_mamba.data.nifti_files import VolumeError, read_nifti
 from nnunet_mamba.data.pairing import pair_found_files, without_masks
 from nnunet_mamba.data.parts import joined_parts
-from nnunet_mamba.data.pattern_source import Source
+from nnunet_mamba.data.pattern_source import PatternMaskRules, Source
 from nnunet_mamba.data.photographs import CHANNEL_NAMES
 from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask
 from nnunet_mamba.data.raw_dataset import (
@@ -42,7 +42,7 @@ from nnunet_mamba.data.raw_dataset import (
 )
 from nnunet_mamba.data.recipe import Recipe
 from nnunet_mamba.data.run_options import RunOptions
-from nnunet_mamba.data.several_masks import MaskRules, natural_order
+from nnunet_mamba.data.several_masks import natural_order
 
 NAME = "Dataset105_Folder"
 FOREGROUND = "foreground"
@@ -143,11 +143,8 @@ def convert_folder(
     masks = source.some_masks()
     channels = _channels(source, without_masks(images, masks), options)
     tokens, names = _label_tokens(source, masks, options)
-    rules = MaskRules(
-        joined=options.join_masks,
-        labels=tokens,
-        allow_missing_labels=options.allow_missing_labels,
-        has_patterns=True,
+    rules = PatternMaskRules(
+        joined=options.join_masks, labels=tokens, allow_missing_labels=options.allow_missing_labels
     )
     found, problems = _cases(images, masks, channels, options, is_training=True, rules=rules)
     parts = {"training": (found, [*problems, *source.unfound()])}
@@ -192,7 +189,7 @@ def prepare_folder_images(source: Source, folder: Path, *, options: FolderOption
     options = options or FolderOptions()
     images = source.some_images()
     channels = _channels(source, images, options)
-    cases, problems = _cases(images, [], channels, options, is_training=False, rules=MaskRules(has_patterns=True))
+    cases, problems = _cases(images, [], channels, options, is_training=False, rules=PatternMaskRules())
     problems += source.unfound()
     labels = LabelValues.of({FOREGROUND: DEFAULT_FOREGROUNDS[0]})
     recorded = {
@@ -256,7 +253,7 @@ def _cases(
     options: FolderOptions,
     *,
     is_training: bool,
-    rules: MaskRules,
+    rules: PatternMaskRules,
 ) -> tuple[list[Case], list[Problem]]:
     cases, problems = pair_found_files(
         images,

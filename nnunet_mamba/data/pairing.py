@@ -223,8 +223,7 @@ def _channels_in_order(
         of_channel[same_name(found.channel or "")].append(found)
     keys = [same_name(channel) for channel in channels]
     if missing := [channel for channel, key in zip(channels, keys, strict=True) if key not in of_channel]:
-        there = ", ".join(sorted(found.path.name for found in files))
-        return [], f"channel {', '.join(missing)} is missing, there is {there}; add it, or choose --channel-names"
+        return [], rules.missing_channels(missing, sorted(found.path.name for found in files))
     repeated = [of_channel[key] for key in keys if len(of_channel[key]) > 1]
     text = rules.several_images(repeated[0], is_grouped=is_grouped) if repeated else ""
     return [of_channel[key][0].path for key in keys], text

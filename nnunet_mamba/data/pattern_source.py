@@ -1,6 +1,7 @@
 """Where somebody's images and masks are: folders, and patterns of the names in them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from nnunet_mamba.data.filename_patterns import (
 )
 from nnunet_mamba.data.folder_walk import visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.several_masks import MaskRules, listed
 
 SHOWN_NAMES = 5
 
@@ -126,6 +128,32 @@ class Source:
         if mask_text is None:
             mask_text = "{case}" if self._is_apart else "masks/{case}"
         return FilenamePattern(image_text), FilenamePattern(mask_text, placeholders=MASK_PLACEHOLDERS)
+
+
+class PatternMaskRules(MaskRules):
+    """The rules of a conversion whose user gives patterns of names and may join masks."""
+
+    def several_images(self, files: Sequence[FoundFile], *, is_grouped: bool) -> str:
+        """Return what is wrong with several images of one case."""
+        way_out = "rename them" if is_grouped else "narrow the pattern, or tell them apart by {group}"
+        return listed("images", files, way_out)
+
+    def several_masks(self, files: Sequence[FoundFile]) -> str:
+        """Return what is wrong with several masks of one case."""
+        return listed("masks", files, "train with all of them as one label with --join-masks")
+
+    def missing_labels(self, labels: Sequence[str]) -> str:
+        """Return what is wrong with an image that lacks masks of some labels."""
+        way_out = "say with --allow-missing-labels that an image without a mask of a label does not have it"
+        return f"{super().missing_labels(labels)}, or {way_out}"
+
+    def missing_channels(self, channels: Sequence[str], there: Sequence[str]) -> str:
+        """Return what is wrong with an image that lacks files of some channels."""
+        return f"{super().missing_channels(channels, there)}, or choose --channel-names"
+
+    def way_to_use_twins(self) -> str:
+        """Return what can be done with masks that are not used."""
+        return "--join-masks and a * behind the name in --mask-pattern take all of them, or move them away"
 
 
 def _nothing_fits(pattern: FilenamePattern, folder: Path, kind: str) -> str:

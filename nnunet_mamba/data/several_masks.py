@@ -25,33 +25,46 @@ class MaskRules:
         joined: several masks of one image, or of one label of it, are joined; otherwise they are a problem.
         labels: what stands for ``{label}``, in the order of the labels' numbers; None where a mask holds all labels.
         allow_missing_labels: a label without a mask is nowhere in the image; otherwise it is a problem.
-        has_patterns: whether the command that shows a problem has --join-masks and patterns of names.
+
+    The methods say what can be done, and no option that only some commands have; see ``PatternMaskRules``.
     """
 
     joined: bool = False
     labels: tuple[str, ...] | None = None
     allow_missing_labels: bool = False
-    has_patterns: bool = False
 
     def several_images(self, files: Sequence[FoundFile], *, is_grouped: bool) -> str:
         """Return what is wrong with several images of one case."""
-        if not self.has_patterns:
-            return _several("images", files, "remove the others")
-        way_out = "rename them" if is_grouped else "narrow the pattern, or tell them apart by {group}"
-        return _several("images", files, way_out)
+        return listed("images", files, "remove the others")
 
     def several_masks(self, files: Sequence[FoundFile]) -> str:
         """Return what is wrong with several masks of one case."""
-        if self.has_patterns:
-            return _several("masks", files, "train with all of them as one label with --join-masks")
-        return _several(
-            "masks", files, "join them into one file, or take nnunet-mamba convert folder, which can join them"
-        )
+        way_out = "join them into one file, or take nnunet-mamba convert folder, which can join them"
+        return listed("masks", files, way_out)
+
+    def missing_labels(self, labels: Sequence[str]) -> str:
+        """Return what is wrong with an image that lacks masks of some labels."""
+        return f"no mask for {', '.join(labels)}; add it"
+
+    def missing_channels(self, channels: Sequence[str], there: Sequence[str]) -> str:
+        """Return what is wrong with an image that lacks files of some channels."""
+        return f"channel {', '.join(channels)} is missing, there is {', '.join(there)}; add it"
+
+    def way_to_use_twins(self) -> str:
+        """Return what can be done with masks that are not used."""
+        return "join them into one file, or move them away if they are no masks"
 
 
-def _several(kind: str, files: Sequence[FoundFile], way_out: str) -> str:
-    listed = ", ".join(str(found.path) for found in files)
-    return f"{len(files)} {kind} for one case, expected one: {listed}; {way_out}"
+def listed(kind: str, files: Sequence[FoundFile], way_out: str) -> str:
+    """Return that there are several files for one case.
+
+    Args:
+        kind: "images" or "masks".
+        files: all of them.
+        way_out: what can be done.
+    """
+    paths = ", ".join(str(found.path) for found in files)
+    return f"{len(files)} {kind} for one case, expected one: {paths}; {way_out}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +102,12 @@ def chosen_masks(files: Sequence[FoundFile], rules: MaskRules) -> ChosenMasks:
     missing = [label for label, key in zip(rules.labels, keys, strict=True) if key not in of_label]
     repeated = [of_label[key] for key in keys if len(of_label[key]) > 1]
     if missing and not rules.allow_missing_labels:
-        problem = (
-            f"no mask for {', '.join(missing)}; add it, or say with --allow-missing-labels that an image without a "
-            "mask of a label does not have it"
-        )
+        problem = rules.missing_labels(missing)
     elif repeated and not rules.joined:
         problem = rules.several_masks(repeated[0])
     pairs = [(found.path, number) for number, key in enumerate(keys, start=1) for found in of_label[key]]
     if files and not pairs and not problem:
-        problem = f"no mask for any of {', '.join(rules.labels)}; add one, or leave the image out with --skip-invalid"
+        problem = f"no mask for any of {', '.join(rules.labels)}; add one, or move the image away"
     return ChosenMasks(
         files=tuple(path for path, _ in pairs), numbers=tuple(number for _, number in pairs), problem=problem
     )
@@ -149,15 +159,11 @@ def twin_problems(twins: Mapping[Path, str], rules: MaskRules) -> list[Problem]:
     of_case: defaultdict[str, list[Path]] = defaultdict(list)
     for path, identifier in twins.items():
         of_case[identifier].append(path)
-    if rules.has_patterns:
-        way_out = "--join-masks and a * behind the name in --mask-pattern take all of them, or move them away"
-    else:
-        way_out = "join them into one file, or move them away if they are no masks"
     problems = []
     for identifier, paths in of_case.items():
         paths = sorted(paths, key=lambda path: natural_order(path.name))
         listed = ", ".join(path.name for path in paths[:SHOWN_FILES]) + (", ..." if len(paths) > SHOWN_FILES else "")
         beside = "lies beside its mask and is not used" if len(paths) == 1 else "lie beside its mask and are not used"
-        text = f"{listed} {beside}, so what is marked there would be background; {way_out}"
+        text = f"{listed} {beside}, so what is marked there would be background; {rules.way_to_use_twins()}"
         problems.append(Problem(identifier, text, paths[0]))
     return problems
