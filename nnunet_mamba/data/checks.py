@@ -37,12 +37,17 @@ class Checked:
             "shape" is always there: the sizes of the image before conversion, in the order of its array's axes.
         digest: equal for equal pictures, whatever their file format; None if the image could not be read.
         foreground: share of the label's positions that are not background, None without a label.
+        border: the same of the positions at the border alone, see ``mask_hints``; None where it says nothing, as of
+            several labels.
+        n_rounded: positions of the label that missed a whole number by a little and were taken as it.
     """
 
     problems: tuple[Problem, ...] = ()
     source: Mapping[str, Any] = field(default_factory=lambda: {"shape": []})
     digest: str | None = None
     foreground: float | None = None
+    border: float | None = None
+    n_rounded: int = 0
 
 
 class InvalidDatasetError(ValueError):

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_mamba.data import file_endings
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem, same_name
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
 
-VOLUME_ENDINGS = (".nii.gz", ".nii")
+VOLUME_ENDINGS = file_endings.VOLUME_ENDINGS
 PLACEHOLDERS = ("case", "group", "channel")
 
 _TOKENS = re.compile(r"(\{[^{}]*\}|\*\*/|\*)")

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from nnunet_mamba.data.cases import Case, count_groups
 from nnunet_mamba.data.checks import Problem, same_name
-from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS
-from nnunet_mamba.data.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 
 # Headings in the tables of the ISIC archive, of its challenges and of HAM10000, and "case" as we say it.
 IMAGE_COLUMNS = ("isic_id", "image_id", "image_name", "image", "case")
@@ -142,7 +141,7 @@ def image_key(name: str) -> str:
         name: as a table or a folder has it.
     """
     key = same_name(name)
-    ending = next((ending for ending in (*VOLUME_ENDINGS, *IMAGE_ENDINGS) if key.endswith(ending)), "")
+    ending = next((ending for ending in (*VOLUME_ENDINGS, *PICTURE_ENDINGS) if key.endswith(ending)), "")
     return key.removesuffix(ending) or key
 
 

@@ -23,6 +23,7 @@ from nnunet_mamba.data.image_files import (
     resized_mask,
     write_png,
 )
+from nnunet_mamba.data.mask_hints import border_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +84,16 @@ class PictureCaseConverter:
             source={"shape": list(shape), **(_turn_of(case) if digest else {})},
             digest=digest,
             foreground=None if label is None else self.foreground_share(label),
+            border=None if label is None else self.border_share(label),
         )
 
     def foreground_share(self, label: ByteImage) -> float:
         """Return the share of pixels that are not background."""
         return float(np.count_nonzero(label) / label.size)
+
+    def border_share(self, label: ByteImage) -> float | None:
+        """Return the share of pixels at the border that are foreground; None if that says nothing."""
+        return border_share(label)
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
         """Return the pictures' pixels, (y, x, 3) or (y, x) each, and the label (y, x) if the case has one.
@@ -123,7 +129,7 @@ class PictureCaseConverter:
     def _visible_label(self, path: Path) -> ByteImage:
         """Return a label of which something is left at the size that is written."""
         label = self.label_of(path)
-        if label.any() and not resized_mask(label, self.size).any():
+        if self.foreground_share(label) and not self.foreground_share(resized_mask(label, self.size)):
             raise ImageFileError(
                 f"{np.count_nonzero(label)} labelled pixels, and none of them is left at the size {self.size}; "
                 "choose a larger --size"

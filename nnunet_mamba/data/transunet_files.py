@@ -19,6 +19,7 @@ from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
 from nnunet_mamba.data.nifti_files import Volume, VolumeError, WritesNifti, digest_of, encode_nifti
 from nnunet_mamba.data.organs import OrganNumbers, count_values, whole_numbers
+from nnunet_mamba.data.whole_numbers import near_whole_numbers
 
 NPZ, H5 = ".npz", ".h5"
 _DAMAGES = (
@@ -127,9 +128,11 @@ class TransUNetConverter(WritesNifti):
         found = list(scaled_problems(image))
         source: dict[str, Any] = {"shape": list(image.shape)}
         foreground = None
+        n_rounded = 0
         if label is not None:
             try:
-                counts = count_values(whole_numbers(label))
+                values, n_rounded = near_whole_numbers(label)
+                counts = count_values(whole_numbers(values))
             except VolumeError as error:
                 found.append(str(error))
             else:
@@ -141,6 +144,7 @@ class TransUNetConverter(WritesNifti):
             source=source,
             digest=None if found else digest_of(image),
             foreground=foreground,
+            n_rounded=n_rounded,
         )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:

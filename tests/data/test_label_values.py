@@ -44,7 +44,7 @@ def test_labels_are_numbered_in_their_order(mapping, numbers):
         ({"lesion": 0}, "value 0 stands for two labels, 'background' and 'lesion'"),
         ({"a": [1, 2], "b": 2}, "value 2 stands for two labels, 'a' and 'b'"),
         ({"a": 255, "b": "#FFFFFF"}, "value '#ffffff' stands for two labels"),
-        ({"a": [1, 1]}, "value 1 stands for two labels, 'a' and 'a'"),
+        ({"a": [1, 1]}, "label 'a' has the value 1 twice"),
         ({"a": []}, "label 'a' has no value"),
         ({"a": True}, "label 'a', value True: expected an integer"),
         ({"a": 1.5}, "value 1.5"),

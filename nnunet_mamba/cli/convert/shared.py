@@ -145,6 +145,7 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
     )
     if done.split is not None and done.split.warning:
         print(f"\nWarning: {done.split.warning}")
+    _print_hints(done)
     if done.is_dry_run:
         return
     print("\nNext:")
@@ -152,6 +153,14 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
     if not raw or Path(raw).resolve() != done.folder.parent.resolve():
         print(f"  export nnUNet_raw={shlex.quote(str(done.folder.parent.resolve()))}")
     print(f"  nnUNetv2_plan_and_preprocess -d {dataset_id} -c {configurations} --verify_dataset_integrity")
+
+
+def _print_hints(done: "Conversion") -> None:
+    from nnunet_mamba.data.mask_hints import mask_hints
+
+    left = {case.identifier for case in done.cases}
+    for hint in mask_hints({name: found for name, found in done.checked.items() if name in left}):
+        print(f"\nHint: {hint}", file=sys.stderr)
 
 
 def report_images(done: "Conversion", dataset_id: int) -> None:
