@@ -10,6 +10,8 @@ COPIES = 3
 # So many times as long at most are bytes that deflate (zip, gzip, PNG) has packed.
 DEFLATE_RATIO = 1032
 _OVERHEAD = 1024
+# What any machine has, so that small files need no look at its memory.
+_SMALL = 2**26
 
 
 def size_problem(n_bytes: int) -> str:
@@ -18,6 +20,8 @@ def size_problem(n_bytes: int) -> str:
     Args:
         n_bytes: of the array, as the file says; any whole number.
     """
+    if n_bytes * COPIES < _SMALL:
+        return ""
     free = free_memory()
     if free is None or n_bytes * COPIES <= free:
         return ""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from nnunet_mamba.data.declared_sizes import size_problem
 from nnunet_mamba.data.file_endings import PICTURE_ENDINGS
 
 IMAGE_ENDINGS = PICTURE_ENDINGS
@@ -58,6 +59,8 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
             if any(";16" in mode for mode in (image.mode, *_stored_modes(image))):
                 raise ImageFileError(f"16 bits per channel (mode {image.mode}); save it with 8 bits per channel")
             _refuse_scaled_levels(image)
+            if problem := size_problem(image.width * image.height * len(image.getbands())):
+                raise ImageFileError(problem)
             yield image
     except ImageFileError:
         raise

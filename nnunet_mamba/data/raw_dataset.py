@@ -25,6 +25,7 @@ from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe, read_recipe
 from nnunet_mamba.data.run_options import RunOptions
 from nnunet_mamba.data.split_files import refuse_other_splits, write_splits
 from nnunet_mamba.data.splits import Split, split_cases
+from nnunet_mamba.data.unpacked_names import problems_as_packed
 
 DATASET_JSON = "dataset.json"
 CASE_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
@@ -295,7 +296,7 @@ class _Work:
             _refuse_other_content(self.folder, recipe, stored, {path for case in kept for path in self.files_of(case)})
             return _Examined(kept, recipe, skipped, {}, is_begun=True)
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
-        found = [*problems, *found]
+        found = problems_as_packed([*problems, *found])
         if self.options.report is not None:
             write_report(found, self.options.report)
         if found and not self.options.skip_invalid:
