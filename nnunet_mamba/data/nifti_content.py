@@ -48,6 +48,8 @@ def read_content(path: Path) -> "tuple[Nifti1Header, npt.NDArray[Any]]":
     if size == 0:
         raise NiftiContentError("the file is empty (0 bytes); copy or download it again")
     is_packed = path.suffix.lower() == ".gz"
+    if is_packed:
+        _refuse_unpacked(path)
     with _opened(path, is_packed=is_packed) as opened:
         head = opened.read(FIRST_DATA)
         _refuse_other_formats(head, is_packed=is_packed)
@@ -70,6 +72,13 @@ def _opened(path: Path, *, is_packed: bool) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if is_packed else path.open("rb")
 
 
+def _refuse_unpacked(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(FIRST_DATA)
+    if not start.startswith(_GZIP) and HEADER in (int.from_bytes(start[:4], order) for order in ("little", "big")):
+        raise NiftiContentError("not packed with gzip; let its name end with .nii")
+
+
 def _refuse_other_formats(head: bytes, *, is_packed: bool) -> None:
     if head.startswith(_GZIP):
         text = (
@@ -80,6 +89,11 @@ def _refuse_other_formats(head: bytes, *, is_packed: bool) -> None:
         raise NiftiContentError("NIfTI-2, which SimpleITK, nnU-Net's reader, does not know; save it as NIfTI-1")
     if len(head) < FIRST_DATA:
         raise NiftiContentError(f"{len(head)} bytes, fewer than a NIfTI header has; copy or download it again")
+    n_axes = [int.from_bytes(head[40:42], order) for order in ("little", "big")]
+    if not any(1 <= number <= 7 for number in n_axes):
+        raise NiftiContentError(
+            f"the header says that it has {min(n_axes)} dimensions, expected 3; copy or download it again"
+        )
     if head[344:348] == b"ni1\0":
         raise NiftiContentError(
             "the header of a pair of files, expected the voxels in the same file; save it as .nii.gz"
