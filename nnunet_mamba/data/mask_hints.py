@@ -53,7 +53,10 @@ def _inverted(checked: Mapping[str, Checked]) -> str:
         if one.foreground is not None and one.border is not None
     }
     mostly = {name: share for name, (share, _) in judged.items() if share > MOSTLY}
-    way_out = "look at one; if background and foreground are exchanged, exchange them, with --labels in your own folder"
+    way_out = (
+        "look at one. If background and foreground are exchanged, invert the masks; nnunet-mamba convert folder "
+        """does so with --labels, such as {"background": 255, "lesion": 0}"""
+    )
     if mostly and len(mostly) >= NEARLY_ALL * len(judged):
         mean = sum(mostly.values()) / len(mostly)
         return (
@@ -65,7 +68,7 @@ def _inverted(checked: Mapping[str, Checked]) -> str:
         return ""
     return (
         f"the masks of {_counted(framed)}, of {len(judged)}, are mostly foreground and reach every border, unlike the "
-        f"others: they may be inverted; {way_out} or correct these masks"
+        f"others: they may be inverted; {way_out}"
     )
 
 
