@@ -20,6 +20,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -278,10 +279,13 @@ def _stack_problems(paths: Sequence[Path]) -> Iterator[str]:
     if -1 in slices:
         yield "slices in train_npz and a volume in test_vol_h5, expected one of them; remove the other"
         return
-    missing = sorted(set(range(max(slices) + 1)) - set(slices))
-    if missing:
-        listed = ", ".join(f"{number:03d}" for number in missing[:10]) + (" ..." if len(missing) > 10 else "")
-        yield f"{len(missing)} of {max(slices) + 1} slices missing ({listed}), expected all from 000; add them"
+    n_missing = max(slices) + 1 - len(set(slices))
+    if n_missing:
+        # A number in a name can be of any size.
+        there = set(slices)
+        missing = islice((number for number in count() if number not in there), min(n_missing, 10))
+        listed = ", ".join(f"{number:03d}" for number in missing) + (" ..." if n_missing > 10 else "")
+        yield f"{n_missing} of {max(slices) + 1} slices missing ({listed}), expected all from 000; add them"
     if len(slices) > len(set(slices)):
         yield f"{len(slices)} files for {len(set(slices))} slices, expected one each; remove the others"
 

@@ -27,12 +27,12 @@ from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
 from nnunet_mamba.data.label_values import LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
-from nnunet_mamba.data.nifti_files import VolumeError, read_nifti
+from nnunet_mamba.data.nifti_files import VolumeError
 from nnunet_mamba.data.pairing import pair_found_files, without_masks
 from nnunet_mamba.data.parts import joined_parts
 from nnunet_mamba.data.pattern_source import PatternMaskRules, Source
 from nnunet_mamba.data.photographs import CHANNEL_NAMES
-from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask
+from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask, mask_bytes
 from nnunet_mamba.data.raw_dataset import (
     CaseConverter,
     Conversion,
@@ -43,6 +43,8 @@ from nnunet_mamba.data.raw_dataset import (
 from nnunet_mamba.data.recipe import Recipe
 from nnunet_mamba.data.run_options import RunOptions
 from nnunet_mamba.data.several_masks import natural_order
+from nnunet_mamba.data.volume_files import read_volume
+from nnunet_mamba.data.whole_numbers import near_whole_numbers
 
 NAME = "Dataset105_Folder"
 FOREGROUND = "foreground"
@@ -327,7 +329,9 @@ def _labels(cases: Sequence[Case], channels: _Channels, options: FolderOptions) 
 def _values(path: Path, channels: _Channels) -> frozenset[float]:
     """Return the values of a mask, none if it is unreadable, which the checks will report."""
     read: Callable[[Path], npt.NDArray[Any]] = (
-        (lambda file: read_nifti(file).voxels) if channels.are_volumes else (lambda file: colour_codes(load_mask(file)))
+        (lambda file: near_whole_numbers(read_volume(file).voxels)[0])
+        if channels.are_volumes
+        else (lambda file: colour_codes(mask_bytes(load_mask(file))))
     )
     try:
         return frozenset(np.unique(read(path)).tolist())

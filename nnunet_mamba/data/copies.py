@@ -13,7 +13,7 @@ from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.image_files import ImageFileError, opened_image
 
 LOSSLESS_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-COPY_ENDINGS = (".jpg", ".jpeg", ".jfif", ".gif")
+COPY_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".gif")
 # A copy has the size of its original. Compression moves the mean over a cell of this grid by a few grey levels.
 _CELLS = 32
 _LARGEST_DIFFERENCE = 16  # of 255, mean over all cells

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_mamba.data import file_endings
 from nnunet_mamba.data.checks import Problem
 from nnunet_mamba.data.folder_walk import files_below, lost_folders
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
 
-VOLUME_ENDINGS = (".nii.gz", ".nii")
+VOLUME_ENDINGS = file_endings.VOLUME_ENDINGS
 PLACEHOLDERS = ("case", "group", "channel")
 MASK_PLACEHOLDERS = ("case", "group", "label")
 # Formats that hold images, of which some may be read.

@@ -24,6 +24,7 @@ from nnunet_mamba.data.image_files import (
     write_png,
 )
 from nnunet_mamba.data.joined_masks import MaskFileError, joined_label
+from nnunet_mamba.data.mask_hints import border_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +89,16 @@ class PictureCaseConverter:
             },
             digest=digest,
             foreground=None if label is None else self.foreground_share(label),
+            border=None if label is None else self.border_share(label),
         )
 
     def foreground_share(self, label: ByteImage) -> float:
         """Return the share of pixels that are not background."""
         return float(np.count_nonzero(label) / label.size)
+
+    def border_share(self, label: ByteImage) -> float | None:
+        """Return the share of pixels at the border that are foreground; None if that says nothing."""
+        return border_share(label)
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
         """Return the pictures' pixels, (y, x, 3) or (y, x) each, and the label (y, x) if the case has one.
@@ -135,10 +141,12 @@ class PictureCaseConverter:
         lenient = replace(self, allow_empty_masks=True) if len(case.masks) > 1 else self
         label = joined_label(case, lenient.label_of)
         assert case.label is not None
-        if not label.any() and not self.allow_empty_masks:
+        if not self.foreground_share(label):
+            if self.allow_empty_masks:
+                return label
             text = "empty masks: every pixel of all of them is background; if that is meant, use --allow-empty-masks"
             raise MaskFileError(text, case.label)
-        if label.any() and not resized_mask(label, self.size).any():
+        if not self.foreground_share(resized_mask(label, self.size)):
             raise MaskFileError(
                 f"{np.count_nonzero(label)} labelled pixels, and none of them is left at the size {self.size}; "
                 "choose a larger --size",

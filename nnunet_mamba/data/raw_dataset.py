@@ -27,6 +27,7 @@ from nnunet_mamba.data.run_options import RunOptions
 from nnunet_mamba.data.split_files import refuse_other_splits, write_splits
 from nnunet_mamba.data.splits import Split, split_cases
 from nnunet_mamba.data.target_folder import CASE_FOLDERS, refuse_other_content, refuse_overlap, stored_recipe
+from nnunet_mamba.data.unpacked_names import problems_as_packed
 
 DATASET_JSON = "dataset.json"
 
@@ -303,7 +304,7 @@ class _Work:
             return _Examined(kept, recipe, skipped, {}, is_begun=True)
         problems = [*problems, *name_problems(cases)]
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
-        found = [*problems, *found]
+        found = problems_as_packed([*problems, *found])
         if self.options.report is not None:
             write_report(found, self.options.report)
         reasons: dict[str, tuple[str, ...]] = {}

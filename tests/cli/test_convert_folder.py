@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,57 @@ def test_edited_copy_of_the_script_runs_itself(source, raw, tmp_path):
     copy.write_text(SCRIPT.read_text().replace('FOREGROUND = "foreground"', 'FOREGROUND = "naevus"'))
     subprocess.run([sys.executable, copy, source, "--no-progress"], capture_output=True, check=True)
     assert '"naevus": 1' in (raw / "Dataset105_Folder" / "dataset.json").read_text()
+
+
+def test_masks_that_may_be_inverted_get_a_hint(source, raw):
+    assert "Hint" not in run(source).stderr
+    for path in (source / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    result = run(source, "--name", "Inverted", "--dataset-id", 106)
+    assert result.exit_code == 0, result.output
+    assert (
+        "Hint: the masks of 3 cases (case0, case1, case2), of 3, are mostly foreground (75% on average)"
+        in result.stderr
+    )
+
+
+def test_nnunets_ignore_is_refused_in_other_letters(source, raw, tmp_path):
+    (tmp_path / "labels.json").write_text('{"lesion": 255, "Ignore": 128}')
+    result = run(source, "--labels", tmp_path / "labels.json")
+    assert result.exit_code == 1
+    assert "write 'ignore', in small letters" in result.stderr
+    assert not raw.exists()
+
+
+def zipped(source, path, *, separator="/"):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(source.rglob("*.*")):
+            name = f"data/{file.relative_to(source).as_posix()}"
+            archive.writestr(zipfile.ZipInfo(name.replace("/", separator)), file.read_bytes())
+    return path
+
+
+def test_an_archive_of_windows_is_a_folder(source, raw, tmp_path):
+    result = run(zipped(source, tmp_path / "data.zip", separator="\\"))
+    assert result.exit_code == 0, result.output
+    assert "training cases  3" in result.stdout
+
+
+def test_messages_name_the_archive(source, raw, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    (source / "masks" / "case1.png").write_bytes(b"")
+    (source / "masks" / "case2.png").write_bytes((source / "masks" / "case0.png").read_bytes())
+    (source / "images" / "case2.jpg").write_bytes((source / "images" / "case0.jpg").read_bytes())
+    archive = zipped(source, tmp_path / "data.zip")
+    result = run(archive, "--report", tmp_path / "problems.csv")
+    assert result.exit_code == 1
+    report = (tmp_path / "problems.csv").read_text()
+    assert f"{archive}/data/masks/case1.png" in report
+    assert f"the same picture as case0 ({archive}/data/images/case0.jpg)" in report
+    wrong_pattern = run(archive, "--image-pattern", "pictures/{case}.png")
+    assert wrong_pattern.exit_code == 1
+    assert str(archive) in wrong_pattern.stderr
+    assert run(archive, "--skip-invalid").exit_code == 0
+    recipe = (raw / "Dataset105_Folder" / "nnunet_mamba_conversion.json").read_text()
+    for text in (result.stderr, report, wrong_pattern.stderr, recipe):
+        assert "partial-unpacked" not in text

@@ -25,9 +25,11 @@ OTHERS = {"--verify"}
 # Where a module serves several commands, and the text reaches those alone that have the option.
 ONLY_WHERE_IT_IS = {
     # Masks of any labels, which convert folder alone has.
-    "label_values.py": {"--labels", "--threshold"},
+    "label_values.py": {"--labels", "--threshold", "--allow-empty-masks"},
     "pictures.py": {"--labels", "--threshold", "--channel-names"},
     "labelled_volumes.py": {"--channel-names"},
+    # The text names the command that has it.
+    "mask_hints.py": {"--labels"},
     # Photographs, and slices that are cases.
     "slice_stacks.py": {"--size"},
     "picture_cases.py": {"--size", "--allow-empty-masks"},

@@ -121,7 +121,7 @@ def folder(
     report: option_types.Report = None,
     split: option_types.SplitName = "five-fold",
 ) -> None:
-    """Convert your own images and masks: pictures (PNG, JPEG, BMP, TIFF, WebP) or NIfTI volumes.
+    """Convert your own images and masks: pictures (PNG, JPEG, TIFF, ...) or volumes (NIfTI, MHA, NRRD).
 
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again.

@@ -193,6 +193,7 @@ def report_dataset(
     )
     if done.split is not None and done.split.warning:
         print(f"\nWarning: {done.split.warning}")
+    _print_hints(done)
     if done.is_dry_run:
         return
     print("\nNext:")
@@ -205,6 +206,14 @@ def report_dataset(
         "nnU-Net plans batches for its own network, which may take hours more with ours and train no better; "
         "nnunet-mamba plan fits them."
     )
+
+
+def _print_hints(done: "Conversion") -> None:
+    from nnunet_mamba.data.mask_hints import mask_hints
+
+    left = {case.identifier for case in done.cases}
+    for hint in mask_hints({name: found for name, found in done.checked.items() if name in left}):
+        print(f"\nHint: {hint}", file=sys.stderr)
 
 
 def report_images(done: "Conversion", dataset_id: int) -> None:
