@@ -86,7 +86,7 @@ class FilenamePattern:
         self._expression = re.compile(expression + any_ending, re.IGNORECASE)
         # The ending of a format that cannot be read may stand in the pattern, too.
         self._but_for_ending = re.compile(rf"{expression}(?:\.[^/.]+)?", re.IGNORECASE)
-        self._depth = None if "**/" in text else text.count("/")
+        self.depth = None if "**/" in text else text.count("/")
 
     def _placeholder(self, name: str, found: list[str], allowed: Sequence[str]) -> str:
         if name not in allowed:
@@ -108,7 +108,7 @@ class FilenamePattern:
             PermissionError: a folder cannot be read.
         """
         found = []
-        for path in files_below(folder, depth=self._depth):
+        for path in files_below(folder, depth=self.depth):
             if match := self._expression.fullmatch(_name_below(path, folder)):
                 found.append(FoundFile(path=path, **match.groupdict()))
         return found
@@ -119,7 +119,7 @@ class FilenamePattern:
         Args:
             folder: where the pattern starts.
         """
-        return lost_folders(folder, depth=self._depth)
+        return lost_folders(folder, depth=self.depth)
 
     def unreadable(self, folder: Path) -> list[Path]:
         """Return the files that fit but for their ending, which stands for nothing that can be read.
@@ -129,7 +129,7 @@ class FilenamePattern:
         """
         return [
             path
-            for path in files_below(folder, depth=self._depth)
+            for path in files_below(folder, depth=self.depth)
             if path.suffix
             and not path.name.lower().endswith((*VOLUME_ENDINGS, *IMAGE_ENDINGS))
             and self._but_for_ending.fullmatch(_name_below(path, folder))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem, same_name
-from nnunet_mamba.data.copies import without_copies
+from nnunet_mamba.data.copies import stem_of, without_copies
 from nnunet_mamba.data.filename_patterns import FoundFile
-from nnunet_mamba.data.folder_walk import visible_entries
+from nnunet_mamba.data.folder_walk import files_below, visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
 from nnunet_mamba.data.several_masks import MaskRules, chosen_masks, numbered_twins, twin_problems
 
@@ -28,13 +28,20 @@ def list_images(folder: Path, *, ignored_suffixes: Sequence[str] = ()) -> list[P
         NotADirectoryError: ``folder`` is not a folder.
         PermissionError: it cannot be read.
     """
-    return [
+    entries = visible_entries(folder)
+    deeper = [path for entry in entries if entry.is_dir() for path in files_below(entry, depth=0) if _is_image(path)]
+    found = [
         path
-        for path in visible_entries(folder)
-        if path.suffix.lower() in IMAGE_ENDINGS
-        and not path.is_dir()
-        and not path.stem.lower().endswith(tuple(ignored_suffixes) or ("\0",))
+        for path in entries
+        if _is_image(path) and not path.is_dir() and not path.stem.lower().endswith(tuple(ignored_suffixes) or ("\0",))
     ]
+    if found and deeper:
+        _log.info("%d images in subfolders of %s are not taken, such as %s", len(deeper), folder, deeper[0])
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_ENDINGS
 
 
 def identifier_of(path: Path, *, suffix: str = "") -> str:
@@ -167,7 +174,11 @@ def pair_found_files(
             for found in without_image
             if found.path not in twins
         ]
-    _log_what_is_allowed(cases, masks, without_image if allow_missing_images else [])
+    if masks and allow_missing_masks:
+        _log_unlabelled(cases)
+    if without_image and allow_missing_images:
+        n_masks = len(without_image)
+        _log.info("%d masks without an image are left out, such as %s", n_masks, without_image[0].path)
     return cases, problems
 
 
@@ -180,24 +191,26 @@ def _without_twins(
 ) -> tuple[list[FoundFile], dict[Path, str]]:
     """Return the images without what looks like a further mask of one of them, and these files with their cases."""
     names = {same_name(name): name for name in (_identifier(found, is_grouped=is_grouped) for found in images)}
-    used = [found for found in images if same_name(_identifier(found, is_grouped=is_grouped)) in masks_of]
-    used += [found for key, files in masks_of.items() for found in files if key in names or are_masks_left_out]
-    masks = {found.path: names[key] for key, files in masks_of.items() if key in names for found in files}
-    twins = numbered_twins(masks, {found.path for found in used})
+    used = {found.path for found in images if same_name(_identifier(found, is_grouped=is_grouped)) in masks_of}
+    used |= {found.path for key, files in masks_of.items() for found in files if key in names or are_masks_left_out}
+    twins: dict[Path, str] = {}
+    for has_mark in (True, False):
+        masks = {
+            found.path: names[key]
+            for key, files in masks_of.items()
+            if key in names
+            for found in files
+            if has_mark is (same_name(stem_of(found.path)) != same_name(found.case))
+        }
+        # A mask without a mark is called as its image, so an image that is called as a further one is an image.
+        twins |= numbered_twins(masks, used if has_mark else used | {found.path for found in images})
     return [found for found in images if found.path not in twins], twins
 
 
-def _log_what_is_allowed(cases: Sequence[Case], masks: Sequence[FoundFile], left_out: Sequence[FoundFile]) -> None:
-    """Say how many files the options let through that would be problems otherwise."""
-    n_unlabelled = sum(case.label is None for case in cases) if masks else 0
-    if n_unlabelled:
-        _log.info("%d of %d images have no mask, such as %s", n_unlabelled, len(cases), _first_unlabelled(cases))
-    if left_out:
-        _log.info("%d masks without an image are left out, such as %s", len(left_out), left_out[0].path)
-
-
-def _first_unlabelled(cases: Sequence[Case]) -> Path:
-    return next(case.channels[0] for case in cases if case.label is None)
+def _log_unlabelled(cases: Sequence[Case]) -> None:
+    files = [case.channels[0] for case in cases if case.label is None]
+    if files:
+        _log.info("%d of %d images have no mask, such as %s", len(files), len(cases), files[0])
 
 
 def _identifier(found: FoundFile, *, is_grouped: bool) -> str:

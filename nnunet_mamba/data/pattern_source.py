@@ -1,5 +1,6 @@
 """Where somebody's images and masks are: folders, and patterns of the names in them."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +14,13 @@ from nnunet_mamba.data.filename_patterns import (
     FoundFile,
     unread_images,
 )
-from nnunet_mamba.data.folder_walk import visible_entries
+from nnunet_mamba.data.folder_walk import files_below, visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
 from nnunet_mamba.data.several_masks import MaskRules, listed
 
 SHOWN_NAMES = 5
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,24 @@ class Source:
         read = [found.path for found in (*images, *masks)]
         problems += unread_images([path for path in unread if path not in set(unread_masks)], "image", read)
         problems += unread_images(unread_masks, "mask", read)
+        self._log_what_fits_nothing(read)
         return list(dict.fromkeys(problems))
+
+    def _log_what_fits_nothing(self, read: Sequence[Path]) -> None:
+        """Say how many pictures and volumes there are besides those that fit."""
+        image_pattern, mask_pattern = self._patterns()
+        places = [(self.images, image_pattern)] + [(self._mask_folder, mask_pattern)] * self.has_masks
+        there = {path.resolve() for path in read}
+        others: dict[Path, Path] = {}
+        for folder, pattern in places:
+            # One folder deeper, where a pattern for that depth would have found them.
+            depth = None if pattern.depth is None else pattern.depth + 1
+            for path in files_below(folder, depth=depth):
+                if path.name.lower().endswith((*IMAGE_ENDINGS, *VOLUME_ENDINGS)) and path.resolve() not in there:
+                    others.setdefault(path.resolve(), path)
+        if others:
+            first = min(others.values())
+            _log.info("%d pictures or volumes fit no pattern and are not taken, such as %s", len(others), first)
 
     @property
     def _mask_folder(self) -> Path:

@@ -207,3 +207,15 @@ def test_nothing_left_is_said_without_advice_that_was_followed(run, patients):
     assert result.exit_code == 1
     assert "leave these cases out" not in result.stderr
     assert "--skip-invalid would leave no training case" in result.stderr
+
+
+def test_pictures_that_fit_no_pattern_are_counted(run, patients):
+    photograph(9).save(patients / "p0" / "overview.jpg")
+    (patients / "p0" / "deeper").mkdir()
+    photograph(8).save(patients / "p0" / "deeper" / "b.png")
+    result = run(
+        "folder", patients, "--image-pattern", "{group}/{case}.png", "--mask-pattern", "{group}/{case}_mask.png"
+    )
+    assert result.exit_code == 0, result.output
+    assert "Note: 2 pictures or volumes fit no pattern and are not taken, such as " in result.stderr
+    assert "deeper/b.png" in result.stderr
