@@ -8,6 +8,8 @@ from nnunet_mamba.nnunet_folders import nnunet_folder
 
 _VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
+_DATASET = re.compile(r"Dataset\d{3}_.+")
+
 
 def dataset_name(dataset_id: int, name: str) -> str:
     """Return nnU-Net's name of a data set, such as ``Dataset101_ISIC``.
@@ -35,7 +37,7 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
         output: the folder that holds raw data sets; None means ``$nnUNet_raw``.
 
     Raises:
-        ValueError: invalid id or name.
+        ValueError: invalid id or name, or ``output`` is a data set itself.
         FileNotFoundError: ``nnUNet_raw`` is not set and ``output`` not given.
         FileExistsError: another data set has this id; nnU-Net would refuse both.
     """
@@ -45,6 +47,8 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
             output = nnunet_folder("nnUNet_raw")
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}\nOr give a folder with --output.") from error
+    if _DATASET.fullmatch(output.resolve().name) or (output / "dataset.json").is_file():
+        raise ValueError(f"{output} is a data set itself, expected the folder that holds data sets; give that one")
     # nnU-Net looks an id up in all three of its folders and wants one name.
     roots = [output, *(Path(os.environ[key]) for key in _VARIABLES if os.environ.get(key))]
     if os.environ.get("nnUNet_raw") and output.resolve() != Path(os.environ["nnUNet_raw"]).resolve():
@@ -58,3 +62,18 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
                     f"choose another --dataset-id, or the same --name, or remove that folder"
                 )
     return output / full_name
+
+
+def refuse_nnunet_folder(folder: Path) -> None:
+    """Raise if images are to be written directly into a folder in which nnU-Net looks for data sets or networks.
+
+    Args:
+        folder: need not exist.
+
+    Raises:
+        ValueError: it is one of nnU-Net's folders.
+    """
+    for variable in _VARIABLES:
+        value = os.environ.get(variable)
+        if value and folder.resolve() == Path(value).resolve():
+            raise ValueError(f"{folder} is ${variable}, expected a folder for these images alone, such as {folder}/new")

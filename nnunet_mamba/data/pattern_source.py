@@ -16,7 +16,7 @@ from nnunet_mamba.data.filename_patterns import (
 )
 from nnunet_mamba.data.folder_walk import files_below, visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
-from nnunet_mamba.data.several_masks import MaskRules, listed
+from nnunet_mamba.data.several_masks import MaskRules, are_of_several_cases, listed
 
 SHOWN_NAMES = 5
 
@@ -160,7 +160,8 @@ class PatternMaskRules(MaskRules):
 
     def several_masks(self, files: Sequence[FoundFile]) -> str:
         """Return what is wrong with several masks of one case."""
-        return listed("masks", files, "train with all of them as one label with --join-masks")
+        way_out = "train with all of them as one label with --join-masks"
+        return listed("masks", files, "rename them" if are_of_several_cases(files) else way_out)
 
     def missing_labels(self, labels: Sequence[str]) -> str:
         """Return what is wrong with an image that lacks masks of some labels."""

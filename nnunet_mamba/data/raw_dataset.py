@@ -20,6 +20,7 @@ from nnunet_mamba.data.case_checks import CaseChecker, check_cases, refuse_if_no
 from nnunet_mamba.data.case_names import name_problems
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
 from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
+from nnunet_mamba.data.dataset_folder import refuse_nnunet_folder
 from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable, refuse_if_written
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.recipe import Recipe
@@ -201,6 +202,7 @@ def write_prediction_images(
         names = image_file_names(case.identifier, description.files_per_case, description.file_ending)
         return [folder / name for name in names]
 
+    refuse_nnunet_folder(folder)
     work = _Work(folder, converter, files_of, options or RunOptions())
     return work.run(cases, recipe, problems, finish=lambda written: None)
 

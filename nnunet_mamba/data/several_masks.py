@@ -40,7 +40,7 @@ class MaskRules:
     def several_masks(self, files: Sequence[FoundFile]) -> str:
         """Return what is wrong with several masks of one case."""
         way_out = "join them into one file, or take nnunet-mamba convert folder, which can join them"
-        return listed("masks", files, way_out)
+        return listed("masks", files, "rename them" if are_of_several_cases(files) else way_out)
 
     def missing_labels(self, labels: Sequence[str]) -> str:
         """Return what is wrong with an image that lacks masks of some labels."""
@@ -53,6 +53,15 @@ class MaskRules:
     def way_to_use_twins(self) -> str:
         """Return what can be done with masks that are not used."""
         return "join them into one file, or move them away if they are no masks"
+
+
+def are_of_several_cases(files: Sequence[FoundFile]) -> bool:
+    """Return whether files only share an identifier, as ``a_b`` and ``c`` do with ``a`` and ``b_c``.
+
+    Args:
+        files: of one identifier.
+    """
+    return len({(same_name(found.group or ""), same_name(found.case)) for found in files}) > 1
 
 
 def listed(kind: str, files: Sequence[FoundFile], way_out: str) -> str:
@@ -91,7 +100,7 @@ def chosen_masks(files: Sequence[FoundFile], rules: MaskRules) -> ChosenMasks:
     """
     files = sorted(files, key=lambda found: natural_order(found.path.name))
     if rules.labels is None:
-        if len(files) > 1 and not rules.joined:
+        if len(files) > 1 and (not rules.joined or are_of_several_cases(files)):
             return ChosenMasks(files=(files[0].path,), problem=rules.several_masks(files))
         return ChosenMasks(files=tuple(found.path for found in files))
     of_label: defaultdict[str, list[FoundFile]] = defaultdict(list)

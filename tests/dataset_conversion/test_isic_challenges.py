@@ -143,3 +143,11 @@ def test_published_split_leaves_the_test_part_out(converter, challenge, target, 
     with pytest.raises(ValueError, match="2150"):
         converter.convert_isic(challenge(), None, target, options=converter.IsicOptions(run=run))
     assert any("ISIC-2017_Test_v2_Data is left out" in note for note in notes())
+
+
+def test_archive_beside_its_own_folder_counts_once(converter, challenge, target):
+    root = challenge()
+    for folder in list(root.iterdir()):
+        shutil.make_archive(str(folder), "zip", root, folder.name)
+    done = converter.convert_isic(root, None, target)
+    assert (done.n_training, done.n_test) == (3, 2)

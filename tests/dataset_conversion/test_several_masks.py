@@ -208,3 +208,18 @@ def test_options_that_contradict_each_other_are_refused(organs, run, tmp_path, o
     result = run(organs, *[option.replace("{labels}", str(tmp_path / "labels.json")) for option in options])
     assert result.exit_code == 1
     assert text in result.stderr
+
+
+def test_masks_of_two_images_that_share_a_name_are_never_joined(run, tmp_path):
+    for group, name in (("a_b", "c"), ("a", "b_c"), ("x", "y")):
+        (tmp_path / "data" / group).mkdir(parents=True)
+        noise = np.random.default_rng(len(group)).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "data" / group / f"{name}.png")
+        mask((2, 2)).save(tmp_path / "data" / group / f"{name}_mask.png")
+    patterns = ("--image-pattern", "{group}/{case}.png", "--mask-pattern", "{group}/{case}_mask.png")
+    for options in ((), ("--join-masks",)):
+        result = run(tmp_path / "data", *patterns, *options)
+        assert result.exit_code == 1
+        assert "2 images for one case" in words(result.stderr)
+        assert "2 masks for one case" in words(result.stderr)
+        assert "--join-masks" not in result.stderr
