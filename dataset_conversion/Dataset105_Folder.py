@@ -25,7 +25,7 @@ from nnunet_mamba.data.checks import Problem, same_name
 from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
-from nnunet_mamba.data.label_values import LabelValues, colour_codes
+from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
 from nnunet_mamba.data.nifti_files import VolumeError
 from nnunet_mamba.data.pairing import pair_found_files, without_masks
@@ -289,12 +289,18 @@ def _label_tokens(
         )
     there = sorted({found.label or "" for found in masks}, key=natural_order)
     pairs = [name.partition("=") for name in options.label_names or there]
-    tokens = tuple(token for token, _, _ in pairs)
+    # nnU-Net wants "ignore" to have the last number.
+    named = sorted(((token, name or token) for token, _, name in pairs), key=lambda pair: pair[1] == IGNORE)
+    tokens, names = tuple(token for token, _ in named), tuple(name for _, name in named)
     if unknown := {same_name(token) for token in tokens} - {same_name(token) for token in there}:
         raise ValueError(
             f"--label-names {', '.join(sorted(unknown))}: no mask is called so, expected some of {', '.join(there)}"
         )
-    return tokens, tuple(name or token for token, _, name in pairs)
+    if BACKGROUND in names:
+        raise ValueError(f"masks of {BACKGROUND!r}: that is what no mask marks; choose the labels with --label-names")
+    if len(set(names)) < len(names):
+        raise ValueError(f"--label-names {', '.join(names)}: expected another name for every label")
+    return tokens, names
 
 
 def _labels(cases: Sequence[Case], channels: _Channels, options: FolderOptions) -> LabelValues:

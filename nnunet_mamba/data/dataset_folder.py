@@ -8,6 +8,8 @@ from nnunet_mamba.nnunet_folders import nnunet_folder
 
 _VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
+# A file system holds 255, and a lock and an unpacked archive are called after it.
+LONGEST_DATASET_NAME = 100
 _DATASET = re.compile(r"Dataset\d{3}_.+")
 
 
@@ -25,6 +27,8 @@ def dataset_name(dataset_id: int, name: str) -> str:
         raise ValueError(f"data set id {dataset_id}: expected 1 to 999, nnU-Net reads three digits")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError(f"data set name {name!r}: expected letters, digits, '_' and '-' only, such as ISIC")
+    if len(name) > LONGEST_DATASET_NAME:
+        raise ValueError(f"data set name of {len(name)} characters: expected {LONGEST_DATASET_NAME} at most")
     return f"Dataset{dataset_id:03d}_{name}"
 
 

@@ -171,6 +171,13 @@ def test_names_choose_structures_and_their_order(organs, run, tmp_path):
     assert label(tmp_path)[:, 0, 0].tolist() == [2, 2, 2, 2, 1, 0]
 
 
+def test_ignore_gets_the_last_number_wherever_it_stands(organs, run, tmp_path):
+    result = run(organs, *LABELLED, "--label-names", "tumour=ignore,liver")
+    assert result.exit_code == 0, result.output
+    assert labels(tmp_path) == {"background": 0, "liver": 1, "ignore": 2}
+    assert label(tmp_path)[:, 0, 0].tolist() == [1, 1, 1, 2, 2, 0]
+
+
 def test_a_structure_without_a_file_is_told_and_may_be_allowed(organs, run, tmp_path):
     (organs / "s2" / "segmentations" / "tumour.nii.gz").unlink()
     result = run(organs, *LABELLED)
@@ -196,6 +203,8 @@ def test_an_image_with_none_of_the_structures_is_no_test_case(organs, run):
             [*LABELLED, "--label-names", "kidney"],
             "--label-names kidney: no mask is called so, expected some of liver, ",
         ),
+        ([*LABELLED, "--label-names", "liver=x,spleen=x"], "--label-names x, x: expected another name for every label"),
+        ([*LABELLED, "--label-names", "liver=background,spleen"], "masks of 'background': that is what no mask marks"),
         ([*LABELLED, "--labels", "{labels}"], "--labels and {label} in --mask-pattern both say which labels there are"),
         (
             [*LABELLED[:3], "{case}/segmentations/liver.nii.gz", "--allow-missing-labels"],
