@@ -284,14 +284,11 @@ def test_names_too_long_for_a_disk_are_named(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("name", ["", ".", "./", "/", "\\"])
+@pytest.mark.parametrize("name", ["", ".", "./"])
 def test_names_of_nothing_are_no_files(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr("x/a.png", b"1")
         archive.writestr(zipfile.ZipInfo(name), b"")
 
-    try:
-        with unpacked(tmp_path / "set.zip", beside=tmp_path / "out") as folder:
-            assert [path.name for path in folder.iterdir()] == ["a.png"]
-    except ArchiveError as error:
-        assert "leads out" in str(error)
+    with unpacked(tmp_path / "set.zip", beside=tmp_path / "out") as folder:
+        assert [path.name for path in folder.iterdir()] == ["a.png"]
