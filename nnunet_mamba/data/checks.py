@@ -53,11 +53,12 @@ class Checked:
 class InvalidDatasetError(ValueError):
     """Some cases cannot become part of an nnU-Net data set.
 
-    ``problems`` holds all of them, ``summary`` their number and the folder.
+    ``problems`` holds all of them, ``folder`` is where they were to be written, ``summary`` tells both in one line.
     """
 
     def __init__(self, problems: Sequence[Problem], folder: Path) -> None:
         self.problems = tuple(problems)
+        self.folder = folder
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         self.summary = f"{count} found, nothing written to {folder}"
         lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
