@@ -341,7 +341,7 @@ def _values(path: Path, channels: _Channels) -> frozenset[float]:
     )
     try:
         return frozenset(np.unique(read(path)).tolist())
-    except (ImageFileError, VolumeError):
+    except (ImageFileError, VolumeError, MemoryError):
         return frozenset()
 
 

@@ -8,9 +8,7 @@ from nnunet_mamba.bundled import trainers_folder
 
 OWN_PLANS = "own"
 BASE_PLANS = "nnUNetPlans"
-# So many folds that are not there are named at most.
-_MOST_MISSING = 6
-_FOLDS = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+_FOLDS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 def find_dataset(name_or_id: str, preprocessed: Path) -> str:
@@ -124,9 +122,7 @@ def parse_folds(text: str, n_folds: int) -> list[int]:
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first:
             raise ValueError(f"--folds {text!r} has the range {part.strip()} that ends before it begins")
-        # A range of any length: only the folds that are there, and a few of those that are not, are listed.
-        folds.update(range(first, min(last + 1, n_folds + _MOST_MISSING)))
-        folds |= {first, last}
+        folds.update(range(first, last + 1))
     if missing := sorted(fold for fold in folds if fold >= n_folds):
         raise ValueError(
             f"--folds {text!r} asks for {_numbers('fold', missing)}, and splits_final.json has {n_folds}: "

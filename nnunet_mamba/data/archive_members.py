@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 # What file managers put beside files, in folders of any system.
 LITTER_FOLDERS = ("__MACOSX",)
 LITTER_FILES = (".ds_store", "thumbs.db", "desktop.ini")
+LONGEST_NAME = 255  # bytes, of nearly all file systems
 # Methods that Python unpacks: stored, deflate, bzip2, lzma.
 _KNOWN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _METHOD_NAMES = {
@@ -79,6 +80,10 @@ def _path_of(name: str) -> PurePosixPath:
         raise HarmfulMemberError(
             f"{name!r} leads out of the archive's own folder, expected names inside it; do not trust this file, "
             "download it from its publisher"
+        )
+    if any(len(part.encode(errors="replace")) > LONGEST_NAME for part in path.parts):
+        raise HarmfulMemberError(
+            f"{name[:40] + '...'!r} has a name too long for this disk; rename it and pack it again"
         )
     return path
 

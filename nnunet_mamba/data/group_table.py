@@ -194,7 +194,7 @@ def _read(path: Path) -> list[tuple[int, list[str]]]:
     try:
         text = read_text(path)
     except ValueError as error:
-        raise ValueError(f"--groups {path}: {error}; save the table as CSV in UTF-8") from error
+        raise ValueError(f"--groups {path}: {error}") from error
     first_line = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=first_line.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)

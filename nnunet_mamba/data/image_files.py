@@ -23,6 +23,8 @@ MASK_THRESHOLD = 127  # of 0..255: resized masks are grey at their borders
 Shape: TypeAlias = tuple[int, int]
 ByteImage: TypeAlias = npt.NDArray[np.uint8]
 
+# Formats that are decoded by running what is in them, whatever the file is called.
+_PROGRAMS = ("EPS", "WMF")
 _EXIF_ORIENTATION = 0x0112
 # All that Pillow's decoders raise on damaged files, apart from OSError; they have no common class.
 _DECODER_ERRORS = (
@@ -52,6 +54,8 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
                 # Decoding alone does not look at PNG's checksums.
                 image.verify()
         with _without_warnings(), Image.open(path) as image:
+            if image.format in _PROGRAMS:
+                raise ImageFileError(f"a drawing ({image.format}), which only a program can show; save it as PNG")
             n_pictures = getattr(image, "n_frames", 1)
             # MPO: telephones put a preview or a depth map behind the photograph, which comes first.
             if n_pictures > 1 and image.format != "MPO":

@@ -16,6 +16,7 @@ _MARKS = (
 )
 # Tables of ten thousand images have less than a hundredth of it.
 LARGEST_TEXT = 256 * 2**20
+_MOST_DIGITS = 300
 
 
 def read_text(path: Path) -> str:
@@ -56,9 +57,17 @@ def read_json_file(path: Path, *, object_pairs_hook: Callable[[list[tuple[str, A
     if not text.strip():
         raise ValueError("the file is empty")
     try:
-        return json.loads(text, object_pairs_hook=object_pairs_hook)
+        return json.loads(text, object_pairs_hook=object_pairs_hook, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error}; correct it there") from error
     except RecursionError as error:
         raise ValueError("lists or objects inside of each other without end, expected a few levels") from error
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits, expected {_MOST_DIGITS} at most")
+    return int(text)
 
 
 def _unmarked(content: bytes) -> str:

@@ -77,7 +77,8 @@ def _refuse_npz_sizes(path: Path, names: Sequence[str]) -> None:
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(file)
             total += math.prod(shape) * dtype.itemsize
-            if problem := packing_problem(math.prod(shape) * dtype.itemsize, entry.compress_size):
+            is_deflated = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            if is_deflated and (problem := packing_problem(math.prod(shape) * dtype.itemsize, entry.compress_size)):
                 raise VolumeError(f"{name}: {problem} ({path})")
         if problem := size_problem(total):
             raise VolumeError(f"{problem} ({path})")

@@ -24,7 +24,9 @@ def named_by_archive(folder: Path, archive: Path) -> Iterator[None]:
     try:
         yield
     except InvalidDatasetError as error:
-        raise InvalidDatasetError(problems_as_packed(error.problems), error.folder) from error
+        error.problems = tuple(problems_as_packed(error.problems))
+        error.args = tuple(name_as_packed(str(part)) for part in error.args)
+        raise
     except (OSError, ValueError) as error:
         _rename(error)
         raise

@@ -15,6 +15,7 @@ _READERS = {
     ".hdr": "NiftiImageIO",
 }
 _HEADERS_OF_TEXT = (".mha", ".mhd", ".nrrd", ".nhdr")
+_WITH_VOXELS = (".mha", ".nrrd")
 _FIRST_LINES = 64 * 1024
 # In lower case: how headers name the file of their voxels, and what stands there if it is the same file.
 _DATA_KEYS = ("elementdatafile", "data file", "datafile")
@@ -51,7 +52,11 @@ def _read_itk(path: Path) -> Volume:
                 f"shape {'x'.join(map(str, size))}{parts}, expected one volume of three dimensions with one number each"
             )
         n_bytes = math.prod(size) * _bytes_per_voxel(reader.GetPixelID())
-        if problem := packing_problem(n_bytes, _bytes_of(path)) or size_problem(n_bytes):
+        # The voxels of other headers are in files of any name.
+        is_one_file = path.suffix.lower() in _WITH_VOXELS
+        if is_one_file and (problem := packing_problem(n_bytes, path.stat().st_size)):
+            raise VolumeError(problem)
+        if problem := size_problem(n_bytes):
             raise VolumeError(problem)
         image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
@@ -104,14 +109,3 @@ def _refuse_other_folders(head: bytes) -> None:
             name = value.strip().strip('"')
             if name.startswith(("/", "\\", "~")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":":
                 raise VolumeError(f"its voxels are in {name}, expected them beside the header; copy them there")
-
-
-def _bytes_of(path: Path) -> int:
-    """Return the bytes of all files that the voxels can be in: those of the same name."""
-    files = [one for one in path.parent.glob(f"{glob_escape(path.stem)}*") if one.is_file()]
-    return sum(one.stat().st_size for one in files)
-
-
-def glob_escape(text: str) -> str:
-    """Return a text that a pattern of ``glob`` takes as it is."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in text)

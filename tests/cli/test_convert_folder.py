@@ -197,3 +197,16 @@ def test_messages_name_the_archive(source, raw, tmp_path, monkeypatch):
     recipe = (raw / "Dataset105_Folder" / "nnunet_mamba_conversion.json").read_text()
     for text in (result.stderr, report, wrong_pattern.stderr, recipe):
         assert "partial-unpacked" not in text
+
+
+def test_a_lack_of_memory_while_writing_is_told_in_words(source, raw, monkeypatch):
+    from nnunet_mamba.data.pictures import PictureConverter
+
+    def fail(self, case):
+        raise MemoryError
+
+    monkeypatch.setattr(PictureConverter, "read", fail)
+    result = run(source, "--jobs", 1)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Error: the memory is full; run the same command again with --jobs 1" in result.stderr

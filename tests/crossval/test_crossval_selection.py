@@ -94,9 +94,3 @@ def test_a_teacher_of_one_fold_teaches_no_other():
         refuse_teacher_of_other_folds("1", [1, 0])
     with pytest.raises(ValueError, match="names the teacher of fold all"):
         refuse_teacher_of_other_folds("all", [0])
-
-
-@pytest.mark.parametrize("text", ["0-999999999999", "3,7-99999999999999999", "1000000000"])
-def test_ranges_of_any_length_are_refused_without_being_built(text):
-    with pytest.raises(ValueError, match=r"and splits_final\.json has 5: 0 to 4"):
-        parse_folds(text, 5)

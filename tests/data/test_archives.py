@@ -275,3 +275,20 @@ def test_errors_of_the_block_name_the_archive(tmp_path):
         raise ValueError(f"nothing in {folder / 'x'}")
 
     assert str(caught.value) == f"nothing in {archive}/x"
+
+
+def test_names_too_long_for_a_disk_are_named(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"a" * 300 + ".png": b"1"})
+
+    with pytest.raises(ArchiveError, match="a name too long for this disk"), unpacked(archive, beside=tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["", ".", "./"])
+def test_names_of_nothing_are_no_files(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("x/a.png", b"1")
+        archive.writestr(zipfile.ZipInfo(name), b"")
+
+    with unpacked(tmp_path / "set.zip", beside=tmp_path / "out") as folder:
+        assert [path.name for path in folder.iterdir()] == ["a.png"]

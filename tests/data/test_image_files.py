@@ -403,3 +403,9 @@ def test_refuses_pictures_that_claim_gigantic_sizes(tmp_path, ending):
     (tmp_path / f"a{ending}").write_bytes(content)
     with pytest.raises(ImageFileError, match="more than 179 million pixels"):
         load_binary_mask(tmp_path / f"a{ending}")
+
+
+def test_drawings_that_are_programs_are_never_run(tmp_path, photograph):
+    Image.fromarray(photograph).save(tmp_path / "a.png", format="EPS")
+    with pytest.raises(ImageFileError, match=r"a drawing \(EPS\)"):
+        load_photograph(tmp_path / "a.png")

@@ -41,7 +41,14 @@ def test_json_is_read_in_utf_16_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("", "the file is empty"), (" \n", "the file is empty"), ("[" * 200_000, "without end")]
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        (" \n", "the file is empty"),
+        ("[" * 200_000, "without end"),
+        ("{]", "no JSON: Expecting"),
+        ("9" * 5000, "a number of 5000 digits"),
+    ],
 )
 def test_json_that_is_none_is_told(tmp_path, content, message):
     (tmp_path / "a.json").write_text(content)

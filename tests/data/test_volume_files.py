@@ -70,6 +70,20 @@ def test_headers_that_lie_are_told(tmp_path, image, ending, pattern, replacement
         read_volume(path)
 
 
+def test_voxels_may_be_in_a_file_of_any_name(tmp_path):
+    constant = SimpleITK.Image([60, 60, 60], SimpleITK.sitkInt16)
+    SimpleITK.WriteImage(constant, str(tmp_path / "a.mhd"), True)
+    shutil.move(tmp_path / "a.mhd", tmp_path / "b.mhd")
+    assert read_volume(tmp_path / "b.mhd").voxels.shape == (60, 60, 60)
+
+
+def test_a_header_of_voxels_elsewhere_claims_no_more_than_the_memory(tmp_path, image):
+    SimpleITK.WriteImage(image, str(tmp_path / "a.mhd"))
+    path = changed(tmp_path / "a.mhd", rb"DimSize = 5 6 7", b"DimSize = 30000 30000 30000")
+    with pytest.raises(VolumeError, match="GiB of memory"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"), [(b"", "0 bytes"), (b"hello", "cannot read it"), (None, "No such file")]
 )

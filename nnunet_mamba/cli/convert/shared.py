@@ -155,6 +155,12 @@ def errors_as_text(*, is_conversion: bool = True) -> Iterator[None]:
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         print(f"Error: {text}", file=sys.stderr)
         raise typer.Exit(1) from None
+    except MemoryError:
+        print(
+            "Error: the memory is full; run the same command again with --jobs 1, or on a larger machine",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("Stopped; run the same command again, it continues.", file=sys.stderr)
         raise typer.Exit(130) from None
