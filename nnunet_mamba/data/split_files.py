@@ -7,6 +7,7 @@ from typing import Any
 
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.splits import Split
+from nnunet_mamba.data.text_files import read_json_file
 from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
 
 SPLITS_FILE = "splits_final.json"
@@ -96,12 +97,32 @@ def _places(folder: Path) -> list[Path]:
 
 def _read_splits(path: Path) -> list[dict[str, list[str]]] | None:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-        return [{side: [str(name) for name in fold[side]] for side in ("train", "val")} for fold in content]
+        content = read_json_file(path)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} holds no splits ({error!r}), expected nnU-Net's; delete it") from error
+    except ValueError as error:
+        raise ValueError(f"{path} holds no splits ({error}), expected nnU-Net's; delete it") from error
+    if problem := _splits_problem(content):
+        raise ValueError(f"{path} holds no splits ({problem}), expected nnU-Net's; delete it")
+    return [{side: list(fold[side]) for side in ("train", "val")} for fold in content]
+
+
+def _splits_problem(content: Any) -> str:
+    """Return in words why this is no list of folds with the names of cases in "train" and "val"; "" if it is."""
+    if not isinstance(content, list):
+        return f"{type(content).__name__}, not a list of folds"
+    for number, fold in enumerate(content):
+        if not isinstance(fold, dict):
+            return f"fold {number} is {type(fold).__name__}, not an object"
+        for side in ("train", "val"):
+            names = fold.get(side)
+            if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+                return f"fold {number} has no list of names as {side!r}"
+            if len(set(names)) < len(names):
+                return f"fold {number} names a case twice as {side!r}"
+        if both := sorted(set(fold["train"]) & set(fold["val"])):
+            return f"fold {number} trains and validates with {both[0]}"
+    return ""
 
 
 def _agree(stored: Sequence[Mapping[str, Sequence[str]]], wanted: Sequence[Mapping[str, Sequence[str]]]) -> bool:
