@@ -2,8 +2,10 @@
 
 import io
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from nnunet_mamba import __version__
 from nnunet_mamba.cli import (
@@ -19,9 +21,27 @@ from nnunet_mamba.cli import (
     scan_backends,
     trainers_path,
 )
+from nnunet_mamba.cli.streams import INTERRUPTED, guarded_streams
+
+
+class _Commands(TyperGroup):
+    """Commands that end with a line and an exit code, whatever happens to their streams."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with guarded_streams():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
 
 app = typer.Typer(
     name="nnunet-mamba",
+    cls=_Commands,
     help="State-space (Mamba) segmentation networks for unmodified nnU-Net v2.",
     no_args_is_help=True,
     add_completion=False,
