@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.data.label_map_files import refuse_if_no_folder
 from nnunet_mamba.evaluation.folders import evaluate_folders
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ def evaluate(
     """Score predictions: mean per-case Dice (nnU-Net) beside pooled-pixel scores (skin papers)."""
     folder = output or predictions
     with errors_as_text(is_conversion=False):
+        for path, holds in ((predictions, "predictions"), (labels, "labels")):
+            refuse_if_no_folder(path, holds=holds)
         description = dataset_json or labels.resolve().parent / "dataset.json"
-        if dataset_json is None and labels.is_dir() and predictions.is_dir() and not description.exists():
+        if not description.is_file():
+            found = "is a folder" if description.is_dir() else "does not exist"
             raise FileNotFoundError(
-                f"{description} does not exist, and {labels} lies beside none: name the one of the data set with "
-                "--dataset-json FILE"
+                f"{description} {found}: name the dataset.json of the data set with --dataset-json FILE"
             )
         cases = evaluate_folders(
             predictions, labels, description, output=folder, allow_missing=allow_missing, processes=processes

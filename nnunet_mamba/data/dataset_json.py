@@ -90,8 +90,10 @@ def read_object(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is empty, expected a JSON object")
     try:
         content = json.loads(stored, object_pairs_hook=_without_repetitions)
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); is it complete?") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected a JSON object")
     return content
@@ -287,12 +289,12 @@ def _checked_order(content: Mapping[str, Any], labels: Labels, problems: list[st
 
 
 def _example_order(labels: Labels) -> list[int]:
-    """Return a value for each region that could be its own: its smallest that no region before it has."""
-    taken: list[int] = []
-    for name in labels.foreground:
-        numbers = _numbers(labels.values[name])
-        taken.append(next((number for number in sorted(numbers) if number not in taken), numbers[0]))
-    return taken
+    """Return a value for each region that could be its own: small regions choose first, the others have more."""
+    taken: dict[str, int] = {}
+    for name in sorted(labels.foreground, key=lambda name: len(set(_numbers(labels.values[name])))):
+        numbers = sorted(_numbers(labels.values[name]))
+        taken[name] = next((number for number in numbers if number not in taken.values()), numbers[0])
+    return [taken[name] for name in labels.foreground]
 
 
 def _numbers(value: LabelOrRegion) -> tuple[int, ...]:

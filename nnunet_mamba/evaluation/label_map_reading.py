@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.report.label_pictures import TIFF_ENDINGS, ChannelsError, one_channel, read_label_picture
+from nnunet_mamba.report.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.dataset_json import DatasetJson
 
 Array = npt.NDArray[Any]
 Properties = dict[str, Any]
+
+_NO_STACK = "is a single picture, expected a stack of grey ones"
 
 
 class LabelMapReader:
@@ -42,7 +44,7 @@ class LabelMapReader:
         """Return a label map, (1, *spatial), and what the file tells of its place.
 
         Raises:
-            ChannelsError: the file holds more than one number at a position.
+            NoLabelMapError: the file does not hold one number at each position.
             OSError: it cannot be read.
             ValueError: it is damaged or of another kind.
         """
@@ -55,7 +57,7 @@ class LabelMapReader:
             # nnU-Net's readers print what they think of a file, which is no part of a command's results.
             with contextlib.redirect_stdout(io.StringIO()):
                 voxels, properties = self._way_to_read()(Path(seg_fname))
-        except ChannelsError:
+        except NoLabelMapError:
             raise
         except (
             RuntimeError,
@@ -102,11 +104,13 @@ class LabelMapReader:
 
         with tifffile.TiffFile(path) as file:
             is_grey = file.pages[0].aspage().samplesperpixel == 1
+            if is_grey and len(file.pages) == 1 and len(file.series[0].shape) == 2:
+                raise NoLabelMapError(_NO_STACK)
         if is_grey:
             return self._read(path)
         pixels = tifffile.imread(path)
         if pixels.ndim != 4:
-            raise ChannelsError("is one picture in colour, expected a stack of grey ones")
+            raise NoLabelMapError(_NO_STACK)
         return one_channel(pixels, has_alpha=False)[None].astype(np.float32), {"spacing": (1, 1, 1)}
 
     def _read_with_simpleitk(self, path: Path) -> tuple[Array, Properties]:
@@ -115,6 +119,8 @@ class LabelMapReader:
         header = SimpleITK.ImageFileReader()
         header.SetFileName(str(path))
         header.ReadImageInformation()
+        if header.GetPixelID() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64) and ".nii" in path.name.lower():
+            _refuse_undefined(path)
         if header.GetNumberOfComponents() == 1:
             return self._read(path)
         image = SimpleITK.ReadImage(str(path))
@@ -129,16 +135,30 @@ class LabelMapReader:
         import nibabel
 
         image: Any = nibabel.load(path)
-        if image.get_data_dtype().names is not None:
-            raise ChannelsError("holds colours, expected one label number at each position; save it with one channel")
-        if image.ndim <= 3:
+        is_colour = image.get_data_dtype().names is not None
+        if image.ndim < 3:
+            raise NoLabelMapError(f"has {image.ndim} dimensions, expected 3; save it with one slice")
+        if image.ndim == 3 and not is_colour:
             return self._read(path)
-        stored = np.asanyarray(image.dataobj).reshape(*image.shape[:3], -1)
-        first = one_channel(stored, has_alpha=False, kind=f"{stored.shape[-1]} volumes")
+        stored = np.asanyarray(image.dataobj)
+        if is_colour:
+            stored = np.stack([stored[name] for name in stored.dtype.names], -1)
+        stored = stored.reshape(*image.shape[:3], -1)
+        kind = "colours" if is_colour else f"{stored.shape[-1]} volumes"
+        first = one_channel(stored, has_alpha=False, kind=kind)
         with tempfile.TemporaryDirectory() as folder:
             single = Path(folder, "single.nii.gz")
             nibabel.save(nibabel.Nifti1Image(first, image.affine), single)
             return self._read(single)
+
+
+def _refuse_undefined(path: Path) -> None:
+    """Raise if a NIfTI file holds NaN, which SimpleITK would read as 0, the background."""
+    import nibabel
+
+    image: Any = nibabel.load(path)
+    if n_undefined := int(np.count_nonzero(~np.isfinite(np.asanyarray(image.dataobj)))):
+        raise NoLabelMapError(f"holds NaN or infinity in {n_undefined} voxels, expected a label number in each")
 
 
 def _read_picture(path: Path) -> tuple[Array, Properties]:

@@ -13,7 +13,7 @@ from contourpy import contour_generator
 from markupsafe import Markup
 from PIL import Image
 
-from nnunet_mamba.report.label_pictures import read_label_picture
+from nnunet_mamba.report.label_pictures import NoLabelMapError, read_label_picture
 
 Array = npt.NDArray[np.generic]
 
@@ -95,8 +95,10 @@ def draw_panel(identifier: str, dice: float, *, photograph: Path, label: Path, p
 def _read_label_map(path: Path) -> Array:
     try:
         return read_label_picture(path)
-    except (ValueError, SyntaxError) as error:
+    except NoLabelMapError as error:
         raise ValueError(f"{path} is no label map: it {error}") from error
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); write it again") from error
 
 
 def encode_photograph(picture: Image.Image, *, longest: int = 400) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.dataset_json import labels_in
-from nnunet_mamba.report.label_pictures import ChannelsError
+from nnunet_mamba.report.label_pictures import NoLabelMapError
 
 # A voxel that has moved by more lies in another one.
 _MOST_VOXELS = 0.5
@@ -57,7 +57,7 @@ def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[
     for kind, path in (("prediction", prediction), ("label", label)):
         try:
             voxels, properties = reader.read_seg(str(path))
-        except ChannelsError as error:
+        except NoLabelMapError as error:
             problems.append(f"the {kind} {error} ({path})")
             continue
         except (OSError, ValueError, RuntimeError, SyntaxError) as error:

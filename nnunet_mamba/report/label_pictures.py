@@ -16,8 +16,8 @@ _ONE_NUMBER = ("1", "L", "I", "F")
 _WAY_OUT = "expected one label number at each position; save it with one channel"
 
 
-class ChannelsError(ValueError):
-    """A file holds more than one number at a position; the text does not name the file."""
+class NoLabelMapError(ValueError):
+    """A file does not hold one number at each position; the text goes on after "it", and does not name the file."""
 
 
 def read_label_picture(path: Path) -> Array:
@@ -33,7 +33,7 @@ def read_label_picture(path: Path) -> Array:
         (y, x), in the type that is stored.
 
     Raises:
-        ChannelsError: several pictures, channels that differ, or transparent pixels.
+        NoLabelMapError: several pictures, channels that differ, or transparent pixels.
         OSError: the file is damaged, or no picture.
         ValueError: the same.
         SyntaxError: the same.
@@ -55,16 +55,16 @@ def read_label_picture(path: Path) -> Array:
 
 def _pixels(image: Image.Image) -> Array:
     if (n_pictures := getattr(image, "n_frames", 1)) > 1:
-        raise ChannelsError(f"holds {n_pictures} pictures, expected one; save the one that is meant")
+        raise NoLabelMapError(f"holds {n_pictures} pictures, expected one; save the one that is meant")
     if image.mode.split(";")[0] in _ONE_NUMBER:
         return np.asarray(image)
     # Pillow halves the 16 bits of colours, with which small label numbers would become 0.
     if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-        raise ChannelsError("is in colour with 16 bits a channel; save it with one channel")
+        raise NoLabelMapError("is in colour with 16 bits a channel; save it with one channel")
     if image.mode in ("P", "PA"):
         return one_channel(np.asarray(image.convert("RGBA")), has_alpha=True, kind="colours of its palette")
     if image.mode not in ("LA", "RGB", "RGBA"):
-        raise ChannelsError(f"is in the colour mode {image.mode}, {_WAY_OUT}")
+        raise NoLabelMapError(f"is in the colour mode {image.mode}, {_WAY_OUT}")
     return one_channel(np.asarray(image), has_alpha=image.mode.endswith("A"))
 
 
@@ -74,7 +74,9 @@ def _read_tiff(path: Path) -> Array:
     try:
         with tifffile.TiffFile(path) as file:
             if len(file.pages) > 1:
-                raise ChannelsError(f"holds {len(file.pages)} pages, expected one picture; save the one that is meant")
+                raise NoLabelMapError(
+                    f"holds {len(file.pages)} pages, expected one picture; save the one that is meant"
+                )
             page = file.pages[0].aspage()
             pixels = np.asarray(page.asarray())
             if page.colormap is not None and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -88,7 +90,7 @@ def _read_tiff(path: Path) -> Array:
     if n_channels > 1:
         return one_channel(pixels, has_alpha=has_alpha)
     if pixels.ndim != 2:
-        raise ChannelsError(f"holds pixels of the shape {pixels.shape}, {_WAY_OUT}")
+        raise NoLabelMapError(f"holds pixels of the shape {pixels.shape}, {_WAY_OUT}")
     return pixels
 
 
@@ -110,7 +112,7 @@ def one_channel(pixels: Array, *, has_alpha: bool, kind: str = "channels") -> Ar
         (*spatial).
 
     Raises:
-        ChannelsError: they differ, or some pixels are transparent.
+        NoLabelMapError: they differ, or some pixels are transparent.
     """
     first = pixels[..., :1]
     if (pixels == first).all():
@@ -119,8 +121,8 @@ def one_channel(pixels: Array, *, has_alpha: bool, kind: str = "channels") -> Ar
     colours = pixels[..., :-1] if has_alpha else pixels
     if (colours != first).any():
         what = kind if kind != "channels" else f"{n_channels} channels"
-        raise ChannelsError(f"has {what} that differ, {_WAY_OUT}")
+        raise NoLabelMapError(f"has {what} that differ, {_WAY_OUT}")
     opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else 1
     if (pixels[..., -1] != opaque).any():
-        raise ChannelsError("has transparent pixels; save it without transparency, with one channel")
+        raise NoLabelMapError("has transparent pixels; save it without transparency, with one channel")
     return np.ascontiguousarray(pixels[..., 0])
