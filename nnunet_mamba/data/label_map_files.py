@@ -25,7 +25,7 @@ def label_map_files(folder: Path, file_ending: str, *, holds: str) -> dict[str, 
     files = {path.name[: -len(file_ending)]: path for path in found if not path.name.startswith(".")}
     if not files:
         raise FileNotFoundError(
-            f"{folder} holds no {file_ending} file; dataset.json says that label maps end so. {_content(folder)}"
+            f"{folder} holds no {file_ending} files; dataset.json says that label maps end so. {_content(folder)}"
         )
     return files
 

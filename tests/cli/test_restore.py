@@ -89,7 +89,7 @@ def test_says_that_values_are_kept_where_those_of_the_source_are_unknown(convert
     del content["options"]["source_labels"]
     (raw / RECIPE_FILE).write_text(json.dumps(content))
     result = run(raw / "labelsTr", raw, "--output", tmp_path / "out", "--check")
-    assert "the masks keep nnU-Net's" in result.stdout
+    assert "the masks keep nnU-Net's" in result.stderr
     assert "3 masks are not compared:" in result.stdout
     assert "Dice" not in result.stdout
 

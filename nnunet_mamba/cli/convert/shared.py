@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.cli.streams import guarded_streams
 from nnunet_mamba.data.cases import count_groups
 from nnunet_mamba.data.checks import InvalidDatasetError
 
@@ -76,7 +77,8 @@ def run_as_script(command: Callable[..., None], converter: ModuleType) -> None:
     """
     script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     script.command()(command)
-    script(obj=converter)
+    with guarded_streams():
+        script(obj=converter)
 
 
 def load_converter(name: str) -> ModuleType:
@@ -91,11 +93,12 @@ def load_converter(name: str) -> ModuleType:
 
 
 @contextmanager
-def errors_as_text(*, is_conversion: bool = True) -> Iterator[None]:
+def errors_as_text(*, is_conversion: bool = True, continues: bool = True) -> Iterator[None]:
     """End the command with an error's text: a traceback would hide it.
 
     Args:
         is_conversion: whether the command has --skip-invalid and --report.
+        continues: whether an interrupted command goes on where it was when it is run again.
     """
     try:
         yield
@@ -111,7 +114,7 @@ def errors_as_text(*, is_conversion: bool = True) -> Iterator[None]:
         print(f"Error: {text}", file=sys.stderr)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        print("Stopped; run the same command again, it continues.", file=sys.stderr)
+        print("Stopped; run the same command again, it continues." if continues else "Stopped.", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
