@@ -72,14 +72,22 @@ def import_weights(
     # A classification network never has a decoder's weights, so asking for the import is asking for a part.
     is_backbone = correspondence(net, weights).source == "backbone"
     report = load_upstream_weights(net, weights, partial=partial or is_backbone)
-    with replacing(output) as temporary:
-        torch.save({"network_weights": net.state_dict()}, temporary)
+    _save(net.state_dict(), output)
     return Import(
         report=report,
         input_channels=input_channels,
         num_classes=num_classes,
         unlike_trainer=tuple(_unlike_trainer(network, overrides)),
     )
+
+
+def _save(weights: Mapping[str, Tensor], output: Path) -> None:
+    with replacing(output) as temporary:
+        try:
+            torch.save({"network_weights": weights}, temporary)
+        # This is how the C++ parts of torch.save tell of a full disk or a folder that is gone.
+        except RuntimeError as error:
+            raise OSError(f"{output} cannot be written; make room or choose another --output ({error})") from error
 
 
 def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]:
