@@ -1,6 +1,7 @@
 """The ``nnunet-mamba`` command; every command imports what is heavy when it runs."""
 
 import io
+import os
 import sys
 from typing import Any
 
@@ -57,9 +58,12 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def _main(
+    ctx: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
 ) -> None:
     """State-space (Mamba) segmentation networks for unmodified nnU-Net v2."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False
     for stream in (sys.stdout, sys.stderr):
         # A terminal or file that does not know a character gets a question mark and not a traceback.
         if isinstance(stream, io.TextIOWrapper):
