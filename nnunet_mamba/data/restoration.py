@@ -1,7 +1,8 @@
 """Bring predicted masks back to the grid and the values of the images that a data set was converted from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -17,13 +18,14 @@ from nnunet_mamba.data.checks import InvalidDatasetError, Problem
 from nnunet_mamba.data.dataset_json import DatasetJson, read_dataset_json, read_object
 from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable
 from nnunet_mamba.data.image_files import ImageFileError, Shape
-from nnunet_mamba.data.label_map_files import label_map_files, other_forms
+from nnunet_mamba.data.label_map_files import label_map_files, other_forms, refuse_if_no_folder
 from nnunet_mamba.data.label_values import IGNORE
 from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, write_compressed
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.photographs import parse_size
 from nnunet_mamba.data.raw_dataset import DATASET_JSON
 from nnunet_mamba.data.recipe import RECIPE_FILE, read_recipe
+from nnunet_mamba.data.restored_files import restored_files, same_files
 from nnunet_mamba.data.source_grid import OtherGridError, picture_label_back, volume_label_back
 from nnunet_mamba.data.source_records import SourceValue, record_faults
 from nnunet_mamba.data.source_values import in_source_values
@@ -31,6 +33,8 @@ from nnunet_mamba.data.source_values import in_source_values
 RESTORATION_FILE = "nnunet_mamba_restoration.json"
 VOLUME_ENDING = ".nii.gz"
 SHOWN_VALUES = 8
+LARGEST_IN_PICTURES = 65535
+_DATASET_FOLDERS = ("imagesTr", "imagesTs", "labelsTr", "labelsTs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
         FileNotFoundError: ``folder`` was not made by a conversion, or there is no dataset.json.
         ValueError: a damaged file, or a conversion of an earlier release.
     """
+    refuse_if_no_folder(folder, holds="the converted data set")
     recipe = read_recipe(folder)
     if recipe is None:
         raise FileNotFoundError(
@@ -119,6 +124,13 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
         raise ValueError(f"{description} is no dataset.json of nnU-Net: {error}; copy the training data's") from error
     labels, file_ending = _label_values(dataset, description), dataset.file_ending
     source_labels = _source_values(recipe.options, labels, file_ending)
+    writes_pictures = file_ending != VOLUME_ENDING or any("slices" in case["source"] for case in cases.values())
+    for name, values in source_labels.items():
+        if writes_pictures and isinstance(values[0], int) and not 0 <= values[0] <= LARGEST_IN_PICTURES:
+            raise ValueError(
+                f"{folder / RECIPE_FILE}: label {name} is {values[0]} in the source, and pictures hold 0 to "
+                f"{LARGEST_IN_PICTURES}; convert again with other values"
+            )
     if source_labels and IGNORE not in source_labels:
         labels.pop(IGNORE, None)
     if source_labels and (missing := sorted(labels.keys() - source_labels.keys())):
@@ -191,33 +203,49 @@ def restore_masks(
         OSError: writing failed; whole files stay, and a second run continues.
     """
     files = label_files(predictions, dataset.file_ending)
+    for name in _DATASET_FOLDERS:
+        if dataset.folder.resolve() / name in (place := output.resolve(), *place.parents):
+            raise FileExistsError(
+                f"{output} belongs to {dataset.folder}, nnU-Net would read it; choose another --output"
+            )
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another --output")
     with only_writer(output):
         problems, digests = _check(files, dataset, jobs=jobs, progress=progress)
         if problems:
             raise InvalidDatasetError(problems, output)
-        _begin(output, dataset, digests)
+        with _explained(output):
+            _begin(output, dataset, digests)
         items = [
             (identifier, path)
             for identifier, path in files.items()
-            if not all(target.is_file() for target in _targets(identifier, dataset, output))
+            if not all(target.is_file() for target in restored_files(identifier, dataset, output))
         ]
         write = partial(_restore, dataset=dataset, output=output)
-        try:
+        with _explained(output):
             for _ in map_in_order(write, items, jobs=jobs, description="restoring", progress=progress):
                 pass
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"{error.strerror or error}, while writing {output}. Put it right (free space, permissions) and run "
-                "the same command again: it continues",
-            ) from error
     return Restoration(
         folder=output,
         identifiers=tuple(files),
         n_written=len(items),
         keeps_values=not dataset.source_labels,
     )
+
+
+@contextmanager
+def _explained(output: Path) -> Iterator[None]:
+    """Say of an error of the system what was written and how to go on."""
+    try:
+        yield
+    except OSError as error:
+        # Without a number, the error is our own text.
+        if error.errno is None:
+            raise
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}, while writing {output}. Put it right (free space, permissions) and run "
+            "the same command again: it continues",
+        ) from error
 
 
 def label_files(folder: Path, file_ending: str) -> dict[str, Path]:
@@ -247,26 +275,12 @@ def _check(
     for identifier, name in other_forms(predictions, missing, dataset.file_ending).items():
         expected = f"is called {name}, expected {identifier}{dataset.file_ending}; rename or convert it"
         problems.append(Problem(identifier, expected, predictions / name))
-    problems += _same_targets(files, dataset)
+    problems += same_files(files, dataset)
     for (identifier, path), (digest, text) in zip(files.items(), results, strict=True):
         digests[identifier] = digest
         if text is not None:
             problems.append(Problem(identifier, text, path))
     return problems, digests
-
-
-def _same_targets(files: Mapping[str, Path], dataset: ConvertedDataset) -> list[Problem]:
-    """Return a problem for each mask whose file is also that of another one, of which only one would stay."""
-    owner: dict[str, str] = {}
-    problems = []
-    for identifier, path in files.items():
-        for target in _targets(identifier, dataset, Path()) if identifier in dataset.cases else []:
-            # Some file systems hold names to be the same that differ in capitals.
-            first = owner.setdefault(str(target).lower(), identifier)
-            if first != identifier:
-                text = f"its mask would be {target}, as that of {first} is; restore one of them into another folder"
-                problems.append(Problem(identifier, text, path))
-    return problems
 
 
 def _look_at(item: tuple[str, Path], *, dataset: ConvertedDataset) -> tuple[str, str | None]:
@@ -278,9 +292,12 @@ def _look_at(item: tuple[str, Path], *, dataset: ConvertedDataset) -> tuple[str,
         return digest, f"no case of {dataset.folder}, which has {n_cases}; name the data set of these images"
     try:
         label = load_label(path, dataset)
-        label_back(identifier, label, dataset)
+        restored = label_back(identifier, label, dataset).voxels
     except (OtherGridError, VolumeError, ImageFileError) as error:
         return digest, str(error)
+    slices = dataset.cases[identifier]["source"].get("slices")
+    if slices is not None and (restored.ndim != 3 or len(restored) != len(slices)):
+        return digest, f"restores to the shape {restored.shape}, and its source had {len(slices)} slices; convert again"
     values, counts = np.unique(label.voxels, return_counts=True)
     known = set(dataset.labels.values())
     unknown = [f"{value} ({count}x)" for value, count in zip(values, counts, strict=True) if value not in known]
@@ -354,21 +371,12 @@ def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) 
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _targets(identifier: str, dataset: ConvertedDataset, output: Path) -> list[Path]:
-    """Return the files of a restored mask: one, or one for each slice that was stacked."""
-    source = dataset.cases[identifier]["source"]
-    if "slices" in source:
-        return [output / identifier / f"{Path(name).stem}.png" for name in source["slices"]]
-    name = Path(source["file"]).with_suffix("") if "file" in source else identifier
-    return [output / f"{name}{dataset.file_ending}"]
-
-
 def _restore(item: tuple[str, Path], *, dataset: ConvertedDataset, output: Path) -> None:
     identifier, path = item
     label = label_back(identifier, load_label(path, dataset), dataset)
     values = in_source_values(label.voxels, dataset)
     parts = values if "slices" in dataset.cases[identifier]["source"] else [values]
-    for target, part in zip(_targets(identifier, dataset, output), parts, strict=True):
+    for target, part in zip(restored_files(identifier, dataset, output), parts, strict=True):
         with replacing(target) as temporary:
             if target.name.endswith(VOLUME_ENDING):
                 write_compressed(temporary, encode_nifti(Volume(part, label.affine)))

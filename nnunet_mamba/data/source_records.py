@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 SourceValue: TypeAlias = int | str
 
 LARGEST_VALUE = 2**31 - 1
+# Of an image: what is larger was never converted, and restoring it would take all memory.
+MOST_POSITIONS = 2**32
 
 
 def record_faults(content: Mapping[str, Any]) -> list[str]:
@@ -75,7 +77,7 @@ def _case_faults(case: Mapping[str, Any], *, n_sources: int) -> list[str]:
         found.append(f"label_folder is {folder!r:.60}, expected a number below {n_sources}, that of the sources")
     source = case["source"]
     checks: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-        ("shape", _is_shape, "two or three sizes"),
+        ("shape", _is_shape, "two or three sizes of an image"),
         ("orientation", lambda value: isinstance(value, int) and 2 <= value <= 8, "2 to 8"),
         ("affine", _is_affine, "four rows of four numbers"),
         ("slices", lambda value: _are_slices(value, source["shape"]), "a name for each slice"),
@@ -88,7 +90,8 @@ def _case_faults(case: Mapping[str, Any], *, n_sources: int) -> list[str]:
 
 
 def _is_shape(value: Any) -> bool:
-    return isinstance(value, list) and len(value) in (2, 3) and all(map(_is_count, value))
+    is_shape = isinstance(value, list) and len(value) in (2, 3) and all(map(_is_count, value))
+    return is_shape and math.prod(value) <= MOST_POSITIONS
 
 
 def _is_affine(value: Any) -> bool:
