@@ -55,16 +55,13 @@ def guarded_streams() -> Iterator[None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        if output is not None and output.error is not None and code in (0, None):
-            _end(output.error)
+        error = None if output is None else output.error
+        is_alone = error is not None and error.errno == errno.EPIPE
+        if error is not None and not is_alone:
+            print(f"Error: the output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
         sys.stdout, sys.stderr = before
-
-
-def _end(error: OSError) -> None:
-    if error.errno == errno.EPIPE:
-        raise SystemExit(READER_GONE)
-    print(f"Error: the output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
-    raise SystemExit(1)
+        if error is not None and code in (0, None):
+            raise SystemExit(READER_GONE if is_alone else 1)
 
 
 def _guarded(stream: TextIO | None) -> tuple[TextIO, _RememberingFile | None]:

@@ -83,3 +83,18 @@ def test_a_file_gets_no_colours_and_whole_names_whatever_the_terminal_is():
     assert "…" not in plain
     for variables in ({"COLUMNS": "20"}, {"TERM": "dumb"}, {"NO_COLOR": "1"}):
         assert run("list", **variables).stdout == plain
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_result_that_is_lost_is_told_of_a_failed_command_too():
+    with open("/dev/full", "w") as full:
+        process = run("--no-such-option", stdout=full)
+        assert process.returncode == 2
+        script = (
+            "import sys; from nnunet_mamba.cli.streams import guarded_streams\n"
+            "with guarded_streams():\n    print('findings'); sys.exit(1)"
+        )
+        failed = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (failed.returncode, failed.stderr) == (1, NO_ROOM)
