@@ -118,3 +118,10 @@ def test_needs_neither_torch_nor_nnunet(convert, tmp_path):
         "assert not {'torch', 'nnunetv2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_masks_among_the_images_are_a_note(convert, tmp_path):
+    raw = convert((32, 32))
+    result = run(raw / "labelsTr", raw, "--output", tmp_path / "out")
+    assert f"{tmp_path / 'out'} lies in {tmp_path}, where the images are: move it before" in result.stderr
+    assert "lies in" not in result.stdout
