@@ -1,10 +1,13 @@
 """``nnunet-mamba demo``: from drawn photographs to a report, on any machine, in minutes."""
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from nnunet_mamba.cli.convert.shared import errors_as_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +25,7 @@ def demo(
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of each epoch.")] = 50,
     images: Annotated[int, typer.Option(min=5, help="Photographs to train with.")] = 80,
     unseen: Annotated[int, typer.Option(min=1, help="Photographs to predict and score.")] = 20,
-    size: Annotated[int, typer.Option(min=32, help="Photographs are resized to this side, in pixels.")] = 128,
+    size: Annotated[int, typer.Option(min=32, max=4096, help="Photographs are resized to this side, in pixels.")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other photographs.")] = 2024,
 ) -> None:
     """Draw skin lesions, train UltraLight VM-UNet on them with stock nnU-Net, and write a report.
@@ -30,31 +33,28 @@ def demo(
     Needs no data and no GPU, and about four minutes on two cores. Run it again after an interruption: finished steps
     are not repeated.
     """
-    from rich.console import Console
-
+    from nnunet_mamba.cli.console import progress_console
     from nnunet_mamba.demo.pipeline import Settings, run_demo
     from nnunet_mamba.demo.steps import StepFailedError
     from nnunet_mamba.demo.summary import write_summary
     from nnunet_mamba.report.render import duration
 
-    console = Console(highlight=False)
+    console = progress_console()
     settings = Settings(n_training=images, n_unseen=unseen, size=size, epochs=epochs, iterations=iterations, seed=seed)
-    console.print(f"[bold]nnunet-mamba demo[/bold] in {folder.resolve()}")
-    try:
-        with console.status("starting", spinner="line") as status:
-            finished = run_demo(folder, settings, _Display(console, status, epochs), fresh=fresh)
-            status.update("writing the report")
-            summary = write_summary(folder, settings, finished)
-    except (StepFailedError, OSError) as error:
-        typer.secho(f"\nError: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        typer.secho("\nInterrupted. Run the same command again to continue.", err=True)
-        raise typer.Exit(130) from None
+    with errors_as_text(is_conversion=False):
+        console.print(f"nnunet-mamba demo in {folder.resolve()}", markup=False)
+        try:
+            with console.status("starting", spinner="line") as status:
+                finished = run_demo(folder, settings, _Display(console, status, epochs), fresh=fresh)
+                status.update("writing the report")
+                summary = write_summary(folder, settings, finished)
+        except StepFailedError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
     scores = summary.scores
-    console.print(f"\n[bold]Dice {scores.mean_case_dice:.3f}[/bold] (mean of {scores.n_cases} unseen photographs)")
-    console.print(f"DSC  {scores.pooled.dice:.3f} (all their pixels pooled, as the skin papers count)")
-    console.print(f"Synthetic photographs; {duration(summary.seconds)} in all. The report:")
+    print(f"Dice {scores.mean_case_dice:.3f} (mean of {scores.n_cases} unseen photographs)")
+    print(f"DSC  {scores.pooled.dice:.3f} (all their pixels pooled, as the skin papers count)")
+    print(f"Synthetic photographs; {duration(summary.seconds)} in all. The report:")
     print(summary.report)
 
 

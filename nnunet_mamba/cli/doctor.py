@@ -22,17 +22,14 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
     A hint (!) tells what could work better. A problem (✗) keeps a training from running; then the exit code is 1.
     """
-    from rich.console import Console
-
+    from nnunet_mamba.cli.console import progress_console, results_console
     from nnunet_mamba.doctor.examination import examine
 
-    console = Console(highlight=False)
-    # rich assumes 80 columns for a file or a pipe.
-    console = console if console.is_terminal else Console(highlight=False, width=100)
+    console = results_console()
     findings = []
     shown = ""
     # A spinner on another console than the lines would stay between them.
-    spinning = Console(stderr=True) if as_json else console
+    spinning = console if console.is_terminal and not as_json else progress_console()
     # Whatever a library prints meanwhile must not get between the lines of the JSON.
     printing = redirect_stdout(sys.stderr) if as_json else nullcontext()
     with printing, spinning.status("starting", spinner="line") as status:

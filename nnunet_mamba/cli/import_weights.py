@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.data.folder_lock import refuse_if_unwritable
+
 if TYPE_CHECKING:
     from nnunet_mamba.networks.published_files import Import
 
@@ -34,9 +37,8 @@ def import_weights(
     FILE may hold the network's own published weights or, for vm_unet, those of a VMamba classification network
     (ImageNet), which begin the encoder and the decoder. Only tensors are read from it, never code.
     """
-    try:
-        if output.exists() and not overwrite:
-            raise FileExistsError(f"{output} exists; choose another name, or pass --overwrite")
+    with errors_as_text(is_conversion=False, continues=False):
+        _check_output(output, file, overwrite=overwrite)
         arguments = _parsed(overrides or [])
         from nnunet_mamba.networks import published_files
         from nnunet_mamba.networks.upstream_weights import WeightsMismatchError
@@ -45,12 +47,9 @@ def import_weights(
             imported = published_files.import_weights(file, network, output, overrides=arguments, partial=partial)
         except WeightsMismatchError as error:
             raise ValueError(_in_options(file, error)) from error
-    except (OSError, ValueError, TypeError) as error:
-        text = str(error)
-        if isinstance(error, OSError) and error.strerror:
-            text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        typer.secho(f"Error: {text}", fg="red", err=True)
-        raise typer.Exit(1) from error
+        except TypeError as error:
+            # An argument that the network does not take.
+            raise ValueError(str(error)) from error
     _print_report(imported, network)
     if imported.unlike_trainer:
         print(
@@ -75,6 +74,19 @@ def _in_options(file: Path, error: ValueError) -> str:
     text = text.replace("Create the network with the sizes of the weights", "Pass the sizes of the weights with --set")
     text = text.replace("create the network", "pass --network").replace("create this network", "pass it as --network")
     return f"{file}: {text.replace(ATTRIBUTES_HINT, '')}"
+
+
+def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:
+    """Raise if the checkpoint cannot be written, before anything is read."""
+    if output.is_dir():
+        raise IsADirectoryError(
+            f"{output} is a folder, expected the name of a checkpoint, such as {output / 'weights.pth'}"
+        )
+    if output.exists() and not overwrite:
+        raise FileExistsError(f"{output} exists; choose another name, or pass --overwrite")
+    if output.exists() and file.exists() and output.samefile(file):
+        raise FileExistsError(f"{output} is the file that is imported, which would be lost; choose another name")
+    refuse_if_unwritable(output.parent, way_out="make room, get the right to write there, or choose another --output")
 
 
 def _parsed(overrides: list[str]) -> dict[str, Any]:

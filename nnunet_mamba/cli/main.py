@@ -1,9 +1,12 @@
 """The ``nnunet-mamba`` command; every command imports what is heavy when it runs."""
 
 import io
+import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from nnunet_mamba import __version__
 from nnunet_mamba.cli import (
@@ -20,9 +23,27 @@ from nnunet_mamba.cli import (
     trainers_path,
 )
 from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
+from nnunet_mamba.cli.streams import INTERRUPTED, guarded_streams
+
+
+class _Commands(TyperGroup):
+    """Commands that end with a line and an exit code, whatever happens to their streams."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with guarded_streams():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
 
 app = typer.Typer(
     name="nnunet-mamba",
+    cls=_Commands,
     help="State-space (Mamba) segmentation networks for unmodified nnU-Net v2.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,9 +59,12 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def _main(
+    ctx: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
 ) -> None:
     """State-space (Mamba) segmentation networks for unmodified nnU-Net v2."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False
     for stream in (sys.stdout, sys.stderr):
         # A terminal or file that does not know a character gets a question mark and not a traceback.
         if isinstance(stream, io.TextIOWrapper):

@@ -1,6 +1,7 @@
 """``nnunet-mamba restore``: predicted masks on the grid and with the values of the images before conversion."""
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,9 @@ from nnunet_mamba.cli.convert.option_types import Jobs, Progress
 from nnunet_mamba.cli.convert.shared import errors_as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from nnunet_mamba.data.restoration import ConvertedDataset, Restoration
     from nnunet_mamba.data.source_agreement import Agreement
 
 SHOWN_REASONS = 10
@@ -46,8 +48,8 @@ def restore(
         jobs = jobs or default_jobs()
         dataset = read_converted_dataset(raw_dataset, predictions)
         done = restore_masks(predictions, dataset, output, jobs=jobs, progress=progress)
-        if done.keeps_values:
-            print(f"{raw_dataset} does not tell which values the source's masks have: the masks keep nnU-Net's.")
+        for note in _notes(done, dataset):
+            print(note, file=sys.stderr)
         if check:
             from nnunet_mamba.data.source_agreement import compare_with_source
 
@@ -55,6 +57,15 @@ def restore(
         n_cases = len(done.identifiers)
         print(f"{n_cases} masks, {done.n_written} of them written by this run:" if n_cases > 1 else "1 mask:")
         print(done.folder)
+
+
+def _notes(done: "Restoration", dataset: "ConvertedDataset") -> "Iterator[str]":
+    if done.keeps_values:
+        yield f"{dataset.folder} does not tell which values the source's masks have: the masks keep nnU-Net's."
+    folder = done.folder.resolve()
+    for source in dataset.sources:
+        if Path(source) in folder.parents:
+            yield f"{done.folder} lies in {source}, where the images are: move it before you convert them again."
 
 
 def _print_agreement(cases: "Sequence[Agreement]") -> None:

@@ -33,20 +33,18 @@ def scan_backends(
     except (ImportError, OSError) as error:
         typer.secho(f"Error: torch cannot be imported: {error}\nAsk: nnunet-mamba doctor", fg="red", err=True)
         raise typer.Exit(1) from error
-    from rich.console import Console
 
+    from nnunet_mamba.cli.console import progress_console, results_console
     from nnunet_mamba.ops.scan.survey import choices, measure_backends
 
     seed = random.randrange(2**31) if seed is None else seed
-    with Console(stderr=True).status("starting", spinner="line") as status:
+    with progress_console().status("starting", spinner="line") as status:
         measured = list(measure_backends(seed, on_start=lambda text: status.update(f"measuring {text}")))
     chosen = choices()
     if as_json:
         print(json.dumps(_as_dict(measured, chosen, seed, n_threads=torch.get_num_threads()), indent=2))
     else:
-        console = Console(highlight=False)
-        # As wide as its content where no terminal cuts it: rich assumes 80 columns for a file or a pipe.
-        _print(console if console.is_terminal else Console(highlight=False, width=100), measured, chosen, seed)
+        _print(results_console(), measured, chosen, seed)
     if all(choice.backend is None for choice in chosen):
         typer.secho(f"Error: {chosen[0].problem}", fg="red", err=True)
         raise typer.Exit(1)

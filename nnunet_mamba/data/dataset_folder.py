@@ -73,9 +73,9 @@ def refuse_nnunet_folder(folder: Path) -> None:
         folder: need not exist.
 
     Raises:
-        ValueError: it is one of nnU-Net's folders.
+        ValueError: it is one of nnU-Net's folders, or a variable of nnU-Net names no folder.
     """
-    for variable in _VARIABLES:
-        value = os.environ.get(variable)
-        if value and folder.resolve() == Path(value).resolve():
+    for variable in VARIABLES:
+        root = nnunet_folder_if_set(variable)
+        if root is not None and folder.resolve() == root.resolve():
             raise ValueError(f"{folder} is ${variable}, expected a folder for these images alone, such as {folder}/new")

@@ -47,17 +47,21 @@ def refuse_if_written(folder: Path) -> None:
             pass
 
 
-def refuse_if_unwritable(folder: Path) -> None:
+def refuse_if_unwritable(
+    folder: Path,
+    *,
+    way_out: str = "get the right to write there, make room, or choose another place (--output, --report)",
+) -> None:
     """Raise if nothing can be written into ``folder``; leave no trace, not even a folder that was missing.
 
     Args:
         folder: need not exist; then it is the nearest folder above that counts.
+        way_out: what the user of the command can do.
 
     Raises:
         OSError: in words that say what to do; of the kind that writing would have raised.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    way_out = "get the right to write there, make room, or choose another place (--output, --report)"
     if not there.is_dir():
         raise NotADirectoryError(f"{there} is a file, expected a folder for {folder.name}; {way_out}")
     try:

@@ -32,6 +32,8 @@ def map_in_order(
     jobs: int,
     description: str,
     progress: bool,
+    items_per_worker: int = ITEMS_PER_WORKER,
+    option: str = "--jobs",
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in the order of ``items`` whatever ``jobs`` is.
 
@@ -41,11 +43,13 @@ def map_in_order(
         jobs: worker processes; short lists take fewer, one means this process.
         description: label of the progress bar.
         progress: show a bar on standard error.
+        items_per_worker: so many items are worth starting a worker.
+        option: of the command that decides ``jobs``, for the text of the error.
 
     Raises:
         ChildProcessError: a worker died, usually for want of memory.
     """
-    jobs = min(jobs, -(-len(items) // ITEMS_PER_WORKER))
+    jobs = min(jobs, -(-len(items) // items_per_worker))
     with tqdm(total=len(items), desc=description, unit="case", disable=not progress) as bar:
         if jobs <= 1:
             for item in items:
@@ -64,7 +68,7 @@ def map_in_order(
         except BrokenProcessPool as error:
             raise ChildProcessError(
                 f"a worker process died while {description}, probably for want of memory; run the same command again "
-                f"with --jobs 1"
+                f"with {option} 1"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -1,36 +1,40 @@
 """Bring predicted masks back to the grid and the values of the images that a data set was converted from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from nnunet_mamba.data import image_files
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.data.checks import InvalidDatasetError, Problem
-from nnunet_mamba.data.folder_lock import only_writer
+from nnunet_mamba.data.dataset_json import DatasetJson, read_dataset_json, read_object
+from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable
 from nnunet_mamba.data.image_files import ImageFileError, Shape
-from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, colour_code
+from nnunet_mamba.data.label_map_files import label_map_files, other_forms, refuse_if_no_folder
+from nnunet_mamba.data.label_values import IGNORE
 from nnunet_mamba.data.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, write_compressed
 from nnunet_mamba.data.parallel import map_in_order
 from nnunet_mamba.data.photographs import parse_size
 from nnunet_mamba.data.raw_dataset import DATASET_JSON
 from nnunet_mamba.data.recipe import RECIPE_FILE, read_recipe
+from nnunet_mamba.data.restored_files import restored_files, same_files
 from nnunet_mamba.data.source_grid import OtherGridError, picture_label_back, volume_label_back
+from nnunet_mamba.data.source_records import SourceValue, record_faults
+from nnunet_mamba.data.source_values import in_source_values
 
 RESTORATION_FILE = "nnunet_mamba_restoration.json"
 VOLUME_ENDING = ".nii.gz"
 SHOWN_VALUES = 8
-
-# A number that the source's masks hold, or a colour as "#rrggbb".
-SourceValue: TypeAlias = int | str
+LARGEST_IN_PICTURES = 65535
+_DATASET_FOLDERS = ("imagesTr", "imagesTs", "labelsTr", "labelsTs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,36 +96,49 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
         FileNotFoundError: ``folder`` was not made by a conversion, or there is no dataset.json.
         ValueError: a damaged file, or a conversion of an earlier release.
     """
+    refuse_if_no_folder(folder, holds="the converted data set")
     recipe = read_recipe(folder)
     if recipe is None:
         raise FileNotFoundError(
             f"{folder} holds no {RECIPE_FILE}, expected a folder that nnunet-mamba convert has written: that file "
             "knows the way back"
         )
-    cases = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))["cases"]
-    if unknown := [identifier for identifier, case in cases.items() if not case.get("source", {}).get("shape")]:
+    content = read_object(folder / RECIPE_FILE)
+    cases = content["cases"]
+    if unknown := [identifier for identifier, case in cases.items() if not _tells_shape(case)]:
         raise ValueError(
             f"{folder / RECIPE_FILE} does not tell the size of the source, for {len(unknown)} cases such as "
             f"{unknown[0]}; convert again with this release"
         )
+    if faults := record_faults(content):
+        more = f", and {len(faults) - 1} more problems" if len(faults) > 1 else ""
+        raise ValueError(f"{folder / RECIPE_FILE} is damaged: {faults[0]}{more}; convert again")
     description = next((path for path in (folder / DATASET_JSON, predictions / DATASET_JSON) if path.is_file()), None)
     if description is None:
         raise FileNotFoundError(
             f"no {DATASET_JSON} in {folder} or {predictions}, expected the one of the training data; copy it there"
         )
     try:
-        dataset = json.loads(description.read_text(encoding="utf-8"))
-        labels, file_ending = _label_values(dataset), dataset["file_ending"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{description} is no dataset.json of nnU-Net ({error!r}); copy the training data's"
-        ) from error
+        dataset = read_dataset_json(description)
+    except ValueError as error:
+        raise ValueError(f"{description} is no dataset.json of nnU-Net: {error}; copy the training data's") from error
+    labels, file_ending = _label_values(dataset, description), dataset.file_ending
     source_labels = _source_values(recipe.options, labels, file_ending)
+    writes_pictures = file_ending != VOLUME_ENDING or any("slices" in case["source"] for case in cases.values())
+    for name, values in source_labels.items():
+        if writes_pictures and isinstance(values[0], int) and not 0 <= values[0] <= LARGEST_IN_PICTURES:
+            raise ValueError(
+                f"{folder / RECIPE_FILE}: label {name} is {values[0]} in the source, and pictures hold 0 to "
+                f"{LARGEST_IN_PICTURES}; convert again with other values"
+            )
     if source_labels and IGNORE not in source_labels:
         labels.pop(IGNORE, None)
     if source_labels and (missing := sorted(labels.keys() - source_labels.keys())):
         raise ValueError(f"{folder} knows no value of the source for {', '.join(missing)}, a label of {description}")
-    size = parse_size(str(recipe.options.get("size", "original")))
+    try:
+        size = parse_size(str(recipe.options.get("size", "original")))
+    except ValueError as error:
+        raise ValueError(f"{folder / RECIPE_FILE} is damaged: {error}; convert again") from error
     return ConvertedDataset(
         folder=folder,
         file_ending=file_ending,
@@ -149,13 +166,21 @@ def _is_binary_volume(threshold: float | None, file_ending: str) -> bool:
     return threshold is not None and file_ending == VOLUME_ENDING
 
 
-def _label_values(dataset: Mapping[str, Any]) -> dict[str, int]:
+def _tells_shape(case: Any) -> bool:
+    return isinstance(case, dict) and isinstance(source := case.get("source"), dict) and bool(source.get("shape"))
+
+
+def _label_values(dataset: DatasetJson, description: Path) -> dict[str, int]:
     """Return the value that each label or region has in a label map that nnU-Net writes."""
-    labels = dataset["labels"]
-    numbers = {name: value[0] if isinstance(value, list) else int(value) for name, value in labels.items()}
-    regions = [name for name in labels if name not in (BACKGROUND, IGNORE)]
-    if any(isinstance(labels[name], list) and len(labels[name]) > 1 for name in regions):
-        return {**numbers, BACKGROUND: 0, **dict(zip(regions, dataset["regions_class_order"], strict=True))}
+    values = dataset.labels.values
+    numbers = {name: value[0] if isinstance(value, tuple) else value for name, value in values.items()}
+    if dataset.labels.has_regions:
+        numbers |= dict(zip(dataset.labels.foreground, dataset.labels.regions_class_order, strict=True))
+    if len(set(numbers.values())) < len(numbers):
+        raise ValueError(
+            f"{description} gives two regions the same number in regions_class_order, {numbers}; a mask cannot "
+            "tell them apart"
+        )
     return numbers
 
 
@@ -178,32 +203,49 @@ def restore_masks(
         OSError: writing failed; whole files stay, and a second run continues.
     """
     files = label_files(predictions, dataset.file_ending)
+    for name in _DATASET_FOLDERS:
+        if dataset.folder.resolve() / name in (place := output.resolve(), *place.parents):
+            raise FileExistsError(
+                f"{output} belongs to {dataset.folder}, nnU-Net would read it; choose another --output"
+            )
+    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another --output")
     with only_writer(output):
         problems, digests = _check(files, dataset, jobs=jobs, progress=progress)
         if problems:
             raise InvalidDatasetError(problems, output)
-        _begin(output, dataset, digests)
+        with _explained(output):
+            _begin(output, dataset, digests)
         items = [
             (identifier, path)
             for identifier, path in files.items()
-            if not all(target.is_file() for target in _targets(identifier, dataset, output))
+            if not all(target.is_file() for target in restored_files(identifier, dataset, output))
         ]
         write = partial(_restore, dataset=dataset, output=output)
-        try:
+        with _explained(output):
             for _ in map_in_order(write, items, jobs=jobs, description="restoring", progress=progress):
                 pass
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"{error.strerror or error}, while writing {output}. Put it right (free space, permissions) and run "
-                "the same command again: it continues",
-            ) from error
     return Restoration(
         folder=output,
         identifiers=tuple(files),
         n_written=len(items),
         keeps_values=not dataset.source_labels,
     )
+
+
+@contextmanager
+def _explained(output: Path) -> Iterator[None]:
+    """Say of an error of the system what was written and how to go on."""
+    try:
+        yield
+    except OSError as error:
+        # Without a number, the error is our own text.
+        if error.errno is None:
+            raise
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}, while writing {output}. Put it right (free space, permissions) and run "
+            "the same command again: it continues",
+        ) from error
 
 
 def label_files(folder: Path, file_ending: str) -> dict[str, Path]:
@@ -215,12 +257,9 @@ def label_files(folder: Path, file_ending: str) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: there are none.
+        NotADirectoryError: it is a file.
     """
-    found = sorted(folder.glob(f"*{file_ending}")) if folder.is_dir() else []
-    files = {path.name[: -len(file_ending)]: path for path in found if not path.name.startswith(".")}
-    if not files:
-        raise FileNotFoundError(f"{folder} holds no {file_ending} files, expected the masks of nnUNetv2_predict")
-    return files
+    return label_map_files(folder, file_ending, holds="predictions")
 
 
 def _check(
@@ -231,6 +270,12 @@ def _check(
     results = map_in_order(look, list(files.items()), jobs=jobs, description="checking", progress=progress)
     problems = []
     digests = {}
+    missing = dataset.cases.keys() - files.keys()
+    predictions = next(iter(files.values())).parent
+    for identifier, name in other_forms(predictions, missing, dataset.file_ending).items():
+        expected = f"is called {name}, expected {identifier}{dataset.file_ending}; rename or convert it"
+        problems.append(Problem(identifier, expected, predictions / name))
+    problems += same_files(files, dataset)
     for (identifier, path), (digest, text) in zip(files.items(), results, strict=True):
         digests[identifier] = digest
         if text is not None:
@@ -247,9 +292,12 @@ def _look_at(item: tuple[str, Path], *, dataset: ConvertedDataset) -> tuple[str,
         return digest, f"no case of {dataset.folder}, which has {n_cases}; name the data set of these images"
     try:
         label = load_label(path, dataset)
-        label_back(identifier, label, dataset)
+        restored = label_back(identifier, label, dataset).voxels
     except (OtherGridError, VolumeError, ImageFileError) as error:
         return digest, str(error)
+    slices = dataset.cases[identifier]["source"].get("slices")
+    if slices is not None and (restored.ndim != 3 or len(restored) != len(slices)):
+        return digest, f"restores to the shape {restored.shape}, and its source had {len(slices)} slices; convert again"
     values, counts = np.unique(label.voxels, return_counts=True)
     known = set(dataset.labels.values())
     unknown = [f"{value} ({count}x)" for value, count in zip(values, counts, strict=True) if value not in known]
@@ -323,51 +371,14 @@ def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) 
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _targets(identifier: str, dataset: ConvertedDataset, output: Path) -> list[Path]:
-    """Return the files of a restored mask: one, or one for each slice that was stacked."""
-    source = dataset.cases[identifier]["source"]
-    if "slices" in source:
-        return [output / identifier / f"{Path(name).stem}.png" for name in source["slices"]]
-    name = Path(source["file"]).with_suffix("") if "file" in source else identifier
-    return [output / f"{name}{dataset.file_ending}"]
-
-
 def _restore(item: tuple[str, Path], *, dataset: ConvertedDataset, output: Path) -> None:
     identifier, path = item
     label = label_back(identifier, load_label(path, dataset), dataset)
     values = in_source_values(label.voxels, dataset)
     parts = values if "slices" in dataset.cases[identifier]["source"] else [values]
-    for target, part in zip(_targets(identifier, dataset, output), parts, strict=True):
+    for target, part in zip(restored_files(identifier, dataset, output), parts, strict=True):
         with replacing(target) as temporary:
             if target.name.endswith(VOLUME_ENDING):
                 write_compressed(temporary, encode_nifti(Volume(part, label.affine)))
             else:
                 Image.fromarray(part).save(temporary, format="PNG")
-
-
-def in_source_values(label: npt.NDArray[Any], dataset: ConvertedDataset) -> npt.NDArray[Any]:
-    """Return a label map with the values of the source's masks.
-
-    Args:
-        label: (*spatial), values of ``dataset.labels``.
-        dataset: that it belongs to.
-
-    Returns:
-        (*spatial), or (*spatial, 3) where the source's masks are in colour; in the smallest type that holds them all.
-    """
-    stored = dict(zip(dataset.labels.values(), map(np.asarray, _written_values(dataset)), strict=True))
-    dtype = np.result_type(*map(np.min_scalar_type, np.ravel(list(stored.values()))))
-    values = np.zeros((*label.shape, *stored[0].shape), dtype=dtype)
-    for number, value in stored.items():
-        values[label == number] = value
-    return values
-
-
-def _written_values(dataset: ConvertedDataset) -> "list[int] | list[list[int]]":
-    """Return the value, or red, green and blue, of every label."""
-    if not dataset.source_labels:
-        return list(dataset.labels.values())
-    values = [dataset.source_labels[name][0] for name in dataset.labels]
-    if dataset.is_colour:
-        return [list(colour_code(value).to_bytes(3, "big")) for value in values]
-    return [int(value) for value in values]

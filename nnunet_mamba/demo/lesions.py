@@ -13,6 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm import tqdm
 
+from nnunet_mamba.data.atomic import replacing
+
 Field = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
@@ -88,9 +90,11 @@ def write_isic_folder(
     masks.mkdir(parents=True, exist_ok=True)
     for number in tqdm(range(first, first + n_cases), desc="drawing", unit="case", disable=not progress):
         photograph = draw_photograph(seed=seed, number=number)
-        Image.fromarray(photograph.image).save(images / f"ISIC_{number:07d}.jpg", quality=92)
+        with replacing(images / f"ISIC_{number:07d}.jpg") as temporary:
+            Image.fromarray(photograph.image).save(temporary, quality=92)
         label = np.where(photograph.mask, 255, 0).astype(np.uint8)
-        Image.fromarray(label).save(masks / f"ISIC_{number:07d}_segmentation.png")
+        with replacing(masks / f"ISIC_{number:07d}_segmentation.png") as temporary:
+            Image.fromarray(label).save(temporary)
     return images, masks
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -10,13 +11,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.data.dataset_json import read_object
+from nnunet_mamba.data.folder_lock import refuse_if_unwritable
 
 RECORD = "demo.json"
 _MADE_BY = "nnunet-mamba demo"
 _SHOWN_LINES = 15
+_WAY_OUT = "make room, get the right to write there, or name another folder with --folder"
+_CONTINUE = "Put it right (free space, permissions) and run the same demo command again: it continues"
 
 OnLine = Callable[[str], None]
 
@@ -84,12 +89,16 @@ def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
     Raises:
         FileExistsError: the folder holds something, and no demo made it.
         NotADirectoryError: ``folder`` is a file.
+        OSError: nothing can be written there.
+        ValueError: an earlier demo's record is damaged.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; name a folder for the demo with --folder")
+    refuse_if_unwritable(folder, way_out=_WAY_OUT)
     record = folder / RECORD
-    if record.is_file() and _read_record(record) is not None:
+    if record.is_file() and _is_of_demo(record):
         if not fresh:
+            _read_record(record)
             return
         for name in (*contents, RECORD):
             _remove(folder / name)
@@ -116,8 +125,9 @@ def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[F
 
     Raises:
         StepFailedError: a step failed; the ones before it stay finished.
+        OSError: a file could not be written; the same holds.
     """
-    record = {entry["name"]: FinishedStep(**entry) for entry in _read_record(folder / RECORD) or []}
+    record = {step.name: step for step in _read_record(folder / RECORD)}
     finished: list[FinishedStep] = []
     fingerprint = ""
     for step in steps:
@@ -141,7 +151,15 @@ def _run(step: Step, listener: Listener) -> float:
         _remove(path)
     listener.started(step)
     start = time.monotonic()
-    step.action(lambda text: listener.line(step, text))
+    try:
+        step.action(lambda text: listener.line(step, text))
+    except OSError as error:
+        # Without a number, the error is somebody's own text.
+        if error.errno is None:
+            raise
+        place = f": {error.filename}" if error.filename else ""
+        text = f"{error.strerror}{place}, at the step '{step.title}'. {_CONTINUE}"
+        raise OSError(error.errno, text) from error
     seconds = time.monotonic() - start
     if missing := [str(path) for path in step.makes if not path.exists()]:
         raise StepFailedError(f"'{step.command}' ended without an error, but did not write {', '.join(missing)}")
@@ -222,15 +240,24 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read_record(path: Path) -> list[dict[str, Any]] | None:
-    """Return the finished steps; None if no demo wrote the file."""
+def _is_of_demo(path: Path) -> bool:
+    """Return whether a demo wrote the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        return None
-    if not isinstance(content, dict) or content.get("made_by") != _MADE_BY:
-        return None
-    return list(content["steps"])
+        return read_object(path).get("made_by") == _MADE_BY
+    except ValueError:
+        return False
+
+
+def _read_record(path: Path) -> list[FinishedStep]:
+    """Return the finished steps."""
+    try:
+        steps = [FinishedStep(**entry) for entry in read_object(path)["steps"]]
+        for step in steps:
+            if not math.isfinite(step.seconds) or not isinstance(step.name, str):
+                raise ValueError(f"{step}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); start over with --fresh") from error
+    return steps
 
 
 def _write_record(folder: Path, finished: Sequence[FinishedStep]) -> None:

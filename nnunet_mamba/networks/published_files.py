@@ -81,14 +81,22 @@ def import_weights(
         raise
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    with replacing(output) as temporary:
-        torch.save({"network_weights": net.state_dict()}, temporary)
+    _save(net.state_dict(), output)
     return Import(
         report=report,
         input_channels=input_channels,
         num_classes=num_classes,
         unlike_trainer=tuple(_unlike_trainer(network, overrides)),
     )
+
+
+def _save(weights: Mapping[str, Tensor], output: Path) -> None:
+    with replacing(output) as temporary:
+        try:
+            torch.save({"network_weights": weights}, temporary)
+        # This is how the C++ parts of torch.save tell of a full disk or a folder that is gone.
+        except RuntimeError as error:
+            raise OSError(f"{output} cannot be written; make room or choose another --output ({error})") from error
 
 
 def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]:

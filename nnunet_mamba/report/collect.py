@@ -1,14 +1,15 @@
 """Read what nnU-Net leaves behind: summary.json, dataset.json, plans.json and the training logs."""
 
 import csv
-import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.data.dataset_json import labels_in, read_object
 from nnunet_mamba.report.statistics import Confusion, ScoredCase
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
@@ -68,28 +69,23 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file does not hold one.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); is it complete?") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected a JSON object")
-    return content
+    return read_object(path)
 
 
-def label_names(dataset_json: dict[str, Any]) -> dict[str, str]:
-    """Return the name of each label or region by its key in summary.json; background and ignore are left out."""
-    names = {}
-    for name, value in dataset_json["labels"].items():
-        if name == "ignore" or value in (0, [0]):
-            continue
-        # nnU-Net takes a list of one value as a plain label unless another label is a region.
-        names[str(tuple(value)) if isinstance(value, list) else str(value)] = name
-        if isinstance(value, list) and len(value) == 1:
-            names[str(value[0])] = name
-    return names
+def label_names(dataset_json: Mapping[str, Any], *, place: str = "dataset.json") -> dict[str, str]:
+    """Return the name of each label or region by its key in summary.json; background and ignore are left out.
+
+    Args:
+        dataset_json: content of the file.
+        place: the file, for the text of the error.
+
+    Raises:
+        ValueError: nnU-Net could not use the labels.
+    """
+    return labels_in(dataset_json, place=place).names
 
 
 def read_summary(path: Path, *, names: dict[str, str] | None = None) -> list[ScoredCase]:
@@ -103,19 +99,32 @@ def read_summary(path: Path, *, names: dict[str, str] | None = None) -> list[Sco
         ValueError: the file is not one of nnU-Net's summaries.
     """
     summary = read_json(path)
-    if "metric_per_case" not in summary:
+    if not isinstance(summary.get("metric_per_case"), list):
         raise ValueError(f"{path} has no 'metric_per_case'; expected the summary.json of nnUNetv2_evaluate_folder")
     cases = []
-    for entry in summary["metric_per_case"]:
-        confusions = {
-            (names or {}).get(key, key): Confusion(**{short: round(scores[short.upper()]) for short in _SHORT})
-            for key, scores in entry["metrics"].items()
-        }
-        cases.append(ScoredCase(identifier=_identifier(entry["prediction_file"]), confusions=confusions))
+    for number, entry in enumerate(summary["metric_per_case"], 1):
+        try:
+            identifier = _identifier(entry["prediction_file"])
+            confusions = {(names or {}).get(key, key): _confusion(scores) for key, scores in entry["metrics"].items()}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(
+                f"{path}: case {number} of 'metric_per_case' is not as nnUNetv2_evaluate_folder writes it ({reason}); "
+                "score the predictions again"
+            ) from error
+        cases.append(ScoredCase(identifier=identifier, confusions=confusions))
     return sorted(cases, key=lambda case: case.identifier)
 
 
 _SHORT = ("tp", "fp", "fn", "tn")
+
+
+def _confusion(scores: Mapping[str, Any]) -> Confusion:
+    counts = {short: scores[short.upper()] for short in _SHORT}
+    for short, count in counts.items():
+        if not isinstance(count, int | float) or not math.isfinite(count) or count < 0 or count != int(count):
+            raise ValueError(f"{short.upper()} is {count}, expected a number of voxels")
+    return Confusion(**{short: int(count) for short, count in counts.items()})
 
 
 def _identifier(file: str) -> str:
@@ -182,9 +191,9 @@ def read_fold(folder: Path) -> TrainedFold:
     logs = training_logs(folder)
     if not logs:
         raise FileNotFoundError(f"{folder} has no training_log_*.txt; train this fold first")
-    plans = read_json(folder.parent / "plans.json")
-    configuration = _configuration(plans, parts[2])
-    names = label_names(read_json(folder.parent / "dataset.json"))
+    description = folder.parent / "dataset.json"
+    patch_size, batch_size = _patches(folder.parent / "plans.json", parts[2])
+    names = label_names(read_json(description), place=str(description))
     summary = folder / "validation" / "summary.json"
     return TrainedFold(
         folder=folder,
@@ -193,23 +202,41 @@ def read_fold(folder: Path) -> TrainedFold:
         plans=parts[1],
         configuration=parts[2],
         fold=folder.name.removeprefix("fold_"),
-        patch_size=tuple(configuration["patch_size"]),
-        batch_size=configuration["batch_size"],
+        patch_size=patch_size,
+        batch_size=batch_size,
         epochs=read_training_log(logs),
         validation=read_summary(summary, names=names) if summary.is_file() else (),
     )
 
 
-def _configuration(plans: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a configuration of the plans with what it inherits."""
-    own = plans["configurations"][name]
-    parent = own.get("inherits_from")
-    return {**(_configuration(plans, parent) if parent else {}), **own}
+def _patches(path: Path, configuration: str) -> tuple[tuple[int, ...], int]:
+    """Return patch and batch size of a configuration in the plans, with what it inherits."""
+    plans = read_json(path)
+    try:
+        merged: dict[str, Any] = {}
+        name, seen = configuration, []
+        while name:
+            if name in seen:
+                raise ValueError(f"{name} inherits from itself")
+            seen.append(name)
+            own = plans["configurations"][name]
+            merged = {**own, **merged}
+            name = own.get("inherits_from")
+        return tuple(int(side) for side in merged["patch_size"]), int(merged["batch_size"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(
+            f"{path} does not tell the patches of configuration {configuration} ({reason}); expected nnU-Net's plans"
+        ) from error
 
 
 def write_case_table(cases: Sequence[ScoredCase], path: Path) -> None:
-    """Write one line per case and label: Dice, IoU and the four counts; an empty field is 0 / 0."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    """Write one line per case and label: Dice, IoU and the four counts; an empty field is 0 / 0.
+
+    Raises:
+        OSError: the file cannot be written; an earlier one is untouched.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["identifier", "label", "dice", "iou", "sensitivity", "specificity", "accuracy", *_SHORT])
         for case in cases:

@@ -13,6 +13,8 @@ from contourpy import contour_generator
 from markupsafe import Markup
 from PIL import Image
 
+from nnunet_mamba.report.label_pictures import NoLabelMapError, read_label_picture
+
 Array = npt.NDArray[np.generic]
 
 
@@ -67,9 +69,10 @@ def draw_panel(identifier: str, dice: float, *, photograph: Path, label: Path, p
         prediction: the same.
 
     Raises:
-        ValueError: label and prediction differ in size.
+        ValueError: label and prediction differ in size, or one of them is no label map.
+        OSError: a file cannot be read.
     """
-    truth, predicted = _read_label_map(label), _read_label_map(prediction)
+    truth, predicted = (_read_label_map(path) for path in (label, prediction))
     if truth.shape != predicted.shape:
         raise ValueError(
             f"{identifier}: prediction is {predicted.shape} ({prediction}), label is {truth.shape} ({label}); "
@@ -90,8 +93,12 @@ def draw_panel(identifier: str, dice: float, *, photograph: Path, label: Path, p
 
 
 def _read_label_map(path: Path) -> Array:
-    with Image.open(path) as opened:
-        return np.asarray(opened)
+    try:
+        return read_label_picture(path)
+    except NoLabelMapError as error:
+        raise ValueError(f"{path} is no label map: it {error}") from error
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); write it again") from error
 
 
 def encode_photograph(picture: Image.Image, *, longest: int = 400) -> str:

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.dataset_json import labels_in
 from nnunet_mamba.data.whole_numbers import shown_number
+from nnunet_mamba.report.label_pictures import NoLabelMapError
 
 # A voxel that has moved by more lies in another one.
 _MOST_VOXELS = 0.5
@@ -23,8 +25,7 @@ class Reader(Protocol):
 
 def label_values(dataset: Mapping[str, Any]) -> list[int]:
     """Return the values that label maps of a data set may have, from the content of its dataset.json."""
-    listed = [value if isinstance(value, list) else [value] for value in dataset["labels"].values()]
-    return sorted({int(value) for values in listed for value in values})
+    return labels_in(dataset).in_label_maps
 
 
 def check_label_maps(
@@ -57,6 +58,9 @@ def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[
     for kind, path in (("prediction", prediction), ("label", label)):
         try:
             voxels, properties = reader.read_seg(str(path))
+        except NoLabelMapError as error:
+            problems.append(f"the {kind} {error} ({path})")
+            continue
         except (OSError, ValueError, RuntimeError, SyntaxError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             problems.append(f"the {kind} cannot be read ({reason}); write {path} again")
@@ -64,10 +68,7 @@ def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[
         maps.append((voxels[0], properties))
         if unknown := _unknown_values(voxels, values):
             known = ", ".join(map(str, values))
-            problems.append(
-                f"the {kind} has the values {unknown}, and dataset.json knows {known}; masks in the values of their "
-                "source are scored by nnunet-mamba restore --check"
-            )
+            problems.append(f"the {kind} has the values {unknown}, and dataset.json knows {known}; {_way_out(voxels)}")
     if len(maps) < 2:
         return problems
     (predicted, its_place), (reference, wanted_place) = maps
@@ -81,6 +82,19 @@ def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[
             "place and orientation of the label"
         )
     return problems
+
+
+def _way_out(voxels: npt.NDArray[Any]) -> str:
+    """Return what to do about values that are no labels."""
+    values = np.unique(voxels)
+    if ((values > 0) & (values < 1)).any() and values.min() >= 0 and values.max() <= 1:
+        return "these look like probabilities: score the label map that they belong to, not them"
+    if set(values.tolist()) <= {0, 255}:
+        return (
+            "0 and 255 are black and white: divide by 255, or score masks in the values of their source with "
+            "nnunet-mamba restore --check"
+        )
+    return "masks in the values of their source are scored by nnunet-mamba restore --check"
 
 
 def _unknown_values(voxels: npt.NDArray[Any], values: Collection[int]) -> str:

@@ -29,9 +29,10 @@ def test_failing_step_ends_with_its_message_and_keeps_what_is_done(failing_steps
     first = CliRunner().invoke(app, ["--folder", str(tmp_path / "demo")])
     assert first.exit_code == 1
     assert "4-train.log" in first.stderr
-    assert "✓ Draw" in first.stdout
+    assert "✓ Draw" in first.stderr
+    assert first.stdout == ""
     second = CliRunner().invoke(app, ["--folder", str(tmp_path / "demo")])
-    assert "done before" in second.stdout
+    assert "done before" in second.stderr
 
 
 def test_folder_with_other_content_is_refused(failing_steps, tmp_path):

@@ -152,3 +152,59 @@ def test_folder_without_label_maps_is_named(folders):
     result = run(folders)
     assert result.exit_code == 1
     assert "holds no .png file" in result.stderr
+
+
+def test_a_missing_dataset_json_names_the_option(folders):
+    (folders / "dataset.json").unlink()
+    arguments = [str(folders / "predictions"), str(folders / "labels")]
+    for options, place in (((), folders / "dataset.json"), (("--dataset-json", "nowhere.json"), "nowhere.json")):
+        result = CliRunner().invoke(app, [*arguments, *options])
+        assert result.exit_code == 1
+        assert (
+            f"{place} does not exist: name the dataset.json of the data set with --dataset-json FILE" in result.stderr
+        )
+    result = CliRunner().invoke(app, [*arguments, "--dataset-json", str(folders)])
+    assert f"{folders} is a folder: name the dataset.json" in result.stderr
+
+
+def test_a_mistyped_folder_is_named_before_the_dataset_json(folders):
+    arguments = [str(folders / "predictions"), str(folders / "nowhere" / "labels")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: The folder of labels {folders / 'nowhere' / 'labels'} does not exist")
+
+
+def test_what_is_wrong_in_a_dataset_json_is_one_line(folders):
+    dataset = json.loads((folders / "dataset.json").read_text())
+    dataset["labels"] = {"Background": 0, "lesion": 1}
+    (folders / "dataset.json").write_text(json.dumps(dataset))
+    result = run(folders)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f'Error: {folders / "dataset.json"}: "labels" has "Background"')
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_notes_are_no_part_of_the_result_and_names_are_never_cut(folders):
+    name = "a lesion with a name that is longer than the forty columns of a small terminal " * 2
+    dataset = json.loads((folders / "dataset.json").read_text())
+    dataset["labels"] = {"background": 0, name: 1, "[bold]": 2}
+    (folders / "dataset.json").write_text(json.dumps(dataset))
+    result = CliRunner().invoke(
+        app,
+        [str(folders / "predictions"), str(folders / "labels"), "--processes", "1"],
+        env={"COLUMNS": "40"},
+    )
+    assert name.strip() in result.stdout
+    assert "[bold]" in result.stdout
+    assert "left out of the mean" not in result.stdout
+    assert "[bold]: 2 cases have it neither" in result.stderr
+
+
+def test_several_processes_count_the_same(folders):
+    for number in range(40):
+        label = np.random.default_rng(number).integers(0, 2, (6, 5))
+        save(folders / "labels" / f"{number}.png", label)
+        save(folders / "predictions" / f"{number}.png", label.T.reshape(6, 5))
+    one, two = (run(folders, "--json", "--processes", processes).stdout for processes in "12")
+    assert json.loads(one)["n_cases"] == 42
+    assert one == two

@@ -90,7 +90,7 @@ def test_says_that_values_are_kept_where_those_of_the_source_are_unknown(convert
     del content["options"]["source_labels"]
     (raw / RECIPE_FILE).write_text(json.dumps(content))
     result = run(raw / "labelsTr", raw, "--output", tmp_path / "out", "--check")
-    assert "the masks keep nnU-Net's" in result.stdout
+    assert "the masks keep nnU-Net's" in result.stderr
     assert "3 masks are not compared:" in result.stdout
     assert "Dice" not in result.stdout
 
@@ -119,3 +119,10 @@ def test_needs_neither_torch_nor_nnunet(convert, tmp_path):
         "assert not {'torch', 'nnunetv2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_masks_among_the_images_are_a_note(convert, tmp_path):
+    raw = convert((32, 32))
+    result = run(raw / "labelsTr", raw, "--output", tmp_path / "out")
+    assert f"{tmp_path / 'out'} lies in {tmp_path}, where the images are: move it before" in result.stderr
+    assert "lies in" not in result.stdout

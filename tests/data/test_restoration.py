@@ -328,3 +328,64 @@ def test_what_nnunet_writes_is_read(raw, tmp_path):
     NaturalImage2DIO().write_seg(blob[None].astype(np.uint8), str(tmp_path / "predictions" / "a.png"), {})
     restore(tmp_path / "predictions", raw, tmp_path / "restored")
     assert np.array_equal(pixels(tmp_path / "restored")["a"], blob * np.uint8(255))
+
+
+def test_slices_that_the_mask_does_not_have_are_a_problem(raw, tmp_path):
+    content = json.loads((raw / RECIPE_FILE).read_text())
+    content["cases"]["a"]["source"]["slices"] = ["1.png", "2.png"]
+    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    with pytest.raises(InvalidDatasetError, match=r"a: restores to the shape .* and its source had 2 slices"):
+        restore(raw / "labelsTr", raw, tmp_path / "restored")
+
+
+def test_predictions_of_another_ending_are_not_left_out(raw, tmp_path):
+    (raw / "labelsTr" / "b.png").rename(raw / "labelsTr" / "b.PNG")
+    with pytest.raises(InvalidDatasetError, match=r"b: is called b\.PNG, expected b\.png; rename or convert it"):
+        restore(raw / "labelsTr", raw, tmp_path / "restored")
+
+
+def test_masks_are_not_written_where_nnunet_reads(raw, tmp_path):
+    with pytest.raises(FileExistsError, match=r"belongs to .* choose another --output"):
+        restore(raw / "labelsTr", raw, raw / "labelsTs")
+    assert not (raw / "labelsTs").exists()
+
+
+def test_mistyped_folders_are_told(raw, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"folder of predictions .*labelsTx does not exist; did you mean .*labelsTr"
+    ):
+        restore(raw / "labelsTx", raw, tmp_path / "restored")
+    with pytest.raises(NotADirectoryError, match="is a file, expected the folder of the converted data set"):
+        restore(raw / "labelsTr", raw / "dataset.json", tmp_path / "restored")
+    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another --output"):
+        restore(raw / "labelsTr", raw, raw / "dataset.json")
+
+
+def test_a_full_disk_at_the_first_file_is_told_with_the_way_to_go_on(raw, tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(restoration, "replacing", full)
+    with pytest.raises(OSError, match=f"No space left on device, while writing {tmp_path / 'restored'}.*continues"):
+        restore(raw / "labelsTr", raw, tmp_path / "restored")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": "nan"}, "is damaged: size 'nan'"),
+        ({"threshold": "x"}, "is damaged: threshold is 'x'"),
+        (
+            {"source_labels": {"background": 0, "lesion": -5}},
+            "lesion is -5 in the source, and pictures hold 0 to 65535",
+        ),
+        ({"source_labels": {"background": 0, "lesion": 70000}}, "lesion is 70000 in the source"),
+    ],
+)
+def test_a_record_that_people_have_damaged_is_told_before_anything_is_written(raw, tmp_path, options, message):
+    content = json.loads((raw / RECIPE_FILE).read_text())
+    content["options"].update(options)
+    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"{RECIPE_FILE}.*{message}.*convert again"):
+        restore(raw / "labelsTr", raw, tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()

@@ -68,4 +68,4 @@ def test_whole_demo_learns_and_reports(tmp_path):
 
     second = subprocess.run(command, capture_output=True, text=True, check=False)
     assert second.returncode == 0
-    assert second.stdout.count("done before") == 6
+    assert second.stderr.count("done before") == 6

@@ -163,3 +163,27 @@ def test_program_names_a_command_that_is_not_installed():
 
 def test_program_is_the_one_beside_the_running_python():
     assert program("nnUNetv2_train").startswith(os.path.dirname(sys.executable))
+
+
+@pytest.mark.parametrize("steps", ["3", '[{"name": "a"}]', '[{"name": "a", "fingerprint": "f", "seconds": NaN}]'])
+def test_a_damaged_record_is_told_and_fresh_starts_over(folder, steps):
+    (folder / RECORD).write_text(f'{{"made_by": "nnunet-mamba demo", "steps": {steps}}}')
+    with pytest.raises(ValueError, match=rf"{RECORD} is damaged .*; start over with --fresh"):
+        claim_folder(folder, fresh=False, contents=CONTENTS)
+    claim_folder(folder, fresh=True, contents=CONTENTS)
+    assert run(folder).events == []
+
+
+def test_a_full_disk_is_told_with_the_step_and_the_way_to_go_on(folder):
+    def full(on_line):
+        raise OSError(28, "No space left on device", "a.jpg")
+
+    step = Step(name="draw", title="Draw", command="draw", action=full, makes=())
+    with pytest.raises(OSError, match=r"No space left on device: a\.jpg, at the step 'Draw'\. .* it continues"):
+        run(folder, step)
+
+
+def test_a_folder_below_a_file_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .*with --folder"):
+        claim_folder(tmp_path / "file" / "demo", fresh=False, contents=CONTENTS)

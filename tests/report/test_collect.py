@@ -147,3 +147,56 @@ def test_case_table_leaves_what_is_not_a_number_empty(summary, tmp_path):
         first, second = csv.DictReader(file)
     assert (first["identifier"], first["dice"], first["tn"]) == ("a", "", "10")
     assert (second["dice"], second["iou"], second["fn"]) == ("0.500000", "0.333333", "1")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"TP": math.nan}, "TP is nan, expected a number of voxels"),
+        ({"FP": -1}, "FP is -1, expected"),
+        ({"FN": "3"}, "FN is 3, expected"),
+        ({"TN": 0.5}, "TN is 0.5, expected"),
+        ({"TN": None}, "TN is None, expected"),
+    ],
+)
+def test_counts_that_are_none_are_told_with_their_case(summary, wrong, message):
+    content = json.loads(summary.read_text())
+    content["metric_per_case"][1]["metrics"]["1"].update(wrong)
+    summary.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"summary\.json: case 2 of 'metric_per_case' .*\({message}"):
+        read_summary(summary)
+
+
+@pytest.mark.parametrize(
+    "cases", [None, [3], [{}], [{"prediction_file": "a.png"}], [{"prediction_file": 1, "metrics": {}}]]
+)
+def test_summaries_with_other_contents_are_told(summary, cases):
+    summary.write_text(json.dumps({"metric_per_case": cases}))
+    with pytest.raises(ValueError, match=r"summary\.json.*metric_per_case"):
+        read_summary(summary)
+
+
+@pytest.mark.parametrize(
+    "configurations",
+    [
+        {},
+        {"2d": {"patch_size": [8, 8]}},
+        {"2d": {"patch_size": None, "batch_size": 2}},
+        {"2d": {"inherits_from": "3d"}, "3d": {"inherits_from": "2d"}},
+        {"2d": 3},
+    ],
+)
+def test_plans_without_patches_are_told(fold, configurations):
+    (fold.parent / "plans.json").write_text(json.dumps({"configurations": configurations}))
+    with pytest.raises(ValueError, match=r"plans\.json does not tell the patches of configuration 2d"):
+        read_fold(fold)
+
+
+def test_a_case_table_is_whole_or_as_it_was(summary, tmp_path):
+    cases = read_summary(summary)
+    write_case_table(cases, tmp_path / "cases.csv")
+    before = (tmp_path / "cases.csv").read_text()
+    with pytest.raises(AttributeError):
+        write_case_table([*cases, None], tmp_path / "cases.csv")
+    assert (tmp_path / "cases.csv").read_text() == before
+    assert sorted(path.name for path in tmp_path.glob("*cases.csv")) == ["cases.csv"]

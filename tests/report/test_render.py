@@ -184,3 +184,27 @@ def test_ticks_are_few_round_and_inside(low, high):
 
 def test_durations_read_well():
     assert [duration(seconds) for seconds in (1.23, 59.4, 125, 7300)] == ["1.2 s", "59 s", "2 min 05 s", "2 h 01 min"]
+
+
+def test_wide_tables_scroll_and_say_so_and_no_word_tells_a_side(panel_files):
+    report = Report(title="T", summary="S", notice="", cases=[case("a", 1, 2, 3, 4)], panels=[])
+    html = render_report(report)
+    assert html.count("<table>") == 2
+    assert re.findall(
+        r'<div class="scroll" tabindex="0" role="region" aria-label="[^"]+">\s*<table>', html
+    ) == re.findall(r'<div class="scroll"[^>]*>\s*<table>', html)
+    assert html.count("Scroll the table sideways for all columns.") == 2
+    # On a telephone, cards and pictures lie below each other.
+    text = " ".join(Page(html).text)
+    assert not re.search(r"\b(beside|left|right)\b", text[text.index("Mean per-case") :])
+
+
+def test_a_label_map_in_colour_is_drawn_as_its_one_channel(panel_files, tmp_path):
+    grey = draw_panel("a", 0.5, **panel_files)
+    picture = Image.open(panel_files["prediction"])
+    picture.convert("RGBA").save(tmp_path / "colour.png")
+    assert draw_panel("a", 0.5, **{**panel_files, "prediction": tmp_path / "colour.png"}) == grey
+    pixels = np.asarray(picture)
+    Image.fromarray(np.stack([pixels, pixels * 0, pixels], -1)).save(tmp_path / "colour.png")
+    with pytest.raises(ValueError, match=r"colour\.png is no label map: it has 3 channels that differ"):
+        draw_panel("a", 0.5, **{**panel_files, "prediction": tmp_path / "colour.png"})

@@ -15,6 +15,7 @@ import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
+from nnunet_mamba.cli.streams import guarded_streams
 from nnunet_mamba.data.cases import count_groups
 from nnunet_mamba.data.checks import InvalidDatasetError
 from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
@@ -90,7 +91,8 @@ def run_as_script(command: Callable[..., None], converter: ModuleType) -> None:
     script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     script.command()(command)
     refuse_unexpanded_paths(script)
-    script(obj=converter)
+    with guarded_streams():
+        script(obj=converter)
 
 
 def load_converter(name: str) -> ModuleType:
@@ -138,11 +140,12 @@ class _NoteHandler(logging.Handler):
 
 
 @contextmanager
-def errors_as_text(*, is_conversion: bool = True) -> Iterator[None]:
+def errors_as_text(*, is_conversion: bool = True, continues: bool = True) -> Iterator[None]:
     """End the command with an error's text: a traceback would hide it.
 
     Args:
         is_conversion: whether the command has --skip-invalid and --report.
+        continues: whether an interrupted command goes on where it was when it is run again.
     """
     try:
         with _notes_on_stderr():
@@ -165,7 +168,7 @@ def errors_as_text(*, is_conversion: bool = True) -> Iterator[None]:
         )
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        print("Stopped; run the same command again, it continues.", file=sys.stderr)
+        print("Stopped; run the same command again, it continues." if continues else "Stopped.", file=sys.stderr)
         raise typer.Exit(130) from None
 
 

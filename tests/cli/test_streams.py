@@ -1,0 +1,100 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nnunet_mamba import __version__
+from nnunet_mamba.cli import list_networks
+from nnunet_mamba.cli.main import app
+from nnunet_mamba.cli.streams import guarded_streams
+
+PYTHON = [sys.executable, "-m", "nnunet_mamba"]
+COMMANDS = [("list",), ("list", "--json"), ("--help",), ("--version",), ("evaluate", "--help"), ("trainers-path",)]
+NO_ROOM = "Error: the output cannot be written: No space left on device\n"
+
+
+def run(*arguments, stdout=subprocess.PIPE, **variables):
+    environment = {**os.environ, **variables}
+    return subprocess.run(
+        [*PYTHON, *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_full_device_is_one_line_and_exit_1(arguments, buffering):
+    with open("/dev/full", "w") as full:
+        process = run(*arguments, stdout=full, PYTHONUNBUFFERED=buffering)
+    assert (process.returncode, process.stderr) == (1, NO_ROOM)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes end so on POSIX systems")
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_reader_that_has_gone_is_no_error(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = run(*arguments, stdout=writing)
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (141, "")
+
+
+def test_a_failure_keeps_its_exit_code_without_a_reader():
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = run("evaluate", "nowhere", "nowhere", stdout=writing)
+    os.close(writing)
+    assert process.returncode == 1
+    assert process.stderr.startswith("Error: The folder of predictions nowhere does not exist")
+    assert run("evaluate").returncode == 2
+    assert run("evaluate", "a", "b", "--processes", "0").returncode == 2
+
+
+def test_streams_are_given_back_and_an_error_is_not_hidden():
+    before = sys.stdout, sys.stderr
+    with pytest.raises(ZeroDivisionError), guarded_streams():
+        raise ZeroDivisionError
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_an_interruption_is_one_line(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(list_networks.typer, "secho", interrupted)
+    result = CliRunner().invoke(app, ["list"])
+    assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
+
+
+def test_the_package_runs_as_the_command():
+    assert run("--version").stdout == f"nnunet-mamba {__version__}\n"
+    assert "Usage: python -m nnunet_mamba [OPTIONS] COMMAND" in run("--help").stdout
+    assert json.loads(run("list", "--json").stdout)
+    assert "python -m nnunet_mamba evaluate --help" in run("evaluate").stderr
+
+
+def test_a_file_gets_no_colours_and_whole_names_whatever_the_terminal_is():
+    plain = run("list").stdout
+    assert "\x1b" not in plain
+    assert "…" not in plain
+    for variables in ({"COLUMNS": "20"}, {"TERM": "dumb"}, {"NO_COLOR": "1"}):
+        assert run("list", **variables).stdout == plain
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_result_that_is_lost_is_told_of_a_failed_command_too():
+    with open("/dev/full", "w") as full:
+        process = run("--no-such-option", stdout=full)
+        assert process.returncode == 2
+        script = (
+            "import sys; from nnunet_mamba.cli.streams import guarded_streams\n"
+            "with guarded_streams():\n    print('findings'); sys.exit(1)"
+        )
+        failed = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (failed.returncode, failed.stderr) == (1, NO_ROOM)

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder
+from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
+from PIL import Image
+
+from nnunet_mamba.evaluation.folders import evaluate_folders
+
+REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}, "regions_class_order": [1, 2]}
+LABELS = {"labels": {"background": 0, "a": 1, "b": 2, "none": 3}}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("predictions", "labels"):
+        (tmp_path / folder).mkdir()
+        for name in "abc":
+            label = rng.integers(0, 3, (9, 8), np.uint8)
+            Image.fromarray(label).save(tmp_path / folder / f"{name}.png")
+    return tmp_path
+
+
+def evaluate(folders, dataset=LABELS, **options):
+    (folders / "dataset.json").write_text(json.dumps({"file_ending": ".png", **dataset}))
+    output = folders / "scores"
+    return evaluate_folders(
+        folders / "predictions", folders / "labels", folders / "dataset.json", output=output, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "scored", "ignored"), [(LABELS, [1, 2, 3], None), (REGIONS, [(1, 2), 2], 3)], ids=["labels", "regions"]
+)
+def test_the_summary_is_that_of_nnunet(folders, dataset, scored, ignored):
+    evaluate(folders, dataset, processes=1)
+    predictions, labels = str(folders / "predictions"), str(folders / "labels")
+    expected = folders / "expected.json"
+    reader = NaturalImage2DIO()
+    compute_metrics_on_folder(labels, predictions, str(expected), reader, ".png", scored, ignored, num_processes=1)
+    assert (folders / "scores" / "summary.json").read_text() == expected.read_text()
+
+
+def test_a_prediction_in_colour_counts_once(folders):
+    grey = evaluate(folders, processes=1)
+    for name in "ab":
+        path = folders / "predictions" / f"{name}.png"
+        Image.open(path).convert("RGB").save(path)
+    path = folders / "labels" / "b.png"
+    Image.open(path).convert("RGBA").save(path)
+    assert evaluate(folders, processes=1) == grey
+    assert grey[0].confusions["a"].tp + grey[0].confusions["a"].tn < 9 * 8
+
+
+def test_colours_that_differ_are_refused_before_anything_is_written(folders):
+    path = folders / "predictions" / "a.png"
+    grey = np.asarray(Image.open(path))
+    Image.fromarray(np.stack([grey, grey * 0, grey], -1)).save(path)
+    with pytest.raises(ValueError, match=r"a\.png: the prediction has 3 channels that differ, .*\(.*a\.png\)"):
+        evaluate(folders)
+    assert not (folders / "scores").exists()
+
+
+def test_a_prediction_under_another_name_is_not_left_out(folders):
+    (folders / "predictions" / "a.png").rename(folders / "predictions" / "a.PNG")
+    (folders / "predictions" / "b.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 labels .*\n  a\.png \(there is a\.PNG\)\nRename or convert"):
+        evaluate(folders, allow_missing=True)
+    (folders / "predictions" / "a.PNG").unlink()
+    assert [case.identifier for case in evaluate(folders, allow_missing=True)] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"), [(255, "0 and 255 are black and white: divide by 255"), (0.25, "look like probabilities")]
+)
+def test_values_that_are_no_labels_are_explained(folders, factor, message):
+    for folder in ("predictions", "labels"):
+        for path in (folders / folder).iterdir():
+            label = (np.asarray(Image.open(path)) > 0) * factor
+            Image.fromarray(label.astype(np.float32) if factor < 1 else label.astype(np.uint8)).save(
+                path.with_suffix(".tif")
+            )
+    with pytest.raises(ValueError, match=message):
+        evaluate(folders, {**LABELS, "file_ending": ".tif"})
+
+
+def test_files_stay_as_they_were_where_new_ones_cannot_be_written(folders, monkeypatch):
+    evaluate(folders, processes=1)
+    before = {path.name: path.read_bytes() for path in (folders / "scores").iterdir()}
+    (folders / "predictions" / "a.png").unlink()
+
+    def full(cases, path):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nnunet_mamba.report.collect.write_case_table", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*cases\.csv"):
+        evaluate(folders, allow_missing=True, processes=1)
+    assert {path.name: path.read_bytes() for path in (folders / "scores").iterdir()} == before
+
+
+def test_a_place_that_cannot_be_written_is_told_first(folders):
+    (folders / "scores").touch()
+    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another --output$"):
+        evaluate(folders)
+
+
+def test_processes_are_at_least_one(folders):
+    with pytest.raises(ValueError, match="processes is 0, expected at least 1"):
+        evaluate(folders, processes=0)
