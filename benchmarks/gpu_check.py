@@ -42,6 +42,8 @@ PARTS = (
 # What a part may take that only says that it has to be skipped.
 _SHARE_OF_SKIPPED = 1
 MINUTES = 8.0
+# On a CPU whose kernels are not compiled yet, a limit should end only what hangs.
+MINUTES_OF_DRY_RUN = 60.0
 OUTPUT = Path("gpu_check.json")
 # Longer than importing torch takes on a slow disk.
 _IMPORT_LIMIT_S = 180
@@ -74,13 +76,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="run every part on the CPU, as fast as it goes")
     names = ", ".join(part.name for part in PARTS)
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"some of {names} (default: all)")
-    parser.add_argument("--minutes", type=_minutes, default=MINUTES, help=f"for all parts (default: {MINUTES:g})")
+    minutes = f"for all parts (default: {MINUTES:g}, in a dry run {MINUTES_OF_DRY_RUN:g})"
+    parser.add_argument("--minutes", type=_minutes, help=minutes)
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"JSON file (default: {OUTPUT})")
     options = parser.parse_args(arguments)
     if options.dry_run and options.device == "cuda":
         parser.error("argument --dry-run: runs on the CPU; leave out --device cuda")
     if options.output.is_dir():
         parser.error(f"argument --output: {options.output} is a folder; name a file in it")
+    options.minutes = options.minutes or (MINUTES_OF_DRY_RUN if options.dry_run else MINUTES)
     return options
 
 

@@ -2,8 +2,8 @@
 
     python -m gpu_checks.part_process MODULE ROWS_FILE REQUEST
 
-The first line names all checks, a line announces each before it begins, and the last line says that all are made. So
-whoever reads them knows what was going on when this process ended.
+The first line names all checks. A line says that a check begins, and one that it is made; the last one says that all
+are. So whoever reads them knows what was going on when this process ended.
 """
 
 import importlib
@@ -120,10 +120,11 @@ def main(module: str, rows_file: str, request: str) -> int:
             if check.what in asked["done"]:
                 continue
             lines.write(begin=check.what)
-            if time.time() >= asked["until"]:
+            if time.time() < asked["until"]:
+                _run(check, lines)
+            else:
                 lines.write(row={"what": check.what, "verdict": SKIPPED, "reason": "no time left"})
-                continue
-            _run(check, lines)
+            lines.write(made=check.what)
             if _device_is_lost():
                 return RESTART_STATUS
         lines.write(end=True)

@@ -60,6 +60,7 @@ class _Progress:
 
     planned: list[str] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
+    current: str | None = None
     began_at: float = field(default_factory=time.monotonic)
     is_over: bool = False
     n_read: int = 0
@@ -109,7 +110,7 @@ def _try_part(
                 status = process.poll()
                 _read(rows_file, progress, part, on_row)
                 now = time.monotonic()
-                if status is None and (now > end or (len(begun) > n_begun and now - progress.began_at > longest)):
+                if status is None and (now > end or (progress.current and now - progress.began_at > longest)):
                     break
                 if status is None:
                     time.sleep(_POLL_S)
@@ -117,14 +118,14 @@ def _try_part(
         said = log.read_text(encoding="utf-8", errors="replace")
     if progress.is_over and status == 0:
         return ()
-    in_a_check = len(begun) > n_begun
-    what = begun[-1] if in_a_check else "start"
-    if status is None:
+    has_begun = len(begun) > n_begun
+    what = progress.current or ("end" if has_begun else "start")
+    if status is None and what != "end":
         on_row(Row(part=part.name, what=what, verdict=TIMED_OUT, detail=said[-_DETAIL:]))
-    elif status != RESTART_STATUS:
+    elif status not in (None, RESTART_STATUS):
         on_row(_crash(part, what, status, said))
     # Without a check to leave out, another process would end like this one.
-    return progress.left if in_a_check else ()
+    return progress.left if has_begun else ()
 
 
 def _crash(part: Part, what: str, status: int, said: str) -> Row:
@@ -157,8 +158,11 @@ def _take(line: dict[str, Any], progress: _Progress, part: Part, on_row: OnRow) 
     if "plan" in line:
         progress.planned = [str(what) for what in line["plan"]]
     elif "begin" in line:
-        progress.begun.append(str(line["begin"]))
+        progress.current = str(line["begin"])
+        progress.begun.append(progress.current)
         progress.began_at = time.monotonic()
+    elif "made" in line:
+        progress.current = None
     elif "row" in line:
         on_row(Row(part=part.name, **line["row"]))
     else:

@@ -122,6 +122,18 @@ def test_a_check_does_not_begin_without_time(make_part, run):
 
 
 @pytest.mark.parametrize(
+    ("act", "verdicts"),
+    [
+        ("os._exit(5)", [("last", "measured"), ("end", "crashed")]),
+        ("time.sleep(600)", [("last", "measured")]),
+    ],
+)
+def test_a_process_that_does_not_end_well_has_all_its_rows(make_part, run, act, verdicts):
+    source = f"import atexit\natexit.register(lambda: ({act},))\n"
+    assert _summary(run(make_part(source + FINE), seconds=10)) == verdicts
+
+
+@pytest.mark.parametrize(
     "garbage",
     [
         b"\xff\x00 no JSON\n",
