@@ -1,6 +1,7 @@
 """``nnunet-mamba scan-backends``: what each implementation of the scan does on this machine."""
 
 import json
+import math
 import os
 import random
 from dataclasses import asdict
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def scan_backends(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the random scans, to repeat them.", show_default="drawn")
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Of the random scans, to repeat them.", show_default="drawn"),
     ] = None,
 ) -> None:
     """Show which implementations of the selective scan run here, how exact and how fast they are.
@@ -42,7 +44,8 @@ def scan_backends(
         measured = list(measure_backends(seed, on_start=lambda text: status.update(f"measuring {text}")))
     chosen = choices()
     if as_json:
-        print(json.dumps(_as_dict(measured, chosen, seed, n_threads=torch.get_num_threads()), indent=2))
+        report = _as_dict(measured, chosen, seed, n_threads=torch.get_num_threads())
+        print(json.dumps(report, indent=2, allow_nan=False))
     else:
         _print(results_console(), measured, chosen, seed)
     if all(choice.backend is None for choice in chosen):
@@ -64,10 +67,15 @@ def _as_dict(
         "seed": seed,
         "error_shape": dict(zip("bdln", ERROR_SHAPE, strict=True)),
         "speed_shape": dict(zip("bdln", SPEED_SHAPE, strict=True)),
-        "backends": [asdict(row) for row in measured],
+        "backends": [{name: _in_json(value) for name, value in asdict(row).items()} for row in measured],
         VARIABLE: os.environ.get(VARIABLE),
         "choices": [asdict(choice) for choice in chosen],
     }
+
+
+def _in_json(value: Any) -> Any:
+    """Return ``value``, or its name where JSON has no such number: the error of a wrong kernel may be NaN."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _versions() -> dict[str, str]:

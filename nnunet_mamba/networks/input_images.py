@@ -48,9 +48,11 @@ def require_images(owner: str, x: Tensor, *, input_channels: int, spatial_dims: 
         )
     if x.shape[0] == 0:
         raise ValueError(
-            f"{owner}: a batch of 0 images (shape {tuple(x.shape)}), expected at least one; leave empty batches out"
+            f"{owner}: input of shape {tuple(x.shape)}, expected {expected} with at least one image; it is a batch of "
+            f"0 images, leave empty batches out"
         )
     if 0 in x.shape:
         raise ValueError(
-            f"{owner}: images without pixels (shape {tuple(x.shape)}), expected {expected} with every size at least 1"
+            f"{owner}: input of shape {tuple(x.shape)}, expected {expected} with every size at least 1; the images "
+            f"have no pixels"
         )

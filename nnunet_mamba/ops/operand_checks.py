@@ -35,6 +35,16 @@ def require_floats(owner: str, name: str, operand: Any) -> None:
         )
 
 
+def is_like(operand: Any, dtype: torch.dtype, device: torch.device) -> bool:
+    """Return whether an operand is a dense tensor of this dtype, of real numbers, on this device."""
+    return (
+        isinstance(operand, Tensor)
+        and operand.dtype == dtype
+        and operand.device == device
+        and operand.layout == torch.strided
+    )
+
+
 def require_alike(owner: str, names: Sequence[str], operands: Sequence[Any], optional: Collection[str] = ()) -> None:
     """Refuse operands that are not dense tensors of one floating-point dtype on one device.
 
@@ -52,7 +62,7 @@ def require_alike(owner: str, names: Sequence[str], operands: Sequence[Any], opt
     require_floats(owner, names[0], first)
     dtype, device = first.dtype, first.device
     for name, operand in zip(names, operands, strict=True):
-        if operand is None and name in optional:
+        if is_like(operand, dtype, device) or (operand is None and name in optional):
             continue
         require_floats(owner, name, operand)
         if operand.dtype != dtype:

@@ -104,7 +104,7 @@ def test_autocast_stays_near_full_precision(image, branches):
     ("options", "message"),
     [
         ({"in_channels": 6}, "6 channels cannot be split into 4 equal chunks"),
-        ({"in_channels": 0}, "0 channels cannot be split into 4 equal chunks"),
+        ({"in_channels": 0}, "in_channels=0, expected a positive integer"),
         ({"branches": ("mamba", "conv")}, "branches=('mamba', 'conv') has 2 branches, expected 4"),
         ({"branches": ("mamba", "mamba", "cnn", "conv")}, "branches[2]='cnn', expected one of 'mamba', 'attention', "),
         ({"kernel_size": 2}, "kernel_size=2, expected a positive odd number"),

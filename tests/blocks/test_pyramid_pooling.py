@@ -55,7 +55,7 @@ def test_compiles_into_one_graph():
     ("arguments", "message"),
     [
         ({"channels": 20}, "20 channels, expected a multiple of 8"),
-        ({"channels": 0}, "0 channels, expected a multiple of 8, of which the smallest bin makes one eighth; choose 8"),
+        ({"channels": 0}, "channels=0, expected a positive integer"),
         ({"channels": 8, "spatial_dims": 1}, "spatial_dims=1, expected 2 or 3"),
     ],
     ids=str,

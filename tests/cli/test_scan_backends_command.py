@@ -1,4 +1,5 @@
 import json
+import math
 import sys
 
 import pytest
@@ -117,3 +118,17 @@ def test_a_torch_that_cannot_be_imported_is_a_line_of_text(monkeypatch):
     assert result.exit_code == 1
     assert "Error: torch cannot be imported" in result.stderr
     assert "nnunet-mamba doctor" in result.stderr
+
+
+def test_a_seed_that_torch_cannot_take_is_a_usage_error():
+    result = run("--seed", str(2**64))
+    assert result.exit_code == 2
+    assert "--seed" in result.stderr
+
+
+def test_an_error_that_is_not_a_number_is_valid_json(monkeypatch):
+    wrong = survey.Measurement(backend="numba_cpu", device="cpu", error=math.nan, forward=1.0)
+    monkeypatch.setattr(survey, "measure_backends", lambda seed, on_start: [wrong])
+    result = run("--json")
+    row = json.loads(result.stdout, parse_constant=pytest.fail)["backends"][0]
+    assert (row["error"], row["forward"]) == ("nan", 1.0)

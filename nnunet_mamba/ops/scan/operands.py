@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.operand_checks import require_alike, require_floats, require_shapes
+from nnunet_mamba.ops.operand_checks import is_like, require_alike, require_floats, require_shapes
 
 
 class ScanOperands(NamedTuple):
@@ -77,8 +77,10 @@ def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int,
 
 
 def _check_kinds(u: Tensor, *others: Any) -> None:
-    for name, tensor in zip(TENSOR_NAMES, (u, *others), strict=True):
-        if tensor is None and name in _OPTIONAL:
+    require_floats("selective_scan", "u", u)
+    dtype, device = u.dtype, u.device
+    for name, tensor in zip(TENSOR_NAMES[1:], others, strict=True):
+        if is_like(tensor, dtype, device) or (tensor is None and name in _OPTIONAL):
             continue
         require_floats("selective_scan", name, tensor)
         if (tensor.dtype == torch.float64) != (u.dtype == torch.float64):

@@ -69,7 +69,7 @@ def _choice(device: str, dtype: torch.dtype) -> Choice:
     name = str(dtype).removeprefix("torch.")
     try:
         backend = choose_backend(torch.zeros(1, 1, 1, device=device, dtype=dtype))
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
         return Choice(device=device, dtype=name, backend=None, problem=str(error))
     return Choice(device=device, dtype=name, backend=backend.name)
 
@@ -84,14 +84,14 @@ def measure_backends(seed: int, *, on_start: Callable[[str], None] = lambda text
     for device in devices():
         for backend in BACKENDS.values():
             on_start(f"{backend.name} on {device}")
-            refusal = backend.refusal(torch.zeros(1, 1, 1, device=device))
-            if refusal is not None:
-                yield Measurement(backend=backend.name, device=device, refusal=refusal)
-                continue
             try:
+                refusal = backend.refusal(torch.zeros(1, 1, 1, device=device))
+                if refusal is not None:
+                    yield Measurement(backend=backend.name, device=device, refusal=refusal)
+                    continue
                 yield _measure(backend, device, seed)
-            # What a kernel raises that passed its test scan: no memory, no room for compiled files.
-            except (OSError, RuntimeError) as error:
+            # What a kernel raises that passed its test scan, or had no memory for it: no room for compiled files.
+            except (OSError, RuntimeError, MemoryError) as error:
                 yield Measurement(backend=backend.name, device=device, refusal=f"{type(error).__name__}: {error}")
 
 
