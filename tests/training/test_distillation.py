@@ -398,3 +398,16 @@ def test_a_teacher_saved_out_of_its_wrapper_teaches(make, teach, prefix):
     trainer = make()
     trainer.load_teacher()
     assert _unequal(trainer.teacher.state_dict(), weights) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"settings": 3}', '{"settings": {"soft": NaN}}', '{"settings": {"soft": null}}']
+)
+def test_a_record_that_does_not_tell_the_settings_is_told(make, teach, content):
+    teach()
+    trainer = make()
+    trainer.current_epoch = 1
+    record = Path(trainer.output_folder) / "distillation.json"
+    record.write_text(content)
+    with pytest.raises(ValueError, match=rf"{record} does not tell the settings .*Delete it to go on with hard=1"):
+        trainer.load_teacher()
