@@ -62,3 +62,13 @@ def test_a_file_that_is_being_written_is_no_error(tmp_path):
     (tmp_path / "training_log_2025_1_1_10_00_00.txt").write_text(log_epoch(0))
     (tmp_path / "debug.json").write_text('{"num_epo')
     assert ProgressReader(tmp_path).read().n_epochs is None
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", '{"num_epochs": Infinity}', '{"num_epochs": null}', '{"num_epochs": "-3"}']
+)
+def test_a_number_of_epochs_that_is_none_is_unknown(tmp_path, content):
+    (tmp_path / "training_log_2025_1_1_10_00_00.txt").write_text(log_epoch(0))
+    (tmp_path / "debug.json").write_text(content)
+    progress = ProgressReader(tmp_path).read()
+    assert (progress.n_done, progress.n_epochs) == (1, None)

@@ -295,10 +295,24 @@ def test_times(text, minutes):
     assert parse_minutes(text) == minutes
 
 
-@pytest.mark.parametrize("text", ["", "0", "a day", "1:30", "-5"])
+@pytest.mark.parametrize("text", ["", "0", "00:00:00", "0-00:00:00", "²", "nan", "a day", "1:30", "-5"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match="is no time, expected minutes, HH:MM:SS or D-HH:MM:SS"):
         parse_minutes(text)
+
+
+@pytest.mark.parametrize("job", ["null", '"None"', "7", '"7_0,8"', "NaN", '""'])
+def test_a_record_of_something_else_than_jobs_is_told(tmp_path, job):
+    record = JobRecord(tmp_path)
+    record.add({"run": "7_0"})
+    assert record.read() == {"run": "7_0"}
+    (file,) = tmp_path.rglob("slurm_jobs.json")
+    file.write_text(f'{{"run": {job}}}')
+    with pytest.raises(ValueError, match=f"{file} has the job .* for run, expected a number of Slurm's"):
+        record.read()
+    file.write_text("[]")
+    with pytest.raises(ValueError, match=f"{file} holds a list"):
+        record.read()
 
 
 def test_options_of_sbatch():

@@ -1,12 +1,15 @@
 """Trainers of any name on plans written by hand, which need no planning and no images."""
 
+import json
 import resource
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from nnunet_mamba.training.generated_trainers import trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
 
 # What nnU-Net plans for small images and volumes, with widths that are quicker than its own.
 STAGES = {
@@ -67,6 +70,53 @@ def build_trainer(tmp_path, monkeypatch):
         return trainer_with_budget(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))
 
     return build
+
+
+TEACHER = "nnUNetTrainerUltraLBM"
+STUDENT = "nnUNetTrainerUltraLBMTDistill_1epoch_1iteration"
+
+
+@pytest.fixture
+def make(planned, monkeypatch):
+    """Build a trainer of a name on the tiny data set, with changes to its dataset.json and patches."""
+    for variable, value in planned.environment().items():
+        monkeypatch.setenv(variable, value)
+
+    def make(name=STUDENT, *, fold=0, labels=None, patch_size=None, channels=3, plans_name="nnUNetPlans"):
+        plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
+        plans["plans_name"] = plans_name
+        plans["continue_training"] = False
+        if patch_size:
+            plans["configurations"]["2d"]["patch_size"] = list(patch_size)
+            strides = [[1] * len(patch_size), [2] * len(patch_size), [2] * len(patch_size)]
+            plans["configurations"]["2d"]["architecture"]["arch_kwargs"]["strides"] = strides
+        dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
+        dataset.update(labels or {})
+        dataset["channel_names"] = {str(channel): "R" for channel in range(channels)}
+        if name == "nnUNetTrainer":
+            trainer = nnUNetTrainer
+        else:
+            trainer = trainer_with_budget(name) if "epoch" in name else load_trainer(name)
+        return trainer(plans, "2d", fold, dataset, torch.device("cpu"))
+
+    return make
+
+
+@pytest.fixture
+def teach(make):
+    """Write the final checkpoint of a trainer with random weights, and return its path."""
+
+    def teach(name=TEACHER, **changes):
+        torch.manual_seed(0)
+        trainer = make(name, **changes)
+        trainer.initialize()
+        trainer.save_checkpoint(f"{trainer.output_folder}/checkpoint_final.pth")
+        # As nnU-Net does when a training starts.
+        plans = json.dumps(trainer.plans_manager.plans)
+        (Path(trainer.output_folder_base) / "plans.json").write_text(plans)
+        return Path(trainer.output_folder) / "checkpoint_final.pth"
+
+    return teach
 
 
 @pytest.fixture

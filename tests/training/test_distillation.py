@@ -6,61 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.training.distillation_losses import teacher_terms
 from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
 from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
 
 TEACHER = "nnUNetTrainerUltraLBM"
 STUDENT = "nnUNetTrainerUltraLBMTDistill_1epoch_1iteration"
 REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": [2, 2]}, "regions_class_order": [1, 2]}
 THREE_LABELS = {"labels": {"background": 0, "disc": 1, "ring": 2}}
-
-
-@pytest.fixture
-def make(planned, monkeypatch):
-    """Build a trainer of a name on the tiny data set, with changes to its dataset.json and patches."""
-    for variable, value in planned.environment().items():
-        monkeypatch.setenv(variable, value)
-
-    def make(name=STUDENT, *, fold=0, labels=None, patch_size=None, channels=3, plans_name="nnUNetPlans"):
-        plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
-        plans["plans_name"] = plans_name
-        plans["continue_training"] = False
-        if patch_size:
-            plans["configurations"]["2d"]["patch_size"] = list(patch_size)
-            strides = [[1] * len(patch_size), [2] * len(patch_size), [2] * len(patch_size)]
-            plans["configurations"]["2d"]["architecture"]["arch_kwargs"]["strides"] = strides
-        dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
-        dataset.update(labels or {})
-        dataset["channel_names"] = {str(channel): "R" for channel in range(channels)}
-        if name == "nnUNetTrainer":
-            trainer = nnUNetTrainer
-        else:
-            trainer = trainer_with_budget(name) if "epoch" in name else load_trainer(name)
-        return trainer(plans, "2d", fold, dataset, torch.device("cpu"))
-
-    return make
-
-
-@pytest.fixture
-def teach(make):
-    """Write the final checkpoint of a trainer with random weights, and return its path."""
-
-    def teach(name=TEACHER, **changes):
-        torch.manual_seed(0)
-        trainer = make(name, **changes)
-        trainer.initialize()
-        trainer.save_checkpoint(f"{trainer.output_folder}/checkpoint_final.pth")
-        # As nnU-Net does when a training starts.
-        plans = json.dumps(trainer.plans_manager.plans)
-        (Path(trainer.output_folder_base) / "plans.json").write_text(plans)
-        return Path(trainer.output_folder) / "checkpoint_final.pth"
-
-    return teach
 
 
 def _batch(trainer):
@@ -398,3 +353,16 @@ def test_a_teacher_saved_out_of_its_wrapper_teaches(make, teach, prefix):
     trainer = make()
     trainer.load_teacher()
     assert _unequal(trainer.teacher.state_dict(), weights) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"settings": 3}', '{"settings": {"soft": NaN}}', '{"settings": {"soft": null}}']
+)
+def test_a_record_that_does_not_tell_the_settings_is_told(make, teach, content):
+    teach()
+    trainer = make()
+    trainer.current_epoch = 1
+    record = Path(trainer.output_folder) / "distillation.json"
+    record.write_text(content)
+    with pytest.raises(ValueError, match=rf"{record} does not tell the settings .*Delete it to go on with hard=1"):
+        trainer.load_teacher()

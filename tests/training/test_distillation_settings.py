@@ -46,3 +46,10 @@ def test_the_loss_is_the_sum_of_the_weighted_terms():
     settings = DistillationSettings(hard=0.5, soft=2, attention=3, gradient=4)
     terms = {"hard": torch.tensor(-1.0), "soft": torch.tensor(10.0), "gradient": torch.tensor(100.0)}
     assert settings.weighted_sum(terms).item() == -0.5 + 20 + 400
+
+
+@pytest.mark.parametrize("text", [",", " , ,"])
+def test_a_text_that_names_nothing_is_not_taken_for_the_defaults(monkeypatch, text):
+    monkeypatch.setenv(SETTINGS_VARIABLE, text)
+    with pytest.raises(ValueError, match="it names nothing"):
+        DistillationSettings.from_environment()
