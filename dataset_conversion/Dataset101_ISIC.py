@@ -9,22 +9,33 @@ Each challenge part is a folder of photographs and a folder of masks::
     ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg        (beside texts)
     ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png
 
-Folders called ``images`` and ``masks`` are known too, and masks may have the name of their image alone.
+A folder that holds the parts of one challenge, unpacked or as zip archives, is taken as a whole. Folders called
+``images`` and ``masks`` are known too, and masks may have the name of their image alone.
 
 Run ``python Dataset101_ISIC.py --help``, or ``nnunet-mamba convert isic --help``, which is the same.
 """
 
-import re
+import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.challenge_parts import (
+    TEST,
+    TRAINING,
+    find_parts,
+    log_parts,
+    one_challenge,
+    unwrapped,
+)
 from nnunet_mamba.data.checks import Problem
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.pairing import list_images, pair_images_with_masks
 from nnunet_mamba.data.parts import joined_parts
 from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, photograph_description
+from nnunet_mamba.data.published_splits import PUBLISHED_SIZES
 from nnunet_mamba.data.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.recipe import Recipe
 
@@ -33,10 +44,8 @@ FOREGROUND = "lesion"
 MASK_SUFFIX = "_segmentation"
 # Over-segmentations that ISIC 2017 puts beside its photographs.
 NEITHER_IMAGE_NOR_MASK = ("_superpixels",)
-_IMAGE_FOLDERS = ("images", "image")
-_MASK_FOLDERS = ("masks", "mask", "groundtruth", "ground_truth")
-# Part 1 of 2016 and 2017 and Task 1 of 2018 are lesion segmentation; other parts hold other images and ground truth.
-_OTHER_TASKS = re.compile(r"part[^1]|task[^1]")
+
+_log = logging.getLogger(f"nnunet_mamba.{NAME}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,36 +72,48 @@ def find_folders(folder: Path) -> tuple[Path, Path | None]:
         ValueError: several pairs of subfolders: which of them is meant?
         NotADirectoryError: ``folder`` is not a folder.
     """
+    folder = unwrapped(folder)
     if list_images(folder):
         return folder, None
-    images: dict[str, Path] = {}
-    masks: dict[str, Path] = {}
-    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        name = subfolder.name.lower()
-        if _OTHER_TASKS.search(name):
-            continue
-        if name in _IMAGE_FOLDERS or name.endswith(("_data", "_input")):
-            images[_part_of(name)] = subfolder
-        elif name in _MASK_FOLDERS or name.endswith("groundtruth"):
-            masks[_part_of(name)] = subfolder
-    pairs = [(images[part], masks[part]) for part in images if part in masks]
+    parts = [part for part in find_parts(folder) if part.images.is_dir()]
+    pairs = [part for part in parts if part.masks is not None]
     if len(pairs) > 1:
-        listed = "\n".join(f"  {image_folder} {mask_folder}" for image_folder, mask_folder in pairs)
-        raise ValueError(
-            f"{folder} holds {len(pairs)} pairs of image and mask folders; name one pair, and give a test part with "
-            f"--test-images and --test-masks:\n{listed}"
-        )
+        listed = "\n".join(f"  {part.images} {part.masks}" for part in pairs)
+        raise ValueError(f"{folder} holds {len(pairs)} pairs of image and mask folders, name one of them:\n{listed}")
     if pairs:
-        return pairs[0]
-    return (next(iter(images.values())), None) if len(images) == 1 else (folder, None)
+        return pairs[0].images, pairs[0].masks
+    return (parts[0].images, None) if len(parts) == 1 else (folder, None)
 
 
-def _part_of(folder_name: str) -> str:
-    """Return what the folders of one challenge part have in common, such as ``isic2018 training``."""
-    if folder_name in (*_IMAGE_FOLDERS, *_MASK_FOLDERS):
-        return ""
-    words = re.split(r"[_ ]", folder_name)
-    return " ".join(word for word in words[:-1] if not re.match(r"(part|task)\d", word))
+def places_of_challenge(folder: Path, *, split: str, given: Mapping[str, Path | None]) -> dict[str, Path | None]:
+    """Return where the parts of the challenge in ``folder`` are; they may be zip archives.
+
+    Args:
+        folder: holds the folders or archives of several parts, named as ISIC names them.
+        split: a published one draws its own test cases, so it gets no test part.
+        given: arguments of ``convert_isic``; a part that is among them is not taken from ``folder``.
+
+    Returns:
+        Arguments of ``convert_isic``; none if ``folder`` holds images itself, or no parts with masks.
+
+    Raises:
+        ValueError: several challenges, or no training part with masks.
+        NotADirectoryError: ``folder`` is not a folder.
+    """
+    folder = unwrapped(folder)
+    parts = [] if list_images(folder) else find_parts(folder)
+    if not any(part.masks for part in parts):
+        return {}
+    found = one_challenge(parts, folder)
+    if TEST in found and split in PUBLISHED_SIZES:
+        _log.info("%s is left out: --split %s draws its own test cases", found.pop(TEST).images, split)
+    found = {role: part for role, part in found.items() if not given.get(f"{role}_images")}
+    log_parts(found)
+    places: dict[str, Path | None] = {}
+    for role, part in found.items():
+        prefix = "" if role == TRAINING else f"{role}_"
+        places |= {f"{prefix}images": part.images, f"{prefix}masks": part.masks}
+    return places
 
 
 def find_cases(
@@ -113,7 +134,8 @@ def find_cases(
         ValueError: no images; or no mask at all for training cases.
         NotADirectoryError: not a folder.
     """
-    found_masks = masks
+    found_masks = None if masks is None else unwrapped(masks)
+    images = unwrapped(images)
     if masks is None:
         images, found_masks = find_folders(images)
     photographs = list_images(images, ignored_suffixes=(*NEITHER_IMAGE_NOR_MASK, MASK_SUFFIX))
@@ -155,7 +177,8 @@ def convert_isic(
     """Convert an ISIC training part, and a validation and a test part if there are, to an nnU-Net raw data set.
 
     Args:
-        images: folder of the training photographs, or of one pair of subfolders.
+        images: folder of the training photographs, or one that holds the folders of a challenge's parts, of which
+            the validation part becomes training cases too, and the test part test cases.
         masks: folder of their masks; None looks for them in ``images``.
         folder: ``$nnUNet_raw/Dataset101_ISIC``.
         validation_images: photographs of a validation part, which become training cases too, as in the papers; its
@@ -171,6 +194,14 @@ def convert_isic(
         OSError: the folder holds something else, or writing failed.
     """
     options = options or IsicOptions()
+    if masks is None:
+        given = {"validation_images": validation_images, "test_images": test_images}
+        found = places_of_challenge(images, split=options.run.split, given=given)
+        images, masks = found.get("images") or images, found.get("masks")
+        if "validation_images" in found:
+            validation_images, validation_masks = found["validation_images"], found["validation_masks"]
+        if "test_images" in found:
+            test_images, test_masks = found["test_images"], found["test_masks"]
     parts = {"training": find_cases(images, masks, is_training=True, options=options)}
     for part, part_images, part_masks in (
         ("validation", validation_images, validation_masks),

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem, same_name
-from nnunet_mamba.data.filename_patterns import FilenamePattern, pair_found_files
+from nnunet_mamba.data.filename_patterns import FilenamePattern
+from nnunet_mamba.data.pairing import pair_found_files
 from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, photograph_description
 from nnunet_mamba.data.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.recipe import Recipe
@@ -57,7 +58,8 @@ def find_cases(source: Path, *, as_test: bool, options: PhotographOptions) -> tu
                 allow_missing_masks=options.allow_missing_masks,
                 allow_missing_images=options.allow_missing_images,
             )
-            return cases, [*problems, *_misplaced_masks(folder)]
+            # The patterns of images and masks look into the same folders.
+            return cases, [*problems, *IMAGES.lost(folder), *_misplaced_masks(folder)]
         if images or masks:
             missing = MASKS if images else IMAGES
             raise ValueError(f"no file {missing.text}.bmp in {folder}; unpack the archive again")

@@ -15,6 +15,7 @@ Run ``python Dataset103_LGG.py --help``, or ``nnunet-mamba convert lgg --help``,
 import csv
 import filecmp
 import json
+import math
 import re
 import sys
 from collections import defaultdict
@@ -27,15 +28,26 @@ from typing import Any
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem
-from nnunet_mamba.data.image_files import Shape
+from nnunet_mamba.data.filename_patterns import OTHER_IMAGE_ENDINGS
+from nnunet_mamba.data.folder_walk import is_broken_link, lost_folder, visible_entries
+from nnunet_mamba.data.image_files import IMAGE_ENDINGS, Shape
 from nnunet_mamba.data.label_values import LabelValues
 from nnunet_mamba.data.raw_dataset import Conversion, DatasetDescription, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe
 from nnunet_mamba.data.run_options import RunOptions
-from nnunet_mamba.data.slice_stacks import FLAIR, MASK_SUFFIX, SEQUENCES, SliceConverter, StackConverter, mask_of
+from nnunet_mamba.data.slice_stacks import (
+    FLAIR,
+    LARGEST_SPACING,
+    MASK_SUFFIX,
+    SEQUENCES,
+    SliceConverter,
+    StackConverter,
+    mask_of,
+)
 
 NAME = "Dataset103_LGG"
 MISSING_SEQUENCES = "missing_sequences.csv"
+TIFF = (".tif", ".tiff")
 TREES = (".", "kaggle_3m", "lgg-mri-segmentation/kaggle_3m")
 # The files have no spacing. These are usual for axial FLAIR, and one spacing for all keeps nnU-Net from resampling.
 SLICE_THICKNESS = 5.0
@@ -60,7 +72,7 @@ class LggOptions:
         run: how to run the conversion.
 
     Raises:
-        ValueError: a size for volumes.
+        ValueError: a size for volumes, or a spacing that is no length.
     """
 
     as_volumes: bool = True
@@ -71,6 +83,9 @@ class LggOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
+        for name, spacing in (("--slice-thickness", self.slice_thickness), ("--pixel-spacing", self.pixel_spacing)):
+            if not (math.isfinite(spacing) and 0 < spacing <= LARGEST_SPACING):
+                raise ValueError(f"{name} {spacing:g}: expected more than 0, {LARGEST_SPACING:g} mm at most")
         if self.as_volumes and self.size is not None:
             raise ValueError(
                 f"--size {self.size[0]}x{self.size[1]} is for --as slices; nnU-Net brings volumes to one spacing by "
@@ -138,7 +153,7 @@ def find_tree(source: Path) -> tuple[Path, Path | None]:
 
 def _scan_folders(tree: Path) -> Iterator[Path]:
     if tree.is_dir():
-        yield from sorted(path for path in tree.iterdir() if path.name.startswith(_PATIENT_START) and path.is_dir())
+        yield from (path for path in visible_entries(tree) if path.name.startswith(_PATIENT_START) and path.is_dir())
 
 
 def _difference(one: Path, other: Path) -> str | None:
@@ -158,11 +173,20 @@ def _slice_files_of_tree(tree: Path) -> Iterator[Path]:
 
 def _slice_files(folder: Path) -> list[Path]:
     """Return the TIFF files of a scan, without hidden ones (macOS writes ``._name.tif``)."""
-    return sorted(
+    return [path for path in visible_entries(folder) if path.suffix.lower() in TIFF and not path.is_dir()]
+
+
+def _slices_of_other_formats(folder: Path) -> list[Path]:
+    """Return the slices of a scan that are no TIFF files and of which no TIFF file lies beside them."""
+    stems = {path.stem for path in _slice_files(folder)}
+    return [
         path
-        for path in folder.iterdir()
-        if path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".") and not path.is_dir()
-    )
+        for path in visible_entries(folder)
+        if path.suffix.lower() in (*IMAGE_ENDINGS, *OTHER_IMAGE_ENDINGS)
+        and path.suffix.lower() not in TIFF
+        and path.stem not in stems
+        and _SLICE.fullmatch(path.stem)
+    ]
 
 
 def find_cases(tree: Path, *, as_volumes: bool, is_labelled: bool = True) -> tuple[list[Case], list[Problem]]:
@@ -179,7 +203,11 @@ def find_cases(tree: Path, *, as_volumes: bool, is_labelled: bool = True) -> tup
     """
     cases = []
     problems = []
-    for folder in sorted(path for path in tree.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for folder in visible_entries(tree):
+        if is_broken_link(folder) and not folder.suffix:
+            problems.append(lost_folder(folder, below=tree))
+        if not folder.is_dir():
+            continue
         scan = folder.name
         match = _SCAN.fullmatch(scan)
         if match is None:
@@ -223,6 +251,10 @@ def _slices_of(folder: Path, *, as_volumes: bool, is_labelled: bool) -> tuple[di
             problems.append(Problem(scan if as_volumes else path.stem, text, path))
         elif is_labelled or not match["mask"]:
             (masks if match["mask"] else images)[int(match["number"])].append(path)
+
+    for path in _slices_of_other_formats(folder):
+        text = "a slice that is no TIFF file, expected one; copy it again, or move it away"
+        problems.append(Problem(scan if as_volumes else path.stem, text, path))
 
     def report(number: int, text: str, file: Path = folder) -> None:
         problems.append(Problem(scan if as_volumes else _name(scan, number), text, file))

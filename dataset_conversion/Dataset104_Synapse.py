@@ -20,12 +20,15 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem
 from nnunet_mamba.data.ct_volumes import SPACING_LIMITS, CtConverter, ct_description
+from nnunet_mamba.data.filename_patterns import OTHER_IMAGE_ENDINGS
+from nnunet_mamba.data.folder_walk import visible_entries
 from nnunet_mamba.data.organs import OrganNumbers
 from nnunet_mamba.data.raw_dataset import CaseConverter, Conversion, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.recipe import Recipe
@@ -200,10 +203,11 @@ def _raw_source(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> 
 
 
 def _files(folder: Path, name: re.Pattern[str]) -> list[tuple[str, Path]]:
-    """Return the visible NIfTI files in ``folder`` with their case, "" for names that ``name`` does not know."""
+    """Return the visible images in ``folder`` with their case, "" for names that ``name`` does not know."""
     found = []
-    for path in sorted(folder.iterdir()):
-        if path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".") and path.is_file():
+    for path in visible_entries(folder):
+        # A link that leads nowhere is listed, and the checks miss its file.
+        if path.name.lower().endswith((".nii", ".nii.gz", *OTHER_IMAGE_ENDINGS)) and not path.is_dir():
             match = name.fullmatch(path.name)
             found.append((f"case{match[1]}" if match else "", path))
     return found
@@ -235,11 +239,11 @@ def _transunet_source(folders: Sequence[Path], options: SynapseOptions, *, is_la
         )
     files: defaultdict[str, list[Path]] = defaultdict(list)
     problems = []
-    for path in (path for folder in folders for path in sorted(folder.iterdir()) if not path.name.startswith(".")):
+    for path in (path for folder in folders for path in visible_entries(folder)):
         match = re.fullmatch(r"(case\d+)(?:_slice(\d+)\.npz|\.npy\.h5)", path.name)
         if match:
             files[match[1]].append(path)
-        elif path.suffix in (NPZ, H5):
+        elif path.suffix.lower() in (NPZ, H5):
             text = "name without a case, expected case0005_slice000.npz or case0001.npy.h5; rename it"
             problems.append(Problem(path.name, text, path))
     for identifier, paths in files.items():
@@ -275,10 +279,13 @@ def _stack_problems(paths: Sequence[Path]) -> Iterator[str]:
     if -1 in slices:
         yield "slices in train_npz and a volume in test_vol_h5, expected one of them; remove the other"
         return
-    missing = sorted(set(range(max(slices) + 1)) - set(slices))
-    if missing:
-        listed = ", ".join(f"{number:03d}" for number in missing[:10]) + (" ..." if len(missing) > 10 else "")
-        yield f"{len(missing)} of {max(slices) + 1} slices missing ({listed}), expected all from 000; add them"
+    n_missing = max(slices) + 1 - len(set(slices))
+    if n_missing:
+        # A number in a name can be of any size.
+        there = set(slices)
+        missing = islice((number for number in count() if number not in there), min(n_missing, 10))
+        listed = ", ".join(f"{number:03d}" for number in missing) + (" ..." if n_missing > 10 else "")
+        yield f"{n_missing} of {max(slices) + 1} slices missing ({listed}), expected all from 000; add them"
     if len(slices) > len(set(slices)):
         yield f"{len(slices)} files for {len(set(slices))} slices, expected one each; remove the others"
 

@@ -5,13 +5,15 @@ Without patterns, ``images/NAME.*`` belongs to ``masks/NAME.*``; with them, any 
     --image-pattern "{case}.jpg" --mask-pattern "{case}_mask.png"
     --image-pattern "{group}/{case}_{channel}.nii.gz" --mask-pattern "{group}/{case}_seg.nii.gz"
     --image-pattern "**/{case}.tif" --mask-pattern "**/{case}_label.png"
+    --image-pattern "{case}/ct.nii.gz" --mask-pattern "{case}/segmentations/{label}.nii.gz"
 
 Run ``python Dataset105_Folder.py --help``, or ``nnunet-mamba convert folder --help``, which is the same.
 """
 
+import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem
-from nnunet_mamba.data.filename_patterns import (
-    VOLUME_ENDINGS,
-    FilenamePattern,
-    FoundFile,
-    pair_found_files,
-    without_masks,
-)
+from nnunet_mamba.data.checks import Problem, same_name
+from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
-from nnunet_mamba.data.label_values import LabelValues, colour_codes
+from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
-from nnunet_mamba.data.nifti_files import VolumeError, read_nifti
+from nnunet_mamba.data.nifti_files import VolumeError
+from nnunet_mamba.data.pairing import pair_found_files, without_masks
 from nnunet_mamba.data.parts import joined_parts
+from nnunet_mamba.data.pattern_source import PatternMaskRules, Source
 from nnunet_mamba.data.photographs import CHANNEL_NAMES
-from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask
+from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask, mask_bytes
 from nnunet_mamba.data.raw_dataset import (
     CaseConverter,
     Conversion,
@@ -44,75 +42,21 @@ from nnunet_mamba.data.raw_dataset import (
 )
 from nnunet_mamba.data.recipe import Recipe
 from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.several_masks import natural_order
+from nnunet_mamba.data.volume_files import read_volume
+from nnunet_mamba.data.whole_numbers import near_whole_numbers
 
 NAME = "Dataset105_Folder"
 FOREGROUND = "foreground"
 # Where nothing else is said: masks of one foreground, which hold either of these besides 0.
 DEFAULT_FOREGROUNDS = (255, 1)
+LARGEST_GREY = 255
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where the images and masks are.
-
-    Args:
-        images: folder that the pattern of images starts from.
-        masks: folder that the pattern of masks starts from; None means ``images``.
-        image_pattern: see FilenamePattern; None takes every picture or volume directly in ``images``, or in its
-            subfolder "images" if no pattern and no other folder of masks is given.
-        mask_pattern: the same for masks; ``{case}`` must stand for the same as in ``image_pattern``.
-        has_masks: whether masks are looked for at all; without them pictures lie directly in ``images``.
-    """
-
-    images: Path
-    masks: Path | None = None
-    image_pattern: str | None = None
-    mask_pattern: str | None = None
-    has_masks: bool = True
-
-    def for_test(self, images: Path, masks: Path | None) -> "Source":
-        """Return where test images lie, and masks of them if there are any: in the same way as these."""
-        has_pattern = self.image_pattern is not None or self.mask_pattern is not None
-        if self._is_apart and masks is None and not has_pattern and not (images / "images").is_dir():
-            return replace(self, images=images, masks=None, has_masks=False)
-        return replace(self, images=images, masks=masks)
-
-    def find_images(self) -> list[FoundFile]:
-        """Return the image files, and the masks among them if their names fit too."""
-        return self._patterns()[0].find(self.images)
-
-    def find_masks(self) -> list[FoundFile]:
-        """Return the mask files."""
-        if not self.has_masks:
-            return []
-        image_pattern, mask_pattern = self._patterns()
-        if not self._is_apart and mask_pattern.text == image_pattern.text:
-            raise ValueError(
-                f"images and masks are both {mask_pattern.text!r} in {self.images}; give --mask-pattern or --masks"
-            )
-        return mask_pattern.find(self.masks or self.images)
-
-    @property
-    def has_channels(self) -> bool:
-        """Whether an image is spread over files, one for each channel."""
-        return "channel" in self._patterns()[0].placeholders
-
-    @property
-    def has_groups(self) -> bool:
-        """Whether the names of images or masks tell the group."""
-        return any("group" in pattern.placeholders for pattern in self._patterns())
-
-    @property
-    def _is_apart(self) -> bool:
-        return self.masks is not None and self.masks.resolve() != self.images.resolve()
-
-    def _patterns(self) -> tuple[FilenamePattern, FilenamePattern]:
-        """Return the patterns of images and of masks; both, so that an error in either comes first."""
-        has_pattern = self.image_pattern is not None or self.mask_pattern is not None
-        is_flat = self._is_apart or has_pattern or not self.has_masks
-        image_text = self.image_pattern or ("{case}" if is_flat else "images/{case}")
-        mask_text = self.mask_pattern or ("{case}" if self._is_apart else "masks/{case}")
-        return FilenamePattern(image_text), FilenamePattern(mask_text, placeholders=("case", "group"))
+def refuse_threshold(threshold: float | None) -> None:
+    """Raise if a threshold is no number; what it may be for pictures is told when it is known that there are some."""
+    if threshold is not None and not math.isfinite(threshold):
+        raise ValueError(f"--threshold {threshold}: expected a number, such as 127 for grey borders")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +73,16 @@ class FolderOptions:
         allow_missing_masks: images without a mask become test cases.
         allow_missing_images: masks without an image are left out.
         allow_empty_masks: masks without foreground are converted.
+        join_masks: several masks of one image are joined to one label.
+        label_names: of masks that are files of one label each, the texts of ``{label}``, in the order of the labels,
+            each with another name after "=" if wanted; others are not used. None takes what stands for ``{label}``,
+            sorted. Where masks overlap, the later label counts.
+        allow_missing_labels: an image without a mask of a label does not have it.
         groups: which cases show one patient or lesion, for patterns without ``{group}``.
         run: how to run the conversion.
+
+    Raises:
+        ValueError: a threshold that is no number.
     """
 
     labels: LabelValues | None = None
@@ -141,8 +93,14 @@ class FolderOptions:
     allow_missing_masks: bool = False
     allow_missing_images: bool = False
     allow_empty_masks: bool = False
+    join_masks: bool = False
+    label_names: tuple[str, ...] | None = None
+    allow_missing_labels: bool = False
     groups: GroupTable | None = None
     run: RunOptions = field(default_factory=RunOptions)
+
+    def __post_init__(self) -> None:
+        refuse_threshold(self.threshold)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,15 +141,23 @@ def convert_folder(
     options = options or FolderOptions()
     if options.groups is not None and source.has_groups:
         raise ValueError("--groups and {group} in a pattern both say which cases belong together; give one")
-    images = _some(source.find_images(), source.images, "image")
-    masks = _some(source.find_masks(), source.masks or source.images, "mask")
+    images = source.some_images()
+    masks = source.some_masks()
     channels = _channels(source, without_masks(images, masks), options)
-    parts = {"training": _cases(images, masks, channels, options, is_training=True)}
+    tokens, names = _label_tokens(source, masks, options)
+    rules = PatternMaskRules(
+        joined=options.join_masks, labels=tokens, allow_missing_labels=options.allow_missing_labels
+    )
+    found, problems = _cases(images, masks, channels, options, is_training=True, rules=rules)
+    parts = {"training": (found, [*problems, *source.unfound()])}
     if test is not None:
-        test_images = _some(test.find_images(), test.images, "image")
-        parts["test"] = _cases(test_images, test.find_masks(), channels, options, is_training=False)
+        test_images, test_masks = test.some_images(), test.find_masks()
+        found, problems = _cases(test_images, test_masks, channels, options, is_training=False, rules=rules)
+        parts["test"] = (found, [*problems, *test.unfound()])
     cases, problems = joined_parts(parts)
-    labels = _labels(cases, channels, options)
+    values = _labels(cases, channels, options)
+    # A file of one label says where it is, and its name which it is.
+    labels = values if names is None else LabelValues.of({name: n for n, name in enumerate(names, start=1)})
     recorded = _recorded(channels, labels, options)
     if options.groups is not None:
         cases, group_problems = options.groups.assign(cases)
@@ -202,7 +168,7 @@ def convert_folder(
         cases,
         folder,
         _description(channels, in_json, order),
-        converter=_converter(channels, labels, options),
+        converter=_converter(channels, values, options),
         recipe=Recipe.of(NAME, recorded, cases),
         problems=problems,
         options=options.run,
@@ -223,9 +189,10 @@ def prepare_folder_images(source: Source, folder: Path, *, options: FolderOption
         OSError: the folder holds something else, or writing failed.
     """
     options = options or FolderOptions()
-    images = _some(source.find_images(), source.images, "image")
+    images = source.some_images()
     channels = _channels(source, images, options)
-    cases, problems = _cases(images, [], channels, options, is_training=False)
+    cases, problems = _cases(images, [], channels, options, is_training=False, rules=PatternMaskRules())
+    problems += source.unfound()
     labels = LabelValues.of({FOREGROUND: DEFAULT_FOREGROUNDS[0]})
     recorded = {
         key: value for key, value in _recorded(channels, labels, options).items() if key in ("size", "channels")
@@ -239,17 +206,6 @@ def prepare_folder_images(source: Source, folder: Path, *, options: FolderOption
         problems=problems,
         options=options.run,
     )
-
-
-def _some(found: list[FoundFile], folder: Path, kind: str) -> list[FoundFile]:
-    """Return the files that were found, and raise if there are none."""
-    if not found:
-        there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))[:5]
-        raise ValueError(
-            f"no file in {folder} fits the pattern of the {kind}s; there is {', '.join(there) or 'nothing'}; give "
-            f"--{kind}-pattern, such as '{{case}}.png', '**/{{case}}.png' for any depth, or --{kind}s"
-        )
-    return found
 
 
 def _channels(source: Source, images: Sequence[FoundFile], options: FolderOptions) -> _Channels:
@@ -299,6 +255,7 @@ def _cases(
     options: FolderOptions,
     *,
     is_training: bool,
+    rules: PatternMaskRules,
 ) -> tuple[list[Case], list[Problem]]:
     cases, problems = pair_found_files(
         images,
@@ -307,6 +264,7 @@ def _cases(
         is_training=is_training,
         allow_missing_masks=options.allow_missing_masks,
         allow_missing_images=options.allow_missing_images,
+        rules=rules,
     )
     if masks and cases and not any(case.label for case in cases):
         raise ValueError(
@@ -314,6 +272,35 @@ def _cases(
             f"{masks[0].case!r}, ... in the masks; correct --image-pattern and --mask-pattern"
         )
     return cases, problems
+
+
+def _label_tokens(
+    source: Source, masks: Sequence[FoundFile], options: FolderOptions
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return what stands for ``{label}``, in the order of the labels, and their names; None without ``{label}``."""
+    if not source.has_labels:
+        if options.label_names is not None or options.allow_missing_labels:
+            raise ValueError("--label-names and --allow-missing-labels need {label} in --mask-pattern")
+        return None, None
+    if options.labels is not None:
+        raise ValueError(
+            "--labels and {label} in --mask-pattern both say which labels there are; give one, or name those of "
+            "{label} with --label-names"
+        )
+    there = sorted({found.label or "" for found in masks}, key=natural_order)
+    pairs = [name.partition("=") for name in options.label_names or there]
+    # nnU-Net wants "ignore" to have the last number.
+    named = sorted(((token, name or token) for token, _, name in pairs), key=lambda pair: pair[1] == IGNORE)
+    tokens, names = tuple(token for token, _ in named), tuple(name for _, name in named)
+    if unknown := {same_name(token) for token in tokens} - {same_name(token) for token in there}:
+        raise ValueError(
+            f"--label-names {', '.join(sorted(unknown))}: no mask is called so, expected some of {', '.join(there)}"
+        )
+    if BACKGROUND in names:
+        raise ValueError(f"masks of {BACKGROUND!r}: that is what no mask marks; choose the labels with --label-names")
+    if len(set(names)) < len(names):
+        raise ValueError(f"--label-names {', '.join(names)}: expected another name for every label")
+    return tokens, names
 
 
 def _labels(cases: Sequence[Case], channels: _Channels, options: FolderOptions) -> LabelValues:
@@ -329,24 +316,32 @@ def _labels(cases: Sequence[Case], channels: _Channels, options: FolderOptions) 
         return options.labels
     ways = [LabelValues.of({FOREGROUND: value}) for value in DEFAULT_FOREGROUNDS]
     if options.threshold is not None:
+        if not channels.are_volumes and not 0 <= options.threshold < LARGEST_GREY:
+            raise ValueError(
+                f"--threshold {options.threshold:g}: pictures hold 0 to {LARGEST_GREY}, expected at least 0 and less "
+                f"than {LARGEST_GREY}, or every pixel would be on one side"
+            )
         return ways[0]
     for case in cases:
-        values = _values(case.label, channels) if case.label is not None else frozenset()
-        for way in ways:
-            number_of = way.in_integers() if channels.are_volumes else way.in_colours()
-            if len(values) > 1 and values == number_of.keys():
-                return way
+        for mask in case.masks:
+            values = _values(mask, channels)
+            for way in ways:
+                number_of = way.in_integers() if channels.are_volumes else way.in_colours()
+                if len(values) > 1 and values == number_of.keys():
+                    return way
     return ways[0]
 
 
 def _values(path: Path, channels: _Channels) -> frozenset[float]:
     """Return the values of a mask, none if it is unreadable, which the checks will report."""
     read: Callable[[Path], npt.NDArray[Any]] = (
-        (lambda file: read_nifti(file).voxels) if channels.are_volumes else (lambda file: colour_codes(load_mask(file)))
+        (lambda file: near_whole_numbers(read_volume(file).voxels)[0])
+        if channels.are_volumes
+        else (lambda file: colour_codes(mask_bytes(load_mask(file))))
     )
     try:
         return frozenset(np.unique(read(path)).tolist())
-    except (ImageFileError, VolumeError):
+    except (ImageFileError, VolumeError, MemoryError):
         return frozenset()
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
 import torch
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-)
 from torch import Tensor, nn
+
+from nnunet_mamba.blocks.arguments import require_sequence, require_whole
+from nnunet_mamba.blocks.layers_by_axes import convolution_for
+from nnunet_mamba.ops.transforms import is_traced
 
 SplitAttention = Literal["fc", "conv"]
 
@@ -19,13 +20,13 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.conv = convert_dim_to_conv_op(spatial_dims)(2, 1, 7, padding=9, dilation=3)
+        self.conv = convolution_for(spatial_dims)(2, 1, 7, padding=9, dilation=3)
 
     def forward(self, level: Tensor) -> Tensor:
         """Return the weight of every position of ``level``, (b, c, *spatial): (b, 1, *spatial) in 0 to 1."""
         # The gradient of amax is shared between equal maxima, the published layer gives it to one of them; without a
-        # gradient amax is the faster one.
-        if torch.is_grad_enabled() and level.requires_grad:
+        # gradient amax is the faster one. A traced graph is one for both.
+        if is_traced() or (torch.is_grad_enabled() and level.requires_grad):
             maximum = level.max(dim=1, keepdim=True).values
         else:
             maximum = level.amax(dim=1, keepdim=True)
@@ -42,6 +43,9 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: Sequence[int], *, split_att: SplitAttention) -> None:
         super().__init__()
+        require_sequence("AttentionBridge", "channels", channels, of="channel numbers")
+        for level, number in enumerate(channels):
+            require_whole("AttentionBridge", **{f"channels[{level}]": number})
         self.channels = tuple(channels)
         total = sum(self.channels)
         self.neighbours = nn.Conv1d(1, 1, 3, padding=1, bias=False)

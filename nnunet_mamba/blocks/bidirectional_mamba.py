@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_flags
 from nnunet_mamba.blocks.mamba import Mamba
 
 Directions = Literal["both", "forward"]
@@ -31,6 +32,7 @@ class BidirectionalMamba(nn.Module):
         self, d_model: int, *, directions: Directions = "both", shared: bool = True, flip: Flip = "sequence"
     ) -> None:
         super().__init__()
+        require_flags("BidirectionalMamba", shared=shared)
         check_directions("BidirectionalMamba", directions=directions, flip=flip)
         self.directions, self.flip = directions, flip
         n_blocks = 1 if shared or directions == "forward" else 2

@@ -11,6 +11,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import (
+    require_flags,
+    require_sequence,
+    require_spatial_dims,
+    require_whole,
+)
 from nnunet_mamba.blocks.bidirectional_mamba import BidirectionalMamba, Directions, Flip, check_directions
 from nnunet_mamba.blocks.self_attention import SelfAttention
 from nnunet_mamba.blocks.separable_convolution import SeparableConvolution
@@ -59,9 +65,12 @@ class LocalGlobalPerception(nn.Module):
         spatial_dims: int = 2,
     ) -> None:
         super().__init__()
+        require_whole("LocalGlobalPerception", in_channels=in_channels, out_channels=out_channels)
+        require_flags("LocalGlobalPerception", shared_mamba=shared_mamba)
+        require_spatial_dims("LocalGlobalPerception", spatial_dims)
         check_directions("LocalGlobalPerception", directions=directions, flip=flip)
         check_branches("LocalGlobalPerception", branches)
-        if in_channels < 1 or in_channels % N_BRANCHES:
+        if in_channels % N_BRANCHES:
             raise ValueError(
                 f"LocalGlobalPerception: {in_channels} channels cannot be split into {N_BRANCHES} equal chunks; choose "
                 f"a multiple of {N_BRANCHES}"
@@ -116,6 +125,7 @@ class LocalGlobalPerception(nn.Module):
 
 def check_branches(owner: str, branches: Sequence[str], *, argument: str = "branches") -> None:
     """Raise a ValueError that names what is wrong with ``owner``'s branches."""
+    require_sequence(owner, argument, branches, of="branches")
     if len(branches) != N_BRANCHES:
         raise ValueError(
             f"{owner}: {argument}={tuple(branches)} has {len(branches)} branches, expected {N_BRANCHES}, one for each "

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_flags, require_whole
 from nnunet_mamba.ops import mamba_mixer
 from nnunet_mamba.ops.autocast import without_autocast
 
@@ -47,7 +48,7 @@ class Mamba(nn.Module):
         bias: whether in_proj and out_proj have a bias.
 
     Raises:
-        ValueError: a size is not a positive integer.
+        ValueError: a size is not a positive integer, or a flag not True or False.
 
     Source:
         Gu and Dao 2023, arXiv:2312.00752; parameter names and initial values of github.com/state-spaces/mamba.
@@ -65,11 +66,10 @@ class Mamba(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
+        require_whole("Mamba", d_model=d_model, d_state=d_state, d_conv=d_conv, expand=expand)
         rank = math.ceil(d_model / 16) if dt_rank == "auto" else dt_rank
-        sizes = {"d_model": d_model, "d_state": d_state, "d_conv": d_conv, "expand": expand, "dt_rank": rank}
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"Mamba: {name}={size}, expected a positive integer; pass {name} >= 1")
+        require_whole("Mamba", dt_rank=rank)
+        require_flags("Mamba", conv_bias=conv_bias, bias=bias)
         d_inner = expand * d_model
         self.d_model, self.d_state, self.dt_rank = d_model, d_state, rank
         self.in_proj = nn.Linear(d_model, 2 * d_inner, bias=bias)
@@ -98,6 +98,7 @@ class Mamba(nn.Module):
         Returns:
             The shape of ``tokens``, float32 or float64.
         """
+        require_whole("Mamba", n_parallel=n_parallel)
         if tokens.ndim != 3 or tokens.shape[2] != n_parallel * self.d_model:
             raise ValueError(
                 f"Mamba: tokens of shape {tuple(tokens.shape)}, expected (b, l, {n_parallel * self.d_model}): "

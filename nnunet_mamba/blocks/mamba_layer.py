@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_flags, require_whole
 from nnunet_mamba.blocks.mamba import Mamba
 from nnunet_mamba.ops.autocast import without_autocast
 
@@ -20,7 +21,7 @@ class MambaLayer(nn.Module):
             the channels; this ties the layer to one size of map.
 
     Raises:
-        ValueError: ``d_model`` is not positive.
+        ValueError: ``d_model`` is not a positive integer.
 
     Source:
         Ma et al. 2024, "U-Mamba", arXiv:2401.04722.
@@ -28,6 +29,8 @@ class MambaLayer(nn.Module):
 
     def __init__(self, d_model: int, *, channels_as_tokens: bool = False) -> None:
         super().__init__()
+        require_whole("MambaLayer", d_model=d_model)
+        require_flags("MambaLayer", channels_as_tokens=channels_as_tokens)
         self.d_model = d_model
         self.channels_as_tokens = channels_as_tokens
         self.mamba = Mamba(d_model)

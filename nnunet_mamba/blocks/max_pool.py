@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nnunet_mamba.ops.transforms import is_traced
+
 
 def max_pool(x: Tensor, window: Sequence[int]) -> Tensor:
     """Return the maximum of every window of ``x``.
@@ -21,7 +23,8 @@ def max_pool(x: Tensor, window: Sequence[int]) -> Tensor:
         (b, c, *spatial / window).
     """
     needs_gradient = torch.is_grad_enabled() and x.requires_grad
-    if needs_gradient or x.device.type != "cpu":
+    # A traced graph is one for both, or torch.jit.trace finds that it traced two.
+    if needs_gradient or is_traced() or x.device.type != "cpu":
         pool = functional.max_pool2d if len(window) == 2 else functional.max_pool3d
         return pool(x, tuple(window))
     # The last axis last: then the slices with gaps are of a map that is already smaller.

@@ -21,7 +21,8 @@ def pad_to_multiple(x: Tensor, multiple: int | Sequence[int]) -> Tensor:
     """
     sizes = x.shape[2:]
     multiples = [multiple] * len(sizes) if isinstance(multiple, int) else multiple
-    missing = [-size % of_axis for size, of_axis in zip(sizes, multiples, strict=True)]
+    # Not -size % of_axis: torch's compiler cannot divide a negative size that it does not know.
+    missing = [(size + of_axis - 1) // of_axis * of_axis - size for size, of_axis in zip(sizes, multiples, strict=True)]
     if not any(missing):
         return x
     # The padding names the last axis first, each as (before, after).

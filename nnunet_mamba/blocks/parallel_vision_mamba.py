@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_flags, require_whole
 from nnunet_mamba.blocks.mamba import Mamba
 from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
 
@@ -30,7 +31,7 @@ class ParallelVisionMamba(nn.Module):
         spatial_dims: of the map, which pyramid pooling has to know.
 
     Raises:
-        ValueError: the channels cannot be split into ``n_parallel`` equal chunks.
+        ValueError: a number is no positive integer, or the channels cannot be split into ``n_parallel`` equal chunks.
 
     Source:
         Wu et al. 2024, arXiv:2403.20035, equations 3.5 to 3.8.
@@ -49,7 +50,9 @@ class ParallelVisionMamba(nn.Module):
         spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        if n_parallel < 1 or in_channels % n_parallel:
+        require_whole("ParallelVisionMamba", in_channels=in_channels, out_channels=out_channels, n_parallel=n_parallel)
+        require_flags("ParallelVisionMamba", shared_mamba=shared_mamba, pyramid_pooling=pyramid_pooling)
+        if in_channels % n_parallel:
             raise ValueError(
                 f"ParallelVisionMamba: {in_channels} channels cannot be split into n_parallel={n_parallel} equal "
                 f"chunks; choose an n_parallel that divides the channels, or a multiple of it as channels"

@@ -6,6 +6,8 @@ All maps have their channels last, (b, h, w, c), as the blocks between them do.
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_whole
+
 
 class PatchEmbedding(nn.Module):
     """Turn patches of an image into tokens: a convolution whose stride is its side, and a norm.
@@ -21,6 +23,7 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, in_channels: int, d_model: int, *, patch_size: int = 4) -> None:
         super().__init__()
+        require_whole("PatchEmbedding", in_channels=in_channels, d_model=d_model, patch_size=patch_size)
         self.proj = nn.Conv2d(in_channels, d_model, patch_size, stride=patch_size)
         self.norm = nn.LayerNorm(d_model)
 
@@ -44,6 +47,7 @@ class PatchMerging(nn.Module):
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
+        require_whole("PatchMerging", d_model=d_model)
         self.norm = nn.LayerNorm(4 * d_model)
         self.reduction = nn.Linear(4 * d_model, 2 * d_model, bias=False)
 
@@ -71,6 +75,7 @@ class PatchExpanding(nn.Module):
 
     def __init__(self, d_model: int, *, factor: int, out_channels: int) -> None:
         super().__init__()
+        require_whole("PatchExpanding", d_model=d_model, factor=factor, out_channels=out_channels)
         self.factor = factor
         self.expand = nn.Linear(d_model, factor * factor * out_channels, bias=False)
         self.norm = nn.LayerNorm(out_channels)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnunet_mamba.blocks.arguments import require_spatial_dims, require_whole
+
 BINS = (1, 2, 3, 6)
 # Of the channels, what each of the bins makes; they sum to one.
 CHANNEL_SHARES = (1 / 8, 1 / 4, 1 / 2, 1 / 8)
@@ -28,13 +30,13 @@ class PyramidPooling(nn.Module):
 
     def __init__(self, channels: int, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        if channels < 1 or channels % 8:
+        require_whole("PyramidPooling", channels=channels)
+        if channels % 8:
             raise ValueError(
                 f"PyramidPooling: {channels} channels, expected a multiple of 8, of which the smallest bin makes one "
                 f"eighth; choose {max(1, round(channels / 8)) * 8}"
             )
-        if spatial_dims not in (2, 3):
-            raise ValueError(f"PyramidPooling: spatial_dims={spatial_dims}, expected 2 or 3; pass one of them")
+        require_spatial_dims("PyramidPooling", spatial_dims)
         self.channels = channels
         self.spatial_dims = spatial_dims
         convolution = nn.Conv2d if spatial_dims == 2 else nn.Conv3d

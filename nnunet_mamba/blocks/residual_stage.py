@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-    get_matching_instancenorm,
-)
-from dynamic_network_architectures.building_blocks.residual import BasicBlockD  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
+
+from nnunet_mamba.blocks.layers_by_axes import convolution_for, instance_norm_for
 
 NORM_ARGUMENTS = {"eps": 1e-5, "affine": True}
 
@@ -29,8 +26,8 @@ class ResidualBlock(nn.Module):
         self, in_channels: int, out_channels: int, *, kernel_size: Sequence[int], stride: Sequence[int]
     ) -> None:
         super().__init__()
-        convolution = convert_dim_to_conv_op(len(kernel_size))
-        norm = get_matching_instancenorm(dimension=len(kernel_size))
+        convolution = convolution_for(len(kernel_size))
+        norm = instance_norm_for(len(kernel_size))
         padding = tuple(size // 2 for size in kernel_size)
         self.conv1 = convolution(in_channels, out_channels, tuple(kernel_size), tuple(stride), padding)
         self.norm1 = norm(out_channels, **NORM_ARGUMENTS)
@@ -53,16 +50,19 @@ def residual_stage(
     in_channels: int, out_channels: int, *, kernel_size: Sequence[int], stride: Sequence[int], n_blocks: int
 ) -> nn.Sequential:
     """Return a ``ResidualBlock`` and ``n_blocks`` - 1 blocks of ResNet-D, which keep channels and resolution."""
+    # Here, because it comes with nnU-Net, which the other networks do without.
+    from dynamic_network_architectures.building_blocks.residual import BasicBlockD  # type: ignore[import-untyped]
+
     dims = len(kernel_size)
     later_blocks = (
         BasicBlockD(
-            convert_dim_to_conv_op(dims),
+            convolution_for(dims),
             out_channels,
             out_channels,
             kernel_size=tuple(kernel_size),
             stride=1,
             conv_bias=True,
-            norm_op=get_matching_instancenorm(dimension=dims),
+            norm_op=instance_norm_for(dims),
             norm_op_kwargs=NORM_ARGUMENTS,
             nonlin=nn.LeakyReLU,
             nonlin_kwargs={"inplace": True},

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnunet_mamba.blocks.arguments import require_flags, require_whole
+
 
 class SelfAttention(nn.Module):
     """Let every token look at all tokens, or at those up to itself.
@@ -12,12 +14,17 @@ class SelfAttention(nn.Module):
         d_model: width of the tokens.
         causal: whether a token sees the tokens before it alone.
 
+    Raises:
+        ValueError: ``d_model`` is not a positive integer.
+
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, equation 1, with one head.
     """
 
     def __init__(self, d_model: int, *, causal: bool = False) -> None:
         super().__init__()
+        require_whole("SelfAttention", d_model=d_model)
+        require_flags("SelfAttention", causal=causal)
         self.d_model, self.causal = d_model, causal
         self.in_proj = nn.Linear(d_model, 3 * d_model)
         self.out_proj = nn.Linear(d_model, d_model)

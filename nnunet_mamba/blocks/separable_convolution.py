@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-    get_matching_batchnorm,
-)
 from torch import Tensor, nn
 from torch.nn import functional
+
+from nnunet_mamba.blocks.arguments import is_whole, require_spatial_dims, require_whole
+from nnunet_mamba.blocks.layers_by_axes import batch_norm_for, convolution_for
 
 
 class SeparableConvolution(nn.Module):
@@ -35,13 +34,16 @@ class SeparableConvolution(nn.Module):
 
     def __init__(self, channels: int, *, kernel_size: int, spatial_dims: int = 2) -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
+        require_whole("SeparableConvolution", channels=channels)
+        require_spatial_dims("SeparableConvolution", spatial_dims)
+        if not is_whole(kernel_size) or kernel_size < 1 or kernel_size % 2 == 0:
+            nearest = max(1, kernel_size + 1) if is_whole(kernel_size) else 3
             raise ValueError(
-                f"SeparableConvolution: kernel_size={kernel_size}, expected a positive odd number: an even kernel has "
-                f"no centre; pass {max(1, kernel_size + 1)}"
+                f"SeparableConvolution: kernel_size={kernel_size!r}, expected a positive odd number: an even kernel "
+                f"has no centre; pass {nearest}"
             )
-        convolution = convert_dim_to_conv_op(spatial_dims)
-        norm = get_matching_batchnorm(dimension=spatial_dims)
+        convolution = convolution_for(spatial_dims)
+        norm = batch_norm_for(spatial_dims)
         self.depthwise = convolution(
             channels, channels, kernel_size, padding=kernel_size // 2, groups=channels, bias=False
         )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnunet_mamba.blocks.arguments import require_flags, require_whole
 from nnunet_mamba.blocks.mamba import reset_state_space
 from nnunet_mamba.ops import cross_scan
 from nnunet_mamba.ops.autocast import without_autocast
@@ -52,11 +53,10 @@ class SS2D(nn.Module):
         scan: bool = True,
     ) -> None:
         super().__init__()
+        require_whole("SS2D", d_model=d_model, d_state=d_state, d_conv=d_conv, expand=expand)
         rank = math.ceil(d_model / 16) if dt_rank == "auto" else dt_rank
-        sizes = {"d_model": d_model, "d_state": d_state, "d_conv": d_conv, "expand": expand, "dt_rank": rank}
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"SS2D: {name}={size}, expected a positive integer; pass {name} >= 1")
+        require_whole("SS2D", dt_rank=rank)
+        require_flags("SS2D", scan=scan)
         if d_conv % 2 == 0:
             raise ValueError(
                 f"SS2D: d_conv={d_conv}, expected an odd number, which keeps the map's size; pass {d_conv + 1}"

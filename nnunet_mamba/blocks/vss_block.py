@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from dynamic_network_architectures.building_blocks.regularization import DropPath  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_probability
+from nnunet_mamba.blocks.drop_path import DropPath
 from nnunet_mamba.blocks.ss2d import SS2D, require_channels_last
 
 
@@ -29,10 +30,7 @@ class VSSBlock(nn.Module):
 
     def __init__(self, d_model: int, *, drop_path: float = 0.0, d_state: int = 16, scan: bool = True) -> None:
         super().__init__()
-        if not 0 <= drop_path < 1:
-            raise ValueError(
-                f"VSSBlock: drop_path={drop_path}, expected a probability in [0, 1); VM-UNet's is 0 to 0.2"
-            )
+        require_probability("VSSBlock", "drop_path", drop_path)
         self.ss2d = SS2D(d_model, d_state=d_state, scan=scan)
         self.norm = nn.LayerNorm(d_model, eps=1e-5)
         self.drop_path = DropPath(drop_path)

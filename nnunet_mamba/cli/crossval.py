@@ -108,16 +108,19 @@ def crossval(
             pair_models,
             parse_folds,
             parse_names,
+            refuse_missing_device,
             refuse_teacher_of_other_folds,
         )
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
         from nnunet_mamba.crossval.status import statuses_of
         from nnunet_mamba.crossval.training import Options
-        from nnunet_mamba.nnunet_folders import nnunet_folder
+        from nnunet_mamba.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 
         if os.name != "posix":
             raise ValueError("nnunet-mamba crossval needs Linux or macOS; train the folds with nnUNetv2_train")
         preprocessed, results = nnunet_folder("nnUNet_preprocessed"), nnunet_folder("nnUNet_results").absolute()
+        # Its splits may be wanted, and the trainings read it.
+        nnunet_folder_if_set("nnUNet_raw")
         name = find_dataset(dataset, preprocessed)
         trainer_names = parse_names(trainers, option="--trainers")
         models = pair_models(trainer_names, parse_names(plans, option="--plans"), preprocessed / name)
@@ -132,10 +135,14 @@ def crossval(
             options=parse_options(slurm_option or ()),
             parallel=jobs,
         )
-        console = _console()
+        console, results_console = _console(stderr=True), _console()
         with console.status("asking nnU-Net for its trainers", spinner="line"):
             plan_names = list(dict.fromkeys(plan for _, plan in models))
             found = prepare(preprocessed / name, configuration, plans=plan_names, trainers=trainer_names)
+        refuse_missing_device(device, executor=executor, n_gpus=found.n_gpus, n_slurm_gpus=gpus)
+        for model in models:
+            if model in found.notices:
+                print(f"Note: {found.notices[model]}", file=sys.stderr)
         numbers = parse_folds(folds, found.n_folds)
         refuse_teacher_of_other_folds(found.teacher_fold, numbers)
         runs = [
@@ -152,7 +159,7 @@ def crossval(
             n_gpus = 0 if device == "cpu" else found.n_gpus
             options = Options(device=device or ("cuda" if n_gpus else "cpu"), npz=npz)
             _here(statuses, options, n_gpus=n_gpus, jobs=jobs, console=console)
-        _print_outcome(statuses, npz=npz, console=console)
+        _print_outcome(statuses, npz=npz, console=results_console)
 
 
 def _nnunet_variables() -> dict[str, str]:
@@ -209,11 +216,11 @@ def _on_slurm(
     executor = slurm_executor(folder / LOGS / "slurm", resources)
     jobs = submit_missing(executor, statuses, options, JobRecord(folder))
     for name, job in jobs.items():
-        console.print(f"{name}: job {job}", soft_wrap=True)
+        print(f"{name}: job {job}")
     arrays = " ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
     advice = f"The jobs go on. The same command shows them again; to cancel them: scancel {arrays}"
     if not wait:
-        console.print(advice)
+        print(advice)
         return False
     try:
         with Display(statuses, jobs=resources.parallel or len(jobs), console=console) as display:
@@ -253,9 +260,10 @@ def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console
         print(f"  {command}")
 
 
-def _console() -> "Console":
+def _console(*, stderr: bool = False) -> "Console":
+    """Return a console: standard error is for what goes on, standard output for what comes out."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=stderr)
     # rich assumes 80 columns for a file or a pipe.
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=160)

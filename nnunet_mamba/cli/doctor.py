@@ -1,6 +1,8 @@
 """``nnunet-mamba doctor``: can a training run here, and compile what it would compile first."""
 
 import json
+import sys
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +30,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     shown = ""
     # A spinner on another console than the lines would stay between them.
     spinning = console if console.is_terminal and not as_json else progress_console()
-    with spinning.status("starting", spinner="line") as status:
+    # Whatever a library prints meanwhile must not get between the lines of the JSON.
+    printing = redirect_stdout(sys.stderr) if as_json else nullcontext()
+    with printing, spinning.status("starting", spinner="line") as status:
         for area, finding in examine(lambda area: status.update(f"looking at: {area}")):
             findings.append((area, finding))
             if as_json:

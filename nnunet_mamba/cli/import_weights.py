@@ -12,6 +12,8 @@ from nnunet_mamba.data.folder_lock import refuse_if_unwritable
 if TYPE_CHECKING:
     from nnunet_mamba.networks.published_files import Import
 
+_TOLD_BY_WEIGHTS = ("name", "input_channels", "num_classes")
+
 
 def import_weights(
     file: Annotated[Path, typer.Argument(help="What the published code's training saved.", show_default=False)],
@@ -39,9 +41,12 @@ def import_weights(
         _check_output(output, file, overwrite=overwrite)
         arguments = _parsed(overrides or [])
         from nnunet_mamba.networks import published_files
+        from nnunet_mamba.networks.upstream_weights import WeightsMismatchError
 
         try:
             imported = published_files.import_weights(file, network, output, overrides=arguments, partial=partial)
+        except WeightsMismatchError as error:
+            raise ValueError(_in_options(file, error)) from error
         except TypeError as error:
             # An argument that the network does not take.
             raise ValueError(str(error)) from error
@@ -74,18 +79,39 @@ def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:
     refuse_if_unwritable(output.parent, way_out="make room, get the right to write there, or choose another --output")
 
 
+def _in_options(file: Path, error: ValueError) -> str:
+    """Return the text of a misfit with this command's options in the place of Python's."""
+    from nnunet_mamba.networks.upstream_weights import ATTRIBUTES_HINT
+
+    text = str(error).replace("pass partial=True", "pass --partial")
+    text = text.replace("Create the network with the sizes of the weights", "Pass the sizes of the weights with --set")
+    text = text.replace("create the network", "pass --network").replace("create this network", "pass it as --network")
+    return f"{file}: {text.replace(ATTRIBUTES_HINT, '')}"
+
+
 def _parsed(overrides: list[str]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     for override in overrides:
         name, equals, value = override.partition("=")
-        if not equals:
+        name, value = name.strip(), value.strip()
+        if not equals or not name or not value:
             raise ValueError(f"--set {override}: expected NAME=VALUE, such as depths=[2,2,9,2]")
+        if name in _TOLD_BY_WEIGHTS:
+            raise ValueError(f"--set {override}: channels and classes are those of the weights; leave it out")
+        if name in arguments:
+            raise ValueError(f"--set {override}: {name} is given twice; leave one out")
         try:
-            arguments[name.strip()] = _as_tuples(json.loads(value))
+            arguments[name] = _as_tuples(json.loads(value, parse_constant=_refuse_constant))
         except json.JSONDecodeError:
             # A bare word, such as split_att=conv.
-            arguments[name.strip()] = value
+            arguments[name] = value
+        except ValueError as error:
+            raise ValueError(f"--set {override}: {error}") from error
     return arguments
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no finite number; expected a value such as 2 or [2,2,9,2]")
 
 
 def _as_tuples(value: Any) -> Any:

@@ -22,6 +22,7 @@ from nnunet_mamba.cli import (
     scan_backends,
     trainers_path,
 )
+from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.cli.streams import INTERRUPTED, guarded_streams
 
 
@@ -81,3 +82,4 @@ app.command("plan")(plan.plan)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)
+refuse_unexpanded_paths(app)

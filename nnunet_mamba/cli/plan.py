@@ -56,7 +56,7 @@ def plan(
     """
     with errors_as_text():
         from nnunet_mamba.planning.memory import GIB, resolve_budget
-        from nnunet_mamba.planning.planner import Wishes, suitable_configurations
+        from nnunet_mamba.planning.planner import Wishes, nothing_to_plan, suitable_configurations
         from nnunet_mamba.planning.plans_files import plans_name, read_base_plans, require_replaceable
         from nnunet_mamba.training.generated_trainers import trainer_names
 
@@ -70,7 +70,7 @@ def plan(
         }
         jobs = {name: configurations for name, configurations in jobs.items() if configurations}
         if not jobs:
-            raise ValueError(f"nothing to plan: no trainer suits a configuration of {base} and the options given")
+            raise ValueError(nothing_to_plan(plans, trainer or trainer_names(), configuration or (), wishes))
         if not dry_run:
             for name in jobs:
                 require_replaceable(plans.folder, plans_name(name, base), overwrite=overwrite)
@@ -208,7 +208,9 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
         return None
     import re
 
+    if not re.fullmatch(r"\d+([ ,x×]+\d+){1,2}", text.strip()):
+        raise ValueError(f"--patch-size {text!r}: expected two or three positive numbers; pass 128x128, for example")
     sizes = [int(number) for number in re.findall(r"\d+", text)]
-    if not re.fullmatch(r"\d+([ ,x×]+\d+){1,2}", text.strip()) or min(sizes) < 1:
+    if min(sizes) < 1:
         raise ValueError(f"--patch-size {text!r}: expected two or three positive numbers; pass 128x128, for example")
     return tuple(sizes)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.split_files import SPLITS_FILE, adopt_splits
-from nnunet_mamba.report.collect import read_json
+from nnunet_mamba.json_files import read_json_object
+from nnunet_mamba.training.plans_checks import inherited, read_splits, refuse_senseless_plans
+from nnunet_mamba.training.plans_names import large_batch_notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +29,14 @@ class Preparation:
         teachers: for each trainer that learns from the training of another one, those among the trainers that may be
             that other one.
         teacher_fold: the only fold whose teacher they get, where NNUNET_MAMBA_TEACHER names one of this data set.
+        notices: for a trainer with plans that do not fit its recipe, by both names, a sentence for the user.
     """
 
     n_folds: int
     n_gpus: int
     teachers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     teacher_fold: str | None = None
+    notices: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
@@ -66,7 +70,22 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
     if answer["problems"]:
         raise ValueError("\n".join(answer["problems"]))
     del answer["problems"]
-    return Preparation(**answer)
+    largest = answer.pop("largest_batches")
+    return Preparation(**answer, notices=_notices(dataset, configuration, plans=plans, largest=largest))
+
+
+def _notices(
+    dataset: Path, configuration: str, *, plans: Sequence[str], largest: Mapping[str, int | None]
+) -> dict[tuple[str, str], str]:
+    found = {}
+    for name in plans:
+        content = read_json_object(dataset / f"{name}.json")
+        batch_size = inherited(content["configurations"], configuration)["batch_size"]
+        for trainer, limit in largest.items():
+            notice = large_batch_notice(trainer, content, configuration, batch_size=batch_size, largest=limit)
+            if notice is not None:
+                found[trainer, name] = notice
+    return found
 
 
 def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
@@ -76,7 +95,7 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
         raise ValueError(
             f"{dataset} has no plans {plans!r}; there are {', '.join(known) or 'none'}, choose with --plans"
         )
-    content = read_json(file)
+    content = read_json_object(file)
     # nnU-Net calls the folder of the results by the name that is in the file.
     for key, wanted in (("plans_name", plans), ("dataset_name", dataset.name)):
         if content.get(key) != wanted:
@@ -84,29 +103,29 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
                 f'{file} has "{key}": {json.dumps(content.get(key))}, expected "{wanted}", by which nnU-Net would call '
                 "the folder of the results; correct the entry, as in a copy of other plans"
             )
-    configurations = content["configurations"]
-    if configuration not in configurations:
-        raise ValueError(
-            f"{file} has no configuration {configuration!r}; there are {', '.join(sorted(configurations))}"
-        )
-    identifier, entry = None, configurations[configuration]
-    while identifier is None:
-        identifier = entry.get("data_identifier")
-        entry = configurations[entry["inherits_from"]] if identifier is None else entry
+    configurations = content.get("configurations")
+    if not isinstance(configurations, Mapping) or configuration not in configurations:
+        known = sorted(configurations) if isinstance(configurations, Mapping) else []
+        raise ValueError(f"{file} has no configuration {configuration!r}; there are {', '.join(known) or 'none'}")
+    needs = ("data_identifier", "patch_size", "batch_size")
+    refuse_senseless_plans(content, configuration, where=str(file), needs=needs)
+    identifier = inherited(configurations, configuration)["data_identifier"]
+    if not isinstance(identifier, str) or not identifier:
+        raise ValueError(f"{file} has the data_identifier {identifier!r}, expected the name of a folder")
     if not (dataset / identifier).is_dir():
         number = int(dataset.name[len("Dataset") :].partition("_")[0])
         raise ValueError(
             f"{dataset / identifier} does not exist: the data are not preprocessed for {plans}, {configuration}. "
             f"Do it first: nnUNetv2_preprocess -d {number} -plans_name {plans} -c {configuration}"
         )
-    return str(identifier)
+    return identifier
 
 
 def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, object]:
     import torch
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-    from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE
+    from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE, named_teacher
 
     problems, classes = [], {}
     for trainer in trainers:
@@ -121,18 +140,29 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     teachers, teacher_fold = _teachers(classes), None
     if teachers and (named := os.environ.get(TEACHER_VARIABLE)):
         # It is trained already, so nobody waits for it.
-        teachers, teacher_fold = {}, fold_of_dataset(Path(named).expanduser().absolute(), dataset.name)
+        teachers = {}
+        try:
+            teacher_fold = fold_of_dataset(named_teacher(named), dataset.name)
+        except ValueError as error:
+            problems.append(str(error))
     splits = dataset / SPLITS_FILE
     try:
-        n_folds = len(json.loads(splits.read_text())) if splits.exists() else _write_five_folds(dataset, identifier)
+        n_folds = len(read_splits(splits)) if splits.exists() else _write_five_folds(dataset, identifier)
     except ValueError as error:
         n_folds = 0
-        problems.append(f"{splits}: {error}")
+        problems.append(str(error) if str(splits) in str(error) else f"{splits}: {error}")
     gpus = torch.cuda.device_count()
     return {
         **{"problems": problems, "n_folds": n_folds, "n_gpus": gpus},
         **{"teachers": teachers, "teacher_fold": teacher_fold},
+        "largest_batches": {name: _largest_batch(found) for name, found in classes.items()},
     }
+
+
+def _largest_batch(trainer: type) -> int | None:
+    """Return the largest batch of the recipe of one of our trainers; None for others and where there is no limit."""
+    largest: int | None = getattr(getattr(trainer, "recipe", None), "largest_batch_size", None)
+    return largest
 
 
 def fold_of_dataset(teacher: Path, dataset: str) -> str | None:

@@ -1,12 +1,12 @@
 """How far a training is, from what stock nnU-Net writes into the fold's folder while it trains."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from nnunet_mamba.json_files import read_json_object
 from nnunet_mamba.report.collect import Epoch, read_training_log, training_logs
 
 _RECENT = 10
@@ -80,7 +80,8 @@ def _progress(epochs: Sequence[Epoch], n_epochs: int | None) -> Progress:
 def _n_epochs(folder: Path) -> int | None:
     """Return the trainer's number of epochs, which stock nnU-Net tells in debug.json alone."""
     try:
-        return int(json.loads((folder / "debug.json").read_text(encoding="utf-8"))["num_epochs"])
-    except (OSError, ValueError, KeyError):
+        n_epochs = int(read_json_object(folder / "debug.json")["num_epochs"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         # Not there yet, or being written.
         return None
+    return n_epochs if n_epochs > 0 else None

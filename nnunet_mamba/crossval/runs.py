@@ -1,12 +1,13 @@
 """A run of a cross-validation, and how far it is: what nnU-Net's own files say, and nothing else."""
 
+import math
 import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nnunet_mamba.report.collect import read_json
+from nnunet_mamba.json_files import read_json_object
 
 LOGS = "crossval_logs"
 # In the order in which nnU-Net looks for the one to continue from.
@@ -87,7 +88,8 @@ class Run:
             return True
         # A later validation that was interrupted leaves probabilities that are newer, the last of them perhaps torn.
         times = [path.stat().st_mtime for path in self.summary.parent.glob("*.npz")]
-        n_cases = len(read_json(self.summary).get("metric_per_case", ()))
+        cases = read_json_object(self.summary).get("metric_per_case", ())
+        n_cases = len(cases) if isinstance(cases, list) else 0
         return len(times) >= max(1, n_cases) and max(times) <= self.summary.stat().st_mtime
 
     def dice(self) -> float:
@@ -97,11 +99,15 @@ class Run:
             ValueError: the file is not one of nnU-Net's summaries.
         """
         try:
-            return float(read_json(self.summary)["foreground_mean"]["Dice"])
+            dice = read_json_object(self.summary)["foreground_mean"]["Dice"]
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"{self.summary} has no foreground_mean with a Dice, expected nnU-Net's; delete it and run again"
             ) from error
+        # A fold without foreground has NaN.
+        if isinstance(dice, bool) or not isinstance(dice, int | float) or not (math.isnan(dice) or 0 <= dice <= 1):
+            raise ValueError(f"{self.summary} has the Dice {dice!r}, expected 0 to 1; delete it and run again")
+        return float(dice)
 
 
 def set_damaged_checkpoints_aside(folder: Path) -> list[Path]:

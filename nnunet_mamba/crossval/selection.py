@@ -8,7 +8,8 @@ from nnunet_mamba.bundled import trainers_folder
 
 OWN_PLANS = "own"
 BASE_PLANS = "nnUNetPlans"
-_FOLDS = re.compile(r"(\d+)(?:-(\d+))?")
+_FOLDS = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
+_SHOWN = 5
 
 
 def find_dataset(name_or_id: str, preprocessed: Path) -> str:
@@ -22,7 +23,7 @@ def find_dataset(name_or_id: str, preprocessed: Path) -> str:
         ValueError: there is none, or more than one.
     """
     known = sorted(path.name for path in preprocessed.glob("Dataset*") if path.is_dir())
-    if name_or_id.isdigit():
+    if name_or_id.isdecimal():
         found = [name for name in known if name.startswith(f"Dataset{int(name_or_id):03d}_")]
     else:
         found = [name for name in known if name == name_or_id]
@@ -84,6 +85,31 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
     return models
 
 
+def refuse_missing_device(device: str | None, *, executor: str, n_gpus: int, n_slurm_gpus: int) -> None:
+    """Raise before trainings are told to use CUDA where there is none: ours would take the CPU, for days.
+
+    The machine that submits Slurm jobs need not have a GPU; each job looks for its own.
+
+    Args:
+        device: that the user asked for, None for any.
+        executor: "local" or "slurm".
+        n_gpus: that torch sees here.
+        n_slurm_gpus: that each job asks Slurm for.
+
+    Raises:
+        ValueError: there will be no CUDA device.
+    """
+    if device != "cuda":
+        return
+    if executor == "local" and not n_gpus:
+        raise ValueError(
+            "--device cuda: torch finds no CUDA device here (nnunet-mamba doctor tells more). Pass --device cpu, or "
+            "run it where there is one"
+        )
+    if executor == "slurm" and not n_slurm_gpus:
+        raise ValueError("--device cuda: with --slurm-gpus 0 the jobs get no GPU. Pass --slurm-gpus 1, or --device cpu")
+
+
 def refuse_teacher_of_other_folds(teacher_fold: str | None, folds: Sequence[int]) -> None:
     """Raise before students learn from a teacher that was trained with the cases that they are validated with.
 
@@ -115,6 +141,7 @@ def parse_folds(text: str, n_folds: int) -> list[int]:
     if text == "all":
         return list(range(n_folds))
     folds: set[int] = set()
+    missing: set[int] = set()
     for part in text.split(","):
         found = _FOLDS.fullmatch(part.strip())
         if found is None:
@@ -122,15 +149,17 @@ def parse_folds(text: str, n_folds: int) -> list[int]:
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first:
             raise ValueError(f"--folds {text!r} has the range {part.strip()} that ends before it begins")
-        folds.update(range(first, last + 1))
-    if missing := sorted(fold for fold in folds if fold >= n_folds):
+        folds.update(range(first, min(last + 1, n_folds)))
+        # Not all of them: a range may name a thousand million.
+        missing.update(range(max(first, n_folds), min(last + 1, max(first, n_folds) + _SHOWN + 1)))
+    if missing:
         raise ValueError(
-            f"--folds {text!r} asks for {_numbers('fold', missing)}, and splits_final.json has {n_folds}: "
+            f"--folds {text!r} asks for {_numbers('fold', sorted(missing))}, and splits_final.json has {n_folds}: "
             f"0 to {n_folds - 1}. nnU-Net would train a random split instead"
         )
     return sorted(folds)
 
 
 def _numbers(noun: str, values: Sequence[int]) -> str:
-    shown = ", ".join(map(str, values[:5])) + (", …" if len(values) > 5 else "")
+    shown = ", ".join(map(str, values[:_SHOWN])) + (", …" if len(values) > _SHOWN else "")
     return f"{noun}{'s' if len(values) > 1 else ''} {shown}"

@@ -14,7 +14,7 @@ from nnunet_mamba.crossval.runs import LOGS
 from nnunet_mamba.crossval.slurm_job import TrainingJob
 from nnunet_mamba.crossval.status import Status
 from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.report.collect import read_json
+from nnunet_mamba.json_files import read_json_object
 
 if TYPE_CHECKING:
     from submitit import Executor
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MOST_TIMEOUTS = 1_000_000
 # A disk of the network may show for a minute what a folder held before.
 SECONDS_UNTIL_FILES_SHOW = 90
+_JOB = re.compile(r"[0-9]+(?:_[0-9]+)?")
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)")
 
 
@@ -59,9 +60,9 @@ def parse_minutes(text: str) -> int:
     Raises:
         ValueError: it is no such time.
     """
-    if text.isdigit() and int(text) > 0:
+    if text.isdecimal() and int(text) > 0:
         return int(text)
-    if (found := _TIME.fullmatch(text)) is None:
+    if (found := _TIME.fullmatch(text)) is None or not re.search("[1-9]", text):
         raise ValueError(f"--slurm-time {text!r} is no time, expected minutes, HH:MM:SS or D-HH:MM:SS")
     days, hours, minutes, seconds = (int(found[part] or 0) for part in ("days", "hours", "minutes", "seconds"))
     return max(1, (days * 24 + hours) * 60 + minutes + (seconds > 0))
@@ -153,7 +154,16 @@ class JobRecord:
 
     def read(self) -> dict[str, str]:
         """Return job numbers by the runs' names."""
-        return {str(name): str(job) for name, job in read_json(self._file).items()} if self._file.exists() else {}
+        if not self._file.exists():
+            return {}
+        jobs = read_json_object(self._file)
+        for name, job in jobs.items():
+            if not isinstance(job, str) or not _JOB.fullmatch(job):
+                raise ValueError(
+                    f"{self._file} has the job {job!r} for {name}, expected a number of Slurm's; look for jobs that "
+                    "run with squeue --me, and delete the file"
+                )
+        return jobs
 
     def add(self, jobs: Mapping[str, str]) -> None:
         """Remember jobs; a run that has a job already gets the newer one."""

@@ -6,8 +6,10 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+from itertools import pairwise
 
 
 def _end_with(parent: int) -> None:
@@ -17,13 +19,23 @@ def _end_with(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def _asked_device(arguments: list[str]) -> str | None:
+    given = [value for option, value in pairwise(arguments) if option == "-device"]
+    return given[-1] if given else None
+
+
 def _main() -> None:
     # Slurm announces the end of a job to all its processes; submitit's answers it, and the training goes on meanwhile.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     parent = int(os.environ["NNUNET_MAMBA_CROSSVAL_PARENT"])
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
+    import torch
     from nnunetv2.run.run_training import run_training_entry
+
+    if _asked_device(sys.argv) == "cuda" and not torch.cuda.is_available():
+        # Our trainers would take the CPU, which nobody asked for.
+        sys.exit("-device cuda: torch finds no CUDA device on this machine, so nothing is trained here")
 
     # For "-device cpu" nnU-Net starts as many threads as the machine has cores, whatever OMP_NUM_THREADS says.
     share = int(os.environ["OMP_NUM_THREADS"])

@@ -3,26 +3,39 @@
 import errno
 import lzma
 import shutil
-import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from tqdm import tqdm
 
+from nnunet_mamba.data.archive_members import HarmfulMemberError, Member, files_of
 from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable
+from nnunet_mamba.data.unpacked_names import named_by_archive
 
 # The largest public set, ISIC's training images, has 10 GB; text compresses a hundred times, images hardly at all.
 LARGEST_TOTAL = 100 * 2**30
 LARGEST_RATIO = 200
 SMALLEST_SUSPICIOUS = 100 * 2**20
+ZIP = ".zip"
+_OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 _COPIED_AT_ONCE = 2**20
 # NotImplementedError, of unknown ways to pack, is a RuntimeError.
-_DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 _PREFIX = ".partial-unpacked-"
 
 
@@ -41,12 +54,17 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
         progress: show a bar on standard error.
 
     Raises:
-        ArchiveError: the archive is damaged or encrypted, leads out of its folder, holds links, or would fill the disk.
+        ArchiveError: the archive is no zip, damaged or encrypted, leads out of its folder, holds links, or would fill
+            the disk.
         OSError: it cannot be read, or the disk is full; nothing of it is left.
     """
-    if source.is_dir() or source.suffix.lower() != ".zip":
+    if source.is_dir() or not source.name.lower().endswith((ZIP, *_OTHER_ARCHIVES)):
         yield source
         return
+    if not source.exists():
+        raise FileNotFoundError(errno.ENOENT, "no such archive", str(source))
+    if source.suffix.lower() != ZIP:
+        raise ArchiveError(f"{source}: only .zip archives are unpacked; unpack it yourself and give the folder")
     if not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source}: not a zip archive, or its end is missing; download it again")
     refuse_if_unwritable(beside)
@@ -56,11 +74,11 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
     with only_writer(folder):
         try:
             folder.mkdir(mode=0o700)
-            # Problems name files, and files the archive that they are of.
             content = folder / source.name
             content.mkdir()
             _unpack(source, content, progress=progress)
-            yield _without_wrapper(content)
+            with named_by_archive(content, source):
+                yield _without_wrapper(content)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -73,21 +91,41 @@ def _remove_abandoned(beside: Path) -> None:
 
 
 def _without_wrapper(folder: Path) -> Path:
-    """Return the folder inside, where the archive holds a single one, as a packed folder does."""
-    content = [path for path in folder.iterdir() if path.name != "__MACOSX"]
-    return content[0] if len(content) == 1 and content[0].is_dir() else folder
+    """Return the folder inside, where the archive holds a single one, as a packed folder does.
+
+    A folder of the same name, or the only one with "images" in it, may be inside once more.
+    """
+    names = {Path(folder.name).stem.casefold()}
+    place, depth = folder, 0
+    while inner := _only_folder(place):
+        is_same = inner.name.casefold() in names
+        if depth and not is_same and not any(path.name.casefold() == "images" for path in inner.iterdir()):
+            break
+        names.add(inner.name.casefold())
+        place, depth = inner, depth + 1
+    return place
+
+
+def _only_folder(folder: Path) -> Path | None:
+    content = list(folder.iterdir())
+    return content[0] if len(content) == 1 and content[0].is_dir() else None
 
 
 def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
     try:
         with zipfile.ZipFile(source) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            _refuse_harm(source, members, free=shutil.disk_usage(folder).free)
-            total = sum(member.file_size for member in members)
+            members = files_of(archive)
+            entries = [member.entry for member in members]
+            _refuse_size(source, entries, free=shutil.disk_usage(folder).free)
+            total = sum(entry.file_size for entry in entries)
             bar: tqdm[Any]
             with tqdm(total=total, desc="unpacking", unit="B", unit_scale=True, disable=not progress) as bar:
                 for member in members:
-                    _unpack_member(archive, member, folder / PurePosixPath(member.filename), bar=bar)
+                    _unpack_member(archive, member, folder / member.path, bar=bar)
+    except ArchiveError:
+        raise
+    except HarmfulMemberError as error:
+        raise ArchiveError(f"{source}: {error}") from error
     except _DAMAGED as error:
         raise _damaged(source, error) from error
     except OSError as error:
@@ -105,39 +143,21 @@ def _damaged(source: Path, error: Exception) -> ArchiveError:
     return ArchiveError(f"{source}: damaged, or packed in a way that is not known ({error}); download it again")
 
 
-def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, *, bar: "tqdm[Any]") -> None:
+def _unpack_member(archive: zipfile.ZipFile, member: Member, target: Path, *, bar: "tqdm[Any]") -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    left = member.file_size
-    with archive.open(member) as packed, target.open("xb") as file:
+    left = member.entry.file_size
+    with archive.open(member.entry) as packed, target.open("xb") as file:
         while chunk := packed.read(_COPIED_AT_ONCE):
             left -= len(chunk)
             if left < 0:
-                raise zipfile.BadZipFile(f"{member.filename} is longer than it says")
+                raise zipfile.BadZipFile(f"{member.path} is longer than it says")
             file.write(chunk)
             bar.update(len(chunk))
 
 
-def _refuse_harm(source: Path, members: list[zipfile.ZipInfo], *, free: int) -> None:
-    """Raise if unpacking could write elsewhere or fill the disk."""
-    for member in members:
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            raise ArchiveError(
-                f"{source}: {member.filename!r} leads out of the archive's own folder, expected names inside it; do "
-                f"not trust this file, download it from its publisher"
-            )
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise ArchiveError(
-                f"{source}: {member.filename!r} is a link, expected files; unpack it yourself, look where it leads, "
-                f"and give the folder"
-            )
-        if member.flag_bits & 0x1:
-            raise ArchiveError(f"{source}: {member.filename!r} is encrypted; unpack it yourself and give the folder")
-    names = [member.filename for member in members]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ArchiveError(f"{source}: holds {twice!r} twice, expected every name once; unpack it and give the folder")
-    total, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+def _refuse_size(source: Path, entries: list[zipfile.ZipInfo], *, free: int) -> None:
+    """Raise if unpacking could fill the disk."""
+    total, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
     if total > LARGEST_TOTAL or (total > SMALLEST_SUSPICIOUS and total > LARGEST_RATIO * max(packed, 1)):
         raise ArchiveError(
             f"{source}: says that {packed / 2**20:.0f} MiB become {total / 2**20:.0f} MiB, expected at most "

@@ -13,6 +13,8 @@ class Case:
         identifier: nnU-Net's name of the case, the start of its file names.
         channels: the source files that its channels come from, in order. A colour photograph is one file.
         label: the source file of its label; None only for a test case.
+        other_masks: further source files of the label, joined with the first; a later one covers an earlier one.
+        mask_numbers: of the label that each of the source files marks; empty where their values tell the labels.
         is_training: whether it goes to imagesTr (needs a label) or to imagesTs.
         group: cases of one group, such as the slices of a patient or the images of a lesion, must be on one side of a
             split; None if the case is a group of its own.
@@ -23,6 +25,13 @@ class Case:
     label: Path | None = None
     is_training: bool = True
     group: str | None = None
+    other_masks: tuple[Path, ...] = ()
+    mask_numbers: tuple[int, ...] = ()
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All source files of its label, none without one."""
+        return () if self.label is None else (self.label, *self.other_masks)
 
     def __post_init__(self) -> None:
         assert self.label is not None or not self.is_training, f"training case {self.identifier} has no label"

@@ -37,22 +37,34 @@ class Checked:
             "shape" is always there: the sizes of the image before conversion, in the order of its array's axes.
         digest: equal for equal pictures, whatever their file format; None if the image could not be read.
         foreground: share of the label's positions that are not background, None without a label.
+        border: the same of the positions at the border alone, see ``mask_hints``; None where it says nothing, as of
+            several labels.
+        n_rounded: positions of the label that missed a whole number by a little and were taken as it.
     """
 
     problems: tuple[Problem, ...] = ()
     source: Mapping[str, Any] = field(default_factory=lambda: {"shape": []})
     digest: str | None = None
     foreground: float | None = None
+    border: float | None = None
+    n_rounded: int = 0
 
 
 class InvalidDatasetError(ValueError):
     """Some cases cannot become part of an nnU-Net data set.
 
-    ``problems`` holds all of them, ``summary`` their number and the folder.
+    ``problems`` holds all of them, ``folder`` is where they were to be written, ``summary`` tells both in one line.
+    ``report`` is the table that they were written into, None without one, and ``is_nothing_left`` tells whether no
+    training case is without a problem.
     """
 
-    def __init__(self, problems: Sequence[Problem], folder: Path) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], folder: Path, *, report: Path | None = None, is_nothing_left: bool = False
+    ) -> None:
         self.problems = tuple(problems)
+        self.report = report
+        self.is_nothing_left = is_nothing_left
+        self.folder = folder
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         self.summary = f"{count} found, nothing written to {folder}"
         lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]

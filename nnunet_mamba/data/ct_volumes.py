@@ -23,6 +23,7 @@ from nnunet_mamba.data.nifti_files import (
 )
 from nnunet_mamba.data.organs import OrganNumbers, count_values, whole_numbers
 from nnunet_mamba.data.raw_dataset import DatasetDescription
+from nnunet_mamba.data.whole_numbers import near_whole_numbers
 
 # Every CT of a body shows air: -1000 HU. Images without are windowed, rescaled or not CT.
 AIR = -500  # HU
@@ -105,6 +106,7 @@ class CtConverter(WritesNifti):
         problems = [Problem(case.identifier, text, file) for text, file in _missing_files(case)]
         source: dict[str, Any] = {"shape": []}
         image = digest = foreground = None
+        n_rounded = 0
         try:
             image = read_nifti(case.channels[0]) if case.channels[0].is_file() else None
         except VolumeError as error:
@@ -117,7 +119,8 @@ class CtConverter(WritesNifti):
         if case.label is not None and case.label.is_file():
             try:
                 label = read_nifti(case.label)
-                counts = count_values(whole_numbers(label.voxels))
+                values, n_rounded = near_whole_numbers(label.voxels)
+                counts = count_values(whole_numbers(values))
                 problems += [Problem(case.identifier, text, case.label) for text in self.numbers.problems(counts)]
                 source["voxels"] = self.numbers.voxels(counts)
                 foreground = sum(source["voxels"].values()) / label.voxels.size
@@ -125,7 +128,9 @@ class CtConverter(WritesNifti):
                     turned_onto(label, image)
             except VolumeError as error:
                 problems.append(Problem(case.identifier, f"label: {error}", case.label))
-        return Checked(problems=tuple(problems), source=source, digest=digest, foreground=foreground)
+        return Checked(
+            problems=tuple(problems), source=source, digest=digest, foreground=foreground, n_rounded=n_rounded
+        )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
         """Return the image and, if the case has one, its label, each as the bytes of a NIfTI file.

@@ -1,19 +1,27 @@
 """Find images and masks by a pattern of their names, such as ``{group}/{case}_{channel}.nii.gz``."""
 
-import os
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem, same_name
+from nnunet_mamba.data import file_endings
+from nnunet_mamba.data.checks import Problem
+from nnunet_mamba.data.folder_walk import files_below, lost_folders
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
 
-VOLUME_ENDINGS = (".nii.gz", ".nii")
+VOLUME_ENDINGS = file_endings.VOLUME_ENDINGS
 PLACEHOLDERS = ("case", "group", "channel")
+MASK_PLACEHOLDERS = ("case", "group", "label")
+# Formats that hold images, of which some may be read.
+# fmt: off
+OTHER_IMAGE_ENDINGS = (
+    ".gif", ".jfif", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".tga", ".psd",
+    ".svs", ".ndpi", ".dng", ".cr2", ".nef", ".arw", ".dcm", ".dicom", ".ima", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgh",
+    ".mgz", ".mnc", ".hdr",
+)
+# fmt: on
 
 _TOKENS = re.compile(r"(\{[^{}]*\}|\*\*/|\*)")
 
@@ -27,24 +35,27 @@ class FoundFile:
         case: what stands for ``{case}``.
         group: what stands for ``{group}``, None if the pattern has none.
         channel: what stands for ``{channel}``, None if the pattern has none.
+        label: what stands for ``{label}``, None if the pattern has none.
     """
 
     path: Path
     case: str
     group: str | None = None
     channel: str | None = None
+    label: str | None = None
 
 
 class FilenamePattern:
     """A pattern of paths below a folder.
 
-    ``{case}``, ``{group}`` and ``{channel}`` stand for one or more characters of one name, each for the same wherever
-    it is repeated; the first takes as many as it can. ``*`` stands for any characters of one name, ``**/`` for any
-    folders or none. Case of letters is ignored. A pattern without a file ending fits every ending that can be read.
+    ``{case}``, ``{group}``, ``{channel}`` and ``{label}`` stand for one or more characters of one name, each for the
+    same wherever it is repeated; the first takes as many as it can. ``*`` stands for any characters of one name,
+    ``**/`` for any folders or none. Case of letters is ignored. A pattern without a file ending fits every ending that
+    can be read.
 
     Args:
         text: with ``/`` between folders.
-        placeholders: which of PLACEHOLDERS may occur.
+        placeholders: which may occur: PLACEHOLDERS of images, MASK_PLACEHOLDERS of masks.
 
     Raises:
         ValueError: ``{case}`` is missing, another placeholder, a lone brace, or a path that leads out of the folder.
@@ -69,11 +80,13 @@ class FilenamePattern:
         if text.startswith("/") or ".." in text.split("/"):
             raise ValueError(f"pattern {self.text!r}: expected a path below the folder, such as 'masks/{{case}}.png'")
         endings = (*VOLUME_ENDINGS, *IMAGE_ENDINGS)
-        if not text.lower().endswith(endings):
-            parts.append(f"(?:{'|'.join(map(re.escape, endings))})")
         self.placeholders = tuple(found)
-        self._expression = re.compile("".join(parts), re.IGNORECASE)
-        self._depth = None if "**/" in text else text.count("/")
+        expression = "".join(parts)
+        any_ending = "" if text.lower().endswith(endings) else f"(?:{'|'.join(map(re.escape, endings))})"
+        self._expression = re.compile(expression + any_ending, re.IGNORECASE)
+        # The ending of a format that cannot be read may stand in the pattern, too.
+        self._but_for_ending = re.compile(rf"{expression}(?:\.[^/.]+)?", re.IGNORECASE)
+        self.depth = None if "**/" in text else text.count("/")
 
     def _placeholder(self, name: str, found: list[str], allowed: Sequence[str]) -> str:
         if name not in allowed:
@@ -85,160 +98,65 @@ class FilenamePattern:
         return f"(?P<{name}>[^/]+)"
 
     def find(self, folder: Path) -> list[FoundFile]:
-        """Return the files below ``folder`` that fit, sorted, without hidden ones (macOS writes ``._name.jpg``).
+        """Return the files below ``folder`` that fit, sorted, without hidden ones. Links to folders are followed.
 
         Args:
-            folder: links to other folders are not followed.
+            folder: where the pattern starts.
 
         Raises:
             NotADirectoryError: ``folder`` is not a folder.
+            PermissionError: a folder cannot be read.
         """
-        if not folder.is_dir():
-            raise NotADirectoryError(f"{folder} is not a folder; expected one that holds images")
         found = []
-        for path in _files_below(folder, self._depth):
-            name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
-            if match := self._expression.fullmatch(name):
+        for path in files_below(folder, depth=self.depth):
+            if match := self._expression.fullmatch(_name_below(path, folder)):
                 found.append(FoundFile(path=path, **match.groupdict()))
         return found
 
+    def lost(self, folder: Path) -> list[Problem]:
+        """Return a problem for every link that leads nowhere and may have led to a folder with files that fit.
 
-def without_masks(images: Sequence[FoundFile], masks: Sequence[FoundFile]) -> list[FoundFile]:
-    """Return the images that are no masks: both patterns may fit a name.
+        Args:
+            folder: where the pattern starts.
+        """
+        return lost_folders(folder, depth=self.depth)
 
-    Args:
-        images: image files.
-        masks: mask files.
-    """
-    # A folder is resolved once, not for each of ten thousand files.
-    folders = {folder: folder.resolve() for folder in {found.path.parent for found in (*images, *masks)}}
-    mask_paths = {folders[found.path.parent] / found.path.name for found in masks}
-    return [found for found in images if folders[found.path.parent] / found.path.name not in mask_paths]
+    def unreadable(self, folder: Path) -> list[Path]:
+        """Return the files that fit but for their ending, which stands for nothing that can be read.
 
-
-def pair_found_files(
-    images: Sequence[FoundFile],
-    masks: Sequence[FoundFile],
-    *,
-    channels: Sequence[str] | None,
-    is_training: bool,
-    allow_missing_masks: bool = False,
-    allow_missing_images: bool = False,
-) -> tuple[list[Case], list[Problem]]:
-    """Make one case of all channels of an image and its mask.
-
-    The identifier is the case's name, after that of its group if images and masks both tell it. A file that is a
-    mask is no image, even if its name fits the pattern of images.
-
-    Args:
-        images: image files.
-        masks: mask files.
-        channels: what stands for ``{channel}``, in order; None where an image is one file.
-        is_training: where cases with a mask go.
-        allow_missing_masks: make test cases of images without a mask instead of reporting them.
-        allow_missing_images: leave out masks without an image instead of reporting them.
-
-    Returns:
-        The cases, and what is wrong with the names. Images without a mask, where that is a problem, are test
-        cases too, so that their files can still be checked.
-    """
-    images = without_masks(images, masks)
-    is_grouped = all(found.group is not None for found in (*images, *masks))
-    images_of = _by_identifier(images, is_grouped=is_grouped)
-    masks_of = _by_identifier(masks, is_grouped=is_grouped)
-    cases: list[Case] = []
-    problems: list[Problem] = []
-    for key, files in images_of.items():
-        identifier = _identifier(files[0], is_grouped=is_grouped)
-        chosen, text = _channels_in_order(files, channels)
-        if text:
-            problems.append(Problem(identifier, text))
-        if not chosen:
-            continue
-        label = masks_of[key][0].path if key in masks_of else None
-        if label is None and masks and not allow_missing_masks:
-            text = "no mask for this image; add it, or send images without masks to imagesTs with --allow-missing-masks"
-            problems.append(Problem(identifier, text, chosen[0]))
-        cases.append(
-            Case(
-                identifier=identifier,
-                channels=tuple(chosen),
-                label=label,
-                is_training=is_training and label is not None,
-                group=files[0].group,
-            )
-        )
-    problems += _mask_problems(masks_of, images_of, is_grouped=is_grouped, allow_missing_images=allow_missing_images)
-    return cases, problems
-
-
-def _mask_problems(
-    masks_of: Mapping[str, Sequence[FoundFile]],
-    images_of: Mapping[str, Sequence[FoundFile]],
-    *,
-    is_grouped: bool,
-    allow_missing_images: bool,
-) -> list[Problem]:
-    """Return the masks that share a case, and those without an image unless they may be left out."""
-    # The case is called as its image is, which may be written otherwise.
-    problems = [
-        Problem(_identifier(images_of.get(key, files)[0], is_grouped=is_grouped), _several("masks", files))
-        for key, files in masks_of.items()
-        if len(files) > 1
-    ]
-    if not allow_missing_images:
-        text = "no image for this mask; add it, or leave such masks out with --allow-missing-images"
-        problems += [
-            Problem(_identifier(files[0], is_grouped=is_grouped), text, files[0].path)
-            for key, files in masks_of.items()
-            if key not in images_of
+        Args:
+            folder: where the pattern starts.
+        """
+        return [
+            path
+            for path in files_below(folder, depth=self.depth)
+            if path.suffix
+            and not path.name.lower().endswith((*VOLUME_ENDINGS, *IMAGE_ENDINGS))
+            and self._but_for_ending.fullmatch(_name_below(path, folder))
         ]
-    return problems
 
 
-def _identifier(found: FoundFile, *, is_grouped: bool) -> str:
-    return f"{found.group}_{found.case}" if is_grouped else found.case
+def unread_images(paths: Sequence[Path], kind: str, read: Sequence[Path]) -> list[Problem]:
+    """Return a problem for every file of a format of images that cannot be read, unless another format lies beside it.
+
+    Args:
+        paths: files that would be images or masks but for their ending.
+        kind: what they would be.
+        read: files that are read.
+    """
+    known = {path.with_suffix("") for path in read}
+    readable = ", ".join((*IMAGE_ENDINGS, *VOLUME_ENDINGS))
+    return [
+        Problem(
+            path.name,
+            f"{path.suffix.lower()} files cannot be read, so this {kind} would be missing; save it as one of "
+            f"{readable}, or move it away",
+            path,
+        )
+        for path in paths
+        if path.suffix.lower() in OTHER_IMAGE_ENDINGS and path.with_suffix("") not in known
+    ]
 
 
-def _by_identifier(files: Sequence[FoundFile], *, is_grouped: bool) -> dict[str, list[FoundFile]]:
-    indexed: defaultdict[str, list[FoundFile]] = defaultdict(list)
-    for found in files:
-        indexed[same_name(_identifier(found, is_grouped=is_grouped))].append(found)
-    return dict(indexed)
-
-
-def _channels_in_order(files: Sequence[FoundFile], channels: Sequence[str] | None) -> tuple[list[Path], str]:
-    """Return the files of a case's channels, and what is wrong with them ("" if nothing is)."""
-    if channels is None:
-        return [files[0].path], _several("images", files) if len(files) > 1 else ""
-    of_channel: defaultdict[str, list[FoundFile]] = defaultdict(list)
-    for found in files:
-        of_channel[same_name(found.channel or "")].append(found)
-    keys = [same_name(channel) for channel in channels]
-    if missing := [channel for channel, key in zip(channels, keys, strict=True) if key not in of_channel]:
-        there = ", ".join(sorted(found.path.name for found in files))
-        return [], f"channel {', '.join(missing)} is missing, there is {there}; add it, or choose --channel-names"
-    repeated = [of_channel[key] for key in keys if len(of_channel[key]) > 1]
-    return [of_channel[key][0].path for key in keys], _several("images", repeated[0]) if repeated else ""
-
-
-def _several(kind: str, files: Sequence[FoundFile]) -> str:
-    listed = ", ".join(str(found.path) for found in files)
-    return (
-        f"{len(files)} {kind} for one case, expected one: {listed}; narrow the pattern, or tell them apart by {{group}}"
-    )
-
-
-def _files_below(folder: Path, depth: int | None) -> Iterator[Path]:
-    """Yield all files down to ``depth`` folders below, sorted; None means all of them."""
-    for place, subfolders, names in os.walk(folder, onerror=_raise):
-        level = len(Path(place).relative_to(folder).parts)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and level != depth)
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(place, name)
-
-
-def _raise(error: OSError) -> None:
-    """Stop at a folder that cannot be read: its cases would be missing without a word."""
-    raise error
+def _name_below(path: Path, folder: Path) -> str:
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())

@@ -26,7 +26,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise FileExistsError(
             f"{folder}: another process is writing there, expected to be the only one; wait for it, or choose another "
-            f"place (--output, --name, --dataset-id)"
+            f"folder"
         ) from error
     try:
         yield

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from nnunet_mamba.data.cases import Case, count_groups
 from nnunet_mamba.data.checks import Problem, same_name
-from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS
-from nnunet_mamba.data.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
+from nnunet_mamba.data.text_files import read_text
 
 # Headings in the tables of the ISIC archive, of its challenges and of HAM10000, and "case" as we say it.
 IMAGE_COLUMNS = ("isic_id", "image_id", "image_name", "image", "case")
@@ -96,8 +96,8 @@ def read_group_table(path: Path, *, group_column: str | None = None, allow_missi
     group of its own.
 
     Args:
-        path: a text file in UTF-8 with a heading; columns are separated by comma, semicolon or tab. One of
-            IMAGE_COLUMNS names the image, with its file ending or without.
+        path: a text file in UTF-8, or in UTF-16 as spreadsheets save it, with a heading; columns are separated by
+            comma, semicolon or tab. One of IMAGE_COLUMNS names the image, with its file ending or without.
         group_column: heading of the only column that counts; None takes PATIENT and LESION, or else GROUP.
         allow_missing: see ``GroupTable``.
 
@@ -106,7 +106,7 @@ def read_group_table(path: Path, *, group_column: str | None = None, allow_missi
         OSError: unreadable.
     """
     (_, heading), *rows = _read(path)
-    image_column = _first_known(IMAGE_COLUMNS, heading)
+    image_column = _first_known(path, IMAGE_COLUMNS, heading)
     if image_column is None:
         raise ValueError(
             f"{path} has the columns {', '.join(heading)}, and none of {', '.join(IMAGE_COLUMNS)}; call the one that "
@@ -142,7 +142,7 @@ def image_key(name: str) -> str:
         name: as a table or a folder has it.
     """
     key = same_name(name)
-    ending = next((ending for ending in (*VOLUME_ENDINGS, *IMAGE_ENDINGS) if key.endswith(ending)), "")
+    ending = next((ending for ending in (*VOLUME_ENDINGS, *PICTURE_ENDINGS) if key.endswith(ending)), "")
     return key.removesuffix(ending) or key
 
 
@@ -166,7 +166,7 @@ def recorded_groups(cases: Sequence[Case]) -> dict[str, str]:
 def _group_columns(path: Path, heading: Sequence[str], wanted: str | None) -> list[int]:
     """Return the columns of groups, that of patients before that of lesions."""
     for choice in [[PATIENT, LESION], [GROUP]] if wanted is None else [[wanted]]:
-        found = [column for name in choice if (column := _first_known([name], heading)) is not None]
+        found = [column for name in choice if (column := _first_known(path, [name], heading)) is not None]
         if found:
             return found
     expected = wanted or f"{PATIENT}, {LESION} or {GROUP}"
@@ -176,18 +176,25 @@ def _group_columns(path: Path, heading: Sequence[str], wanted: str | None) -> li
     )
 
 
-def _first_known(names: Sequence[str], heading: Sequence[str]) -> int | None:
-    """Return the column of the first name that a heading has, whatever its capitals."""
+def _first_known(path: Path, names: Sequence[str], heading: Sequence[str]) -> int | None:
+    """Return the column of the first name that a heading has, whatever its capitals; raise if it has it twice."""
     columns = [column.casefold() for column in heading]
-    return next((columns.index(name.casefold()) for name in names if name.casefold() in columns), None)
+    known = next((name.casefold() for name in names if name.casefold() in columns), None)
+    if known is None:
+        return None
+    if columns.count(known) > 1:
+        raise ValueError(
+            f"{path}: the heading has the column {known} {columns.count(known)} times; name the columns apart"
+        )
+    return columns.index(known)
 
 
 def _read(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines of a table, the heading first, each with its number; all have as many columns."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({error.reason}); save the table as CSV in UTF-8") from error
+        text = read_text(path)
+    except ValueError as error:
+        raise ValueError(f"--groups {path}: {error}") from error
     first_line = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=first_line.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
@@ -205,4 +212,8 @@ def _read(path: Path) -> list[tuple[int, list[str]]]:
     for line, row in rows:
         if len(row) != n_columns:
             raise ValueError(f"{path}, line {line}: {len(row)} columns, expected {n_columns} as in the heading")
+    if len(rows) == 1:
+        raise ValueError(
+            f"{path} has a heading and no rows, expected one for every image; give the table of these images"
+        )
     return rows

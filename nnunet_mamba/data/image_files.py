@@ -12,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+from nnunet_mamba.data.declared_sizes import size_problem
+from nnunet_mamba.data.file_endings import PICTURE_ENDINGS
+
+IMAGE_ENDINGS = PICTURE_ENDINGS
 # Decoded at twice the target or more and then resized, a photograph differs from its full decoding by 2 of 255 at most.
 DRAFT_MARGIN = 2
 MASK_THRESHOLD = 127  # of 0..255: resized masks are grey at their borders
@@ -20,6 +23,8 @@ MASK_THRESHOLD = 127  # of 0..255: resized masks are grey at their borders
 Shape: TypeAlias = tuple[int, int]
 ByteImage: TypeAlias = npt.NDArray[np.uint8]
 
+# Formats that are decoded by running what is in them, whatever the file is called.
+_PROGRAMS = ("EPS", "WMF")
 _EXIF_ORIENTATION = 0x0112
 # All that Pillow's decoders raise on damaged files, apart from OSError; they have no common class.
 _DECODER_ERRORS = (
@@ -49,18 +54,25 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
                 # Decoding alone does not look at PNG's checksums.
                 image.verify()
         with _without_warnings(), Image.open(path) as image:
+            if image.format in _PROGRAMS:
+                raise ImageFileError(f"a drawing ({image.format}), which only a program can show; save it as PNG")
             n_pictures = getattr(image, "n_frames", 1)
             # MPO: telephones put a preview or a depth map behind the photograph, which comes first.
             if n_pictures > 1 and image.format != "MPO":
                 raise ImageFileError(f"the file holds {n_pictures} pictures; save the one that is meant")
             if any(";16" in mode for mode in (image.mode, *_stored_modes(image))):
                 raise ImageFileError(f"16 bits per channel (mode {image.mode}); save it with 8 bits per channel")
+            _refuse_scaled_levels(image)
+            if problem := size_problem(image.width * image.height * len(image.getbands())):
+                raise ImageFileError(problem)
             yield image
     except ImageFileError:
         raise
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise ImageFileError(f"more than {most:.0f} million pixels, by its header; save it smaller") from error
+    except MemoryError as error:
+        raise ImageFileError("larger than the memory that is left; convert it on a larger machine") from error
     except UnidentifiedImageError as error:
         raise ImageFileError("not an image, or its start is damaged; copy or download it again") from error
     except (OSError, *_DECODER_ERRORS) as error:
@@ -72,7 +84,18 @@ def _without_warnings() -> Iterator[None]:
     """Keep quiet about what is refused anyway where it matters, such as EXIF data of a truncated file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
+
+
+def _refuse_scaled_levels(image: Image.Image) -> None:
+    """Raise for PGM and PPM whose brightest level is not 255: decoders stretch it, each file by another factor."""
+    if image.format != "PPM":
+        return
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3] if isinstance(tile[3], tuple) else ()
+        if len(arguments) == 2 and isinstance(arguments[1], int) and arguments[1] != 255:
+            raise ImageFileError(f"grey levels up to {arguments[1]}, expected up to 255; save it as PNG")
 
 
 def _stored_modes(image: Image.Image) -> list[str]:

@@ -1,6 +1,5 @@
 """Which values or colours of a mask mean which label, named by the user and never guessed from the masks."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from nnunet_mamba.data.text_files import read_json_file
+from nnunet_mamba.data.whole_numbers import UNDEFINED, shown_number
 
 # A number that a mask holds, or a colour as "#rrggbb".
 Value: TypeAlias = int | str
@@ -19,6 +21,7 @@ IGNORE = "ignore"
 SHOWN_VALUES = 8
 # So many values that no label has are hardly labels that were forgotten.
 MANY_VALUES = 16
+LARGEST_VALUE = 2**31 - 1  # what volumes of whole numbers hold
 
 _GREY = 0x010101  # times a grey level: its colour
 _UNKNOWN = 255  # marks positions of other values, hence at most 255 labels
@@ -51,8 +54,9 @@ class LabelValues:
                 "background", that is 0 (black).
 
         Raises:
-            ValueError: no foreground, something that is not a value, or one value for two labels.
+            ValueError: no foreground, a name or value that is none, or one value for two labels.
         """
+        _refuse_names(list(mapping))
         named = {name: _value_list(name, values) for name, values in mapping.items()}
         ordered = {BACKGROUND: named.pop(BACKGROUND, (0,))}
         ignored = {IGNORE: named.pop(IGNORE)} if IGNORE in named else {}
@@ -67,7 +71,7 @@ class LabelValues:
                 # As a colour where it can be one: 255 and "#ffffff" are the same in a picture.
                 key = colour_code(value) if _is_colour_or_grey(value) else value
                 if key in owner:
-                    raise ValueError(f"value {value!r} stands for two labels, {owner[key]!r} and {name!r}; keep one")
+                    raise ValueError(_claimed_twice(value, owner[key], name, is_named=BACKGROUND in mapping))
                 owner[key] = name
         return labels
 
@@ -131,6 +135,29 @@ class LabelValues:
             foreground &= label != self.numbers[IGNORE]
         return float(foreground.mean())
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether there is one label besides background and what is ignored."""
+        return len(self.values.keys() - {BACKGROUND, IGNORE}) == 1
+
+    def empty_text(self, label: ByteImage, unit: str) -> str:
+        """Return in words that a label map has no foreground, "" if it has some.
+
+        Args:
+            label: (*spatial), the labels' numbers.
+            unit: what a position is called.
+        """
+        if self.foreground_share(label):
+            return ""
+        n_ignored = int(np.count_nonzero(label))
+        found = f"every {unit} is background"
+        if n_ignored:
+            rest = "" if n_ignored == label.size else " or background"
+            found = f"every {unit} is {IGNORE!r}{rest} ({n_ignored} are {IGNORE!r}), nothing of it can be learned"
+        return (
+            f"empty mask: {found}; leave the case out with --skip-invalid or, if that is meant, use --allow-empty-masks"
+        )
+
 
 def read_label_values(path: Path) -> LabelValues:
     """Read the labels of a data set from a JSON file.
@@ -143,19 +170,19 @@ def read_label_values(path: Path) -> LabelValues:
         OSError: unreadable.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repetitions)
+        content = read_json_file(path, object_pairs_hook=_without_repetitions)
         if not isinstance(content, dict):
             raise ValueError(f"it holds {type(content).__name__}, expected an object such as {_EXAMPLE}")
         return LabelValues.of(content)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"--labels {path}: {error}") from error
 
 
 def label_map(values: npt.NDArray[Any], number_of: Mapping[int, int], *, colours: bool) -> ByteImage:
     """Return the label of every position.
 
     Args:
-        values: (*spatial), what the mask holds.
+        values: (*spatial), what the mask holds; of ``near_whole_numbers`` if it may miss some by a little.
         number_of: label of every value.
         colours: whether values are colours 0xRRGGBB, for the text of the error.
 
@@ -178,7 +205,7 @@ def _unknown_text(
     unknown: npt.NDArray[Any], counts: npt.NDArray[Any], number_of: Mapping[int, int], *, colours: bool
 ) -> str:
     def name(value: Any) -> str:
-        return colour_name(int(value)) if colours else f"{value:g}"
+        return colour_name(int(value)) if colours else shown_number(value)
 
     commonest = np.argsort(-counts, kind="stable")[:SHOWN_VALUES]
     shown = ", ".join(f"{name(unknown[i])} ({counts[i]}x)" for i in commonest)
@@ -192,6 +219,12 @@ def _unknown_text(
             "grey borders, as of a resized mask? For one label, draw the line with --threshold 127"
             if is_grey
             else "compression makes such colours; save the masks without loss, as PNG"
+        )
+    elif not np.isfinite(unknown).all():
+        way_out = UNDEFINED
+    elif not colours and (unknown != np.rint(unknown)).any():
+        way_out = (
+            "values between labels, as interpolation makes; take the original mask, or draw the line with --threshold"
         )
     count = f"{unknown.size} unknown value{'s' if unknown.size > 1 else ''}"
     return f"{count}: {shown}{more}; expected {expected}; {way_out}"
@@ -230,9 +263,36 @@ def colour_codes(pixels: ByteImage) -> npt.NDArray[np.int32]:
     return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
 
 
+def _refuse_names(names: Sequence[Any]) -> None:
+    """Raise if a label's name is none, or another one's or nnU-Net's own in other letters."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"a label without a name, {name!r}; expected a name such as 'lesion'")
+        key = name.strip().casefold()
+        if key in (BACKGROUND, IGNORE) and name != key:
+            raise ValueError(
+                f"label {name!r}: nnU-Net would learn it as a class like any other, it only knows {key!r}; write "
+                f"{key!r}, in small letters and without spaces, or give a class another name"
+            )
+        if name != name.strip():
+            raise ValueError(f"label {name!r} begins or ends with a space; expected {name.strip()!r}")
+        if key in seen:
+            raise ValueError(f"labels {seen[key]!r} and {name!r} differ in capitals only; give one another name")
+        seen[key] = name
+
+
+def _claimed_twice(value: Value, owner: str, name: str, *, is_named: bool) -> str:
+    if owner == name:
+        return f"label {name!r} has the value {value!r} twice; keep one"
+    text = f"value {value!r} stands for two labels, {owner!r} and {name!r}; keep one"
+    # Nobody wrote it there.
+    return (
+        text if is_named or owner != BACKGROUND else f"{text}, or give 'background', which is 0 if not named, another"
+    )
+
+
 def _value_list(name: str, values: Any) -> tuple[Value, ...]:
-    if not name:
-        raise ValueError("a label without a name; expected a name such as 'lesion'")
     listed: Sequence[Any] = values if isinstance(values, list | tuple) else [values]
     if not listed:
         raise ValueError(f"label {name!r} has no value; give one, or leave the label out")
@@ -241,6 +301,8 @@ def _value_list(name: str, values: Any) -> tuple[Value, ...]:
 
 def _checked_value(name: str, value: Any) -> Value:
     if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > LARGEST_VALUE:
+            raise ValueError(f"label {name!r}, value {str(value)[:24]}: expected {-LARGEST_VALUE} to {LARGEST_VALUE}")
         return value
     if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
         return value.lower()

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.joined_masks import MaskFileError, joined_label
 from nnunet_mamba.data.label_values import ByteImage, LabelValues, UnknownValuesError, label_map
+from nnunet_mamba.data.mask_hints import border_share
 from nnunet_mamba.data.nifti_files import (
     Volume,
     VolumeError,
@@ -17,9 +19,10 @@ from nnunet_mamba.data.nifti_files import (
     compact_voxels,
     digest_of,
     encode_nifti,
-    read_nifti,
     turned_onto,
 )
+from nnunet_mamba.data.volume_files import read_volume
+from nnunet_mamba.data.whole_numbers import near_whole_numbers, undefined_text
 
 # Only CT has values below this (HU): air is -1000.
 LOWEST_VALUE_BESIDES_CT = -500
@@ -54,6 +57,7 @@ class VolumeConverter(WritesNifti):
         problems: list[Problem] = []
         source: dict[str, Any] = {"shape": [0, 0, 0]}
         digest = label = grid = None
+        n_rounded = 0
         try:
             channels = self._channels(case)
             grid = channels[0]
@@ -63,14 +67,18 @@ class VolumeConverter(WritesNifti):
             problems.append(Problem(case.identifier, str(error), error.path))
         if case.label is not None:
             try:
-                label = self._label(case.label, grid)
-            except VolumeError as error:
-                problems.append(Problem(case.identifier, str(error), case.label))
+                label, n_rounded = self._label(case, grid)
+            except MaskFileError as error:
+                problems.append(Problem(case.identifier, str(error), error.path))
+            if len(case.masks) > 1:
+                source["masks"] = len(case.masks)
         return Checked(
             problems=tuple(problems),
             source=source,
             digest=digest,
             foreground=None if label is None else self.labels.foreground_share(label),
+            border=border_share(label) if label is not None and self.labels.is_binary else None,
+            n_rounded=n_rounded,
         )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
@@ -88,8 +96,9 @@ class VolumeConverter(WritesNifti):
             channels = self._channels(case)
             volumes = channels
             if case.label is not None:
-                volumes = [*channels, Volume(self._label(case.label, channels[0]), channels[0].affine)]
-        except VolumeError as error:
+                label, _ = self._label(case, channels[0])
+                volumes = [*channels, Volume(label, channels[0].affine)]
+        except (VolumeError, MaskFileError) as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         return [encode_nifti(volume) for volume in volumes]
 
@@ -98,7 +107,7 @@ class VolumeConverter(WritesNifti):
         channels: list[Volume] = []
         for path in case.channels:
             try:
-                channel = read_nifti(path)
+                channel = read_volume(path)
                 self._refuse_values(channel)
                 grid = channels[0] if channels else channel
                 channels.append(Volume(compact_voxels(turned_onto(channel, grid)), grid.affine))
@@ -123,22 +132,42 @@ class VolumeConverter(WritesNifti):
                 f"spacings of a ratio of {ratio:.3g}, expected at most {LARGEST_ANISOTROPY}; correct the header"
             )
 
-    def _label(self, path: Path, grid: Volume | None) -> ByteImage:
-        """Return the label (z, y, x), on a grid if there is one."""
-        stored = read_nifti(path)
+    def _label(self, case: Case, grid: Volume | None) -> tuple[ByteImage, int]:
+        """Return the label (z, y, x), on a grid if there is one, and how many values nearly missed a whole number.
+
+        Raises:
+            MaskFileError: one of its files cannot be used, or all are empty.
+        """
+        n_rounded = 0
+
+        def read(path: Path) -> ByteImage:
+            nonlocal n_rounded
+            label, n_of_file = self._mask(path, grid)
+            n_rounded += n_of_file
+            return label
+
+        label = joined_label(case, read)
+        if not self.allow_empty_masks and (empty := self.labels.empty_text(label, "voxel")):
+            assert case.label is not None
+            raise MaskFileError(empty, case.label)
+        return label, n_rounded
+
+    def _mask(self, path: Path, grid: Volume | None) -> tuple[ByteImage, int]:
+        """Return what one file holds, on a grid if there is one, and how many values nearly missed a whole number."""
+        stored = read_volume(path)
+        n_rounded = 0
         values = stored.voxels if grid is None else turned_onto(stored, grid)
         if self.threshold is None:
             try:
-                label = label_map(values, self.labels.in_integers(), colours=False)
+                whole, n_rounded = near_whole_numbers(values)
+                label = label_map(whole, self.labels.in_integers(), colours=False)
             except UnknownValuesError as error:
                 raise VolumeError(str(error)) from error
-        elif np.isfinite(values).all():
-            label = (values > self.threshold).astype(np.uint8)
+        elif undefined := undefined_text(values):
+            raise VolumeError(undefined)
         else:
-            raise VolumeError("voxels of the mask are NaN or infinite, expected numbers; replace them by a number")
-        if not label.any() and not self.allow_empty_masks:
-            raise VolumeError("empty mask: every voxel is background; if that is meant, use --allow-empty-masks")
-        return label
+            label = (values > self.threshold).astype(np.uint8)
+        return label, n_rounded
 
 
 class _ChannelError(VolumeError):

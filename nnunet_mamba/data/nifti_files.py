@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.nifti_content import NiftiContentError, read_content
+
 # Headers hold rounded numbers; positions within a tenth of a voxel are the same.
 TOLERANCE = 0.1
 # Noise does not compress: level 6 takes more than four times as long for two per cent.
 COMPRESSION_LEVEL = 1
-NIFTI2_HEADER = 540  # bytes, the first number in a file
 
-_RAS_OF_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# From ITK's directions (left, posterior, superior) to those of NIfTI.
+RAS_OF_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class VolumeError(ValueError):
@@ -57,7 +59,6 @@ def read_nifti(path: Path) -> Volume:
     Raises:
         VolumeError: damaged, not three-dimensional, not numbers, or with a place that is not certain.
     """
-    import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
@@ -74,22 +75,12 @@ def read_nifti(path: Path) -> Volume:
         WrapStructError,
     )
     try:
-        content = path.read_bytes()
-        if not content:
-            raise VolumeError("the file is empty (0 bytes); copy or download it again")
-        if path.suffix.lower() == ".gz":
-            # As a whole: the checksum comes last, after all that the header speaks of.
-            content = gzip.decompress(content)
-        if NIFTI2_HEADER in (int.from_bytes(content[:4], order) for order in ("little", "big")):
-            raise VolumeError("NIfTI-2, which SimpleITK, nnU-Net's reader, does not know; save it as NIfTI-1")
-        image = nibabel.Nifti1Image.from_bytes(content)
-        shape = image.shape
-        if len(shape) != 3 or min(shape) < 1:
-            raise VolumeError(f"shape {'x'.join(map(str, shape))}, expected one volume of three dimensions")
-        stored = np.asanyarray(image.dataobj)
-        affine = np.array(image.affine, dtype=np.float64)
-    except VolumeError:
-        raise
+        header, stored = read_content(path)
+        affine = np.array(header.get_best_affine(), dtype=np.float64)
+    except NiftiContentError as error:
+        raise VolumeError(str(error)) from error
+    except MemoryError as error:
+        raise VolumeError("larger than the memory that is left; convert it on a larger machine") from error
     except damages as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise VolumeError(f"unreadable: {reason}; copy or download it again") from error
@@ -120,7 +111,7 @@ def _check_place(volume: Volume, path: Path) -> None:
     other[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
     other[:3, 3] = reader.GetOrigin()
     corners = _corners(volume.size)
-    distance = np.abs(_moved(corners, _RAS_OF_LPS @ other) - _moved(corners, volume.affine)).max()
+    distance = np.abs(_moved(corners, RAS_OF_LPS @ other) - _moved(corners, volume.affine)).max()
     if distance > TOLERANCE * volume.spacing.min():
         raise VolumeError(
             f"readers differ about its place by up to {distance:.3g} mm: the header has neither sform nor qform, two "
@@ -142,18 +133,22 @@ def turned_onto(volume: Volume, grid: Volume) -> npt.NDArray[Any]:
         VolumeError: they lie elsewhere; interpolation would change them.
     """
     to_grid = np.linalg.inv(grid.affine) @ volume.affine
+    way_out = _way_out(volume, grid)
     corners = _corners(volume.size)
     found = _moved(corners, to_grid)
     if ((found.max(axis=0) < -0.5) | (found.min(axis=0) > grid.size - 0.5)).any():
-        raise VolumeError("does not overlap its image in space, expected the same place; is it of another image?")
+        raise VolumeError(
+            "does not overlap its image in space, expected the same place; is it of another image?"
+            + (f" If not: {way_out}" if (volume.size == grid.size).all() else "")
+        )
     axes = np.abs(to_grid[:3, :3]).argmax(axis=1)
     if sorted(axes) != [0, 1, 2]:
-        raise VolumeError("is rotated against its image, expected the same grid; resample it onto the image")
+        raise VolumeError(f"is rotated against its image, expected the same grid; {way_out}")
     spacing, size = volume.spacing[axes], volume.size[axes]
     if (np.abs(spacing - grid.spacing) * grid.size > TOLERANCE * grid.spacing).any():
         raise VolumeError(
             f"spacing {_listed(spacing)} mm, its image {_listed(grid.spacing)} mm (x, y, z), expected the same; "
-            "resample it onto the image"
+            f"{way_out}"
         )
     if (size != grid.size).any():
         raise VolumeError(
@@ -165,11 +160,22 @@ def turned_onto(volume: Volume, grid: Volume) -> npt.NDArray[Any]:
     distance = np.abs(found - expected).max()
     if distance > TOLERANCE:
         raise VolumeError(
-            f"lies up to {distance:.3g} voxels beside its image or is rotated, expected the same grid; resample it "
-            "onto the image"
+            f"lies up to {distance:.3g} voxels beside its image or is rotated, expected the same grid; {way_out}"
         )
     turned = np.flip(volume.voxels.T.transpose(axes), axis=tuple(np.flatnonzero(is_reversed)))
     return np.asarray(turned.T)
+
+
+def _way_out(volume: Volume, grid: Volume) -> str:
+    """Return what to do with a volume that lies elsewhere than its image."""
+    if (volume.size != grid.size).any():
+        return "resample it onto the image"
+    # Resampling a volume whose header alone is wrong would move its voxels to where they never were.
+    return (
+        f"both have {_listed(grid.size)} voxels, so perhaps its header alone is wrong. Where they belong together "
+        "voxel for voxel, copy the header of the image to it, with nibabel: "
+        "save(Nifti1Image(load(MASK).dataobj, load(IMAGE).affine), NEW_MASK)"
+    )
 
 
 def _corners(size: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

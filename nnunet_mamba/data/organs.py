@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.nifti_files import VolumeError
+from nnunet_mamba.data.whole_numbers import UNDEFINED, near_whole_numbers, shown_number
 
 # The first of each pair is several times as large as the second, in nearly everybody.
 LARGER_AND_SMALLER = (("right_kidney", "gallbladder"), ("stomach", "pancreas"), ("spleen", "aorta"))
@@ -74,7 +75,7 @@ class OrganNumbers:
 
 
 def whole_numbers(label: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
-    """Return a label map in a type of integers.
+    """Return a label map in a type of integers; values near a whole number are taken as it.
 
     Args:
         label: any shape and type of number.
@@ -84,11 +85,16 @@ def whole_numbers(label: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
     """
     if label.dtype.kind != "f":
         return label
-    is_whole = np.isfinite(label) & (label == np.rint(label)) & (np.abs(label) < 2**31)
+    label, _ = near_whole_numbers(label)
+    with np.errstate(invalid="ignore"):
+        is_whole = np.isfinite(label) & (label == np.rint(label)) & (np.abs(label) < 2**31)
     if not is_whole.all():
+        others = label[~is_whole]
+        way_out = (
+            "it was interpolated or is an image, take the original label" if np.isfinite(others).all() else UNDEFINED
+        )
         raise VolumeError(
-            f"{np.count_nonzero(~is_whole)} label values such as {label[~is_whole].flat[0]} are no whole numbers; "
-            "it was interpolated or is an image, take the original label"
+            f"{others.size} label values such as {shown_number(others.flat[0])} are no whole numbers; {way_out}"
         )
     return label.astype(np.int32)
 

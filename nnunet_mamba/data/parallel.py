@@ -74,6 +74,27 @@ def map_in_order(
             pool.shutdown(cancel_futures=True)
 
 
+def in_own_process(function: Callable[[Item], Result], item: Item) -> Result:
+    """Return ``function(item)``, computed in a process that may die of it.
+
+    Args:
+        function: picklable.
+        item: picklable.
+
+    Raises:
+        ChildProcessError: the process died.
+    """
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
+    try:
+        with _interrupts_held_back():
+            result = pool.submit(function, item)
+        return result.result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError("the process died, probably for want of memory") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
     """Let Ctrl-C wait until the block ends, and never reach the processes that it starts: each would tell of it."""

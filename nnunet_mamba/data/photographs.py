@@ -64,7 +64,7 @@ def parse_size(text: str) -> Shape | None:
     """
     if text.lower() == "original":
         return None
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.lower())
+    match = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", text.lower())
     if match:
         height, width = int(match[1]), int(match[2] or match[1])
         if min(height, width) >= 1 and max(height, width) <= LARGEST_SIDE:

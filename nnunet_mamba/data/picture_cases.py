@@ -1,7 +1,7 @@
 """What all conversions of pictures share: look at a case, read it, resize it, and remember the way back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from nnunet_mamba.data.image_files import (
     resized_mask,
     write_png,
 )
+from nnunet_mamba.data.joined_masks import MaskFileError, joined_label
+from nnunet_mamba.data.mask_hints import border_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,9 @@ class PictureCaseConverter:
         shape: Shape = (0, 0)
         if case.label is not None:
             try:
-                label = self._visible_label(case.label)
-            except ImageFileError as error:
-                problems.append(Problem(case.identifier, str(error), case.label))
+                label = self._visible_label(case)
+            except MaskFileError as error:
+                problems.append(Problem(case.identifier, str(error), error.path))
         try:
             pictures, shape = self._pictures(case, label, quick=True)
         except _ChannelError as error:
@@ -80,14 +82,23 @@ class PictureCaseConverter:
                 problems.append(Problem(case.identifier, _mismatch(shape, label.shape), case.label))
         return Checked(
             problems=tuple(problems),
-            source={"shape": list(shape), **(_turn_of(case) if digest else {})},
+            source={
+                "shape": list(shape),
+                **({"masks": len(case.masks)} if len(case.masks) > 1 else {}),
+                **(_turn_of(case) if digest else {}),
+            },
             digest=digest,
             foreground=None if label is None else self.foreground_share(label),
+            border=None if label is None else self.border_share(label),
         )
 
     def foreground_share(self, label: ByteImage) -> float:
         """Return the share of pixels that are not background."""
         return float(np.count_nonzero(label) / label.size)
+
+    def border_share(self, label: ByteImage) -> float | None:
+        """Return the share of pixels at the border that are foreground; None if that says nothing."""
+        return border_share(label)
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
         """Return the pictures' pixels, (y, x, 3) or (y, x) each, and the label (y, x) if the case has one.
@@ -100,9 +111,9 @@ class PictureCaseConverter:
         """
         try:
             # At full size first: resizing grey levels would move the border.
-            label = None if case.label is None else self._visible_label(case.label)
+            label = None if case.label is None else self._visible_label(case)
             pictures, shape = self._pictures(case, label)
-        except ImageFileError as error:
+        except (ImageFileError, MaskFileError) as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
         pixels = [resized_image(picture, self.size) for picture in pictures]
         if label is None:
@@ -120,13 +131,26 @@ class PictureCaseConverter:
         """
         write_png(path, array)
 
-    def _visible_label(self, path: Path) -> ByteImage:
-        """Return a label of which something is left at the size that is written."""
-        label = self.label_of(path)
-        if label.any() and not resized_mask(label, self.size).any():
-            raise ImageFileError(
+    def _visible_label(self, case: Case) -> ByteImage:
+        """Return the label of a case, of which something is left at the size that is written.
+
+        Raises:
+            MaskFileError: see ``label_of``.
+        """
+        # One of several masks may be empty, but not all of them.
+        lenient = replace(self, allow_empty_masks=True) if len(case.masks) > 1 else self
+        label = joined_label(case, lenient.label_of)
+        assert case.label is not None
+        if not self.foreground_share(label):
+            if self.allow_empty_masks:
+                return label
+            text = "empty masks: every pixel of all of them is background; if that is meant, use --allow-empty-masks"
+            raise MaskFileError(text, case.label)
+        if not self.foreground_share(resized_mask(label, self.size)):
+            raise MaskFileError(
                 f"{np.count_nonzero(label)} labelled pixels, and none of them is left at the size {self.size}; "
-                "choose a larger --size"
+                "choose a larger --size",
+                case.label,
             )
         return label
 

@@ -5,7 +5,7 @@ the first image, tells whether the folder belongs to the same sources and option
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,17 +17,20 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.data.case_checks import CaseChecker, check_cases, refuse_if_no_report, write_report
+from nnunet_mamba.data.case_names import name_problems
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
 from nnunet_mamba.data.checks import Checked, InvalidDatasetError, Problem
+from nnunet_mamba.data.dataset_folder import refuse_nnunet_folder
 from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable, refuse_if_written
 from nnunet_mamba.data.parallel import map_in_order
-from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe, read_recipe
+from nnunet_mamba.data.recipe import Recipe
 from nnunet_mamba.data.run_options import RunOptions
 from nnunet_mamba.data.split_files import refuse_other_splits, write_splits
 from nnunet_mamba.data.splits import Split, split_cases
+from nnunet_mamba.data.target_folder import CASE_FOLDERS, refuse_other_content, refuse_overlap, stored_recipe
+from nnunet_mamba.data.unpacked_names import problems_as_packed
 
 DATASET_JSON = "dataset.json"
-CASE_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
 
 
 class CaseConverter(CaseChecker, Protocol):
@@ -90,6 +93,7 @@ class Conversion:
         checked: what was found, by identifier; empty where an earlier run had looked already.
         is_dry_run: whether nothing was to be written.
         split: which cases train, validate and test; None without training cases.
+        report: table that has all problems, None if none was written.
     """
 
     folder: Path
@@ -99,6 +103,7 @@ class Conversion:
     checked: Mapping[str, Checked] = field(default_factory=dict)
     is_dry_run: bool = False
     split: Split | None = None
+    report: Path | None = None
 
     @property
     def n_training(self) -> int:
@@ -197,6 +202,7 @@ def write_prediction_images(
         names = image_file_names(case.identifier, description.files_per_case, description.file_ending)
         return [folder / name for name in names]
 
+    refuse_nnunet_folder(folder)
     work = _Work(folder, converter, files_of, options or RunOptions())
     return work.run(cases, recipe, problems, finish=lambda written: None)
 
@@ -221,6 +227,8 @@ class _Work:
     ) -> Conversion:
         """Check, and write what is missing unless it is a dry run; ``finish`` comes last."""
         cases = sorted(cases, key=lambda case: case.identifier)
+        folders = {path.parent for case in cases for path in (*case.channels, *case.masks)}
+        refuse_overlap(self.folder, {*folders, *self.options.sources})
         # Looking takes minutes and leaves no trace, so the right to write is only tried before, and taken after it.
         if self.options.report is not None:
             refuse_if_no_report(self.options.report)
@@ -238,13 +246,14 @@ class _Work:
             checked=found.checked,
             is_dry_run=self.options.dry_run,
             split=self._split_of(found),
+            report=None if found.is_begun else self.options.report,
         )
         if done.split is not None:
             refuse_other_splits(self.folder, done.split)
         if self.options.dry_run:
             return done
         with only_writer(self.folder):
-            if not found.is_begun and _stored_recipe(self.folder) is not None:
+            if not found.is_begun and stored_recipe(self.folder) is not None:
                 raise FileExistsError(f"{self.folder}: another process has converted there meanwhile; run this again")
             with self._telling_what_is_whole(found.cases):
                 written = replace(done, n_written=self._write(found))
@@ -286,26 +295,27 @@ class _Work:
         return split_cases(self.options.split, found.cases)[1]
 
     def _examine(self, cases: Sequence[Case], recipe: Recipe, problems: Sequence[Problem]) -> "_Examined":
-        stored = _stored_recipe(self.folder)
+        stored = stored_recipe(self.folder)
         if stored is not None:
             # A stored recipe means that the same files passed the checks of an earlier run.
             skipped = stored.skipped if self.options.skip_invalid else {}
             recipe = recipe.without(skipped)
             kept = tuple(case for case in cases if case.identifier not in skipped)
-            _refuse_other_content(self.folder, recipe, stored, {path for case in kept for path in self.files_of(case)})
+            expected = {path for case in kept for path in self.files_of(case)}
+            refuse_other_content(self.folder, recipe, stored, expected, is_skipping=self.options.skip_invalid)
             return _Examined(kept, recipe, skipped, {}, is_begun=True)
+        problems = [*problems, *name_problems(cases)]
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
-        found = [*problems, *found]
+        found = problems_as_packed([*problems, *found])
         if self.options.report is not None:
             write_report(found, self.options.report)
-        if found and not self.options.skip_invalid:
-            raise InvalidDatasetError(found, self.folder)
         reasons: dict[str, tuple[str, ...]] = {}
         for problem in found:
             reasons[problem.identifier] = (*reasons.get(problem.identifier, ()), problem.text)
         kept = tuple(case for case in cases if case.identifier not in reasons)
-        if not kept or (any(case.is_training for case in cases) and not any(case.is_training for case in kept)):
-            raise InvalidDatasetError(found, self.folder)
+        is_nothing_left = not (_has_training(kept) if _has_training(cases) else kept)
+        if found and (is_nothing_left or not self.options.skip_invalid):
+            raise InvalidDatasetError(found, self.folder, report=self.options.report, is_nothing_left=is_nothing_left)
         return _Examined(kept, recipe.without(reasons), reasons, checked, is_begun=False)
 
     def _write(self, found: "_Examined") -> int:
@@ -339,44 +349,8 @@ class _Examined:
     is_begun: bool
 
 
-_WAY_OUT = "Choose another place (--output, --name, --dataset-id, or OUT of --images-only), or delete"
-
-
-def _stored_recipe(folder: Path) -> Recipe | None:
-    """Return the recipe in ``folder``, None if nothing is there; raise if something else is."""
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file, expected a folder. {_WAY_OUT} it")
-    stored = read_recipe(folder)
-    if stored is None and folder.exists():
-        content = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-        if content:
-            raise FileExistsError(
-                f"{folder} holds files of another origin ({', '.join(content[:5])}), and no {RECIPE_FILE}. "
-                f"{_WAY_OUT} {folder}"
-            )
-    return stored
-
-
-def _refuse_other_content(folder: Path, recipe: Recipe, stored: Recipe, expected: Set[Path]) -> None:
-    """Raise if ``folder`` holds a conversion of another recipe, or files that are no part of it."""
-    if differences := recipe.differences(stored):
-        hint = "\n  some cases were left out there: pass --skip-invalid again" if stored.skipped else ""
-        raise FileExistsError(
-            f"{folder} was converted differently:\n  " + "\n  ".join(differences) + f"{hint}\n{_WAY_OUT} {folder}"
-        )
-    ending = "".join(next(iter(expected)).suffixes[-1:])
-    folders = {path.parent for path in expected} | {folder / name for name in CASE_FOLDERS}
-    foreign = sorted(
-        path
-        for subfolder in folders
-        for path in subfolder.glob(f"*{ending}")
-        if path not in expected and not path.name.startswith(".")
-    )
-    if foreign:
-        raise FileExistsError(
-            f"{len(foreign)} files in {folder} do not belong to this data set, such as {foreign[0]}; "
-            f"nnU-Net would take them for cases. Move them away. {_WAY_OUT} {folder}"
-        )
+def _has_training(cases: Sequence[Case]) -> bool:
+    return any(case.is_training for case in cases)
 
 
 def _write_case(converter: CaseConverter, case_and_targets: tuple[Case, list[Path]]) -> None:

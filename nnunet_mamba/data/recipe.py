@@ -9,6 +9,7 @@ from typing import Any
 from nnunet_mamba import __version__
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.unpacked_names import name_as_packed
 
 RECIPE_FILE = "nnunet_mamba_conversion.json"
 # Raise it when the same sources and options would give other pixels, or the file another meaning.
@@ -50,9 +51,10 @@ class Recipe:
             options: everything that decides the bytes written; JSON values.
             cases: all cases.
         """
-        files = {case.identifier: [*case.channels, *([case.label] if case.label else [])] for case in cases}
+        # The label's first file comes last: whoever looks for it knows no more than that.
+        files = {case.identifier: [*case.channels, *reversed(case.masks)] for case in cases}
         folders = {path.parent for paths in files.values() for path in paths}
-        resolved = {folder: str(folder.resolve()) for folder in folders}
+        resolved = {folder: name_as_packed(str(folder.resolve())) for folder in folders}
         sources = sorted(set(resolved.values()))
         place = {source: index for index, source in enumerate(sources)}
         return cls(

@@ -15,6 +15,8 @@ class RunOptions:
         skip_invalid: leave cases with problems out instead of refusing the data set.
         report: CSV file that gets every problem; None for none.
         split: which cases train, validate and test, one of ``splits.SPLIT_NAMES``.
+        sources: folders that the user named; neither they nor the folders of
+            the files that were found may hold the target.
     """
 
     jobs: int = 1
@@ -23,3 +25,4 @@ class RunOptions:
     skip_invalid: bool = False
     report: Path | None = None
     split: str = "five-fold"
+    sources: tuple[Path, ...] = ()

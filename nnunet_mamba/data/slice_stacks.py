@@ -23,6 +23,7 @@ from nnunet_mamba.data.image_files import (
     resized_mask,
     write_png,
 )
+from nnunet_mamba.data.mask_hints import border_share
 from nnunet_mamba.data.nifti_files import Volume, encode_nifti, write_compressed
 
 Spacing: TypeAlias = tuple[float, float, float]
@@ -173,6 +174,7 @@ class StackConverter:
             },
             digest=_digest(voxels),
             foreground=foreground,
+            border=border_share(np.stack(masks)) if masks else None,
         )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:
@@ -236,6 +238,7 @@ class SliceConverter:
             # Blank slices are all alike without being the same.
             digest=_digest(pair.pixels) if pair.pixels.min() < pair.pixels.max() else None,
             foreground=foreground,
+            border=None if pair.mask is None else border_share(pair.mask),
         )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from nnunet_mamba.data.image_files import ImageFileError, load_binary_mask
 from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, colour_code, colour_codes
-from nnunet_mamba.data.nifti_files import Volume, VolumeError, read_nifti, turned_onto
+from nnunet_mamba.data.nifti_files import Volume, VolumeError, turned_onto
 from nnunet_mamba.data.parallel import map_in_order
-from nnunet_mamba.data.pictures import load_mask
+from nnunet_mamba.data.pictures import grey_levels, load_mask, mask_bytes
 from nnunet_mamba.data.restoration import ConvertedDataset, label_back, label_files, load_label
+from nnunet_mamba.data.volume_files import read_volume
+from nnunet_mamba.data.whole_numbers import near_whole_numbers
 
 LABEL_FOLDERS = ("labelsTr", "labelsTs")
 _BLACK_AND_WHITE = [(0,), (255,)]
@@ -62,7 +63,8 @@ def _compare(item: tuple[str, Path], *, dataset: ConvertedDataset) -> Agreement:
     identifier, path = item
     if not dataset.source_labels:
         return Agreement(identifier, {}, f"{dataset.folder} does not tell which values the source's masks have")
-    if "slices" in dataset.cases[identifier]["source"]:
+    source = dataset.cases[identifier]["source"]
+    if "slices" in source or "masks" in source:
         return Agreement(identifier, {}, "its mask is in several files")
     mask_file = _source_mask(identifier, dataset)
     if isinstance(mask_file, str):
@@ -116,14 +118,14 @@ def _regions(mask_file: Path, label: Volume, dataset: ConvertedDataset) -> Itera
     is_volume = label.voxels.ndim == 3
     values: npt.NDArray[Any]
     if is_volume:
-        values = turned_onto(read_nifti(mask_file), label)
+        values, _ = near_whole_numbers(turned_onto(read_volume(mask_file), label))
     elif dataset.threshold is not None:
-        values = np.asarray(Image.fromarray(load_mask(mask_file)).convert("L"))
+        values = grey_levels(load_mask(mask_file))
     elif list(dataset.source_labels.values()) == _BLACK_AND_WHITE:
         # Grey borders of resized masks belong to the side that they are nearer to.
         values = load_binary_mask(mask_file, allow_empty=True).astype(np.int32) * _WHITE
     else:
-        values = colour_codes(load_mask(mask_file))
+        values = colour_codes(mask_bytes(load_mask(mask_file)))
     for name in dataset.labels:
         if name == BACKGROUND:
             continue

@@ -1,13 +1,14 @@
 """Put nnU-Net's splits_final.json where nnU-Net looks for it, and never over another one."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.splits import Split
+from nnunet_mamba.data.text_files import read_json_file
+from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
 
 SPLITS_FILE = "splits_final.json"
 
@@ -71,11 +72,11 @@ def adopt_splits(preprocessed: Path) -> Path | None:
     Returns:
         The file that was copied, None if there was nothing to do.
     """
-    raw = os.environ.get("nnUNet_raw")
+    raw = nnunet_folder_if_set("nnUNet_raw")
     target = preprocessed / SPLITS_FILE
-    if not raw or target.exists():
+    if raw is None or target.exists():
         return None
-    source = Path(raw, preprocessed.name, SPLITS_FILE)
+    source = raw / preprocessed.name / SPLITS_FILE
     if not source.is_file():
         return None
     with replacing(target) as temporary:
@@ -85,23 +86,43 @@ def adopt_splits(preprocessed: Path) -> Path | None:
 
 def _places(folder: Path) -> list[Path]:
     """Return where the splits of a raw data set belong: beside it and, once nnU-Net has planned it, there too."""
-    raw, preprocessed = (os.environ.get(name) for name in ("nnUNet_raw", "nnUNet_preprocessed"))
+    raw, preprocessed = map(nnunet_folder_if_set, ("nnUNet_raw", "nnUNet_preprocessed"))
     places = [folder]
     # A data set outside $nnUNet_raw may share the name with another one that was planned.
-    if raw and preprocessed and folder.parent.resolve() == Path(raw).resolve():
-        planned = Path(preprocessed, folder.name)
+    if raw and preprocessed and folder.parent.resolve() == raw.resolve():
+        planned = preprocessed / folder.name
         places += [planned] if planned.is_dir() else []
     return [place / SPLITS_FILE for place in places]
 
 
 def _read_splits(path: Path) -> list[dict[str, list[str]]] | None:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-        return [{side: [str(name) for name in fold[side]] for side in ("train", "val")} for fold in content]
+        content = read_json_file(path)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} holds no splits ({error!r}), expected nnU-Net's; delete it") from error
+    except ValueError as error:
+        raise ValueError(f"{path} holds no splits ({error}), expected nnU-Net's; delete it") from error
+    if problem := _splits_problem(content):
+        raise ValueError(f"{path} holds no splits ({problem}), expected nnU-Net's; delete it")
+    return [{side: list(fold[side]) for side in ("train", "val")} for fold in content]
+
+
+def _splits_problem(content: Any) -> str:
+    """Return in words why this is no list of folds with the names of cases in "train" and "val"; "" if it is."""
+    if not isinstance(content, list):
+        return f"{type(content).__name__}, not a list of folds"
+    for number, fold in enumerate(content):
+        if not isinstance(fold, dict):
+            return f"fold {number} is {type(fold).__name__}, not an object"
+        for side in ("train", "val"):
+            names = fold.get(side)
+            if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+                return f"fold {number} has no list of names as {side!r}"
+            if len(set(names)) < len(names):
+                return f"fold {number} names a case twice as {side!r}"
+        if both := sorted(set(fold["train"]) & set(fold["val"])):
+            return f"fold {number} trains and validates with {both[0]}"
+    return ""
 
 
 def _agree(stored: Sequence[Mapping[str, Sequence[str]]], wanted: Sequence[Mapping[str, Sequence[str]]]) -> bool:

@@ -4,6 +4,7 @@ Source:
     Chen et al. 2021, arXiv:2102.04306: values clipped to [-125, 275] HU and scaled to [0, 1].
 """
 
+import math
 import struct
 import zipfile
 import zlib
@@ -17,8 +18,10 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Checked, Problem
+from nnunet_mamba.data.declared_sizes import packing_problem, size_problem
 from nnunet_mamba.data.nifti_files import Volume, VolumeError, WritesNifti, digest_of, encode_nifti
 from nnunet_mamba.data.organs import OrganNumbers, count_values, whole_numbers
+from nnunet_mamba.data.whole_numbers import near_whole_numbers
 
 NPZ, H5 = ".npz", ".h5"
 _DAMAGES = (
@@ -26,6 +29,8 @@ _DAMAGES = (
     EOFError,
     ValueError,
     KeyError,
+    TypeError,
+    AttributeError,
     RuntimeError,
     NotImplementedError,
     OverflowError,
@@ -39,18 +44,44 @@ def _read_arrays(path: Path, names: Sequence[str]) -> list[npt.NDArray[Any]]:
     """Return the named arrays of a file."""
     try:
         if path.suffix == NPZ:
+            _refuse_npz_sizes(path, names)
             with np.load(path, allow_pickle=False) as content:
                 return [np.asarray(content[name]) for name in names]
         import h5py
 
         with h5py.File(path, "r") as content:
+            n_bytes = sum(math.prod(content[name].shape) * content[name].dtype.itemsize for name in names)
+            if problem := size_problem(n_bytes):
+                raise VolumeError(f"{problem} ({path})")
             return [np.asarray(content[name]) for name in names]
     except ModuleNotFoundError as error:
         raise VolumeError("cannot be read without h5py; pip install h5py") from error
+    except VolumeError:
+        raise
+    except MemoryError as error:
+        raise VolumeError(f"larger than the memory that is left; convert it on a larger machine ({path})") from error
     except _DAMAGES as error:
         raise VolumeError(
             f"unreadable, expected arrays {' and '.join(names)}: {error}; copy or download it again ({path})"
         ) from error
+
+
+def _refuse_npz_sizes(path: Path, names: Sequence[str]) -> None:
+    """Raise if the arrays of a file, as their headers say, are more than it can hold or than fits into memory."""
+    with zipfile.ZipFile(path) as archive:
+        total = 0
+        for name in names:
+            entry = archive.getinfo(f"{name}.npy")
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            total += math.prod(shape) * dtype.itemsize
+            is_deflated = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            if is_deflated and (problem := packing_problem(math.prod(shape) * dtype.itemsize, entry.compress_size)):
+                raise VolumeError(f"{name}: {problem} ({path})")
+        if problem := size_problem(total):
+            raise VolumeError(f"{problem} ({path})")
 
 
 def read_stack(paths: Sequence[Path], *, is_labelled: bool) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any] | None]:
@@ -127,9 +158,11 @@ class TransUNetConverter(WritesNifti):
         found = list(scaled_problems(image))
         source: dict[str, Any] = {"shape": list(image.shape)}
         foreground = None
+        n_rounded = 0
         if label is not None:
             try:
-                counts = count_values(whole_numbers(label))
+                values, n_rounded = near_whole_numbers(label)
+                counts = count_values(whole_numbers(values))
             except VolumeError as error:
                 found.append(str(error))
             else:
@@ -141,6 +174,7 @@ class TransUNetConverter(WritesNifti):
             source=source,
             digest=None if found else digest_of(image),
             foreground=foreground,
+            n_rounded=n_rounded,
         )
 
     def read(self, case: Case) -> list[npt.NDArray[Any]]:

@@ -29,9 +29,10 @@ def examine(on_start: Callable[[str], None] = lambda area: None) -> Iterator[tup
         on_start("selective scan")
         yield from (("selective scan", finding) for finding in scan())
 
-    from nnunet_mamba.doctor.nnunet import commands, folders, trainers
+    from nnunet_mamba.doctor.nnunet import checkpoints, commands, folders, trainers
 
     on_start("nnU-Net")
     yield from (("nnU-Net", finding) for finding in folders())
     yield "nnU-Net", commands()
     yield from (("nnU-Net", finding) for finding in trainers())
+    yield "nnU-Net", checkpoints()

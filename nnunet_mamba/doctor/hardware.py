@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ def hardware() -> Iterator[Finding]:
     yield _vectors()
     yield from _threads()
     yield _cuda()
+    yield from _worker_numbers()
     if _SHARED_MEMORY.is_dir():
         yield _shared_memory()
 
@@ -88,6 +90,28 @@ def _cuda() -> Finding:
     return Finding(name="CUDA", text="no device: the trainers take the CPU; nnUNetv2_predict needs -device cpu")
 
 
+def _worker_numbers() -> Iterator[Finding]:
+    """Tell of numbers of processes that nnU-Net cannot take, or not in all of its commands."""
+    for variable in ("nnUNet_n_proc_DA", "nnUNet_def_n_proc"):
+        value = os.environ.get(variable)
+        if value is None:
+            continue
+        if not re.fullmatch(r"\s*\d+\s*", value) or (variable == "nnUNet_def_n_proc" and int(value) == 0):
+            yield Finding(
+                name=variable,
+                level="problem",
+                text=f"is {value!r}, expected a number of processes",
+                remedy=f"export {variable}=2, or unset {variable}",
+            )
+        elif int(value) == 0:
+            yield Finding(
+                name=variable,
+                level="hint",
+                text="is 0: trainings run, but nnU-Net's planning and preprocessing end with an error",
+                remedy=f"export {variable}=1 before nnUNetv2_plan_and_preprocess",
+            )
+
+
 def _shared_memory() -> Finding:
     total, _, free = shutil.disk_usage(_SHARED_MEMORY)
     text = f"{gibibytes(free)} of {gibibytes(total)} free for the batches of background workers"
@@ -97,5 +121,5 @@ def _shared_memory() -> Finding:
         name=str(_SHARED_MEMORY),
         level="problem" if free < _TOO_LITTLE_SHARED_MEMORY else "hint",
         text=f"only {text}",
-        remedy="in Docker: docker run --shm-size=8g; anywhere: export nnUNet_n_proc_DA=0 (no workers, slower)",
+        remedy="in Docker: docker run --shm-size=8g; anywhere: export nnUNet_n_proc_DA=1 (one worker, slower)",
     )

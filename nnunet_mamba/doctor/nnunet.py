@@ -15,9 +15,8 @@ from pathlib import Path
 from nnunet_mamba._startup import OPT_OUT, SEARCH_PATH
 from nnunet_mamba.bundled import REINSTALL, trainers_folder
 from nnunet_mamba.doctor.findings import Finding, Level, gibibytes
-from nnunet_mamba.nnunet_folders import nnunet_folder
+from nnunet_mamba.nnunet_folders import VARIABLES, export, unexpanded, wrong_folder
 
-_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 _ENOUGH_ROOM = 5 * 2**30  # bytes
 # A checkpoint of the largest networks has about as much.
 _TOO_LITTLE_ROOM = 2**29
@@ -37,28 +36,27 @@ print(json.dumps({"search_path": os.environ.get("nnUNet_extTrainer", ""), "missi
 def folders() -> Iterator[Finding]:
     """Look at nnU-Net's three folders and the room on their disks."""
     existing = []
-    for variable in _FOLDERS:
+    for variable in VARIABLES:
         finding = _folder(variable)
         yield finding
         if finding.level == "ok":
-            existing.append(nnunet_folder(variable))
+            existing.append(Path(os.environ[variable]))
     disks = {folder.stat().st_dev: folder for folder in existing}
     yield from (_room(folder) for folder in disks.values())
 
 
 def _folder(variable: str) -> Finding:
-    try:
-        folder = nnunet_folder(variable)
-    except FileNotFoundError:
-        return Finding(
-            name=variable,
-            level="problem",
-            text="is not set",
-            remedy=f"export {variable}=/path/to/{variable}",
-        )
+    value = os.environ.get(variable)
+    if not value:
+        text, remedy = "is not set" if value is None else "is empty", f"export {variable}=/path/to/{variable}"
+        return Finding(name=variable, level="problem", text=text, remedy=remedy)
+    if (wrong := wrong_folder(value)) is not None:
+        what, meant = wrong
+        return Finding(name=variable, level="problem", text=f"is {value!r}: {what}", remedy=export(variable, meant))
+    folder = Path(value)
     # os.path: pathlib raises where a folder above may not be looked into.
     if not os.path.isdir(folder):
-        text = f"{folder} is not a folder" if os.path.exists(folder) else f"{folder} does not exist, or not for you"
+        text = f"{folder} does not exist, or not for you"
         return Finding(name=variable, level="problem", text=text, remedy=f"mkdir -p {shlex.quote(str(folder))}")
     if not _is_writable(folder):
         if variable == "nnUNet_raw":
@@ -115,6 +113,15 @@ def commands() -> Finding:
     return Finding(name="commands", text=found)
 
 
+def checkpoints() -> Finding:
+    """Tell which commands run what is hidden in a file; nothing of the installation changes it."""
+    return Finding(
+        name="checkpoints",
+        text="nnUNetv2_predict, and nnU-Net's own trainers with --c, --val or -pretrained_weights, run code that is in "
+        "a checkpoint: give them files that you trust. Our trainers and nnunet-mamba read files without running them",
+    )
+
+
 def trainers() -> Iterator[Finding]:
     """Let nnU-Net's own resolver look for every trainer in a fresh process, as ``nnUNetv2_train`` does."""
     try:
@@ -144,6 +151,7 @@ def trainers() -> Iterator[Finding]:
         yield Finding(name="trainers", level="problem", text=text, remedy=remedy)
         return
     result = json.loads(process.stdout.splitlines()[-1])
+    yield from _lost_folders(environment.get(SEARCH_PATH, ""))
     yield _startup(folder in result["search_path"].split(os.pathsep))
     yield _resolved(names, result["missing"])
 
@@ -153,6 +161,19 @@ def _file_in(search_path: str, traceback: str, *, not_in: str) -> str | None:
     folders = [os.path.abspath(part) for part in search_path.split(os.pathsep) if part and part != not_in]
     files = re.findall(r'File "([^"]+)"', traceback)
     return next((file for file in reversed(files) if os.path.dirname(os.path.abspath(file)) in folders), None)
+
+
+def _lost_folders(search_path: str) -> Iterator[Finding]:
+    """Tell of folders of trainers that nnU-Net passes over in silence."""
+    for part in filter(None, search_path.split(os.pathsep)):
+        what = unexpanded(part) or (None if os.path.isdir(part) else "there is no such folder")
+        if what is not None:
+            yield Finding(
+                name=SEARCH_PATH,
+                level="hint",
+                text=f"lists {part!r}: {what}. nnU-Net finds no trainer there",
+                remedy=f'give the full path, as in export {SEARCH_PATH}="$HOME/…"',
+            )
 
 
 def _startup(is_listed: bool) -> Finding:

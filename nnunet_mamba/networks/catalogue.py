@@ -62,7 +62,7 @@ def _spatial_dims(overrides: Mapping[str, Any]) -> Any:
     if overrides.get("spatial_dims") is not None:
         return overrides["spatial_dims"]
     lengths = {
-        *(len(overrides[name]) for name in _ONE_PER_AXIS if overrides.get(name)),
+        *(len(overrides[name]) for name in _ONE_PER_AXIS if isinstance(overrides.get(name), (list, tuple))),
         *(
             len(entry)
             for name in _ONE_PER_STAGE_AND_AXIS

@@ -9,12 +9,11 @@ Source: Wu et al. 2024, "UltraLight VM-UNet", arXiv:2403.20035, section 3.
 import math
 from collections.abc import Sequence
 
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-)
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_sequence, require_spatial_dims
+from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.blocks.max_pool import max_pool
 from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
 from nnunet_mamba.networks.input_images import require_images, require_positive
@@ -59,6 +58,7 @@ class CompactUNet(nn.Module):
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
+        require_flags(type(self).__name__, deep_supervision=deep_supervision)
         self.input_channels = input_channels
         self.strides = tuple(tuple(stride) for stride in strides)
         self.encoder = nn.ModuleList(
@@ -151,7 +151,7 @@ class Decoder(nn.Module):
             DecoderStage(mixer, width, factor) for mixer, width, factor in zip(mixers, channels, factors, strict=True)
         )
         self.stride = tuple(strides[-1])
-        head = convert_dim_to_conv_op(len(self.stride))
+        head = convolution_for(len(self.stride))
         # The first head is the published one, whether there are others or not.
         widths = channels[::-1] if deep_supervision else channels[-1:]
         self.seg_layers = nn.ModuleList(head(width, num_classes, 1) for width in widths)
@@ -195,17 +195,18 @@ def resolve_strides(owner: str, strides: Strides | None, *, n_levels: int, spati
     Raises:
         ValueError: the strides do not fit the levels or axes.
     """
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"{owner}: spatial_dims={spatial_dims!r}, expected 2 or 3; pass one of them")
+    require_spatial_dims(owner, spatial_dims)
     if strides is None:
         return ((2,) * spatial_dims,) * (n_levels - 1)
+    require_sequence(owner, "strides", strides, of="poolings")
     if len(strides) != n_levels - 1:
         raise ValueError(
             f"{owner}: {len(strides)} strides for {n_levels} levels, expected {n_levels - 1}: one pooling for every "
             f"level but the deepest; strides={list(strides)}"
         )
     for level, stride in enumerate(strides):
-        if isinstance(stride, int) or len(stride) != spatial_dims or min(stride) < 1:
+        is_per_axis = isinstance(stride, Sequence) and len(stride) == spatial_dims
+        if not is_per_axis or not all(is_whole(factor) and factor >= 1 for factor in stride):
             raise ValueError(
                 f"{owner}: strides[{level}]={stride!r}, expected {spatial_dims} numbers >= 1, one for each axis, such "
                 f"as {(2,) * spatial_dims}"
@@ -224,6 +225,10 @@ def total_stride(strides: Strides) -> list[int]:
 def check_sizes(owner: str, input_channels: int, num_classes: int, channels: Sequence[int]) -> None:
     """Raise a ValueError that names the first size that no ``CompactUNet`` can have."""
     require_positive(owner, input_channels=input_channels, num_classes=num_classes)
+    require_sequence(owner, "channels", channels, of="channel numbers")
+    for level, number in enumerate(channels):
+        if not is_whole(number):
+            raise ValueError(f"{owner}: channels[{level}]={number!r}, expected a positive integer")
     if len(channels) <= N_DEEP_STAGES:
         raise ValueError(
             f"{owner}: channels={tuple(channels)} has {len(channels)} levels, expected at least {N_DEEP_STAGES + 1}; "
@@ -240,7 +245,7 @@ def check_sizes(owner: str, input_channels: int, num_classes: int, channels: Seq
 
 def convolution(in_channels: int, out_channels: int, *, spatial_dims: int) -> nn.Module:
     """Return the convolution of 3 taps along every axis that the shallow stages mix with."""
-    layer: nn.Module = convert_dim_to_conv_op(spatial_dims)(in_channels, out_channels, 3, padding=1)
+    layer: nn.Module = convolution_for(spatial_dims)(in_channels, out_channels, 3, padding=1)
     return layer
 
 

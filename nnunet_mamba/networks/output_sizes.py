@@ -12,7 +12,8 @@ Reductions = Sequence[Sequence[int]]
 
 def reduced_size(size: Sequence[int], reduction: Sequence[int]) -> tuple[int, ...]:
     """Return how many positions ``reduction`` leaves of every axis of ``size``, a last one in part included."""
-    return tuple(-(-length // factor) for length, factor in zip(size, reduction, strict=True))
+    # Not -(-length // factor): torch's compiler cannot divide a negative size that it does not know.
+    return tuple((length + factor - 1) // factor for length, factor in zip(size, reduction, strict=True))
 
 
 def crop_outputs(logits: Tensor | list[Tensor], size: Sequence[int], reductions: Reductions) -> Tensor | list[Tensor]:

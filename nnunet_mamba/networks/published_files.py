@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.networks.upstream_weights import (
     LoadReport,
+    WeightsMismatchError,
     correspondence,
     load_upstream_weights,
     published_tensors,
@@ -23,6 +25,8 @@ from nnunet_mamba.presets import PRESETS
 
 # Where training scripts put the weights in what they save.
 WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")
+# More than what describes the weights of any network.
+_MOST_PICKLED = 64 * 2**20
 # Numbers of images and classes that no published network has, to see which axes depend on them.
 _UNUSUAL = (5, 7)
 
@@ -71,7 +75,12 @@ def import_weights(
         net = create_network(network, input_channels, num_classes, **overrides)
     # A classification network never has a decoder's weights, so asking for the import is asking for a part.
     is_backbone = correspondence(net, weights).source == "backbone"
-    report = load_upstream_weights(net, weights, partial=partial or is_backbone)
+    try:
+        report = load_upstream_weights(net, weights, partial=partial or is_backbone)
+    except WeightsMismatchError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     _save(net.state_dict(), output)
     return Import(
         report=report,
@@ -117,11 +126,13 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     # Damaged files make torch raise whatever their bytes lead to.
     except Exception as error:
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
-            raise ValueError(_refusal(file, error)) from error
+            raise ValueError(_nnunet_advice(file) if _is_nnunets(file) else _refusal(file, error)) from error
         raise ValueError(
             f"{file}: not a whole file of torch.save ({type(error).__name__}; it begins with {_beginning(file)!r}); "
             "download it again"
         ) from error
+    if isinstance(saved, Mapping) and "network_weights" in saved and "trainer_name" in saved:
+        raise ValueError(_nnunet_advice(file))
     for key in WEIGHTS_KEYS:
         if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping):
             saved = saved[key]
@@ -134,7 +145,27 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             f"{file}: holds {found}, expected weights by name, or a dictionary with them under one of "
             f"{', '.join(WEIGHTS_KEYS)}; save them so with torch.save"
         )
-    return published_tensors(saved)
+    try:
+        return published_tensors(saved)
+    except TypeError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _is_nnunets(file: Path) -> bool:
+    """Return whether a file that was not read is a checkpoint of a training of nnU-Net, by the names in it."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        pickles = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+        content = b"".join(archive.open(entry).read(_MOST_PICKLED) for entry in pickles[:1])
+    return b"network_weights" in content and b"trainer_name" in content
+
+
+def _nnunet_advice(file: Path) -> str:
+    return (
+        f"{file}: a checkpoint of a training of nnU-Net, not of published code; it needs no import. Give it to nnU-Net "
+        f"itself: nnUNetv2_train ... -pretrained_weights {file}"
+    )
 
 
 def _beginning(file: Path) -> bytes:

@@ -6,7 +6,9 @@ A stage is a level of resolution of the encoder, the highest first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from nnunet_mamba.blocks.arguments import is_text, is_whole
 
 Value = TypeVar("Value")
 PerStage = int | Sequence[int]
@@ -69,9 +71,9 @@ def resolve_stage_sizes(
     Raises:
         ValueError: a value or a length does not fit; the text says which and what would.
     """
-    if not isinstance(features_per_stage, Sequence) or len(features_per_stage) < 2:
+    if not isinstance(features_per_stage, Sequence) or is_text(features_per_stage) or len(features_per_stage) < 2:
         raise ValueError(
-            f"{owner}: features_per_stage={features_per_stage}, expected two channel numbers or more; pass one per "
+            f"{owner}: features_per_stage={features_per_stage!r}, expected two channel numbers or more; pass one per "
             f"stage, their count is the number of stages"
         )
     n_stages = len(features_per_stage)
@@ -102,7 +104,7 @@ def resolve_stage_sizes(
 
 def _spatial_dims(owner: str, kernel_sizes: PerStageAndAxis, spatial_dims: int | None) -> int:
     entries = kernel_sizes if isinstance(kernel_sizes, Sequence) else ()
-    named = (len(entry) for entry in entries if isinstance(entry, Sequence))
+    named = (len(entry) for entry in entries if isinstance(entry, Sequence) and not is_text(entry))
     dims = next(named, 2) if spatial_dims is None else spatial_dims
     if dims not in (2, 3):
         origin = f"kernel_sizes={kernel_sizes}" if spatial_dims is None else f"spatial_dims={spatial_dims}"
@@ -115,7 +117,7 @@ def _per_stage_and_axis(
 ) -> tuple[tuple[int, ...], ...]:
     resolved = []
     for stage, entry in enumerate(_repeated(owner, name, values, n_stages=n_stages)):
-        numbers = entry if isinstance(entry, Sequence) else (entry,) * dims
+        numbers = entry if isinstance(entry, Sequence) and not is_text(entry) else (entry,) * dims
         if len(numbers) != dims:
             raise ValueError(
                 f"{owner}: {name}[{stage}]={entry} names {len(numbers)} axes, expected {dims} in a {dims}D network; "
@@ -131,8 +133,9 @@ def _per_stage(owner: str, name: str, values: PerStage, *, n_stages: int) -> tup
 
 
 def _repeated(owner: str, name: str, values: int | Sequence[Value], *, n_stages: int) -> Sequence[int | Value]:
-    if not isinstance(values, Sequence):
-        return [values] * n_stages
+    if not isinstance(values, Sequence) or is_text(values):
+        single: Any = values
+        return [single] * n_stages
     if len(values) != n_stages:
         raise ValueError(
             f"{owner}: {name} has {len(values)} entries, features_per_stage asks for {n_stages}; pass that many, or "
@@ -141,7 +144,9 @@ def _repeated(owner: str, name: str, values: int | Sequence[Value], *, n_stages:
     return values
 
 
-def _whole(owner: str, place: str, number: int) -> int:
-    if number < 1 or number != int(number):
-        raise ValueError(f"{owner}: {place}={number}, expected a whole number of at least 1; pass one")
+def _whole(owner: str, place: str, number: Any) -> int:
+    # Plans that went through JSON may have 3.0.
+    is_number = is_whole(number) or isinstance(number, float)
+    if not is_number or not 1 <= number < float("inf") or number != int(number):
+        raise ValueError(f"{owner}: {place}={number!r}, expected a whole number of at least 1; pass one")
     return int(number)

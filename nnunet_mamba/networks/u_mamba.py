@@ -10,13 +10,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-)
-from dynamic_network_architectures.initialization.weight_init import InitWeights_He  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnunet_mamba.blocks.arguments import is_whole, require_flags
+from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
 from nnunet_mamba.blocks.residual_stage import residual_stage
 from nnunet_mamba.networks.padded_u_net import PaddedUNet, require_two_positions
@@ -73,11 +71,12 @@ class UMambaBot(PaddedUNet):
             spatial_dims=spatial_dims,
         )
         sizes = _with_published_blocks(sizes)
+        require_flags(type(self).__name__, deep_supervision=deep_supervision)
         super().__init__(input_channels, num_classes, sizes)
         self.encoder = UMambaEncoder(input_channels, sizes, mamba_layers={})
         self.mamba_layer = self.bottleneck(sizes.features[-1])
         self.decoder = UMambaDecoder(num_classes, sizes, deep_supervision=deep_supervision)
-        self.apply(InitWeights_He(LEAKY_SLOPE))
+        self.apply(_initialise)
 
     def _mix_deepest(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.mamba_layer(x)
@@ -136,12 +135,13 @@ class UMambaEnc(PaddedUNet):
             spatial_dims=spatial_dims,
         )
         sizes = _with_published_blocks(sizes)
+        require_flags(type(self).__name__, deep_supervision=deep_supervision)
         super().__init__(input_channels, num_classes, sizes)
         _check_input_size(input_size, sizes)
         self.input_size = tuple(input_size)
         self.encoder = UMambaEncoder(input_channels, sizes, mamba_layers=_encoder_layers(self.input_size, sizes))
         self.decoder = UMambaDecoder(num_classes, sizes, deep_supervision=deep_supervision)
-        self.apply(InitWeights_He(LEAKY_SLOPE))
+        self.apply(_initialise)
 
     def _check_size(self, size: Sequence[int]) -> None:
         if tuple(size) != self.input_size:
@@ -210,7 +210,7 @@ class UMambaDecoder(nn.Module):
         super().__init__()
         self.deep_supervision = deep_supervision
         self.concatenates_last = sizes.spatial_dims == 3
-        convolution = convert_dim_to_conv_op(sizes.spatial_dims)
+        convolution = convolution_for(sizes.spatial_dims)
         levels = range(len(sizes.features) - 2, -1, -1)
         self.upsample_layers = nn.ModuleList(
             Upsample(sizes.features[level + 1], sizes.features[level], stride=sizes.strides[level + 1])
@@ -255,7 +255,7 @@ class Upsample(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, stride: Sequence[int]) -> None:
         super().__init__()
         self.scale = [float(factor) for factor in stride]
-        self.conv = convert_dim_to_conv_op(len(stride))(in_channels, out_channels, 1)
+        self.conv = convolution_for(len(stride))(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (b, in_channels, *spatial) into (b, out_channels, *spatial * stride)."""
@@ -277,9 +277,10 @@ def _with_published_blocks(sizes: StageSizes) -> StageSizes:
 
 
 def _check_input_size(input_size: Sequence[int], sizes: StageSizes) -> None:
-    if len(input_size) != sizes.spatial_dims or min(input_size) < 1:
+    is_per_axis = isinstance(input_size, Sequence) and len(input_size) == sizes.spatial_dims
+    if not is_per_axis or not all(is_whole(size) and size >= 1 for size in input_size):
         raise ValueError(
-            f"UMambaEnc: input_size={tuple(input_size)}, expected {sizes.spatial_dims} numbers of at least 1, one "
+            f"UMambaEnc: input_size={input_size!r}, expected {sizes.spatial_dims} numbers of at least 1, one "
             f"per axis; pass the size of the patches"
         )
     require_two_positions("UMambaEnc", input_size, sizes.reductions[-1])
@@ -296,3 +297,11 @@ def _encoder_layers(input_size: Sequence[int], sizes: StageSizes) -> dict[int, M
         channels_as_tokens = positions <= channels
         layers[stage] = MambaLayer(positions if channels_as_tokens else channels, channels_as_tokens=channels_as_tokens)
     return layers
+
+
+def _initialise(module: nn.Module) -> None:
+    """Draw a convolution's weights as He et al. 2015 do for a leaky ReLU, with biases of 0."""
+    if isinstance(module, (nn.Conv2d, nn.Conv3d)):
+        nn.init.kaiming_normal_(module.weight, a=LEAKY_SLOPE)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -6,18 +6,10 @@ Source: Crews and Whalen 2024, "Mamba-Based Tumor Segmentation" and "Mamba vs SO
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from dynamic_network_architectures.building_blocks.helper import (  # type: ignore[import-untyped]
-    convert_dim_to_conv_op,
-    get_matching_instancenorm,
-)
-from dynamic_network_architectures.building_blocks.residual_encoders import (  # type: ignore[import-untyped]
-    ResidualEncoder,
-)
-from dynamic_network_architectures.building_blocks.unet_residual_decoder import (  # type: ignore[import-untyped]
-    UNetResDecoder,
-)
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import require_flags
+from nnunet_mamba.blocks.layers_by_axes import convolution_for, instance_norm_for
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
 from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
 from nnunet_mamba.networks.padded_u_net import PaddedUNet
@@ -66,6 +58,14 @@ class UMambaBotTumour(PaddedUNet):
         deep_supervision: bool = False,
         spatial_dims: int | None = None,
     ) -> None:
+        # Here, because they come with nnU-Net, which the other networks do without.
+        from dynamic_network_architectures.building_blocks.residual_encoders import (  # type: ignore[import-untyped]
+            ResidualEncoder,
+        )
+        from dynamic_network_architectures.building_blocks.unet_residual_decoder import (  # type: ignore[import-untyped]
+            UNetResDecoder,
+        )
+
         sizes = resolve_stage_sizes(
             type(self).__name__,
             features_per_stage,
@@ -75,18 +75,20 @@ class UMambaBotTumour(PaddedUNet):
             n_conv_per_stage_decoder=n_conv_per_stage_decoder,
             spatial_dims=spatial_dims,
         )
+        require_flags(type(self).__name__, deep_supervision=deep_supervision)
         super().__init__(input_channels, num_classes, sizes)
+        require_flags(type(self).__name__, pyramid_pooling=pyramid_pooling)
         deepest, dims = sizes.features[-1], sizes.spatial_dims
         self.encoder = ResidualEncoder(
             input_channels,
             n_stages=len(sizes.features),
             features_per_stage=sizes.features,
-            conv_op=convert_dim_to_conv_op(dims),
+            conv_op=convolution_for(dims),
             kernel_sizes=sizes.kernel_sizes,
             strides=sizes.strides,
             n_blocks_per_stage=sizes.n_blocks,
             conv_bias=True,
-            norm_op=get_matching_instancenorm(dimension=dims),
+            norm_op=instance_norm_for(dims),
             norm_op_kwargs={},
             nonlin=nn.LeakyReLU,
             nonlin_kwargs={"inplace": True},

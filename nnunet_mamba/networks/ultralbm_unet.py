@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_sequence
 from nnunet_mamba.blocks.bidirectional_mamba import Directions, Flip, check_directions
 from nnunet_mamba.blocks.local_global_perception import (
     GLOBAL_LOCAL,
@@ -80,6 +81,7 @@ class UltraLBMUNet(CompactUNet):
         strides = resolve_strides(owner, strides, n_levels=len(channels), spatial_dims=spatial_dims)
         check_branches(owner, branches)
         check_branches(owner, local_branches, argument="local_branches")
+        require_flags(owner, shared_mamba=shared_mamba)
         check_directions(owner, directions=directions, flip=flip)
         _check_mixers(owner, channels, mixers, kernel_sizes=kernel_sizes)
         skips = _scaled_skips(owner, skip_scale, n_skips=len(channels) - 1)
@@ -152,6 +154,7 @@ def _scaled_skips(owner: str, kind: SkipScale, *, n_skips: int) -> ScaledSkips |
 
 def _check_mixers(owner: str, channels: Sequence[int], mixers: Sequence[str], *, kernel_sizes: Sequence[int]) -> None:
     for name, values in {"mixers": mixers, "kernel_sizes": kernel_sizes}.items():
+        require_sequence(owner, name, values, of="one entry a stage")
         if len(values) != N_DEEP_STAGES:
             raise ValueError(
                 f"{owner}: {name}={tuple(values)} has {len(values)} entries, expected {N_DEEP_STAGES}: one for each of "
@@ -161,9 +164,9 @@ def _check_mixers(owner: str, channels: Sequence[int], mixers: Sequence[str], *,
         if kind not in get_args(Mixer):
             raise ValueError(f"{owner}: mixers[{i}]={kind!r}, expected 'glmbp', 'lmbp' or 'conv'; pass one of them")
     for i, taps in enumerate(kernel_sizes):
-        if taps < 1 or taps % 2 == 0:
+        if not is_whole(taps) or taps < 1 or taps % 2 == 0:
             raise ValueError(
-                f"{owner}: kernel_sizes[{i}]={taps}, expected a positive odd number; the paper's are 3, 5, 7"
+                f"{owner}: kernel_sizes[{i}]={taps!r}, expected a positive odd number; the paper's are 3, 5, 7"
             )
     first = len(channels) - N_DEEP_STAGES
     for i, kind in enumerate(mixers):

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from torch import nn
 
+from nnunet_mamba.blocks.arguments import is_whole, require_flags
 from nnunet_mamba.blocks.attention_bridge import AttentionBridge, SplitAttention
 from nnunet_mamba.blocks.parallel_vision_mamba import ParallelVisionMamba
 from nnunet_mamba.networks.compact_u_net import (
@@ -71,6 +72,7 @@ class UltraLightVMUNet(CompactUNet):
         strides = resolve_strides(owner, strides, n_levels=len(channels), spatial_dims=spatial_dims)
         _check_mixers(channels, n_parallel, encoder_mixer=encoder_mixer, decoder_mixer=decoder_mixer)
         _check_pyramid(pyramid_pooling)
+        require_flags(owner, shared_mamba=shared_mamba, bridge=bridge)
         deepest = len(channels) - 1
         pvm = partial(ParallelVisionMamba, n_parallel=n_parallel, shared_mamba=shared_mamba, spatial_dims=spatial_dims)
 
@@ -127,8 +129,8 @@ def _check_mixers(channels: Sequence[int], n_parallel: int, *, encoder_mixer: st
     for name, kind in {"encoder_mixer": encoder_mixer, "decoder_mixer": decoder_mixer}.items():
         if kind not in get_args(Mixer):
             raise ValueError(f"UltraLightVMUNet: {name}={kind!r}, expected 'pvm' or 'conv'; pass one of them")
-    if n_parallel < 1:
-        raise ValueError(f"UltraLightVMUNet: n_parallel={n_parallel}, expected at least 1; the paper's is 4")
+    if not is_whole(n_parallel) or n_parallel < 1:
+        raise ValueError(f"UltraLightVMUNet: n_parallel={n_parallel!r}, expected at least 1; the paper's is 4")
     deepest = len(channels) - 1
     mixed_levels = {
         *(range(deepest - N_DEEP_STAGES, deepest) if encoder_mixer == "pvm" else ()),

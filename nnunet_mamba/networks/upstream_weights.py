@@ -1,9 +1,7 @@
 """Loading weights that were published for the papers' own code.
 
-Modules of ours whose parts are published under other names carry ``published_names``: a mapping from the name of a
-part, relative to the module, to its published name. Every other name is the same in both. A network whose published
-code wraps it carries the wrapper's name as ``published_prefix``, and one that can begin with the weights of a
-classification network a method ``backbone_name``.
+``upstream_names`` tells which names are published. A network whose published code wraps it carries the wrapper's name
+as ``published_prefix``, and one that can begin with the weights of a classification network a method ``backbone_name``.
 """
 
 import re
@@ -14,10 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Wrappers that training scripts leave in front of every key.
-WRAPPER_PREFIXES = ("module.", "_orig_mod.")
-# Numbers that thop leaves in the modules it has counted.
-COUNTERS = ("total_ops", "total_params")
+from nnunet_mamba.networks.published_values import published_tensors, require_fitting_values
+from nnunet_mamba.networks.upstream_names import published_name
+from nnunet_mamba.networks.weights_origin import recognised_origin
+
+__all__ = ["LoadReport", "WeightsMismatchError", "load_upstream_weights", "published_name", "published_tensors"]
+
+# An error that names more keys than this is not read: then it names some, and has all of them as attributes.
+_LISTED, _EXAMPLES = 40, 3
+ATTRIBUTES_HINT = " (the error's attributes have all names)"
 # dynamic-network-architectures registers a layer twice, and its decoders hold the encoder once more.
 _SECOND_NAMES = (
     (re.compile(r"(?:^|(?<=\.))decoder\.encoder\."), "encoder."),
@@ -43,6 +46,30 @@ class LoadReport:
     missing: tuple[str, ...]
     unused: tuple[str, ...]
     mismatched: tuple[str, ...]
+
+
+class WeightsMismatchError(ValueError):
+    """Published weights do not fit a network completely; the text names up to 40 keys, the attributes all of them.
+
+    Args:
+        network: name of the network's class.
+        report: what would have become of every key.
+        shapes: key to its shape in the weights and in the network, for those of another shape.
+        origin: a sentence about whose weights these are, or None.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        report: LoadReport,
+        shapes: Mapping[str, tuple[tuple[int, ...], ...]],
+        *,
+        origin: str | None = None,
+    ) -> None:
+        super().__init__(_misfit_text(network, report, shapes, origin))
+        self.report = report
+        self.missing, self.unused, self.mismatched = report.missing, report.unused, report.mismatched
+        self.shapes = dict(shapes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +111,9 @@ def load_upstream_weights(
         partial: load what fits and report the rest, instead of refusing weights that do not fit completely.
 
     Raises:
-        TypeError: a value is not a tensor.
-        ValueError: names every key that is missing, unused or of another shape; with ``partial``, nothing fits; the
-            values under several names of one layer differ.
+        TypeError: a value is not a dense tensor, or not of the kind of the network's own.
+        WeightsMismatchError: a key is missing, unused or of another shape; with ``partial``, nothing fits.
+        ValueError: a value is not finite; the values under several names of one layer differ.
     """
     given = published_tensors(published_state_dict)
     match = correspondence(net, given)
@@ -108,7 +135,12 @@ def load_upstream_weights(
             for key, given_key in found.items()
             if key not in fitting
         }
-        raise ValueError(_misfit_text(type(net).__name__, report, shapes))
+        names = [name for keys in match.copies.values() for name in (key.removeprefix(match.prefix) for key in keys)]
+        # A few wrong keys say what is wrong by themselves.
+        few_fit = len(report.loaded) < 0.9 * len(ours) and match.source != "backbone"
+        origin = recognised_origin(names, network=type(net).__name__) if few_fit else None
+        raise WeightsMismatchError(type(net).__name__, report, shapes, origin=origin)
+    require_fitting_values((given_key, given[given_key], ours[key]) for key, given_key in fitting.items())
     net.load_state_dict({key: given[given_key] for key, given_key in fitting.items()}, strict=False)
     return report
 
@@ -129,37 +161,6 @@ def correspondence(net: nn.Module, given: Mapping[str, Tensor]) -> Correspondenc
         sought = {key: network.backbone_name(name) for key, name in names.items()}
         return Correspondence(source="backbone", prefix=prefix, names=names, sought=sought, copies=copies)
     return Correspondence(source="published code", prefix=prefix, names=names, sought=names, copies=copies)
-
-
-def published_name(module: nn.Module, key: str) -> str:
-    """Return the published name of ``key``, a key of ``module``'s state dict."""
-    renamed: Mapping[str, str] = getattr(module, "published_names", {})
-    for part, published in renamed.items():
-        if key == part:
-            return published
-        if key.startswith(f"{part}."):
-            return f"{published}.{published_name(module.get_submodule(part), key[len(part) + 1 :])}"
-    part, dot, rest = key.partition(".")
-    return f"{part}.{published_name(module.get_submodule(part), rest)}" if dot else key
-
-
-def published_tensors(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return published weights without the wrappers in front of their names and the counters among them.
-
-    Raises:
-        TypeError: a value is not a tensor.
-    """
-    for key, value in state_dict.items():
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"published weights: {key!r} is a {type(value).__name__}, expected a tensor; pass the state dict "
-                f"itself, such as checkpoint['state_dict']"
-            )
-    # A compiled network may be wrapped for several devices, or the other way round.
-    for prefix in WRAPPER_PREFIXES * 2:
-        if all(key.startswith(prefix) for key in state_dict):
-            state_dict = {key.removeprefix(prefix): value for key, value in state_dict.items()}
-    return {key: value for key, value in state_dict.items() if not key.endswith(COUNTERS)}
 
 
 def _first_name(name: str) -> str:
@@ -195,17 +196,28 @@ def _loaded_keys(match: Correspondence, fitting: Mapping[str, str]) -> tuple[str
     return tuple(dict.fromkeys(given_key for key in fitting for given_key in match.copies[match.names[key]]))
 
 
-def _misfit_text(network: str, report: LoadReport, shapes: Mapping[str, tuple[tuple[int, ...], ...]]) -> str:
-    lines = [
-        *(f"  missing in the weights: {name}" for name in report.missing),
-        *(f"  unused, not in the network: {name}" for name in report.unused),
-        *(
+def _misfit_text(
+    network: str, report: LoadReport, shapes: Mapping[str, tuple[tuple[int, ...], ...]], origin: str | None
+) -> str:
+    lines = {
+        "missing in the weights": [f"  missing in the weights: {name}" for name in report.missing],
+        "unused, not in the network": [f"  unused, not in the network: {name}" for name in report.unused],
+        "of another shape": [
             f"  other shape: {name} is {theirs} in the weights, {ours} in the network"
             for name, (theirs, ours) in shapes.items()
-        ),
-    ]
-    return (
-        f"published weights do not fit {network} ({len(report.loaded)} keys fit, {len(lines)} do not); nothing was "
-        f"loaded. Create the network with the sizes of the weights, or pass partial=True to load what fits:\n"
-        + "\n".join(lines)
-    )
+        ],
+    }
+    n_wrong = sum(map(len, lines.values()))
+    summary = f"published weights do not fit {network} ({len(report.loaded)} keys fit, {n_wrong} do not)"
+    if origin is None and report.source == "backbone":
+        origin = "They are those of a classification network, which has a part of these weights only."
+    way_out = f"nothing was loaded. {origin or 'Create the network with the sizes of the weights'}"
+    way_out = way_out.rstrip(".") + ", or pass partial=True to load what fits"
+    if n_wrong <= _LISTED and report.source != "backbone":
+        return f"{summary}; {way_out}:\n" + "\n".join(line for kind in lines.values() for line in kind)
+    examples = []
+    for kind, of_kind in lines.items():
+        examples += of_kind[:_EXAMPLES]
+        if len(of_kind) > _EXAMPLES:
+            examples.append(f"  and {len(of_kind) - _EXAMPLES} more {kind}")
+    return f"{summary}; {way_out}{ATTRIBUTES_HINT}:\n" + "\n".join(examples)

@@ -10,6 +10,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.arguments import (
+    is_whole,
+    require_flags,
+    require_probability,
+    require_sequence,
+    require_whole,
+)
 from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
 from nnunet_mamba.blocks.patch_resampling import PatchEmbedding, PatchExpanding, PatchMerging
 from nnunet_mamba.blocks.vss_block import VSSBlock
@@ -63,6 +70,9 @@ class VMUNet(nn.Module):
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
+        require_flags("VMUNet", scan=scan, deep_supervision=deep_supervision)
+        require_probability("VMUNet", "drop_path_rate", drop_path_rate)
+        require_whole("VMUNet", d_state=d_state)
         _check_sizes(input_channels, num_classes, dims=dims, depths=depths, depths_decoder=depths_decoder)
         self.input_channels = input_channels
         self.patch_embed = PatchEmbedding(
@@ -89,7 +99,7 @@ class VMUNet(nn.Module):
         With deep supervision a list: those, then (b, num_classes, ceil(h / reduction), ceil(w / reduction)) for every
         further one of ``output_reductions``.
         """
-        is_grey = x.ndim == 4 and x.shape[1] == 1 and self.input_channels == COLOURS
+        is_grey = isinstance(x, Tensor) and x.ndim == 4 and x.shape[1] == 1 and self.input_channels == COLOURS
         require_images(type(self).__name__, x, input_channels=1 if is_grey else self.input_channels, spatial_dims=2)
         sizes = x.shape[2:]
         x = pad_to_multiple(x, PATCH_SIZE * 2 ** (len(self.layers) - 1))
@@ -229,8 +239,14 @@ def _check_sizes(
     depths_decoder: Sequence[int],
 ) -> None:
     require_positive("VMUNet", input_channels=input_channels, num_classes=num_classes)
+    require_sequence("VMUNet", "dims", dims, of="channel numbers")
+    if not dims:
+        raise ValueError("VMUNet: dims=(), expected at least one stage; the paper's are (96, 192, 384, 768)")
+    for level, dim in enumerate(dims):
+        require_whole("VMUNet", **{f"dims[{level}]": dim})
     for name, values in {"depths": depths, "depths_decoder": depths_decoder}.items():
-        if len(values) != len(dims) or min(values, default=0) < 1:
+        require_sequence("VMUNet", name, values, of="numbers of blocks")
+        if len(values) != len(dims) or not all(is_whole(depth) and depth >= 1 for depth in values):
             raise ValueError(
                 f"VMUNet: {name}={tuple(values)} for dims={tuple(dims)}, expected one number >= 1 for each of the "
                 f"{len(dims)} stages; the paper's are (2, 2, 2, 2) and (2, 2, 2, 1)"

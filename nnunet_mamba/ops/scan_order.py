@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.directions.operands import check_spatial, whole_sizes
+from nnunet_mamba.ops.transforms import needs_definition
+
 
 def unroll_map(x: Tensor) -> Tensor:
     """Read one map in every direction.
@@ -22,8 +25,12 @@ def unroll_map(x: Tensor) -> Tensor:
 
     Returns:
         (b, 2n, c, l), l = prod(spatial), contiguous.
+
+    Raises:
+        ValueError: there are no spatial axes.
     """
-    scans: Tensor = _UnrollMap.apply(x)
+    _require_axes("unroll_map", "x", x, 3, "(b, c, *spatial)")
+    scans: Tensor = _UnrollMap.forward(x) if needs_definition(x) else _UnrollMap.apply(x)
     return scans
 
 
@@ -36,8 +43,18 @@ def merge_scans(scans: Tensor, spatial: Sequence[int]) -> Tensor:
 
     Returns:
         (b, c, *spatial).
+
+    Raises:
+        ValueError: the scans are not those of such a map.
     """
-    x: Tensor = _MergeScans.apply(scans, tuple(spatial))
+    spatial = whole_sizes("merge_scans", spatial)
+    if scans.ndim != 4 or scans.shape[1] != 2 * len(spatial):
+        raise ValueError(
+            f"merge_scans: scans have shape {tuple(scans.shape)}, expected (b, {2 * len(spatial)}, c, l) for "
+            f"spatial={spatial}"
+        )
+    check_spatial("merge_scans", spatial, scans.shape[3])
+    x: Tensor = _MergeScans.forward(scans, spatial) if needs_definition(scans) else _MergeScans.apply(scans, spatial)
     return x
 
 
@@ -49,17 +66,33 @@ def unroll_maps(maps: Tensor) -> Tensor:
 
     Returns:
         (b, 2n, c, l), l = prod(spatial), contiguous.
+
+    Raises:
+        ValueError: there are not as many maps as directions.
     """
+    _require_axes("unroll_maps", "maps", maps, 4, "(b, 2n, c, *spatial) with n spatial axes")
     n = maps.ndim - 3
+    if maps.shape[1] != 2 * n:
+        raise ValueError(
+            f"unroll_maps: maps have shape {tuple(maps.shape)}, expected (b, 2n, c, *spatial) with {2 * n} maps, one "
+            f"for each direction along {n} axes"
+        )
     flipped = maps[:, n:].flip(tuple(range(3, maps.ndim)))
     in_order = [*maps[:, :n].unbind(1), *flipped.unbind(1)]
     return torch.stack([_rotated(x, n, i % n).flatten(2) for i, x in enumerate(in_order)], dim=1)
 
 
 def swap_channels_and_tokens(x: Tensor) -> Tensor:
-    """Return ``x``, (b, c, l), as a contiguous (b, l, c), or the other way round."""
+    """Return ``x``, (b, c, l), as a contiguous (b, l, c), or the other way round.
+
+    Raises:
+        ValueError: ``x`` has more axes or fewer.
+    """
+    if not isinstance(x, Tensor) or x.ndim != 3:
+        found = f"has shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"is a {type(x).__name__}"
+        raise ValueError(f"swap_channels_and_tokens: x {found}, expected (b, c, l)")
     # On a CPU torch transposes a matrix block by block, but a batch of them number by number, five times slower.
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or needs_definition(x):
         return x.mT.contiguous()
     swapped: Tensor = _Swap.apply(x)
     return swapped
@@ -74,6 +107,12 @@ def positions(*spatial: int) -> Tensor:
     return torch.stack([*forwards, *(order.flip(0) for order in forwards)])
 
 
+def _require_axes(owner: str, name: str, x: Tensor, at_least: int, symbols: str) -> None:
+    if not isinstance(x, Tensor) or x.ndim < at_least:
+        found = f"has shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"is a {type(x).__name__}"
+        raise ValueError(f"{owner}: {name} {found}, expected {symbols}")
+
+
 def _rotated(x: Tensor, n: int, times: int) -> Tensor:
     """Return ``x`` with its last ``n`` axes rotated to the left: ``times`` of them moved to the end."""
     first = x.ndim - n
@@ -81,13 +120,15 @@ def _rotated(x: Tensor, n: int, times: int) -> Tensor:
 
 
 # Unrolling and merging are each other's adjoint. The gradient that autograd would derive from their single copies
-# would copy all scans once per direction.
+# would copy all scans once per direction. In forward mode it derives them well, and a ``jvp`` of their own would keep
+# torch's compiler from tracing these functions.
 class _UnrollMap(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(x: Tensor) -> Tensor:
         b, c, *spatial = x.shape
         n = len(spatial)
-        ctx.spatial = tuple(spatial)
         # Flipping the map is one copy; reversing its n scans would be n.
         flipped = x.flip(tuple(range(2, x.ndim)))
         scans = x.new_empty(b, 2 * n, c, math.prod(spatial))
@@ -97,13 +138,19 @@ class _UnrollMap(torch.autograd.Function):
         return scans
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.spatial = tuple(inputs[0].shape[2:])
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return merge_scans(gradient, ctx.spatial)
 
 
 class _MergeScans(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, scans: Tensor, spatial: tuple[int, ...]) -> Tensor:
+    def forward(scans: Tensor, spatial: tuple[int, ...]) -> Tensor:
         n = len(spatial)
         pairs = scans[:, n:].flip(-1).add_(scans[:, :n])
         x = torch.unflatten(pairs[:, 0], -1, spatial)
@@ -113,18 +160,28 @@ class _MergeScans(torch.autograd.Function):
         return x
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.spatial = inputs[1]
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return unroll_map(gradient), None
 
 
 class _Swap(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(x: Tensor) -> Tensor:
         b, c, length = x.shape
         swapped = x.new_empty(b, length, c)
         for target, matrix in zip(swapped, x, strict=True):
             target.copy_(matrix.t())
         return swapped
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep nothing: swapping back needs no sizes."""
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

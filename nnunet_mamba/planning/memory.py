@@ -1,5 +1,6 @@
 """How much memory a training may take."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from nnunet_mamba.machine import available_memory
 
 GIB = 2**30
+_MOST_GIBIBYTES = 2**16
 # The rest is for the workers that augment data, the system, and what else is open on a laptop.
 CPU_SHARE = 0.6
 # For CUDA's own context, which torch does not count, and for what shows the desktop.
@@ -43,8 +45,10 @@ def resolve_budget(device: str | None, gibibytes: float | None) -> Budget:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch finds no CUDA device here; pass --device cpu")
     if gibibytes is not None:
-        if not gibibytes > 0:
+        if not (math.isfinite(gibibytes) and gibibytes > 0):
             raise ValueError(f"--memory {gibibytes:g}: expected a positive number of GiB; pass 8, for example")
+        if gibibytes > _MOST_GIBIBYTES:
+            raise ValueError(f"--memory {gibibytes:g}: no machine has so many GiB; pass 8, for example")
         return Budget(device=device, size=round(gibibytes * GIB))
     if device == "cuda":
         return Budget(device=device, size=torch.cuda.get_device_properties(0).total_memory - CUDA_RESERVE)

@@ -80,6 +80,36 @@ def suitable_configurations(base: BasePlans, trainer: str, asked: Sequence[str],
     return suitable
 
 
+def nothing_to_plan(base: BasePlans, trainers: Sequence[str], asked: Sequence[str], wishes: Wishes) -> str:
+    """Return why there is no configuration to plan for any trainer, and what to change.
+
+    Args:
+        base: the plans to begin with.
+        trainers: their names.
+        asked: names of configurations; empty for all.
+        wishes: of the user.
+    """
+    axes = {
+        name: len(base.plans["configurations"][name]["patch_size"])
+        for name in asked or CONFIGURATIONS
+        if name in base.plans["configurations"]
+    }
+    if not axes:
+        there = ", ".join(base.plans["configurations"])
+        return f"nothing to plan: {base.name} has none of {', '.join(CONFIGURATIONS)}, but {there or 'nothing'}"
+    if wishes.patch_size and len(wishes.patch_size) not in axes.values():
+        counts = " and ".join(f"{name} has {n}" for name, n in axes.items())
+        numbers = " or ".join(str(n) for n in sorted(set(axes.values())))
+        return (
+            f"nothing to plan: --patch-size {by(wishes.patch_size)} has {len(wishes.patch_size)} axes, and {counts}; "
+            f"give {numbers} numbers, or leave it out"
+        )
+    dims = sorted({n for trainer in trainers for n in trainer_class(trainer).preset.spatial_dims})
+    networks = " and ".join(f"{n}D" for n in dims)
+    counts = " and ".join(f"{name} has {n} axes" for name, n in axes.items())
+    return f"nothing to plan: {', '.join(trainers)} trains {networks}, and {counts}; choose another --trainer"
+
+
 class _Steps:
     """The training steps of one configuration, each measured once; the other arguments are ``plan_configuration``'s."""
 
@@ -169,7 +199,10 @@ def plan_configuration(
         content={**with_patch(begin, patch_size), "batch_size": memory.batch_size},
         memory=memory,
         reason=reason,
-        warnings=tuple(_warnings(memory, budget, five_percent(base, configuration, patch_size), steps)),
+        warnings=(
+            *_patch_warnings(begin, network_divisor(trainer_class(trainer).preset, begin), wishes.patch_size),
+            *_warnings(memory, budget, five_percent(base, configuration, patch_size), steps),
+        ),
     )
 
 
@@ -217,6 +250,20 @@ def _fitting_patch(trainer: str, begin: Mapping[str, Any], fits: Callable[[Patch
 
 def _fits(taken: int | None, size: int) -> bool:
     return taken is not None and taken <= size
+
+
+def _patch_warnings(begin: Mapping[str, Any], divisor: Patch, patch_size: Patch | None) -> list[str]:
+    """Return what is odd about a patch that was set by hand."""
+    if patch_size is None:
+        return []
+    found = []
+    median = [round(size) for size in begin["median_image_size_in_voxels"]]
+    if any(size > longest for size, longest in zip(patch_size, median, strict=True)):
+        found.append(f"a patch of {by(patch_size)} is larger than the median image, {by(median)}: the rest is padding")
+    padded = tuple(-(-size // multiple) * multiple for size, multiple in zip(patch_size, divisor, strict=True))
+    if padded != patch_size:
+        found.append(f"the network pads a patch of {by(patch_size)} to {by(padded)}, which costs as much; take that")
+    return found
 
 
 def _warnings(memory: BatchMemory, budget: Budget, rule: int, steps: _Steps) -> list[str]:

@@ -11,13 +11,17 @@ from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_datas
 
 from nnunet_mamba import __version__
 from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.json_files import read_json_object
 from nnunet_mamba.nnunet_folders import nnunet_folder
+from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
+from nnunet_mamba.training.plans_names import MARK, plans_name
 
-# In the files that this package writes, under this name, is where their numbers come from; nnU-Net reads past it.
-MARK = "nnunet_mamba"
-# What planning decides of a configuration; all else is the base plans' and belongs to the preprocessed data.
+__all__ = ["MARK", "BasePlans", "merged_plans", "plans_name", "read_base_plans", "require_replaceable", "write_plans"]
+
+# What planning needs of a configuration.
+_NEEDED = ("batch_size", "patch_size", "spacing", "median_image_size_in_voxels", "architecture")
+# What planning decides of it; all else is the base plans' and belongs to the preprocessed data.
 _DECIDED = ("batch_size", "patch_size", "architecture")
-_BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +53,13 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
 
     Raises:
         ValueError: there is no such data set.
+            Or its plans or dataset.json lack what planning needs.
         FileNotFoundError: it has no such plans; says how to make them.
     """
     root = nnunet_folder("nnUNet_preprocessed")
     try:
         dataset_name = maybe_convert_to_dataset_name(dataset)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(f"There is no data set {dataset!r} in {root}; pass the id or name of one there") from error
     folder = root / dataset_name
     file = folder / f"{name}.json"
@@ -62,19 +67,20 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
         planner = re.fullmatch(r"nnUNetResEncUNet(M|L|XL)Plans", name)
         option = f" -pl nnUNetPlannerResEnc{planner[1]}" if planner else ""
         # nnU-Net's command takes the number alone.
-        number = int(dataset_name[len("Dataset") :].split("_")[0])
+        number = re.sub(r"Dataset0*([1-9]\d*)_.*", r"\1", dataset_name)
         raise FileNotFoundError(
             f"{file} does not exist. Make nnU-Net's plans first: nnUNetv2_plan_and_preprocess -d {number}{option}"
         )
-    plans = json.loads(file.read_text(encoding="utf-8"))
-    dataset_json = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    plans = read_json_object(file)
+    dataset_json = read_json_object(folder / "dataset.json")
+    configurations = plans.get("configurations")
+    for configuration in configurations if isinstance(configurations, dict) and configurations else [""]:
+        # Those that inherit are not planned anew, but nnU-Net reads them too.
+        refuse_senseless_plans(plans, configuration, where=str(file), needs=_NEEDED)
+    if plans["plans_name"] != name:
+        raise ValueError(f'{file} has "plans_name": "{plans["plans_name"]}", expected "{name}"; correct the entry')
+    refuse_senseless_dataset(dataset_json, where=str(folder / "dataset.json"), counts_cases=True)
     return BasePlans(folder=folder, plans=plans, dataset_json=dataset_json)
-
-
-def plans_name(trainer: str, base: str) -> str:
-    """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; a budget in its name leaves no trace."""
-    of_trainer = _BUDGET_OF_NAME.sub("", trainer).removeprefix("nnUNetTrainer")
-    return f"nnUNet{of_trainer}{base.removeprefix('nnUNet').removesuffix('Plans')}Plans"
 
 
 def merged_plans(
@@ -139,7 +145,6 @@ def _read(file: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return read_json_object(file)
     except ValueError:
         return {}
-    return content

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.dataset_json import labels_in
+from nnunet_mamba.data.whole_numbers import shown_number
 from nnunet_mamba.report.label_pictures import NoLabelMapError
 
 # A voxel that has moved by more lies in another one.
@@ -101,7 +102,7 @@ def _unknown_values(voxels: npt.NDArray[Any], values: Collection[int]) -> str:
     for value in values:
         is_known |= voxels == value
     unknown = np.unique(voxels[~is_known])
-    return ", ".join(f"{value:g}" for value in unknown[:5]) + (", …" if len(unknown) > 5 else "")
+    return ", ".join(map(shown_number, unknown[:5])) + (", …" if len(unknown) > 5 else "")
 
 
 def _voxels_apart(one: Mapping[str, Any], other: Mapping[str, Any], shape: Sequence[int]) -> float:

@@ -84,6 +84,6 @@ def explain(error: RuntimeError, messages: Path, processes: Sequence[BaseProcess
         cause += f"\nBefore that the workers wrote, which may have to do with it:{words}"
     return RuntimeError(
         f"A background worker that loads and augments cases died; {cause}\n"
-        "Continue from the last checkpoint with --c. If memory was short: fewer workers (export nnUNet_n_proc_DA=2; 0 "
-        "loads without any), or a smaller batch or patch (nnunet-mamba plan)."
+        "Continue from the last checkpoint with --c. If memory was short: fewer workers (export nnUNet_n_proc_DA=2, or "
+        "1), or a smaller batch or patch (nnunet-mamba plan)."
     )

@@ -2,25 +2,17 @@
 
 import os
 import shutil
-import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
-
-import torch
 
 from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, check_whole, read_checkpoint
 
 LATEST = "checkpoint_latest.pth"
 SPARE = "checkpoint_previous.pth"
 # torch.save tells of a full disk with an error of its C++ parts.
 _PARTS_OF_TORCH_SAVE = ("inline_container", "iostream", "PytorchStreamWriter")
-# What reading raises for a file that was cut or overwritten, or is no checkpoint.
-DAMAGED = (
-    *(zipfile.BadZipFile, UnpicklingError, RuntimeError, EOFError, OSError),
-    *(LookupError, ValueError, TypeError, AttributeError),
-)
 
 
 class CheckpointWriteError(OSError):
@@ -69,15 +61,21 @@ def newest_whole_checkpoint(path: Path) -> tuple[Path, dict[str, str]]:
 
     Raises:
         FileNotFoundError: there is no ``path``.
+        CodeInCheckpointError: ``path`` asks for more than nnU-Net's checkpoints hold; that is no damage, so nothing
+            is taken in its place.
         RuntimeError: no whole checkpoint is left.
     """
     damaged: dict[str, str] = {}
     if _epoch(path, damaged) is not None:
         return path, {}
     others = [other for other in sorted(path.parent.glob("checkpoint_*.pth")) if other != path]
-    epochs = {other: epoch for other in others if (epoch := _epoch(other, damaged)) is not None}
+    epochs = {}
+    for other in others:
+        with suppress(FileNotFoundError, CodeInCheckpointError):
+            if (epoch := _epoch(other, damaged)) is not None:
+                epochs[other] = epoch
     if not epochs:
-        files = "; ".join(f"{name}: {reason}" for name, reason in damaged.items())
+        files = "; ".join(f"{name}: it {reason}" for name, reason in damaged.items())
         raise RuntimeError(
             f"no checkpoint in {path.parent} can be read ({files}); delete them and start again without --c"
         )
@@ -92,16 +90,12 @@ def epoch_of_whole(path: Path) -> int | None:
 def _epoch(path: Path, damaged: dict[str, str]) -> int | None:
     """Return the epoch with which a checkpoint goes on, None and a reason if the file is damaged."""
     try:
-        # torch.load itself does not look at the checksums that torch.save writes.
-        with zipfile.ZipFile(path) as archive:
-            if (member := archive.testzip()) is not None:
-                raise ValueError(f"the checksum of {member} does not fit")
-        # Mapped, the weights stay on the disk until they are wanted.
-        return int(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["current_epoch"])
-    except FileNotFoundError:
+        check_whole(path)
+        return int(read_checkpoint(path, entries=("current_epoch",))["current_epoch"])
+    except CodeInCheckpointError:
         raise
-    except DAMAGED as error:
-        damaged[path.name] = _first_line(error)
+    except ValueError as error:
+        damaged[path.name] = str(error).removeprefix(f"{path} ")
     return None
 
 
@@ -124,7 +118,3 @@ def _flush_to_disk(path: Path) -> None:
     """Wait until a file is on the disk: a rename may otherwise outlive the content in a power failure."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.json_files import read_json_object
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.training.distillation_losses import TEACHER_TERMS, teacher_terms
 from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
@@ -66,13 +67,23 @@ class DistillationTrainer(PresetTrainer):
         """Raise if a training that is resumed began with other settings."""
         if self.current_epoch == 0 or not self._record.exists():
             return
-        began = DistillationSettings(**json.loads(self._record.read_text(encoding="utf-8"))["settings"])
+        began = self._recorded_settings()
         if began != self.settings:
             raise ValueError(
                 f"This training began with {SETTINGS_VARIABLE}={began.as_text()} and would continue with "
                 f"{self.settings.as_text()}. Set the variable to the former; or delete {self._record} to go on with "
                 f"the latter."
             )
+
+    def _recorded_settings(self) -> DistillationSettings:
+        try:
+            settings = read_json_object(self._record)["settings"]
+            return DistillationSettings(**{name: float(value) for name, value in settings.items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{self._record} does not tell the settings that this training began with ({error}). Delete it to go "
+                f"on with {self.settings.as_text()}."
+            ) from error
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Train on one batch as nnU-Net does, with the teacher's terms in the loss; return these terms too."""

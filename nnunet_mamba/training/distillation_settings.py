@@ -53,7 +53,10 @@ class DistillationSettings:
         """
         names = [field.name for field in fields(cls)]
         values: dict[str, float] = {}
-        for entry in filter(None, map(str.strip, text.split(","))):
+        entries = [entry for entry in map(str.strip, text.split(",")) if entry]
+        if text.strip() and not entries:
+            raise ValueError("it names nothing; give a number to one of " + ", ".join(names) + ", or unset it")
+        for entry in entries:
             name, _, value = map(str.strip, entry.partition("="))
             if name not in names or name in values or not _is_number(value):
                 raise ValueError(

@@ -2,21 +2,27 @@
 
 import glob
 import os
+import pydoc
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from torch import nn
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from torch import Tensor, nn
 
-from nnunet_mamba.training.checkpoint_files import DAMAGED
+from nnunet_mamba.nnunet_folders import unexpanded
+from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
 _FINAL = "checkpoint_final.pth"
+# What a checkpoint's init_args tell of the training that wrote it.
+_ORIGIN = {"plans": Mapping, "configuration": str, "dataset_json": Mapping, "fold": int | str}
+# What nnU-Net raises for plans and dataset.json that are not complete.
+_SENSELESS = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, AssertionError)
 
 
 def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
@@ -36,7 +42,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         ValueError: several trainings fit; names them.
     """
     if named := os.environ.get(TEACHER_VARIABLE):
-        return _named_checkpoint(Path(named).expanduser().absolute(), student.fold)
+        return _named_checkpoint(named_teacher(named), student.fold)
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
     # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
@@ -62,6 +68,20 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
             f"  export {TEACHER_VARIABLE}=/path"
         )
     return found[0]
+
+
+def named_teacher(value: str) -> Path:
+    """Return the full path that ``NNUNET_MAMBA_TEACHER`` names; what is there is not looked at.
+
+    Args:
+        value: of the variable.
+
+    Raises:
+        ValueError: it is a path that only a shell understands.
+    """
+    if (what := unexpanded(value)) is not None:
+        raise ValueError(f"{TEACHER_VARIABLE}={value!r}: {what}. Give the full path: export {TEACHER_VARIABLE}=/path")
+    return Path(value).absolute()
 
 
 def _data_identifier(checkpoint: Path) -> str | None:
@@ -93,23 +113,30 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
     Its own trainer builds it, so it may be of any trainer that nnU-Net finds.
 
     Args:
-        checkpoint: written by nnU-Net; it is read as nnU-Net reads it, so its origin must be trusted.
+        checkpoint: written by nnU-Net; nothing in it is run.
         student: an initialised trainer.
 
     Raises:
         ValueError: it is not such a file, or its network is for other labels, channels or patches.
-        RuntimeError: there is no such trainer, or the weights do not fit its network.
+        CodeInCheckpointError: it asks for more than nnU-Net's checkpoints hold.
     """
     stored = _read(checkpoint)
     origin = stored["init_args"]
-    plans_manager = PlansManager(origin["plans"])
-    configuration = plans_manager.get_configuration(origin["configuration"])
-    labels = plans_manager.get_label_manager(origin["dataset_json"])
-    n_channels = determine_num_input_channels(plans_manager, configuration, origin["dataset_json"])
+    try:
+        plans_manager = PlansManager(origin["plans"])
+        configuration = plans_manager.get_configuration(origin["configuration"])
+        labels = plans_manager.get_label_manager(origin["dataset_json"])
+        n_channels = determine_num_input_channels(plans_manager, configuration, origin["dataset_json"])
+        n_axes = len(configuration.patch_size)
+    except _SENSELESS as error:
+        raise ValueError(
+            f"The teacher {checkpoint} is not a checkpoint of nnU-Net: its plans or dataset_json in init_args are not "
+            f"complete ({type(error).__name__}: {error})"
+        ) from error
     compared = (
         ("labels", _labels(origin["dataset_json"]), _labels(student.dataset_json)),
         ("input channels", n_channels, student.num_input_channels),
-        ("patch axes", len(configuration.patch_size), len(student.configuration_manager.patch_size)),
+        ("patch axes", n_axes, len(student.configuration_manager.patch_size)),
     )
     differences = [f"{what} {its} instead of {wanted}" for what, its, wanted in compared if its != wanted]
     if differences:
@@ -122,22 +149,68 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
             f"The teacher is of fold {origin['fold']}: it may have been trained on cases that fold {student.fold} "
             f"validates with, so that the student's validation is not on unseen cases."
         )
-    trainer = recursive_find_trainer_class_by_name(stored["trainer_name"])
+    _refuse_other_than_layers(checkpoint, configuration)
+    try:
+        trainer = recursive_find_trainer_class_by_name(stored["trainer_name"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"The teacher {checkpoint} was trained by {stored['trainer_name']!r}, and nnU-Net finds no trainer of that "
+            "name here. Install it, or name another teacher"
+        ) from error
     network: nn.Module = trainer.build_network_architecture(
         plans_manager, configuration, n_channels, labels.num_segmentation_heads, enable_deep_supervision=False
     )
-    network.load_state_dict(stored["network_weights"])
+    try:
+        network.load_state_dict(_bare_names(stored["network_weights"]))
+    except RuntimeError as error:
+        # torch lists every key; one tells enough.
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise ValueError(
+            f"The teacher {checkpoint} has weights that are not those of the network that {stored['trainer_name']} "
+            f"builds: {' '.join(lines[1:2])[:300]}"
+        ) from error
     return network.to(student.device).eval().requires_grad_(False)
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:
     try:
-        stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    except DAMAGED as error:
-        raise ValueError(f"The teacher {checkpoint} cannot be read; is the file whole? ({error})") from error
-    if not isinstance(stored, dict) or not {"trainer_name", "init_args", "network_weights"} <= stored.keys():
-        raise ValueError(f"The teacher {checkpoint} is not a checkpoint of nnU-Net, such as a fold's {_FINAL}.")
+        stored = read_checkpoint(checkpoint, entries=("trainer_name", "init_args", "network_weights"))
+    except CodeInCheckpointError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"The teacher {error}. Name a checkpoint of a training, such as a fold's {_FINAL}") from error
+    lacking = [name for name, kind in _ORIGIN.items() if not isinstance(stored["init_args"].get(name), kind)]
+    if lacking or not isinstance(stored["trainer_name"], str):
+        what = f"its init_args have no {' and no '.join(lacking)}" if lacking else "its trainer_name is no name"
+        raise ValueError(f"The teacher {checkpoint} is not a checkpoint of nnU-Net, such as a fold's {_FINAL}: {what}")
     return stored
+
+
+def _refuse_other_than_layers(checkpoint: Path, configuration: ConfigurationManager) -> None:
+    """Raise if plans would have nnU-Net call something else than layers: it calls whatever they name."""
+    arguments = configuration.network_arch_init_kwargs
+    names = [configuration.network_arch_class_name]
+    names += [arguments.get(name) for name in configuration.network_arch_init_kwargs_req_import]
+    for name in filter(None, names):
+        try:
+            found = pydoc.locate(str(name))
+        except pydoc.ErrorDuringImport as error:
+            found = error
+        # nnU-Net looks for a name that leads nowhere among its own networks.
+        if found is not None and not (isinstance(found, type) and issubclass(found, nn.Module)):
+            raise CodeInCheckpointError(
+                f"The teacher {checkpoint} has plans that build their network with {name!r}, which is no layer or "
+                "network of torch. Calling it could do anything, so the teacher is not built. Name another one"
+            )
+
+
+def _bare_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights without what torch.compile and distributed training put before all of their names."""
+    names = list(weights)
+    for prefix in ("module.", "_orig_mod."):
+        if all(name.startswith(prefix) for name in names):
+            names = [name.removeprefix(prefix) for name in names]
+    return dict(zip(names, weights.values(), strict=True))
 
 
 def _labels(dataset_json: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,9 @@ from nnunet_mamba.training.checkpoint_files import (
     newest_whole_checkpoint,
     write_checkpoint,
 )
+from nnunet_mamba.training.checkpoint_reading import RESUMED, no_code_from_files, read_checkpoint
 from nnunet_mamba.training.precision import autocast_default, training_dtype
+from nnunet_mamba.training.pretrained_weights import refuse_unsafe_pretrained_weights
 from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, TrainingStoppedError
 
 if TYPE_CHECKING:
@@ -80,7 +82,12 @@ class GuardedTrainer(nnUNetTrainer):
         return Path(self.output_folder) / messages_file(self.local_rank)
 
     def initialize(self) -> None:
-        """Build what nnU-Net builds, and watch the loss and the optimiser."""
+        """Build what nnU-Net builds, and watch the loss and the optimiser.
+
+        Raises:
+            ValueError: what ``-pretrained_weights`` names is no checkpoint, or could run code.
+        """
+        refuse_unsafe_pretrained_weights()
         super().initialize()
         self._sentinel = Sentinel(self.bare_network, most_in_a_row=MOST_SKIPPED_STEPS)
         self._sentinel.watch(self.loss, self.optimizer)
@@ -203,17 +210,22 @@ class GuardedTrainer(nnUNetTrainer):
             filename_or_checkpoint: path of the file.
 
         Raises:
+            CodeInCheckpointError: a file could run code, so it is not read.
             RuntimeError: no whole checkpoint is left.
+            ValueError: the whole one lacks what nnU-Net needs to go on.
         """
         if isinstance(filename_or_checkpoint, dict):
             super().load_checkpoint(filename_or_checkpoint)
             return
         whole, damaged = newest_whole_checkpoint(Path(filename_or_checkpoint))
         for name, reason in damaged.items():
-            self.print_to_log_file(f"{name} is damaged ({reason})")
+            self.print_to_log_file(f"{name} is damaged: it {reason}")
         if damaged:
             self.print_to_log_file(f"Continuing from {whole.name} instead")
-        super().load_checkpoint(str(whole))
+        read_checkpoint(whole, entries=RESUMED)
+        # nnU-Net itself would run what is in the file.
+        with no_code_from_files():
+            super().load_checkpoint(str(whole))
         self._has_loaded = True
         if self._sentinel is not None:
             self._sentinel.begin()
@@ -221,7 +233,7 @@ class GuardedTrainer(nnUNetTrainer):
     def _continue_from_spare(self) -> None:
         """Load the spare if nnU-Net, which does not know it, has found nothing or a checkpoint that is further back.
 
-        So it is where a damaged latest checkpoint was deleted.
+        This happens when a damaged latest checkpoint was deleted.
         """
         spare = Path(self.output_folder) / SPARE
         if spare.with_name(LATEST).is_file() or not spare.is_file():

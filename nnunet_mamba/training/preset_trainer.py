@@ -12,9 +12,9 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from nnunet_mamba.data.split_files import adopt_splits
+from nnunet_mamba.data.split_files import SPLITS_FILE, adopt_splits
 from nnunet_mamba.networks.catalogue import create_network
-from nnunet_mamba.nnunet_folders import nnunet_folder
+from nnunet_mamba.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.training.augmentation import flips_and_rotations
 from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
@@ -22,7 +22,12 @@ from nnunet_mamba.training.device import device_or_cpu, scan_notice
 from nnunet_mamba.training.guarded_trainer import GuardedTrainer
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
 from nnunet_mamba.training.plan_arguments import plan_arguments
+from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_dataset, refuse_senseless_plans
+from nnunet_mamba.training.plans_names import large_batch_notice
 from nnunet_mamba.training.recipes import Recipe
+
+# What the trainers themselves read of a configuration.
+_NEEDED = ("patch_size", "batch_size", "architecture")
 
 
 def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: str, patch_size: Sequence[int]) -> None:
@@ -73,6 +78,10 @@ class PresetTrainer(GuardedTrainer):
     ) -> None:
         for variable in ("nnUNet_preprocessed", "nnUNet_results"):
             nnunet_folder(variable)
+        # Splits may lie there, see do_split.
+        nnunet_folder_if_set("nnUNet_raw")
+        refuse_senseless_plans(plans, configuration, where=f"The plans {plans.get('plans_name')}", needs=_NEEDED)
+        refuse_senseless_dataset(dataset_json, where="dataset.json")
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
         device, notice = device_or_cpu(device)
@@ -171,12 +180,24 @@ class PresetTrainer(GuardedTrainer):
         """Return the fold's cases as nnU-Net does; where no planner took over the raw data's splits, do it here."""
         if self.fold != "all" and (splits := adopt_splits(Path(self.preprocessed_dataset_folder_base))):
             self.print_to_log_file(f"Took over {splits}")
+        splits_file = Path(self.preprocessed_dataset_folder_base) / SPLITS_FILE
+        if self.fold != "all" and splits_file.exists():
+            read_splits(splits_file)
         train, val = super().do_split()
         return train, val
 
     def on_train_start(self) -> None:
-        """Say how the network scans, and remember where a training that continues begins."""
+        """Say how the network scans and of too large a batch; remember where a training that continues begins."""
         super().on_train_start()
+        notice = large_batch_notice(
+            type(self).__name__,
+            self.plans_manager.plans,
+            self.configuration_name,
+            batch_size=self.configuration_manager.batch_size,
+            largest=self.recipe.largest_batch_size,
+        )
+        if notice is not None:
+            self.print_to_log_file(notice)
         if any("A_log" in name for name, _ in self.bare_network.named_parameters()):
             self.print_to_log_file(scan_notice(self.device))
         self._first_epoch = self.current_epoch

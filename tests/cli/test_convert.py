@@ -33,6 +33,22 @@ def raw(tmp_path, monkeypatch):
     return tmp_path / "raw"
 
 
+@pytest.fixture
+def draw_challenge(source):
+    """Write the training and test parts of a challenge; their pictures differ."""
+
+    def draw(root):
+        for role, turn in (("Training", 0), ("Test_v2", 90)):
+            for kind, name in (("images", f"ISIC-2017_{role}_Data"), ("masks", f"ISIC-2017_{role}_Part1_GroundTruth")):
+                (root / name).mkdir(parents=True)
+                for path in sorted((source / kind).iterdir()):
+                    picture = Image.open(path).rotate(turn, expand=True)
+                    picture.save(root / name / path.name.replace("ISIC_", f"ISIC_{role}"))
+        return root
+
+    return draw
+
+
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -43,7 +59,8 @@ def test_ends_with_a_table_and_the_next_command(source, raw):
     assert "training cases  3" in result.stdout
     assert str(raw / "Dataset101_ISIC") in result.stdout
     assert "leave-one-out, 3 folds" in result.stdout
-    assert result.stdout.endswith("nnUNetv2_plan_and_preprocess -d 101 -c 2d --verify_dataset_integrity\n")
+    assert "  nnUNetv2_plan_and_preprocess -d 101 -c 2d --verify_dataset_integrity\n" in result.stdout
+    assert "  nnunet-mamba plan 101 --trainer nnUNetTrainerUltraLightVM\n" in result.stdout
     assert "export nnUNet_raw" not in result.stdout
     assert "nothing to do, the folder was complete" in run("isic", source, "--no-progress").stdout
 
@@ -75,16 +92,16 @@ def test_problems_are_listed_without_a_traceback(source, raw):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "code", "text"),
     [
-        (["isic", "nowhere"], "nowhere is not a folder"),
-        (["isic", "{source}", "--size", "big"], "size 'big': expected"),
-        (["isic", "{source}", "--dataset-id", "1000"], "expected 1 to 999"),
+        (["isic", "nowhere"], 1, "nowhere is not a folder"),
+        (["isic", "{source}", "--size", "big"], 2, "size 'big': expected"),
+        (["isic", "{source}", "--dataset-id", "1000"], 2, "expected 1 to 999"),
     ],
 )
-def test_wrong_arguments_are_explained(source, raw, arguments, text):
+def test_wrong_arguments_are_explained(source, raw, arguments, code, text):
     result = run(*[argument.format(source=source) for argument in arguments])
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert text in result.stderr
 
 
@@ -206,3 +223,44 @@ def test_damaged_archive_is_one_line(raw, tmp_path):
     assert result.exit_code == 1
     assert "images.zip: not a zip archive, or its end is missing; download it again" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_challenge_of_zip_archives_is_taken_whole(draw_challenge, raw, tmp_path):
+    root = draw_challenge(tmp_path / "challenge")
+    for folder in list(root.iterdir()):
+        shutil.make_archive(str(folder), "zip", root, folder.name)
+        shutil.rmtree(folder)
+
+    result = run("isic", root, "--no-progress")
+
+    assert result.exit_code == 0, result.output
+    assert "training cases  3" in result.stdout
+    assert "test cases      3 (3 with masks)" in result.stdout
+    assert "Note: test cases: ISIC-2017_Test_v2_Data.zip and ISIC-2017_Test_v2_Part1_GroundTruth.zip" in result.stderr
+    assert {path.name for path in raw.iterdir()} == {"Dataset101_ISIC"}
+
+
+@pytest.mark.parametrize("place", [".", "images", "images/deeper", "masks"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_target_inside_the_sources_is_refused(source, tmp_path, place, linked):
+    output = source / place
+    if linked:
+        (tmp_path / "link").symlink_to(source)
+        output = tmp_path / "link" / place
+
+    result = run("isic", source, "--no-progress", "--output", output)
+
+    assert result.exit_code == 1
+    assert "lies in the folder of images or masks" in result.stderr
+    assert "--output" in result.stderr
+    assert not list(source.rglob("Dataset*"))
+
+
+def test_dry_run_of_faulty_data_ends_with_1_and_an_empty_standard_output(source, raw):
+    (source / "masks" / "ISIC_1_segmentation.png").write_bytes(b"")
+
+    result = run("isic", source, "--no-progress", "--dry-run")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "ISIC_1" in result.stderr

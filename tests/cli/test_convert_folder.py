@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -89,18 +90,30 @@ def test_problems_are_listed_without_a_traceback(source, raw):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "code", "text"),
     [
-        (["nowhere"], "nowhere is not a folder"),
-        (["{source}", "--labels", "{source}/none.json"], "none.json"),
-        (["{source}", "--mask-pattern", "x.png"], "expected {case} in it"),
-        (["{source}", "--channel-names", "a,,b"], "--channel-names 'a,,b': expected different names"),
-        (["{source}", "--channel-names", "a,b"], "channel names a, b: expected 3 (colour) or 1 (grey)"),
+        (["nowhere"], 1, "nowhere is not a folder"),
+        (["{source}", "--labels", "{source}/none.json"], 1, "none.json"),
+        (["{source}", "--mask-pattern", "x.png"], 1, "expected {case} in it"),
+        (["{source}", "--mask-pattern", ""], 1, "pattern '': expected {case} in it"),
+        (["{source}", "--channel-names", "a,,b"], 2, "--channel-names 'a,,b': expected different names"),
+        (["{source}", "--label-names", "a,a"], 2, "--label-names 'a,a': expected different names"),
+        (["{source}", "--label-names", "a"], 1, "need {label} in --mask-pattern"),
+        (["{source}", "--channel-names", "a,b"], 1, "channel names a, b: expected 3 (colour) or 1 (grey)"),
+        (["{source}", "--threshold", "nan"], 2, "--threshold nan: expected a number"),
+        (["{source}", "--threshold", "inf"], 2, "--threshold inf: expected a number"),
+        (["{source}", "--threshold", "300"], 1, "--threshold 300: pictures hold 0 to 255"),
+        (["{source}", "--threshold", "-1"], 1, "--threshold -1: pictures hold 0 to 255"),
+        (["{source}", "--size", "0"], 2, "size '0': expected"),
+        (["{source}", "--size", ""], 2, "size '': expected"),
+        (["{source}", "--dataset-id", "0"], 2, "data set id 0: expected 1 to 999"),
+        (["{source}", "--name", ""], 2, "data set name '': expected letters"),
+        (["{source}", "--split", ""], 2, "--split : expected one of five-fold"),
     ],
 )
-def test_wrong_arguments_are_explained(source, raw, arguments, text):
+def test_wrong_arguments_are_explained(source, raw, arguments, code, text):
     result = run(*[argument.replace("{source}", str(source)) for argument in arguments])
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert text in result.stderr
 
 
@@ -130,3 +143,70 @@ def test_edited_copy_of_the_script_runs_itself(source, raw, tmp_path):
     copy.write_text(SCRIPT.read_text().replace('FOREGROUND = "foreground"', 'FOREGROUND = "naevus"'))
     subprocess.run([sys.executable, copy, source, "--no-progress"], capture_output=True, check=True)
     assert '"naevus": 1' in (raw / "Dataset105_Folder" / "dataset.json").read_text()
+
+
+def test_masks_that_may_be_inverted_get_a_hint(source, raw):
+    assert "Hint" not in run(source).stderr
+    for path in (source / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    result = run(source, "--name", "Inverted", "--dataset-id", 106)
+    assert result.exit_code == 0, result.output
+    assert (
+        "Hint: the masks of 3 cases (case0, case1, case2), of 3, are mostly foreground (75% on average)"
+        in result.stderr
+    )
+
+
+def test_nnunets_ignore_is_refused_in_other_letters(source, raw, tmp_path):
+    (tmp_path / "labels.json").write_text('{"lesion": 255, "Ignore": 128}')
+    result = run(source, "--labels", tmp_path / "labels.json")
+    assert result.exit_code == 1
+    assert "write 'ignore', in small letters" in result.stderr
+    assert not raw.exists()
+
+
+def zipped(source, path, *, separator="/"):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(source.rglob("*.*")):
+            name = f"data/{file.relative_to(source).as_posix()}"
+            archive.writestr(zipfile.ZipInfo(name.replace("/", separator)), file.read_bytes())
+    return path
+
+
+def test_an_archive_of_windows_is_a_folder(source, raw, tmp_path):
+    result = run(zipped(source, tmp_path / "data.zip", separator="\\"))
+    assert result.exit_code == 0, result.output
+    assert "training cases  3" in result.stdout
+
+
+def test_messages_name_the_archive(source, raw, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    (source / "masks" / "case1.png").write_bytes(b"")
+    (source / "masks" / "case2.png").write_bytes((source / "masks" / "case0.png").read_bytes())
+    (source / "images" / "case2.jpg").write_bytes((source / "images" / "case0.jpg").read_bytes())
+    archive = zipped(source, tmp_path / "data.zip")
+    result = run(archive, "--report", tmp_path / "problems.csv")
+    assert result.exit_code == 1
+    report = (tmp_path / "problems.csv").read_text()
+    assert f"{archive}/data/masks/case1.png" in report
+    assert f"the same picture as case0 ({archive}/data/images/case0.jpg)" in report
+    wrong_pattern = run(archive, "--image-pattern", "pictures/{case}.png")
+    assert wrong_pattern.exit_code == 1
+    assert str(archive) in wrong_pattern.stderr
+    assert run(archive, "--skip-invalid").exit_code == 0
+    recipe = (raw / "Dataset105_Folder" / "nnunet_mamba_conversion.json").read_text()
+    for text in (result.stderr, report, wrong_pattern.stderr, recipe):
+        assert "partial-unpacked" not in text
+
+
+def test_a_lack_of_memory_while_writing_is_told_in_words(source, raw, monkeypatch):
+    from nnunet_mamba.data.pictures import PictureConverter
+
+    def fail(self, case):
+        raise MemoryError
+
+    monkeypatch.setattr(PictureConverter, "read", fail)
+    result = run(source, "--jobs", 1)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Error: the memory is full; run the same command again with --jobs 1" in result.stderr

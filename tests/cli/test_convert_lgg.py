@@ -47,8 +47,9 @@ def test_tells_what_it_made_and_what_was_missing(source, raw):
     assert "  TCGA_CS_4941_19960909  pre-contrast\n  TCGA_DU_A5TU_19980312  pre-contrast\n" in result.stdout
     assert "training cases  2" in result.stdout
     assert "5 x 1 x 1 mm" in result.stdout
-    assert "holds the same files" not in result.stdout
-    assert result.stdout.endswith("nnUNetv2_plan_and_preprocess -d 103 -c 2d 3d_fullres --verify_dataset_integrity\n")
+    assert "holds the same files" not in result.output
+    assert "  nnUNetv2_plan_and_preprocess -d 103 -c 2d 3d_fullres --verify_dataset_integrity\n" in result.stdout
+    assert "  nnunet-mamba plan 103 --trainer nnUNetTrainerUMambaBot\n" in result.stdout
     assert len(list((raw / "Dataset103_LGG" / "imagesTr").iterdir())) == 6
     again = run(source, "--no-progress")
     assert "nothing to do, the folder was complete" in again.stdout
@@ -59,7 +60,7 @@ def test_says_that_a_tree_was_there_twice(source, raw):
     shutil.copytree(source / "kaggle_3m", source / "lgg-mri-segmentation" / "kaggle_3m")
     result = run(source, "--no-progress")
     assert result.exit_code == 0, result.output
-    assert f"{source / 'lgg-mri-segmentation' / 'kaggle_3m'} holds the same files as" in result.stdout
+    assert f"{source / 'lgg-mri-segmentation' / 'kaggle_3m'} holds the same files as" in result.stderr
     assert "training cases  2" in result.stdout
 
 
@@ -126,12 +127,12 @@ def test_problems_are_listed_and_can_be_left_out(source, raw, tmp_path):
     ("arguments", "code", "text"),
     [
         (["nowhere"], 1, "nowhere is not a folder; expected kaggle_3m"),
-        (["{source}", "--slice-thickness", "0"], 1, "spacing 0.0 mm along z: expected more than 0"),
-        (["{source}", "--as", "slices", "--size", "big"], 1, "size 'big': expected"),
-        (["{source}", "--size", "128"], 1, "--size 128x128 is for --as slices; nnU-Net brings volumes to one spacing"),
+        (["{source}", "--slice-thickness", "0"], 2, "--slice-thickness 0: expected more than 0, 100 mm at most"),
+        (["{source}", "--as", "slices", "--size", "big"], 2, "size 'big': expected"),
+        (["{source}", "--size", "128"], 2, "--size 128x128 is for --as slices; nnU-Net brings volumes to one spacing"),
         (["{source}", "--images-only", "{source}/out", "--sigmoid"], 2, "--sigmoid and --split are for labelled cases"),
         (["{source}", "--images-only", "{source}/out", "--split", "lgg-by-slice"], 2, "are for labelled cases"),
-        (["{source}", "--split", "random"], 1, "--split random: expected one of five-fold"),
+        (["{source}", "--split", "random"], 2, "--split random: expected one of five-fold"),
         (["{source}", "--as", "slices", "--pixel-spacing", "1"], 2, "are for --as volumes"),
     ],
 )

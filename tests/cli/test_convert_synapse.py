@@ -82,15 +82,16 @@ def test_warns_of_the_wrong_numbering_and_not_of_the_right_one(transunet, raw):
 
 
 def test_errors_are_texts(raw_data, transunet, raw):
-    for arguments, text in (
-        ((transunet,), "give --label-numbering alphabetical"),
-        ((raw_data, "--organs", "9"), "--organs 9: expected 8 or 13"),
-        ((raw_data, "--split", "papers"), "--split papers: expected one of five-fold, leave-one-out, "),
-        ((raw_data, "--split", "synapse-18-12"), "here are 2: 28 missing (case0002, case0003, "),
-        ((raw_data / "nowhere",), "is not a folder"),
+    for arguments, code, text in (
+        ((transunet,), 1, "give --label-numbering alphabetical"),
+        ((raw_data, "--organs", "9"), 2, "--organs 9: expected 8 or 13"),
+        ((raw_data, "--slice-thickness", "nan"), 2, "--slice-thickness nan: expected "),
+        ((raw_data, "--split", "papers"), 2, "--split papers: expected one of five-fold, leave-one-out, "),
+        ((raw_data, "--split", "synapse-18-12"), 1, "here are 2: 28 missing (case0002, case0003, "),
+        ((raw_data / "nowhere",), 1, "is not a folder"),
     ):
         result = run(*arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == code
         assert result.stderr.startswith("Error: ")
         assert text in result.stderr
         assert not raw.exists()

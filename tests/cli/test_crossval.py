@@ -167,3 +167,35 @@ def test_jobs_are_submitted_and_followed_by_the_next_call(command, tmp_path, mon
     assert result.exit_code == 1
     assert "A__nnUNetPlans__2d__fold_0 failed: It is not in the queue any more and not complete." in result.output
     assert "The job's own log:" in result.output
+
+
+def test_cuda_without_a_device_ends_before_anything_begins(command):
+    result = command("--trainers", "A", "--device", "cuda")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "--device cuda: torch finds no CUDA device here" in result.stderr
+    assert not command.folder.exists()
+
+
+def test_results_go_to_standard_output_and_progress_to_standard_error(command, monkeypatch):
+    notices = {("A", "nnUNetPlans"): "large batches", ("B", "nnUNetPlans"): "of others"}
+    preparation = Preparation(n_folds=3, n_gpus=0, notices=notices)
+    monkeypatch.setattr(nnunet_side, "prepare", lambda *_, **__: preparation)
+    result = command("--trainers", "A", "--folds", "0")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Dice of the final validations")
+    assert "nnUNetv2_find_best_configuration" in result.stdout
+    assert "1 of 3 done" not in result.stdout
+    assert "1 of 1 runs to do" in result.stderr
+    assert "A__nnUNetPlans__2d__fold_0: done" in result.stderr
+    assert "Note: large batches" in result.stderr
+    assert "of others" not in result.stderr
+
+
+@pytest.mark.parametrize("option", ["raw", "preprocessed", "results"])
+def test_folders_that_no_shell_expanded_are_refused(command, monkeypatch, tmp_path, option):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"nnUNet_{option}", "~/nnunet")
+    result = command("--trainers", "A")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f'export nnUNet_{option}="$HOME/nnunet"' in result.stderr
+    assert not (tmp_path / "~").exists()

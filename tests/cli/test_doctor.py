@@ -67,6 +67,17 @@ def test_json_is_all_that_is_printed(finds, findings, can_train):
     assert report["findings"][0]["area"] == "area torch"
 
 
+def test_what_a_library_prints_is_not_among_the_json(monkeypatch):
+    def examine(on_start):
+        typer.echo("compiling")
+        yield "area torch", GOOD
+
+    monkeypatch.setattr(examination, "examine", examine)
+    result = run("--json")
+    assert json.loads(result.stdout)["can_train"] is True
+    assert "compiling" in result.stderr
+
+
 def test_a_torch_that_cannot_be_imported_is_a_problem_and_the_rest_is_looked_at(monkeypatch):
     from nnunet_mamba.doctor import nnunet, software
 

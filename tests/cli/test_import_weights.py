@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -149,3 +150,60 @@ def test_a_full_disk_leaves_no_half_checkpoint(published, tmp_path, monkeypatch)
     assert result.exit_code == 1
     assert f"Error: {output} cannot be written; make room or choose another --output" in result.stderr
     assert list(output.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("split_att=NaN", "NaN is no finite number"),
+        ("channels=[8,Infinity]", "Infinity is no finite number"),
+        ("=conv", "expected NAME=VALUE"),
+        ("split_att=", "expected NAME=VALUE"),
+        ("num_classes=4", "channels and classes are those of the weights"),
+    ],
+)
+def test_values_that_are_none_are_refused(published, tmp_path, override, message):
+    arguments = ("--network", "ultralight_vm_unet", "--output", tmp_path / "out.pth")
+    result = run(published, *arguments, "--set", override)
+    assert result.exit_code == 1
+    assert f"--set {override}: " in result.stderr
+    assert message in result.stderr
+    assert run(published, *arguments, "--set", "split_att=fc", "--set", "split_att=conv").exit_code == 1
+    assert not (tmp_path / "out.pth").exists()
+
+
+def test_nnunets_own_checkpoint_needs_no_import(tmp_path):
+    weights = create_network("ultralight_vm_unet", 3, 2).state_dict()
+    checkpoint = {
+        "network_weights": weights,
+        "trainer_name": "nnUNetTrainerUltraLightVM",
+        "init_args": {"fold": 0},
+        "_best_ema": np.float64(0.5),
+    }
+    torch.save(checkpoint, tmp_path / "checkpoint_final.pth")
+    result = run(tmp_path / "checkpoint_final.pth", "--network", "ultralight_vm_unet", "--output", tmp_path / "out.pth")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "needs no import" in line
+    assert line.endswith(f"nnUNetv2_train ... -pretrained_weights {tmp_path}/checkpoint_final.pth")
+
+
+def test_weights_that_are_not_finite_are_refused(published, tmp_path):
+    weights = torch.load(published)
+    weights["ebn2.bias"][1] = float("nan")
+    torch.save({"state_dict": weights}, published)
+    arguments = ("--network", "ultralight_vm_unet", "--output", tmp_path / "out.pth", "--set", "split_att=conv")
+    result = run(published, *arguments)
+    assert result.exit_code == 1
+    assert "best.pth: " in result.stderr
+    assert "not finite (NaN or infinite), 'ebn2.bias'" in result.stderr
+    assert not (tmp_path / "out.pth").exists()
+
+
+def test_weights_of_another_kind_are_told_in_few_lines_with_the_commands_own_option(tmp_path):
+    torch.save({f"layer{n}.weight": torch.zeros(2) for n in range(300)}, tmp_path / "other.pth")
+    result = run(tmp_path / "other.pth", "--network", "ultralight_vm_unet", "--output", tmp_path / "out.pth")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) <= 25
+    assert "partial=True" not in result.stderr
+    assert "--partial" in result.stderr

@@ -93,7 +93,16 @@ def test_plans_of_others_are_kept_before_anything_is_measured(run, planned):
         (("--base", "nnUNetResEncUNetMPlans"), "-pl nnUNetPlannerResEncM"),
         (("--configuration", "3d_fullres", "--trainer", NAME), "nnUNetPlans can be planned anew for 2d; pass one"),
         (("--configuration", "3d_fullres"), "nnUNetPlans can be planned anew for 2d; pass one"),
-        (("--patch-size", "8x8x8"), "nothing to plan"),
+        (("--patch-size", "8x8x8"), "nothing to plan: --patch-size 8×8×8 has 3 axes, and 2d has 2; give 2 numbers"),
+        (("--patch-size", "8x8x8", "--configuration", "2d"), "nothing to plan: --patch-size 8×8×8 has 3 axes"),
+        (("--patch-size", "0x8"), "--patch-size '0x8': expected two or three positive numbers"),
+        (("--patch-size", "-8x8"), "expected two or three positive numbers"),
+        (("--patch-size", "8"), "expected two or three positive numbers"),
+        (("--patch-size", ""), "expected two or three positive numbers"),
+        (("--memory", "inf"), "--memory inf: expected a positive number of GiB"),
+        (("--memory", "-1"), "--memory -1: expected a positive number of GiB"),
+        (("--memory", "1e30"), "no machine has so many GiB"),
+        (("--trainer", ""), "unknown; choose one of"),
         (("--trainer", "nnUNetTrainerX"), "unknown; choose one of"),
     ],
 )
@@ -130,3 +139,43 @@ def test_a_training_with_the_plans_uses_the_preprocessed_data_as_they_are(planne
     assert predicted.returncode == 0, predicted.stdout + predicted.stderr
     assert len(list((tmp_path / "masks").glob("*.png"))) == 10
     assert _contents(data) == before
+
+
+def test_a_patch_that_costs_more_than_it_shows_is_kept_with_a_warning(run):
+    result = run("--memory", "0.5", "--trainer", NAME, "--patch-size", "64x70", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "a patch of 64×70 is larger than the median image, 52×60: the rest is padding" in result.output
+    assert "the network pads a patch of 64×70 to 64×96, which costs as much; take that" in result.output
+    result = run("--memory", "0.5", "--trainer", NAME, "--patch-size", "32x32", "--dry-run")
+    assert "Warning" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda plans: plans["configurations"]["2d"].update(batch_size=float("nan")), "batch_size nan"),
+        (lambda plans: plans["configurations"]["2d"].update(patch_size=[]), r"patch_size []"),
+        (lambda plans: plans["configurations"]["2d"].pop("spacing"), "2d has no spacing"),
+        (lambda plans: plans.pop("configurations"), "there are no configurations"),
+        (lambda plans: plans.update(plans_name="other"), '"plans_name": "other", expected "nnUNetPlans"'),
+    ],
+)
+def test_plans_without_sense_are_told(run, planned, change, words):
+    file = planned.preprocessed / "nnUNetPlans.json"
+    plans = json.loads(file.read_text())
+    change(plans)
+    file.write_text(json.dumps(plans))
+    result = run("--memory", "0.5", "--trainer", NAME)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert str(file) in result.stderr
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("name", ["nnUNetPlans", "dataset"])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 1', "{}".encode("utf-16"), "{}".encode("utf-8-sig"), b"{}"])
+def test_files_that_are_none_are_told(run, planned, name, content):
+    file = planned.preprocessed / f"{name}.json"
+    file.write_bytes(content)
+    result = run("--memory", "0.5", "--trainer", NAME)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: {file}")

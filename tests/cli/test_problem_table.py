@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,34 @@ def test_lists_what_was_left_out(capsys):
     assert text.startswith("left out: 2\n")
     assert words(text).count("no mask") == 1
     assert "the file is empty" in text
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_every_case_has_its_own_file_beside_it_and_nothing_of_another(shown, columns):
+    text = re.sub(r"\x1b\[\d+m", "", shown([problem(number, NO_MASK) for number in range(4)], columns=columns))
+    rows = [line.split("│") for line in text.splitlines() if "│" in line]
+    for number in range(1, 4):
+        (beside,) = [right.strip() for left, right in rows if f"ISIC_{number:07d}" in left]
+        assert beside == f"the same: ISIC_{number:07d}.jpg"
+    # The first case has the text, and its file below it in lines that name no other case.
+    first = next(index for index, (left, _) in enumerate(rows) if "ISIC_0000000" in left)
+    second = next(index for index, (left, _) in enumerate(rows) if "ISIC_0000001" in left)
+    assert rows[second - 1][1].strip() == "ISIC_0000000.jpg"
+    assert all(left.strip() == "" for left, _ in rows[first + 1 : second])
+
+
+def test_names_that_no_terminal_can_show_are_written_out(shown):
+    assert "new\\nline\\udcff" in shown([Problem("new\nline\udcff", "a")])
+
+
+def test_gives_no_advice_that_was_followed(capsys):
+    problems = [problem(number, f"problem {number}; leave one out with --skip-invalid") for number in range(60)]
+    print_left_out({one.identifier: (one.text,) for one in problems}, Path("problems.csv"))
+    left_out = capsys.readouterr().out
+    assert "--" not in left_out
+    assert "All of them are in problems.csv." in left_out
+    error = InvalidDatasetError(problems, Path("/raw"), report=Path("problems.csv"), is_nothing_left=True)
+    print_refusal(error)
+    assert capsys.readouterr().err.endswith(
+        "Put them right: --skip-invalid would leave no training case.\nAll of them are in problems.csv.\n"
+    )

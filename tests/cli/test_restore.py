@@ -21,8 +21,9 @@ app.command()(restore)
 @pytest.fixture
 def convert(tmp_path):
     cases = []
+    (tmp_path / "source").mkdir()
     for number in range(3):
-        image, mask = tmp_path / f"image{number}.png", tmp_path / f"mask{number}.png"
+        image, mask = (tmp_path / "source" / f"{kind}{number}.png" for kind in ("image", "mask"))
         noise = np.random.default_rng(number).integers(0, 255, (60, 80, 3), dtype=np.uint8)
         Image.fromarray(noise).save(image)
         y, x = np.mgrid[:60, :80]
@@ -66,7 +67,7 @@ def test_check_prints_what_resizing_costs(convert, tmp_path):
     for number in range(3):
         one, other = (
             np.asarray(Image.open(path)) > 0
-            for path in (tmp_path / "out" / f"case{number}.png", tmp_path / f"mask{number}.png")
+            for path in (tmp_path / "out" / f"case{number}.png", tmp_path / "source" / f"mask{number}.png")
         )
         dice.append(2 * (one & other).sum() / (one.sum() + other.sum()))
     assert 0.8 < min(dice) < 0.999
@@ -76,7 +77,7 @@ def test_check_prints_what_resizing_costs(convert, tmp_path):
 
 def test_check_says_what_it_could_not_compare(convert, tmp_path):
     raw = convert((32, 32))
-    (tmp_path / "mask1.png").unlink()
+    (tmp_path / "source" / "mask1.png").unlink()
     result = run(raw / "labelsTr", raw, "--output", tmp_path / "out", "--check")
     assert result.exit_code == 0
     assert "(mean of 2)" in result.stdout

@@ -82,3 +82,55 @@ def test_missing_plans_configurations_and_data_are_told_with_the_way_out(dataset
     shutil.rmtree(dataset / "nnUNetPlans_2d")
     with pytest.raises(ValueError, match="nnUNetv2_preprocess -d 901 -plans_name nnUNetPlans -c 2d"):
         prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK])
+
+
+def test_larger_batches_than_the_recipes_are_told_for_our_trainers(dataset):
+    content = json.loads((dataset / "nnUNetPlans.json").read_text())
+    content["configurations"]["2d"]["batch_size"] = 49
+    (dataset / "nnUNetPlans.json").write_text(json.dumps(content))
+    found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK, OURS])
+    assert list(found.notices) == [(OURS, "nnUNetPlans")]
+    assert "batches of 49" in found.notices[OURS, "nnUNetPlans"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "holds no list of folds"),
+        ('{"0": {"train": ["a"], "val": ["b"]}}', "holds no list of folds"),
+        ('[{"train": ["a"], "val": []}]', "fold 0 has no list of cases under 'val'"),
+        ("[", "is not JSON"),
+    ],
+)
+def test_splits_that_are_none_are_told(dataset, content, words):
+    file = dataset / "splits_final.json"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=words) as error:
+        prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK])
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda plans: plans.pop("configurations"),
+        lambda plans: plans["configurations"]["2d"].update(inherits_from="2d"),
+        lambda plans: plans["configurations"]["2d"].pop("data_identifier"),
+        lambda plans: plans["configurations"]["2d"].update(data_identifier=None),
+        lambda plans: plans["configurations"]["2d"].update(batch_size=None),
+        lambda plans: plans["configurations"].update({"2d": "none"}),
+    ],
+)
+def test_plans_without_sense_are_told(dataset, change):
+    file = dataset / "nnUNetPlans.json"
+    plans = json.loads(file.read_text())
+    change(plans)
+    file.write_text(json.dumps(plans))
+    with pytest.raises(ValueError, match=str(file)):
+        prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK])
+
+
+def test_a_teacher_that_no_shell_expanded_is_told(dataset, monkeypatch):
+    monkeypatch.setenv("NNUNET_MAMBA_TEACHER", "~/teacher.pth")
+    with pytest.raises(ValueError, match=r"NNUNET_MAMBA_TEACHER='~/teacher\.pth': '~' stands for"):
+        prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=["nnUNetTrainerUltraLBMTDistill"])

@@ -99,3 +99,25 @@ def test_the_checkpoint_to_continue_is_that_of_nnunet_and_not_the_newest(stub):
         write_checkpoint(folder / name)
         write_checkpoint(folder / "checkpoint_best.pth")
         assert checkpoint_to_continue(folder) == folder / name
+
+
+@pytest.mark.parametrize("dice", ["true", "null", '"0.5"', "Infinity", "-0.1", "1.5", "[0.5]"])
+def test_a_dice_that_is_none_is_not_taken(stub, dice):
+    run = stub.run()
+    write_checkpoint(run.folder / "checkpoint_final.pth")
+    run.summary.parent.mkdir()
+    run.summary.write_text(f'{{"foreground_mean": {{"Dice": {dice}}}}}')
+    assert run.stage() == "trained"
+    with pytest.raises(ValueError, match=f"{run.summary} has the Dice .*expected 0 to 1"):
+        run.dice()
+    run.summary.write_text('{"foreground_mean": {"Dice": NaN}}')
+    assert run.stage() == "complete"
+
+
+@pytest.mark.parametrize("content", [b"[]", '{"foreground_mean": {"Dice": 1}}'.encode("utf-16"), b"\xff"])
+def test_a_summary_that_is_no_object_is_validated_again(stub, content):
+    run = stub.run()
+    write_checkpoint(run.folder / "checkpoint_final.pth")
+    run.summary.parent.mkdir()
+    run.summary.write_bytes(content)
+    assert run.stage() == "trained"

@@ -5,6 +5,7 @@ from nnunet_mamba.crossval.selection import (
     pair_models,
     parse_folds,
     parse_names,
+    refuse_missing_device,
     refuse_teacher_of_other_folds,
 )
 
@@ -94,3 +95,24 @@ def test_a_teacher_of_one_fold_teaches_no_other():
         refuse_teacher_of_other_folds("1", [1, 0])
     with pytest.raises(ValueError, match="names the teacher of fold all"):
         refuse_teacher_of_other_folds("all", [0])
+
+
+def test_cuda_is_refused_where_there_will_be_none():
+    with pytest.raises(ValueError, match=r"--device cuda: torch finds no CUDA device here.*--device cpu"):
+        refuse_missing_device("cuda", executor="local", n_gpus=0, n_slurm_gpus=1)
+    with pytest.raises(ValueError, match="with --slurm-gpus 0 the jobs get no GPU"):
+        refuse_missing_device("cuda", executor="slurm", n_gpus=4, n_slurm_gpus=0)
+    for device, executor, n_gpus in [
+        ("cuda", "local", 1),
+        ("cuda", "slurm", 0),
+        ("cpu", "local", 0),
+        (None, "local", 0),
+    ]:
+        refuse_missing_device(device, executor=executor, n_gpus=n_gpus, n_slurm_gpus=1)
+
+
+def test_a_range_without_end_is_refused_before_it_is_built():
+    with pytest.raises(ValueError, match=r"asks for folds 3, 4, 5, 6, 7, …, and"):
+        parse_folds("0-999999999", 3)
+    with pytest.raises(ValueError, match="asks for fold 700000000, and"):
+        parse_folds("700000000", 3)

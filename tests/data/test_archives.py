@@ -167,3 +167,128 @@ def test_damage_is_named_and_leaves_nothing(tmp_path, damage):
         pass
 
     assert not any(tmp_path.glob("out/*"))
+
+
+def test_folders_of_windows_are_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name, content in {"data\\": b"", "data\\images\\a.png": b"1", "data\\masks\\a.png": b"2"}.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+    with unpacked(tmp_path / "set.zip", beside=tmp_path / "out") as folder:
+        assert (folder / "images" / "a.png").read_bytes() == b"1"
+        assert (folder / "masks" / "a.png").read_bytes() == b"2"
+
+
+def test_names_in_utf_8_are_read_where_the_archive_does_not_say_so(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"Läsion ü.png": b"1", "x": b""})
+    content = archive.read_bytes().replace(b"\x00\x08", b"\x00\x00")
+    assert not zipfile.ZipFile(io.BytesIO(content)).infolist()[0].flag_bits & 0x800
+    archive.write_bytes(content)
+
+    with unpacked(archive, beside=tmp_path / "out") as folder:
+        assert (folder / "Läsion ü.png").read_bytes() == b"1"
+
+
+def test_names_of_old_code_pages_stay_what_they_are(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"L_sion.png": b"1"})
+    archive.write_bytes(archive.read_bytes().replace(b"L_sion", b"L\xe4sion"))
+
+    with unpacked(archive, beside=tmp_path / "out") as folder:
+        assert [path.name for path in folder.iterdir()] == ["L\u03a3sion.png"]
+
+
+def test_what_file_managers_add_is_left_out(tmp_path):
+    litter = {"__MACOSX/images/._a.png": b"", ".DS_Store": b"", "images/Thumbs.db": b"", "images/desktop.ini": b""}
+    archive = packed(tmp_path / "set.zip", {"images/a.png": b"1", **litter})
+
+    with unpacked(archive, beside=tmp_path / "out") as folder:
+        assert [path.name for path in folder.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("wrapper", ["set/set", "x/set", "x/training"])
+def test_a_folder_packed_twice_is_what_is_in_it(tmp_path, wrapper):
+    archive = packed(tmp_path / "set.zip", {f"{wrapper}/images/a.png": b"1", f"{wrapper}/masks/a.png": b"2"})
+
+    with unpacked(archive, beside=tmp_path / "out") as folder:
+        assert sorted(path.name for path in folder.iterdir()) == ["images", "masks"]
+
+
+def test_the_folder_of_a_single_patient_stays(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"patients/p1/a.png": b"1", "patients/p1/b.png": b"2"})
+
+    with unpacked(archive, beside=tmp_path / "out") as folder:
+        assert [path.name for path in folder.iterdir()] == ["p1"]
+
+
+def test_unknown_ways_to_pack_are_named(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"a.bin": b"1" * 100})
+    content = bytearray(archive.read_bytes())
+    for place in (8, content.index(b"PK\x01\x02") + 10):
+        content[place : place + 2] = (9).to_bytes(2, "little")
+    archive.write_bytes(content)
+
+    with (
+        pytest.raises(ArchiveError, match="Deflate64, as Windows packs large files"),
+        unpacked(archive, beside=tmp_path),
+    ):
+        pass
+
+
+def test_encrypted_files_are_named(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"a.bin": b"1" * 100})
+    content = bytearray(archive.read_bytes())
+    for place in (6, content.index(b"PK\x01\x02") + 8):
+        content[place] |= 1
+    archive.write_bytes(content)
+
+    with pytest.raises(ArchiveError, match=r"'a\.bin' is encrypted"), unpacked(archive, beside=tmp_path):
+        pass
+
+
+def test_a_name_that_is_a_file_and_a_folder_is_refused(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"a": b"1", "a/b": b"2"})
+
+    with pytest.raises(ArchiveError, match="holds 'a' as a file and as a folder"), unpacked(archive, beside=tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["set.rar", "set.7z", "set.tar.gz", "set.TGZ"])
+def test_other_archives_are_refused_in_words(tmp_path, name):
+    (tmp_path / name).write_bytes(b"Rar!")
+
+    with (
+        pytest.raises(ArchiveError, match=r"only \.zip archives are unpacked"),
+        unpacked(tmp_path / name, beside=tmp_path),
+    ):
+        pass
+
+
+def test_a_missing_archive_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError), unpacked(tmp_path / "gone.zip", beside=tmp_path):
+        pass
+
+
+def test_errors_of_the_block_name_the_archive(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"x/a": b"1", "y/a": b"1"})
+
+    with pytest.raises(ValueError, match="nothing in") as caught, unpacked(archive, beside=tmp_path / "out") as folder:
+        raise ValueError(f"nothing in {folder / 'x'}")
+
+    assert str(caught.value) == f"nothing in {archive}/x"
+
+
+def test_names_too_long_for_a_disk_are_named(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"a" * 300 + ".png": b"1"})
+
+    with pytest.raises(ArchiveError, match="a name too long for this disk"), unpacked(archive, beside=tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["", ".", "./"])
+def test_names_of_nothing_are_no_files(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("x/a.png", b"1")
+        archive.writestr(zipfile.ZipInfo(name), b"")
+
+    with unpacked(tmp_path / "set.zip", beside=tmp_path / "out") as folder:
+        assert [path.name for path in folder.iterdir()] == ["a.png"]

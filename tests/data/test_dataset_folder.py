@@ -1,6 +1,6 @@
 import pytest
 
-from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder, refuse_nnunet_folder
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +51,24 @@ def test_refuses_id_that_nnunet_cannot_read(dataset_id):
 def test_refuses_name_that_nnunet_cannot_use(name):
     with pytest.raises(ValueError, match="expected letters"):
         raw_dataset_folder(101, name)
+
+
+def test_names_that_no_file_system_holds_are_refused():
+    with pytest.raises(ValueError, match="data set name of 101 characters: expected 100 at most"):
+        dataset_name(1, "n" * 101)
+
+
+def test_a_data_set_is_no_folder_of_data_sets(tmp_path):
+    with pytest.raises(ValueError, match="Dataset105_Folder is a data set itself"):
+        raw_dataset_folder(101, "ISIC", output=tmp_path / "Dataset105_Folder")
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(ValueError, match="is a data set itself"):
+        raw_dataset_folder(101, "ISIC", output=tmp_path)
+
+
+def test_nnunets_own_folders_take_no_images(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path))
+    refuse_nnunet_folder(tmp_path / "new")
+    with pytest.raises(ValueError, match=r"link is \$nnUNet_raw, expected a folder for these images alone"):
+        refuse_nnunet_folder(tmp_path / "link")

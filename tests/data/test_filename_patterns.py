@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from nnunet_mamba.data.filename_patterns import FilenamePattern, pair_found_files
+from nnunet_mamba.data.filename_patterns import FilenamePattern
+from nnunet_mamba.data.pairing import pair_found_files
 
 
 @pytest.fixture

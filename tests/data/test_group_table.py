@@ -175,3 +175,25 @@ def test_a_split_keeps_the_groups_of_a_table_together(write):
     group_of = {case.identifier: case.group for case in cases}
     for fold in five_fold(group_of).folds:
         assert not {group_of[name] for name in fold.train} & {group_of[name] for name in fold.val}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+def test_tables_of_spreadsheets_are_read(tmp_path, encoding):
+    (tmp_path / "a.csv").write_bytes("image\tpatient_id\nISIC_1\tp1\n".encode(encoding))
+    assert read_group_table(tmp_path / "a.csv").groups_of == {"isic_1": {"patient_id p1": 2}}
+
+
+def test_a_column_that_is_there_twice_is_refused(write):
+    with pytest.raises(ValueError, match="the heading has the column patient_id 2 times"):
+        read_group_table(write("image,patient_id,Patient_ID\na,1,2\n"))
+
+
+def test_a_heading_without_rows_is_refused(write):
+    with pytest.raises(ValueError, match="a heading and no rows"):
+        read_group_table(write("image,patient_id\n"))
+
+
+def test_pictures_are_no_table(write, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(ValueError, match=r"--groups .*a\.csv: no text"):
+        read_group_table(tmp_path / "a.csv")

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.data.image_files import (
+    IMAGE_ENDINGS,
     ImageFileError,
     load_binary_mask,
     load_photograph,
@@ -342,3 +343,69 @@ def test_turned_photograph_is_reduced_on_the_right_axes(large_photograph, tmp_pa
     assert shape == (1600, 1200)
     assert reduced.height >= 2 * 500
     assert reduced.width >= 2 * 150
+
+
+@pytest.mark.parametrize("ending", [".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".GIF"])
+def test_masks_of_old_formats_are_read(tmp_path, lesion, ending):
+    mask = Image.fromarray(lesion * 255)
+    (mask.convert("1") if ending == ".pbm" else mask).save(tmp_path / f"a{ending}")
+    assert np.array_equal(load_binary_mask(tmp_path / f"a{ending}"), lesion)
+
+
+@pytest.mark.parametrize("ending", [".jfif", ".jpe", ".JPEG"])
+def test_jpeg_has_several_endings(tmp_path, photograph, ending):
+    Image.fromarray(photograph).save(tmp_path / f"a{ending}", format="JPEG")
+    assert ending.lower() in IMAGE_ENDINGS
+    assert load_photograph(tmp_path / f"a{ending}")[1] == photograph.shape[:2]
+
+
+def test_refuses_a_gif_of_several_frames(tmp_path, lesion):
+    frames = [Image.fromarray(lesion * value) for value in (255, 128)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageFileError, match="the file holds 2 pictures"):
+        load_binary_mask(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("brightest", [1, 3, 254])
+def test_refuses_grey_levels_that_a_decoder_would_stretch(tmp_path, brightest):
+    (tmp_path / "a.pgm").write_bytes(b"P5\n2 2\n%d\n" % brightest + bytes([0, 1, 0, 1]))
+    with pytest.raises(ImageFileError, match=f"grey levels up to {brightest}, expected up to 255"):
+        load_binary_mask(tmp_path / "a.pgm")
+
+
+def test_refuses_more_than_the_memory(tmp_path, lesion, monkeypatch):
+    from nnunet_mamba.data import declared_sizes
+
+    Image.new("L", (6000, 6000)).save(tmp_path / "a.png")
+    monkeypatch.setattr(declared_sizes, "free_memory", lambda: 2**20)
+    with pytest.raises(ImageFileError, match="it says that it holds 34 MiB"):
+        load_binary_mask(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".gif", ".pgm", ".tif"])
+def test_refuses_pictures_that_claim_gigantic_sizes(tmp_path, ending):
+    Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / f"a{ending}")
+    content = (tmp_path / f"a{ending}").read_bytes()
+    places = {".png": (16, ">II"), ".bmp": (18, "<II"), ".gif": (6, "<HH"), ".tif": None, ".pgm": None}
+    if ending == ".pgm":
+        content = content.replace(b"4 4", b"400000 400000")
+    elif ending == ".tif":
+        # Width and height are short numbers in the directory: tags 256 and 257.
+        for tag in (256, 257):
+            place = content.index(struct.pack("<HH", tag, 4 if struct.pack("<HH", tag, 4) in content else 3))
+            content = content[: place + 8] + struct.pack("<H", 60000) + content[place + 10 :]
+    else:
+        place, form = places[ending]
+        size = (60000, 60000) if ending == ".gif" else (400000, 400000)
+        content = content[:place] + struct.pack(form, *size) + content[place + struct.calcsize(form) :]
+    if ending == ".png":
+        content = content[:29] + struct.pack(">I", zlib.crc32(content[12:29])) + content[33:]
+    (tmp_path / f"a{ending}").write_bytes(content)
+    with pytest.raises(ImageFileError, match="more than 179 million pixels"):
+        load_binary_mask(tmp_path / f"a{ending}")
+
+
+def test_drawings_that_are_programs_are_never_run(tmp_path, photograph):
+    Image.fromarray(photograph).save(tmp_path / "a.png", format="EPS")
+    with pytest.raises(ImageFileError, match=r"a drawing \(EPS\)"):
+        load_photograph(tmp_path / "a.png")

@@ -44,7 +44,7 @@ def test_labels_are_numbered_in_their_order(mapping, numbers):
         ({"lesion": 0}, "value 0 stands for two labels, 'background' and 'lesion'"),
         ({"a": [1, 2], "b": 2}, "value 2 stands for two labels, 'a' and 'b'"),
         ({"a": 255, "b": "#FFFFFF"}, "value '#ffffff' stands for two labels"),
-        ({"a": [1, 1]}, "value 1 stands for two labels, 'a' and 'a'"),
+        ({"a": [1, 1]}, "label 'a' has the value 1 twice"),
         ({"a": []}, "label 'a' has no value"),
         ({"a": True}, "label 'a', value True: expected an integer"),
         ({"a": 1.5}, "value 1.5"),
@@ -168,3 +168,63 @@ def test_ignored_positions_are_no_foreground():
     label = np.array([0, 1, 2, 2], np.uint8)
     assert LabelValues.of({"a": 5, "b": 6}).foreground_share(label) == 0.75
     assert LabelValues.of({"a": 5, "ignore": 255}).foreground_share(label) == 0.25
+
+
+@pytest.mark.parametrize("name", ["Ignore", "IGNORE", " ignore", "Background", "background "])
+def test_nnunets_own_names_are_refused_in_other_letters(name):
+    with pytest.raises(ValueError, match=rf"label '{name}': .* write '{name.strip().lower()}'"):
+        LabelValues.of({"lesion": 1, name: 255})
+
+
+@pytest.mark.parametrize(
+    ("mapping", "text"),
+    [
+        ({"Lesion": 1, "lesion": 2}, "labels 'Lesion' and 'lesion' differ in capitals only"),
+        ({"lesion ": 1}, "begins or ends with a space"),
+        ({" ": 1}, "a label without a name"),
+        ({7: 1}, "a label without a name, 7"),
+        ({"lesion": 2**40}, "value 1099511627776: expected -2147483647 to 2147483647"),
+        ({"lesion": float("nan")}, "value nan: expected an integer"),
+        ({"lesion": [[1]]}, r"value \[1\]: expected an integer"),
+        ({"lesion": "255"}, "value '255': expected an integer"),
+        ({"a": [0, 1]}, "or give 'background', which is 0 if not named, another"),
+    ],
+)
+def test_names_and_values_that_are_none_are_refused(mapping, text):
+    with pytest.raises(ValueError, match=text):
+        LabelValues.of(mapping)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_reads_what_editors_of_windows_save(tmp_path, encoding):
+    (tmp_path / "labels.json").write_bytes('{"lésion": 255}'.encode(encoding))
+    assert read_label_values(tmp_path / "labels.json").numbers == {"background": 0, "lésion": 1}
+
+
+@pytest.mark.parametrize("content", ["", "null", "NaN", "3", '"a"', "[" * 100_000])
+def test_other_content_is_no_label_file(write_json, content):
+    with pytest.raises(ValueError, match=r"--labels .*labels\.json: "):
+        read_label_values(write_json(content))
+
+
+def test_nan_is_called_nan_and_not_to_be_named():
+    with pytest.raises(UnknownValuesError) as caught:
+        label_map(np.array([0, 1, np.nan]), {0: 0, 1: 1}, colours=False)
+    assert "1 unknown value: nan (1x)" in str(caught.value)
+    assert "NaN and infinity are no labels" in str(caught.value)
+    assert "--labels" not in str(caught.value)
+
+
+def test_values_are_shown_with_the_digits_that_tell_them_from_labels():
+    with pytest.raises(
+        UnknownValuesError, match=r"1 unknown value: 1\.0000000002 \(1x\); expected 0, 1; values between"
+    ):
+        label_map(np.array([0, 1 + 2e-10]), {0: 0, 1: 1}, colours=False)
+
+
+def test_a_mask_without_foreground_is_empty_even_if_all_of_it_is_ignored():
+    labels = LabelValues.of({"a": 5, "ignore": 255})
+    assert labels.empty_text(np.array([0, 1, 2], np.uint8), "pixel") == ""
+    assert "empty mask: every pixel is background" in labels.empty_text(np.zeros(4, np.uint8), "pixel")
+    assert "every pixel is 'ignore' (4 are 'ignore')" in labels.empty_text(np.full(4, 2, np.uint8), "pixel")
+    assert "every pixel is 'ignore' or background" in labels.empty_text(np.array([0, 2], np.uint8), "pixel")

@@ -164,3 +164,36 @@ def test_equal_volumes_have_equal_digests(case, voxels, tmp_path):
     other = replace(case, channels=(save(tmp_path / "other.nii", voxels[::-1]),))
     digests = [converter.check(one).digest for one in (case, copy, other)]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_labels_that_miss_whole_numbers_by_a_little_are_taken_and_counted(case, values, tmp_path):
+    expected = VolumeConverter(labels=LABELS).read(case)[1]
+    missed = values.astype(np.float64)
+    missed[values == 7] += 2e-10
+    save(case.label, missed)
+    checked = VolumeConverter(labels=LABELS).check(case)
+    assert checked.problems == ()
+    assert checked.n_rounded == np.count_nonzero(values == 7)
+    assert np.array_equal(VolumeConverter(labels=LABELS).read(case)[1], expected)
+
+
+def test_a_label_that_is_ignored_all_over_is_empty(case):
+    converter = VolumeConverter(labels=LabelValues.of({"organ": 1, "ignore": 9}))
+    save(case.label, np.full((6, 5, 4), 9, np.uint8))
+    assert "every voxel is 'ignore'" in only_text(converter, case)
+    assert replace(converter, allow_empty_masks=True).check(case).problems == ()
+
+
+def test_nan_in_a_label_is_called_nan(case, values):
+    undefined = values.astype(np.float32)
+    undefined[0, 0, 0] = np.nan
+    save(case.label, undefined)
+    text = only_text(VolumeConverter(labels=LABELS), case)
+    assert "nan (1x)" in text
+    assert "--labels" not in text
+
+
+def test_the_share_of_the_border_is_told_of_one_label_alone(case, values):
+    assert VolumeConverter(labels=LABELS).check(case).border is None
+    save(case.label, (values > 0).astype(np.uint8))
+    assert VolumeConverter(labels=LabelValues.of({"organ": 1})).check(case).border > 0

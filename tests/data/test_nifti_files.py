@@ -273,3 +273,28 @@ def test_a_damaged_header_raises_nothing_else(tmp_path):
             messages.append(str(error))
     assert len(messages) > 10
     assert not [message for message in messages if "\n" in message]
+
+
+@pytest.mark.parametrize("affine", [np.eye(4), moved(z=500), moved(x=0.375), AFFINE @ np.diag([1, 1, 1.5, 1])])
+def test_a_volume_of_the_same_size_elsewhere_gets_the_header_and_is_not_resampled(grid, affine):
+    with pytest.raises(VolumeError) as caught:
+        turned_onto(Volume(grid.voxels, affine), grid)
+    assert "copy the header of the image to it" in str(caught.value)
+    assert "resample" not in str(caught.value)
+
+
+def test_a_volume_of_another_size_and_spacing_is_resampled(grid):
+    with pytest.raises(VolumeError, match="resample it onto the image"):
+        turned_onto(Volume(grid.voxels[:-2], AFFINE @ np.diag([1, 1, 1.5, 1])), grid)
+
+
+def test_the_advice_to_copy_the_header_works(tmp_path, grid):
+    from nibabel import Nifti1Image, load
+    from nibabel import save as save_nifti
+
+    save(tmp_path / "image.nii.gz")
+    save(tmp_path / "mask.nii.gz", grid.voxels.T, np.eye(4))
+    new = Nifti1Image(load(tmp_path / "mask.nii.gz").dataobj, load(tmp_path / "image.nii.gz").affine)
+    save_nifti(new, tmp_path / "new.nii.gz")
+    image, mask = read_nifti(tmp_path / "image.nii.gz"), read_nifti(tmp_path / "new.nii.gz")
+    assert np.array_equal(turned_onto(mask, image), grid.voxels)

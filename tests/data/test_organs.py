@@ -96,3 +96,12 @@ def test_a_small_liver_is_noticed():
 def test_nothing_is_said_of_organs_that_are_not_there():
     assert implausible_sizes([]) == []
     assert implausible_sizes([{}, {"liver": 3}]) == []
+
+
+def test_values_that_miss_a_whole_number_by_a_little_are_that_number():
+    assert whole_numbers(np.array([0, 1 + 2e-10, 12.9995])).tolist() == [0, 1, 13]
+
+
+def test_nan_is_no_interpolation():
+    with pytest.raises(VolumeError, match="NaN and infinity are no labels"):
+        whole_numbers(np.array([0, np.nan]))

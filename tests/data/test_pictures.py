@@ -201,3 +201,56 @@ def test_equal_pictures_have_equal_digests_whatever_their_files_are(case, tmp_pa
     Image.open(case.channels[0]).rotate(180).save(other.channels[0])
     digests = [converter.check(one).digest for one in (case, copy, other)]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_tiff_of_numbers_is_a_mask(case, tmp_path):
+    numbers = VALUES.astype(np.float32)
+    numbers[VALUES == 100] -= 2e-5
+    Image.fromarray(numbers).save(tmp_path / "a_mask.tif")
+    tiff = replace(case, label=tmp_path / "a_mask.tif")
+    checked = PictureConverter(labels=LABELS).check(tiff)
+    assert checked.problems == ()
+    assert checked.n_rounded == np.count_nonzero(VALUES == 100)
+    assert np.array_equal(PictureConverter(labels=LABELS).read(tiff)[1], EXPECTED)
+
+
+def test_a_tiff_of_probabilities_needs_a_threshold(case, tmp_path):
+    probabilities = (VALUES / 255).astype(np.float32)
+    Image.fromarray(probabilities).save(tmp_path / "a_mask.tif")
+    tiff = replace(case, label=tmp_path / "a_mask.tif")
+    (text,) = texts(PictureConverter(labels=LABELS).check(tiff))
+    assert text.startswith("values such as 0.39215687, 0.78431374 in 160 pixels, expected whole numbers from 0 to 255")
+    converter = PictureConverter(labels=LabelValues.of({"lesion": 255}), threshold=0.5)
+    assert np.array_equal(converter.read(tiff)[1], VALUES > 127)
+
+
+@pytest.mark.parametrize(("value", "text"), [(np.nan, "1 pixels of the mask are NaN"), (-1, "-1"), (256, "256")])
+def test_numbers_that_no_mask_holds_are_told(case, tmp_path, value, text):
+    numbers = VALUES.astype(np.float32)
+    numbers[0, 0] = value
+    Image.fromarray(numbers).save(tmp_path / "a_mask.tif")
+    (found,) = texts(PictureConverter(labels=LABELS).check(replace(case, label=tmp_path / "a_mask.tif")))
+    assert text in found
+
+
+def test_a_mask_that_is_ignored_all_over_is_empty(case):
+    converter = PictureConverter(labels=LabelValues.of({"lesion": 1, "ignore": 255}))
+    Image.fromarray(np.full((8, 40), 255, np.uint8)).save(case.label)
+    (text,) = texts(converter.check(case))
+    assert "empty mask: every pixel is 'ignore'" in text
+    assert replace(converter, allow_empty_masks=True).check(case).problems == ()
+
+
+def test_a_label_that_vanishes_at_the_size_is_told_even_if_ignored_pixels_stay(case):
+    values = np.full((8, 40), 255, np.uint8)
+    values[0, 1] = 1
+    Image.fromarray(values).save(case.label)
+    converter = PictureConverter(labels=LabelValues.of({"lesion": 1, "ignore": 255}), size=(2, 4))
+    (text,) = texts(converter.check(case))
+    assert "choose a larger --size" in text
+
+
+def test_the_border_is_looked_at_where_there_is_one_label(case):
+    assert PictureConverter(labels=LABELS).check(case).border is None
+    binary = PictureConverter(labels=LabelValues.of({"lesion": [100, 200, 255]}))
+    assert binary.check(case).border > 0.5

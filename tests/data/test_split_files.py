@@ -117,3 +117,26 @@ def test_nnunet_takes_the_splits_over_when_it_plans_and_when_it_plans_again(fing
         process = fingerprinted.run("nnUNetv2_plan_experiment", "-d", "901", nnUNet_n_proc_DA="1")
         assert process.returncode == 0, process.stderr
         assert json.loads((fingerprinted.preprocessed / SPLITS_FILE).read_text()) == split.as_json()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("null", "NoneType, not a list of folds"),
+        ('{"train": []}', "dict, not a list of folds"),
+        ("[3]", "fold 0 is int, not an object"),
+        ('[{"train": ["a"]}]', "fold 0 has no list of names as 'val'"),
+        ('[{"train": "abc", "val": []}]', "fold 0 has no list of names as 'train'"),
+        ('[{"train": ["a", ""], "val": []}]', "fold 0 has no list of names as 'train'"),
+        ('[{"train": ["a", 3], "val": []}]', "fold 0 has no list of names as 'train'"),
+        ('[{"train": ["a", "a"], "val": []}]', "fold 0 names a case twice as 'train'"),
+        ('[{"train": ["a", "b"], "val": ["b"]}]', "fold 0 trains and validates with b"),
+        ("", "the file is empty"),
+        ("[" * 100_000, "without end"),
+    ],
+)
+def test_other_files_in_the_place_of_splits_are_told(raw, split, content, message):
+    (raw / SPLITS_FILE).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        write_splits(raw, split)
+    assert (raw / SPLITS_FILE).read_text() == content

@@ -1,3 +1,6 @@
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -164,3 +167,45 @@ def test_names_the_package_that_is_missing(converter, tmp_path, monkeypatch):
     path.write_bytes(b"x")
     (problem,) = converter.check(Case(identifier="case0001", channels=(path,), label=path)).problems
     assert "pip install h5py" in problem.text
+
+
+def only_text(converter, case):
+    (problem,) = converter.check(case).problems
+    return problem.text
+
+
+def test_labels_that_miss_whole_numbers_by_a_little_are_taken_and_counted(converter, sliced, image, label):
+    expected = converter.read(sliced)[1]
+    for path, one, its_label in zip(sliced.channels, image, label, strict=True):
+        np.savez_compressed(path, image=one, label=its_label.astype(np.float64) + 2e-10)
+    checked = converter.check(sliced)
+    assert checked.problems == ()
+    assert checked.n_rounded == label.size
+    assert np.array_equal(converter.read(sliced)[1], expected)
+
+
+def test_an_array_that_claims_more_than_its_file_holds_is_told(converter, sliced):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (300000, 300000)})
+    with zipfile.ZipFile(sliced.channels[0], "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("image.npy", header.getvalue() + bytes(100))
+        archive.writestr("label.npy", header.getvalue() + bytes(100))
+    assert "image: it says that it holds 335 GiB, which" in only_text(converter, sliced)
+
+
+def test_volumes_larger_than_the_memory_are_refused_by_what_they_say(converter, volume):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    with h5py.File(volume.channels[0], "w") as file:
+        for name in ("image", "label"):
+            # Nothing of it is stored.
+            file.create_dataset(name, (300000, 3000, 3000), "f4", chunks=(1, 512, 512))
+    assert "GiB of memory" in only_text(converter, volume)
+
+
+@pytest.mark.parametrize("content", [{"image": 3}, {"image": "text", "label": "text"}, {}])
+def test_other_content_is_told(converter, volume, content):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    with h5py.File(volume.channels[0], "w") as file:
+        for name, value in content.items():
+            file[name] = value
+    assert only_text(converter, volume)

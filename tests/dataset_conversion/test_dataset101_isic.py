@@ -83,13 +83,6 @@ def test_ignores_ground_truth_of_other_tasks(converter, draw_part, tmp_path, tar
     assert converter.convert_isic(tmp_path, None, target).n_training == 3
 
 
-def test_asks_which_of_several_parts_is_meant(converter, draw_part, tmp_path, target):
-    draw_part(tmp_path / "ISIC-2017_Training_Data", tmp_path / "ISIC-2017_Training_Part1_GroundTruth")
-    draw_part(tmp_path / "ISIC-2017_Test_v2_Data", tmp_path / "ISIC-2017_Test_v2_Part1_GroundTruth")
-    with pytest.raises(ValueError, match=r"2 pairs[\s\S]*ISIC-2017_Test_v2_Data[\s\S]*ISIC-2017_Training_Data"):
-        converter.convert_isic(tmp_path, None, target)
-
-
 def test_writes_what_nnunet_expects(converter, part, target):
     converter.convert_isic(*part, target, options=converter.IsicOptions(size=(64, 48)))
     image = np.asarray(Image.open(target / "imagesTr" / "ISIC_0000001_0000.png"))
@@ -208,7 +201,7 @@ def test_shows_all_problems_together_and_writes_nothing(converter, draw_part, tm
     Image.new("L", (41, 30), 255).save(masks / "ISIC_3_segmentation.png")
     Image.new("L", (40, 30), 0).save(masks / "ISIC_4_segmentation.png")
     Image.new("L", (40, 30), 255).save(masks / "ISIC_5.png")
-    Image.open(images / "ISIC_6.jpg").save(images / "ISIC_6.png")
+    Image.open(images / "ISIC_5.jpg").rotate(180).resize((80, 60)).save(images / "ISIC_6.png")
     (images / "ISIC_7.jpg").unlink()
     (masks / "ISIC_8_segmentation.png").write_text("not an image")
     with pytest.raises(InvalidDatasetError) as caught:

@@ -377,3 +377,13 @@ def test_jobs_and_a_second_run_give_the_same_bytes(synapse, tmp_path, target):
     other = tmp_path / "other" / target.name
     synapse.convert_synapse(tmp_path, other, options=synapse.SynapseOptions(run=RunOptions(jobs=2)))
     assert {path.name: path.read_bytes() for path in other.rglob("*.nii.gz")} == files
+
+
+def test_a_gap_of_any_length_is_told_without_listing_it(synapse, tmp_path, target):
+    draw_slices(tmp_path / "train_npz", [5])
+    (tmp_path / "train_npz" / "case0005_slice009.npz").rename(tmp_path / "train_npz" / "case0005_slice999999999999.npz")
+    options = synapse.SynapseOptions(label_numbering="btcv")
+    with pytest.raises(
+        InvalidDatasetError, match=r"999999999990 of 1000000000000 slices missing \(009, 010, .* \.\.\.\)"
+    ):
+        synapse.convert_synapse(tmp_path, target, options=options)

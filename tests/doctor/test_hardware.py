@@ -110,6 +110,34 @@ def test_little_shared_memory(look, monkeypatch, free, workers, level):
     assert bool(finding.remedy) == (level != "ok")
 
 
+def test_the_way_out_of_little_shared_memory_lets_nnunet_plan_too(look, monkeypatch):
+    monkeypatch.setattr(hardware.shutil, "disk_usage", lambda path: (8 * GIB, 8 * GIB, 64 * 2**20))
+    assert "nnUNet_n_proc_DA=1" in look()[str(hardware._SHARED_MEMORY)].remedy
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "level"),
+    [
+        ("nnUNet_n_proc_DA", "4", None),
+        ("nnUNet_n_proc_DA", "0", "hint"),
+        ("nnUNet_n_proc_DA", "-1", "problem"),
+        ("nnUNet_n_proc_DA", "", "problem"),
+        ("nnUNet_n_proc_DA", "two", "problem"),
+        ("nnUNet_n_proc_DA", "nan", "problem"),
+        ("nnUNet_def_n_proc", "8", None),
+        ("nnUNet_def_n_proc", "0", "problem"),
+        ("nnUNet_def_n_proc", "1.5", "problem"),
+    ],
+)
+def test_numbers_of_processes_that_nnunet_cannot_take(look, monkeypatch, variable, value, level):
+    monkeypatch.delenv("nnUNet_def_n_proc", raising=False)
+    monkeypatch.setenv(variable, value)
+    finding = look().get(variable)
+    assert (finding and finding.level) == level
+    if level == "hint":
+        assert finding.remedy == "export nnUNet_n_proc_DA=1 before nnUNetv2_plan_and_preprocess"
+
+
 def test_systems_without_shared_memory_folders_have_no_such_line(look, monkeypatch, tmp_path):
     monkeypatch.setattr(hardware, "_SHARED_MEMORY", tmp_path / "none")
     assert not any("free" in finding.text for finding in look().values())

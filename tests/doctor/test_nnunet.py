@@ -50,6 +50,34 @@ def test_a_folder_that_is_not_set_or_not_there_is_a_problem(folders, monkeypatch
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        ("~/nn/pre", '"$HOME/nn/pre"'),
+        ("$HOME/nn", '"$HOME/nn"'),
+        ("'/nn'", '"/nn"'),
+        ("/nn ", '"/nn"'),
+        ("nn/raw", '"$PWD/nn/raw"'),
+    ],
+)
+def test_a_path_that_no_shell_expanded_is_a_problem_without_advice_to_make_it(
+    folders, monkeypatch, variable, value, remedy
+):
+    monkeypatch.chdir(folders)
+    (folders / "nn/raw").mkdir(parents=True)
+    monkeypatch.setenv(variable, value)
+    finding = found(nnunet.folders())[variable]
+    assert (finding.level, finding.remedy) == ("problem", f"export {variable}={remedy}")
+    assert repr(value) in finding.text
+
+
+def test_an_empty_variable_is_a_problem(folders, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", "")
+    finding = found(nnunet.folders())["nnUNet_raw"]
+    assert (finding.level, finding.text) == ("problem", "is empty")
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
 def test_reading_is_enough_for_raw_data_alone(folders, monkeypatch, variable):
     opened = nnunet.tempfile.TemporaryFile
 
@@ -128,6 +156,15 @@ def resolved(monkeypatch):
     return find
 
 
+def test_folders_of_trainers_that_nnunet_passes_over_are_told(resolved, monkeypatch, tmp_path):
+    monkeypatch.setenv(SEARCH_PATH, os.pathsep.join(["~/mine", str(tmp_path), "/nowhere", trainers_folder()]))
+    resolved()
+    findings = [finding for finding in nnunet.trainers() if finding.name == SEARCH_PATH]
+    assert [finding.level for finding in findings] == ["hint", "hint"]
+    assert "'~/mine': '~' stands" in findings[0].text
+    assert "'/nowhere': there is no such folder" in findings[1].text
+
+
 def test_the_start_up_file_must_list_the_trainers_by_itself(resolved):
     result, environment = resolved(search_path=os.pathsep.join(["/mine", trainers_folder()]))
     assert environment[SEARCH_PATH] == "/mine"
@@ -169,6 +206,13 @@ def test_a_users_own_trainer_that_cannot_be_imported_is_named(resolved):
     assert result["trainers"].remedy == "put /mine/my.py right, or take its folder out of nnUNet_extTrainer"
     result, _ = resolved(returncode=1, stderr=stderr.replace("/mine/my.py", "/mine/deeper/my.py"))
     assert "--no-deps nnunetv2" in result["trainers"].remedy
+
+
+def test_tells_which_commands_run_what_is_in_a_checkpoint():
+    finding = nnunet.checkpoints()
+    assert (finding.level, finding.name) == ("ok", "checkpoints")
+    assert "nnUNetv2_predict" in finding.text
+    assert "-pretrained_weights" in finding.text
 
 
 def test_a_damaged_installation_is_a_problem(monkeypatch):

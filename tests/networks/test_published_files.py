@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
@@ -186,3 +187,27 @@ def test_file_without_weights_is_refused(tmp_path, content):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth: no such file"):
         read_weights(tmp_path / "nowhere.pth")
+
+
+def test_a_checkpoint_of_nnunet_is_sent_to_nnunet(tmp_path):
+    # nnU-Net's own checkpoints hold numpy's numbers, which are not read.
+    content = {"network_weights": {"a": torch.zeros(1)}, "trainer_name": "nnUNetTrainer", "_best_ema": np.float64(0.5)}
+
+    for saved_content in (content, {**content, "_best_ema": 0.5}):
+        with pytest.raises(ValueError, match=r"needs no import\. .*nnUNetv2_train \.\.\. -pretrained_weights .*\.pth"):
+            read_weights(saved(tmp_path, saved_content))
+
+
+def test_values_that_are_no_numbers_are_told_with_the_file(tmp_path):
+    with pytest.raises(ValueError, match=r"\.pth: published weights: 'b' is a str, expected a tensor"):
+        read_weights(saved(tmp_path, {"a": torch.zeros(1), "b": "text"}))
+
+
+def test_numbers_that_are_not_finite_are_not_written(tmp_path):
+    weights = published_weights("ultralight_vm_unet", 3, 1)
+    weights["ebn1.weight"] = weights["ebn1.weight"] * float("nan")
+
+    with pytest.raises(ValueError, match=r"not finite .* 'ebn1\.weight'"):
+        import_weights(saved(tmp_path, weights), "ultralight_vm_unet", tmp_path / "out.pth")
+
+    assert not (tmp_path / "out.pth").exists()

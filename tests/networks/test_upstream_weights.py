@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from nnunet_mamba import create_network
-from nnunet_mamba.networks.upstream_weights import load_upstream_weights, published_name
+from nnunet_mamba.networks.upstream_weights import (
+    WeightsMismatchError,
+    load_upstream_weights,
+    published_name,
+)
 
 
 @pytest.fixture
@@ -171,8 +175,10 @@ def test_classifier_is_not_loaded_in_part_without_being_asked(classifier):
     network = create_network("vm_unet", 3, 1, **VM_UNET)
     before = snapshot(network)
 
-    with pytest.raises(ValueError, match=r"missing in the weights: final_conv\.weight"):
+    with pytest.raises(ValueError, match=r"those of a classification network, .*pass partial=True") as caught:
         load_upstream_weights(network, classifier)
+
+    assert "final_conv.weight" in caught.value.missing
 
     assert is_unchanged(network, before)
 
@@ -213,9 +219,96 @@ def test_two_names_of_one_layer_must_agree(layer_with_two_names):
         load_upstream_weights(layer_with_two_names, state)
 
 
-def test_weights_that_are_not_numbers_do_not_contradict_themselves(network, published):
-    published["final.bias"] = torch.full_like(published["final.bias"], torch.nan)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_told_and_not_taken(network, published, value):
+    before = snapshot(network)
+    published["final.bias"] = torch.full_like(published["final.bias"], value)
 
-    load_upstream_weights(network, published)
+    for partial in (False, True):
+        with pytest.raises(ValueError, match=r"1 of them have numbers that are not finite .* 'final\.bias'; nothing"):
+            load_upstream_weights(network, published, partial=partial)
+    assert is_unchanged(network, before)
 
-    assert network.decoder.seg_layers[0].bias.isnan().all()
+
+def test_numbers_too_large_for_the_network_are_not_finite_in_it(network, published):
+    published["final.bias"] = torch.full((1,), 1e300, dtype=torch.float64)
+
+    with pytest.raises(ValueError, match="not finite"):
+        load_upstream_weights(network, published)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda x: x.int(), r"'final\.bias' is torch\.int32, expected floating-point numbers as the network's"),
+        (lambda x: x.bool(), "is torch.bool"),
+        (lambda x: x.to(torch.complex64), "is torch.complex64"),
+        (lambda x: x.to(torch.float8_e4m3fn), "is torch.float8_e4m3fn"),
+        (lambda x: x.to_sparse(), "of the layout torch.sparse_coo, expected a dense tensor"),
+        (lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8), "is quantised"),
+        (lambda x: x.to("meta"), "is on the device meta and has no numbers"),
+        (lambda x: torch.zeros(1)[:0].new_empty(()).expand(7), r"has shape \(7,\), more numbers than it holds"),
+        (lambda x: x.tolist(), "is a list, expected a tensor"),
+        (lambda x: None, "is a NoneType, expected a tensor"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_values_of_another_kind_are_told_and_not_taken(network, published, change, text):
+    before = snapshot(network)
+    published["final.bias"] = change(published["final.bias"])
+
+    with pytest.raises(TypeError, match=text):
+        load_upstream_weights(network, published)
+    assert is_unchanged(network, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floating_point_types_are_taken(network, published, dtype):
+    load_upstream_weights(network, {key: value.to(dtype) for key, value in published.items()})
+
+    assert network.decoder.seg_layers[0].bias.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"), [(None, "found None"), (["a"], "found a list"), ({3: torch.zeros(1)}, "key 3 is a int")]
+)
+def test_what_is_no_state_dict_is_told(network, weights, text):
+    with pytest.raises(TypeError, match=text):
+        load_upstream_weights(network, weights)
+
+
+def vmamba_of_another_generation():
+    names = [
+        f"layers.{i}.blocks.{j}.{part}" for i in range(4) for j in range(9) for part in ("op.A_logs", "mlp.fc1.bias")
+    ]
+    return {name: torch.zeros(2) for name in (*names, "classifier.head.weight", "patch_embed.0.weight")}
+
+
+def test_vmamba_of_another_generation_is_recognised_in_a_few_lines():
+    network = create_network("vm_unet", 3, 1, **VM_UNET)
+
+    with pytest.raises(ValueError, match="VMamba's second generation") as caught:
+        load_upstream_weights(network, vmamba_of_another_generation())
+
+    assert len(str(caught.value).splitlines()) <= 10
+    assert set(caught.value.unused) == set(vmamba_of_another_generation())
+    assert set(caught.value.missing) == {published_name(network, key) for key in network.state_dict()}
+    assert all(f"and {n - 3} more" in str(caught.value) for n in map(len, (caught.value.missing, caught.value.unused)))
+
+
+def test_weights_of_another_network_are_recognised(network):
+    other = create_network("ultralbm_unet", 3, 1)
+    weights = {published_name(other, key): value for key, value in other.state_dict().items()}
+
+    with pytest.raises(ValueError, match=r"The names are those of 'ultralbm_unet'.*; create this network for them"):
+        load_upstream_weights(network, weights)
+
+
+def test_an_error_has_every_key_as_attributes(network, published):
+    published["final.weight"] = torch.zeros(2, 8, 1, 1)
+
+    with pytest.raises(WeightsMismatchError) as caught:
+        load_upstream_weights(network, published)
+
+    assert caught.value.mismatched == ("final.weight",)
+    assert caught.value.shapes == {"final.weight": ((2, 8, 1, 1), (1, 8, 1, 1))}

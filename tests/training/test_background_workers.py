@@ -44,6 +44,8 @@ def test_tells_what_the_system_did(tmp_path, number, cause):
     assert re.search(cause, text)
     assert "SIGTERM" not in text
     assert "nnUNet_n_proc_DA=2" in text
+    # It ends nnU-Net's planning.
+    assert "0 loads" not in text
 
 
 def test_a_signal_explains_more_than_a_harmless_warning_before_it(tmp_path):

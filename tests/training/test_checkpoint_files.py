@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from nnunet_mamba.training.checkpoint_files import (
     newest_whole_checkpoint,
     write_checkpoint,
 )
+from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError
 
 
 def save(epoch, n=1000):
@@ -115,6 +118,43 @@ def test_without_any_whole_file_all_reasons_are_given(tmp_path):
     torch.save({"weights": 1}, tmp_path / "checkpoint_best.pth")
     with pytest.raises(RuntimeError, match=rf"no checkpoint in .*{LATEST}: .*checkpoint_best\.pth: .*without --c"):
         newest_whole_checkpoint(tmp_path / LATEST)
+
+
+class Command:
+    """Runs a command of the shell when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+def test_a_file_with_code_in_it_is_refused_and_nothing_taken_in_its_place(tmp_path):
+    write_checkpoint(tmp_path / "checkpoint_best.pth", save(3), keeps_spare=True)
+    torch.save({"current_epoch": 4, "extra": Command(tmp_path / "ran")}, tmp_path / LATEST)
+    with pytest.raises(CodeInCheckpointError, match=rf"{LATEST} asks for (posix|nt)\.system"):
+        newest_whole_checkpoint(tmp_path / LATEST)
+    with pytest.raises(CodeInCheckpointError):
+        epoch_of_whole(tmp_path / LATEST)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_with_code_in_it_is_not_taken_in_the_place_of_another(tmp_path):
+    torch.save({"current_epoch": 4, "extra": Command(tmp_path / "ran")}, tmp_path / "checkpoint_best.pth")
+    write_checkpoint(tmp_path / "checkpoint_mine.pth", save(3), keeps_spare=True)
+    (tmp_path / LATEST).write_bytes(b"PK")
+    assert newest_whole_checkpoint(tmp_path / LATEST)[0] == tmp_path / "checkpoint_mine.pth"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_reasons_are_sentences(tmp_path):
+    torch.save({"network_weights": {}}, tmp_path / LATEST)
+    torch.save({"current_epoch": 2, "network_weights": {"a": torch.tensor(float("inf"))}}, tmp_path / SPARE)
+    with pytest.raises(RuntimeError) as error:
+        newest_whole_checkpoint(tmp_path / LATEST)
+    assert f"{LATEST}: it is not a checkpoint of nnU-Net: it has no entry 'current_epoch'; " in str(error.value)
+    assert f"{SPARE}: it has values that are not finite (in network_weights.a)" in str(error.value)
 
 
 def test_a_missing_file_is_no_damage(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.training.distillation_losses import teacher_terms
 from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
 from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE
@@ -243,6 +245,13 @@ def test_a_name_that_leads_nowhere_is_told(make, monkeypatch, tmp_path):
             make().load_teacher()
 
 
+def test_a_path_that_no_shell_expanded_names_no_teacher(make, monkeypatch):
+    for value in ("~/teacher.pth", "$HOME/teacher.pth", "'/teacher.pth'", "/teacher.pth "):
+        monkeypatch.setenv(TEACHER_VARIABLE, value)
+        with pytest.raises(ValueError, match=rf"{TEACHER_VARIABLE}=.*Give the full path"):
+            make().load_teacher()
+
+
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
@@ -313,3 +322,79 @@ def test_resumes_with_its_teacher_and_settings(make, teach, monkeypatch):
     resumed.load_checkpoint(str(folder / "checkpoint_final.pth"))
     with pytest.raises(FileNotFoundError, match="needs a trained teacher"):
         _run(resumed, 3)
+
+
+def changed(path, **entries):
+    """Save a checkpoint with other entries."""
+    torch.save({**torch.load(path, weights_only=False), **entries}, path)
+
+
+class Command:
+    """Runs a command of the shell when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+def test_code_in_a_teacher_is_not_run(make, teach, tmp_path):
+    changed(teach(), extra=Command(tmp_path / "ran"))
+    with pytest.raises(CodeInCheckpointError, match=r"checkpoint_final\.pth asks for (posix|nt)\.system"):
+        make().load_teacher()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_plans_in_a_teacher_may_name_nothing_but_layers(make, teach, monkeypatch, tmp_path):
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    (hub / "hubconf.py").write_text("def run(**rest):\n    open(__file__ + '.ran', 'w')\n")
+    path = teach("nnUNetTrainer")
+    monkeypatch.setenv(TEACHER_VARIABLE, str(path))
+    origin = torch.load(path, weights_only=False)["init_args"]
+    layers = {**origin["plans"]["configurations"]["2d"]["architecture"]["arch_kwargs"]}
+    arguments = {"repo_or_dir": str(hub), "model": "run", "source": "local"}
+    for architecture in (
+        {"network_class_name": "torch.hub.load", "arch_kwargs": arguments, "_kw_requires_import": []},
+        {
+            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+            "arch_kwargs": {**layers, "nonlin": "torch.hub.load", "nonlin_kwargs": arguments},
+            "_kw_requires_import": ["conv_op", "norm_op", "nonlin"],
+        },
+    ):
+        origin["plans"]["configurations"]["2d"]["architecture"] = architecture
+        changed(path, init_args=origin)
+        with pytest.raises(CodeInCheckpointError, match=r"plans that build their network with 'torch\.hub\.load'"):
+            make().load_teacher()
+        assert [file.name for file in hub.iterdir()] == ["hubconf.py"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"init_args": {}}, "its init_args have no plans and no configuration and no dataset_json and no fold"),
+        ({"init_args": {"plans": {}, "configuration": "2d", "dataset_json": {}, "fold": 0}}, "are not complete"),
+        ({"trainer_name": 3}, "its trainer_name is no name"),
+        ({"trainer_name": "nnUNetTrainerOfNobody"}, "trained by 'nnUNetTrainerOfNobody', and nnU-Net finds no trainer"),
+        (
+            {"network_weights": {"weight": torch.zeros(2)}},
+            "weights that are not those of the network that nnUNetTrainerUltraLBM",
+        ),
+        ({"network_weights": {"weight": torch.tensor(float("nan"))}}, "not finite"),
+    ],
+)
+def test_a_teacher_without_what_it_needs_is_refused_in_a_sentence(make, teach, entries, words):
+    changed(teach(), **entries)
+    with pytest.raises(ValueError, match=rf"The teacher .*{words}"):
+        make().load_teacher()
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_a_teacher_saved_out_of_its_wrapper_teaches(make, teach, prefix):
+    path = teach()
+    weights = torch.load(path, weights_only=False)["network_weights"]
+    changed(path, network_weights={f"{prefix}{name}": value for name, value in weights.items()})
+    trainer = make()
+    trainer.load_teacher()
+    assert _unequal(trainer.teacher.state_dict(), weights) == []

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import weakref
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_mamba.training.checkpoint_files import LATEST, SPARE, CheckpointWriteError
+from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.training.generated_trainers import trainer_with_budget
 from nnunet_mamba.training.guarded_trainer import MOST_SKIPPED_STEPS
 from nnunet_mamba.training.sentinel import TrainingStoppedError
@@ -301,3 +303,47 @@ def test_a_device_with_bf16_trains_in_it_without_a_scaler(make_trainer, monkeypa
     with torch.no_grad():
         trainer.validation_step(batch(trainer))
     assert dtypes == [torch.bfloat16, torch.float16]
+
+
+class Command:
+    """Runs a command of the shell when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+def changed(path, **entries):
+    """Save a checkpoint of a real training with other entries; None takes one out."""
+    content = {**torch.load(path, weights_only=False), **entries}
+    torch.save({name: value for name, value in content.items() if value is not None}, path)
+
+
+def test_neither_continuing_nor_validating_runs_what_is_in_a_checkpoint(make_trainer, tmp_path):
+    first = make_trainer("nnUNetTrainerUltraLightVM_1epoch_1iteration")
+    first.run_training()
+    final = folder(first) / "checkpoint_final.pth"
+    again = make_trainer("nnUNetTrainerUltraLightVM_1epoch_1iteration")
+    again.load_checkpoint(str(final))
+    assert (again.current_epoch, again.logger.get_value("ema_fg_dice", step=None)) == (
+        1,
+        first.logger.get_value("ema_fg_dice", step=None),
+    )
+    changed(final, _best_ema=np.float64(0.5), logging=Command(tmp_path / "ran"))
+    with pytest.raises(CodeInCheckpointError, match=r"checkpoint_final\.pth asks for (posix|nt)\.system"):
+        make_trainer("nnUNetTrainerUltraLightVM_1epoch_1iteration").load_checkpoint(str(final))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("entry", ["network_weights", "optimizer_state", "logging", "init_args", "_best_ema"])
+def test_an_entry_that_is_missing_is_told(make_trainer, entry):
+    trainer = make_trainer()
+    trainer.initialize()
+    trainer._best_ema = 0.5
+    path = folder(trainer) / LATEST
+    trainer.save_checkpoint(str(path))
+    changed(path, **{entry: None})
+    with pytest.raises(ValueError, match=rf"{LATEST} is not a checkpoint of nnU-Net: it has no entry '{entry}'"):
+        make_trainer(resume=True).load_checkpoint(str(path))

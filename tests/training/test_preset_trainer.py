@@ -259,3 +259,53 @@ def test_disabled_checkpointing_writes_nothing(make_trainer, tmp_path):
     trainer.disable_checkpointing = True
     trainer.save_checkpoint(str(tmp_path / "checkpoint_latest.pth"))
     assert list(tmp_path.glob("*.pth")) == []
+
+
+@pytest.mark.parametrize(("batch_size", "told"), [(8, False), (9, True)])
+def test_a_batch_larger_than_the_papers_is_told_in_the_log_with_the_way_to_fitting_plans(
+    make_trainer, planned, batch_size, told
+):
+    file = planned.preprocessed / "nnUNetPlans.json"
+    plans = json.loads(file.read_text())
+    plans["configurations"]["2d"]["batch_size"] = batch_size
+    file.write_text(json.dumps(plans))
+    trainer = make_trainer(f"{NAME}_1epoch_1iteration")
+    trainer.on_train_start()
+    text = Path(trainer.log_file).read_text()
+    command = (
+        f"nnunet-mamba plan 901 --trainer {NAME}_1epoch_1iteration --configuration 2d; then train with -p nnUNetUltra"
+    )
+    assert (f"nnUNetPlans has batches of {batch_size} for 2d" in text) is told
+    assert (command in text) is told
+
+
+def test_plans_and_labels_without_sense_are_refused_before_anything_is_written(make_trainer, planned):
+    with pytest.raises(ValueError, match=r"patch_size \[40, 0\], expected a positive whole number"):
+        make_trainer(patch_size=(40, 0))
+    with pytest.raises(ValueError, match=r"dataset\.json: label 'disc' is None"):
+        make_trainer(labels={"labels": {"background": 0, "disc": None}})
+    with pytest.raises(ValueError, match="there is no configuration '3d_fullres'"):
+        make_trainer(configuration="3d_fullres")
+    assert list(planned.results.iterdir()) == []
+
+
+def test_splits_that_are_none_are_refused(make_trainer, planned):
+    file = planned.preprocessed / "splits_final.json"
+    trainer = make_trainer()
+    trainer.initialize()
+    for content in ("{}", '[{"train": ["disc_00"]}]', "[", '[{"train": ["disc_00"], "val": []}]'):
+        file.write_text(content)
+        with pytest.raises(ValueError, match=str(file)):
+            trainer.do_split()
+
+
+@pytest.mark.parametrize("variable", ["nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"])
+def test_a_folder_that_no_shell_expanded_is_refused_before_anything_is_written(
+    make_trainer, monkeypatch, tmp_path, variable
+):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setenv(variable, "~/nnunet")
+    with pytest.raises(ValueError, match=rf'{variable} is .*export {variable}="\$HOME/nnunet"'):
+        make_trainer()
+    assert sorted(tmp_path.iterdir()) == before

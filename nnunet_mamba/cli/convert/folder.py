@@ -8,6 +8,7 @@ import typer
 from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
     errors_as_text,
+    errors_of_usage,
     load_converter,
     report_dataset,
     report_images,
@@ -35,7 +36,9 @@ def folder(
     mask_pattern: Annotated[
         str | None,
         typer.Option(
-            help="Names of masks, such as '{case}_mask.png'.", show_default="masks/{case}, or {case} with --masks"
+            help="Names of masks, such as '{case}_mask.png'; {label} where every structure has a mask of its own, such "
+            "as '{case}/segmentations/{label}.nii.gz'.",
+            show_default="masks/{case}, or {case} with --masks",
         ),
     ] = None,
     test_images: Annotated[
@@ -65,6 +68,29 @@ def folder(
             show_default="R,G,B; grey; image; or what stands for {channel}",
         ),
     ] = None,
+    join_masks: Annotated[
+        bool,
+        typer.Option(
+            "--join-masks",
+            help="Join the masks of one image to one label; where they overlap, the later name counts.",
+        ),
+    ] = False,
+    label_names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="With {label}: what stands for it, in the order of the labels, such as 'liver,spleen' or "
+            "'liver=Liver'; the others are not used. Where masks overlap, the later label counts.",
+            show_default="what stands for {label}, sorted",
+        ),
+    ] = None,
+    allow_missing_labels: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing-labels",
+            help="With {label}: an image without a mask of a label does not have it, instead of being refused.",
+        ),
+    ] = False,
     dataset_id: option_types.DatasetId = 105,
     name: option_types.Name = "Folder",
     output: option_types.Output = None,
@@ -95,12 +121,12 @@ def folder(
     report: option_types.Report = None,
     split: option_types.SplitName = "five-fold",
 ) -> None:
-    """Convert your own images and masks: pictures (PNG, JPEG, BMP, TIFF, WebP) or NIfTI volumes.
+    """Convert your own images and masks: pictures (PNG, JPEG, TIFF, ...) or volumes (NIfTI, MHA, NRRD).
 
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again.
     """
-    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
     from nnunet_mamba.data.group_table import read_group_table
     from nnunet_mamba.data.label_values import read_label_values
     from nnunet_mamba.data.photographs import parse_size
@@ -111,7 +137,7 @@ def folder(
         raise typer.BadParameter("give either SOURCE, the folder of images and masks, or --images and --masks")
     if test_masks is not None and test_images is None:
         raise typer.BadParameter("--test-masks needs --test-images")
-    of_training = (masks, mask_pattern, test_images, labels, threshold is not None, sigmoid, groups)
+    of_training = (masks, mask_pattern, test_images, labels, threshold is not None, sigmoid, groups, join_masks)
     if images_only is not None and any(of_training):
         raise typer.BadParameter(
             "--images-only takes SOURCE or --images, --image-pattern, --channel-names, --size and the options of the "
@@ -120,11 +146,29 @@ def folder(
     if groups is None and (group_column is not None or allow_missing_groups):
         raise typer.BadParameter("--group-column and --allow-missing-groups need --groups")
     with errors_as_text():
+        with errors_of_usage():
+            dataset_name(dataset_id, name)
+            pixels = parse_size(size)
+            named_channels = _listed("--channel-names", channel_names, "R,G,B")
+            named_labels = _listed("--label-names", label_names, "liver,spleen")
+            run = run_options(
+                jobs,
+                progress=progress,
+                dry_run=dry_run,
+                skip_invalid=skip_invalid,
+                report=report,
+                split=split,
+                sources=(root, masks, test_images, test_masks),
+            )
+            converter.refuse_threshold(threshold)
         options = converter.FolderOptions(
             labels=None if labels is None else read_label_values(labels),
             threshold=threshold,
-            channel_names=None if channel_names is None else _listed(channel_names),
-            size=parse_size(size),
+            channel_names=named_channels,
+            join_masks=join_masks,
+            label_names=named_labels,
+            allow_missing_labels=allow_missing_labels,
+            size=pixels,
             sigmoid=sigmoid,
             allow_missing_masks=allow_missing_masks,
             allow_missing_images=allow_missing_images,
@@ -132,31 +176,31 @@ def folder(
             groups=None
             if groups is None
             else read_group_table(groups, group_column=group_column, allow_missing=allow_missing_groups),
-            run=run_options(
-                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
-            ),
+            run=run,
         )
 
         def place(images: Path, masks: Path | None) -> Any:
             return converter.Source(images=images, masks=masks, image_pattern=image_pattern, mask_pattern=mask_pattern)
 
         if images_only is not None:
-            with unpacked_sources(root, beside=images_only.parent, progress=progress) as (root,):
+            with unpacked_sources(root, target=images_only, progress=progress) as (root,):
                 done = converter.prepare_folder_images(place(root, None), images_only, options=options)
             report_images(done, dataset_id)
             return
         target = raw_dataset_folder(dataset_id, name, output=output)
         given = (root, masks, test_images, test_masks)
-        with unpacked_sources(*given, beside=target.parent, progress=progress) as (root, masks, *tests):
+        with unpacked_sources(*given, target=target, progress=progress) as (root, masks, *tests):
             training = place(root, masks)
             test = None if tests[0] is None else training.for_test(*tests)
             done = converter.convert_folder(training, target, test=test, options=options)
         report_dataset(done, dataset_id, size)
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    """Return the names in a list with commas."""
+def _listed(option: str, text: str | None, example: str) -> tuple[str, ...] | None:
+    """Return the names in a list with commas, None if the option is not given."""
+    if text is None:
+        return None
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len(set(names)) < len(names):
-        raise ValueError(f"--channel-names {text!r}: expected different names with commas between, such as R,G,B")
+        raise ValueError(f"{option} {text!r}: expected different names with commas between, such as {example}")
     return names

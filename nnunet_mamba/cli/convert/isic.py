@@ -8,6 +8,7 @@ import typer
 from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
     errors_as_text,
+    errors_of_usage,
     load_converter,
     report_dataset,
     report_images,
@@ -21,7 +22,10 @@ def isic(
     context: typer.Context,
     images: Annotated[
         Path,
-        typer.Argument(help="Folder or zip of the photographs; or one that holds a pair of image and mask folders."),
+        typer.Argument(
+            help="Folder or zip of the photographs; or of a challenge, with its parts under ISIC's names: training and "
+            "validation become training cases, test becomes test cases."
+        ),
     ],
     masks: Annotated[Path | None, typer.Argument(help="Folder or zip of the masks.", show_default=False)] = None,
     validation_images: Annotated[
@@ -71,7 +75,7 @@ def isic(
     Masks are called as their image, with _segmentation or without. Everything is checked before anything is
     written, and all problems are listed together. An interrupted run continues when it is started again.
     """
-    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
     from nnunet_mamba.data.group_table import read_group_table
     from nnunet_mamba.data.photographs import parse_size
 
@@ -85,8 +89,20 @@ def isic(
     if groups is None and (group_column is not None or allow_missing_groups):
         raise typer.BadParameter("--group-column and --allow-missing-groups need --groups")
     with errors_as_text():
+        with errors_of_usage():
+            dataset_name(dataset_id, name)
+            pixels = parse_size(size)
+            run = run_options(
+                jobs,
+                progress=progress,
+                dry_run=dry_run,
+                skip_invalid=skip_invalid,
+                report=report,
+                split=split,
+                sources=(images, masks, validation_images, validation_masks, test_images, test_masks),
+            )
         options = converter.IsicOptions(
-            size=parse_size(size),
+            size=pixels,
             sigmoid=sigmoid,
             allow_missing_masks=allow_missing_masks,
             allow_missing_images=allow_missing_images,
@@ -94,18 +110,25 @@ def isic(
             groups=None
             if groups is None
             else read_group_table(groups, group_column=group_column, allow_missing=allow_missing_groups),
-            run=run_options(
-                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
-            ),
+            run=run,
         )
         if images_only is not None:
-            with unpacked_sources(images, beside=images_only.parent, progress=progress) as (images,):
+            with unpacked_sources(images, target=images_only, progress=progress) as (images,):
                 report_images(converter.prepare_isic_images(images, images_only, options=options), dataset_id)
             return
         folder = raw_dataset_folder(dataset_id, name, output=output)
-        given = (images, masks, validation_images, validation_masks, test_images, test_masks)
-        with unpacked_sources(*given, beside=folder.parent, progress=progress) as folders:
-            names = ("validation_images", "validation_masks", "test_images", "test_masks")
-            parts = dict(zip(names, folders[2:], strict=True))
-            done = converter.convert_isic(folders[0], folders[1], folder, **parts, options=options)
+        given = {
+            "images": images,
+            "masks": masks,
+            "validation_images": validation_images,
+            "validation_masks": validation_masks,
+            "test_images": test_images,
+            "test_masks": test_masks,
+        }
+        if masks is None and images.is_dir():
+            # Here, because archives among the parts are unpacked.
+            given = {**given, **converter.places_of_challenge(images, split=split, given=given)}
+        with unpacked_sources(*given.values(), target=folder, progress=progress) as folders:
+            places = dict(zip(given, folders, strict=True))
+            done = converter.convert_isic(places.pop("images"), places.pop("masks"), folder, **places, options=options)
         report_dataset(done, dataset_id, size)

@@ -1,5 +1,6 @@
 """``nnunet-mamba convert lgg``."""
 
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import typer
 from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
     errors_as_text,
+    errors_of_usage,
     load_converter,
     report_dataset,
     report_images,
@@ -81,7 +83,7 @@ def lgg(
     acquired, for which the files hold FLAIR again, are listed too. An interrupted run continues when it is started
     again.
     """
-    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
     from nnunet_mamba.data.photographs import parse_size
 
     converter: Any = context.obj or load_converter("Dataset103_LGG")
@@ -91,22 +93,30 @@ def lgg(
     if not as_volumes and (slice_thickness is not None or pixel_spacing is not None):
         raise typer.BadParameter("--slice-thickness and --pixel-spacing are for --as volumes; a slice has no spacing")
     with errors_as_text():
-        options = converter.LggOptions(
-            as_volumes=as_volumes,
-            slice_thickness=converter.SLICE_THICKNESS if slice_thickness is None else slice_thickness,
-            pixel_spacing=converter.PIXEL_SPACING if pixel_spacing is None else pixel_spacing,
-            size=parse_size(size or "original"),
-            sigmoid=sigmoid,
-            run=run_options(
-                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
-            ),
-        )
+        with errors_of_usage():
+            dataset_name(dataset_id, name)
+            options = converter.LggOptions(
+                as_volumes=as_volumes,
+                slice_thickness=converter.SLICE_THICKNESS if slice_thickness is None else slice_thickness,
+                pixel_spacing=converter.PIXEL_SPACING if pixel_spacing is None else pixel_spacing,
+                size=parse_size(size or "original"),
+                sigmoid=sigmoid,
+                run=run_options(
+                    jobs,
+                    progress=progress,
+                    dry_run=dry_run,
+                    skip_invalid=skip_invalid,
+                    report=report,
+                    split=split,
+                    sources=(source,),
+                ),
+            )
         folder = images_only or raw_dataset_folder(dataset_id, name, output=output)
-        with unpacked_sources(source, beside=folder.parent, progress=progress) as (unpacked,):
+        with unpacked_sources(source, target=folder, progress=progress) as (unpacked,):
             tree, twin = converter.find_tree(unpacked)
             if twin is not None:
                 twice, once = (source / path.relative_to(unpacked) for path in (twin, tree))
-                print(f"{twice} holds the same files as {once}; they are taken once.\n")
+                print(f"{twice} holds the same files as {once}; they are taken once.\n", file=sys.stderr)
             convert = converter.convert_lgg if images_only is None else converter.prepare_lgg_images
             done = convert(tree, folder, options=options)
         has_table = images_only is None and not dry_run
@@ -116,7 +126,9 @@ def lgg(
         elif as_volumes:
             thickness, spacing = options.slice_thickness, options.pixel_spacing
             size_text = f"original, {thickness:g} x {spacing:g} x {spacing:g} mm (z, y, x)"
-            report_dataset(done, dataset_id, size_text, configurations="2d 3d_fullres")
+            report_dataset(
+                done, dataset_id, size_text, configurations="2d 3d_fullres", trainer="nnUNetTrainerUMambaBot"
+            )
         else:
             report_dataset(done, dataset_id, size or "original")
 

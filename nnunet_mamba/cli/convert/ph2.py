@@ -10,6 +10,7 @@ import typer
 from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
     errors_as_text,
+    errors_of_usage,
     load_converter,
     report_dataset,
     report_images,
@@ -62,35 +63,45 @@ def ph2(
     continues when it is started again.
     """
     from nnunet_mamba.cli.convert.problem_table import print_left_out
-    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
     from nnunet_mamba.data.photographs import PhotographOptions, parse_size
 
     converter: Any = context.obj or load_converter("Dataset102_PH2")
     if images_only is not None and (as_test or sigmoid):
         raise typer.BadParameter("--images-only takes SOURCE, --size and the options of the run; nothing is trained")
     with errors_as_text():
+        with errors_of_usage():
+            dataset_name(dataset_id, name)
+            pixels = parse_size(size)
+            run = run_options(
+                jobs,
+                progress=progress,
+                dry_run=dry_run,
+                skip_invalid=skip_invalid,
+                report=report,
+                split=split,
+                sources=(source,),
+            )
         options = PhotographOptions(
-            size=parse_size(size),
+            size=pixels,
             sigmoid=sigmoid,
             allow_missing_masks=allow_missing_masks,
             allow_missing_images=allow_missing_images,
             allow_empty_masks=allow_empty_masks,
-            run=run_options(
-                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
-            ),
+            run=run,
         )
         if images_only is not None:
-            with unpacked_sources(source, beside=images_only.parent, progress=progress) as (source,):
+            with unpacked_sources(source, target=images_only, progress=progress) as (source,):
                 report_images(converter.prepare_ph2_images(source, images_only, options=options), _TRAINED_ON)
             return
         folder = raw_dataset_folder(dataset_id, name, output=output)
-        with unpacked_sources(source, beside=folder.parent, progress=progress) as (source,):
+        with unpacked_sources(source, target=folder, progress=progress) as (source,):
             done = converter.convert_ph2(source, folder, as_test=as_test, options=options)
         if done.is_dry_run or not as_test:
             report_dataset(done, dataset_id, size)
             return
         if done.skipped:
-            print_left_out(done.skipped)
+            print_left_out(done.skipped, done.report)
         images = folder / "imagesTs"
         report_images(replace(done, folder=images), _TRAINED_ON)
         print(f"  nnunet-mamba evaluate {shlex.quote(f'{images}_masks')} {shlex.quote(str(folder / 'labelsTs'))}")

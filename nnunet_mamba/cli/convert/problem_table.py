@@ -1,6 +1,7 @@
 """Show what is wrong with a data set as a table, one row for each thing that is to be put right."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ SHOWN_ROWS = 50
 SHOWN_CASES = 5
 # rich assumes 80 columns for a file or a pipe.
 WIDTH_WITHOUT_TERMINAL = 120
+_ADVICE_TO_LEAVE_OUT = re.compile(r"(; |, or )leave [^,;]* out with --skip-invalid")
 
 
 def print_refusal(error: InvalidDatasetError, *, is_conversion: bool = True) -> None:
@@ -27,24 +29,41 @@ def print_refusal(error: InvalidDatasetError, *, is_conversion: bool = True) -> 
     console = _console(stderr=True)
     console.print(f"Error: {error.summary}", markup=False, soft_wrap=True)
     is_whole = _print_problems(console, error.problems)
-    if is_conversion:
+    if not is_conversion:
+        return
+    if error.is_nothing_left:
+        console.print("Put them right: --skip-invalid would leave no training case.", soft_wrap=True)
+    else:
         console.print("Put them right, or leave these cases out with --skip-invalid.", soft_wrap=True)
-    if is_conversion and not is_whole:
-        console.print("--report problems.csv writes all of them into a table.", soft_wrap=True)
+    if not is_whole:
+        _print_where_all_are(console, error.report)
 
 
-def print_left_out(skipped: Mapping[str, Sequence[str]]) -> None:
+def print_left_out(skipped: Mapping[str, Sequence[str]], report: Path | None = None) -> None:
     """Print on standard output which cases a conversion left out, and why.
 
     Args:
         skipped: their identifiers, and what is wrong with them.
+        report: table that has all problems, None if none was written.
     """
     console = _console(stderr=False)
     console.print(f"left out: {len(skipped)}")
-    problems = [Problem(identifier, text) for identifier, texts in skipped.items() for text in texts]
+    problems = [
+        # That is what has been done.
+        Problem(identifier, _ADVICE_TO_LEAVE_OUT.sub("", text))
+        for identifier, texts in skipped.items()
+        for text in texts
+    ]
     if not _print_problems(console, problems):
-        console.print("--report problems.csv writes all of them into a table.", soft_wrap=True)
+        _print_where_all_are(console, report)
     console.print()
+
+
+def _print_where_all_are(console: "Console", report: Path | None) -> None:
+    if report is None:
+        console.print("--report problems.csv writes all of them into a table.", soft_wrap=True)
+    else:
+        console.print(f"All of them are in {report}.", markup=False, soft_wrap=True)
 
 
 def _console(*, stderr: bool) -> "Console":
@@ -66,24 +85,39 @@ def _print_problems(console: "Console", problems: Sequence[Problem]) -> bool:
         alike.setdefault(problem.text.replace(below, "") if below else problem.text, []).append(problem)
     if root:
         console.print(f"Files are below {root}", markup=False, soft_wrap=True)
-    table = Table(show_edge=False, show_lines=True)
+    table = Table(show_edge=False)
     # A long identifier is folded, so that it leaves room for the text.
     table.add_column("case", overflow="fold", max_width=max(16, console.width // 3))
     table.add_column("problem", overflow="fold")
     for text, those in list(alike.items())[:SHOWN_ROWS]:
-        shown, n_hidden = those[:SHOWN_CASES], len(those) - SHOWN_CASES
         # A case may have one problem with several files.
-        identifiers = dict.fromkeys(escape(problem.identifier) for problem in shown)
-        files = dict.fromkeys(escape(str(problem.file).removeprefix(below)) for problem in shown if problem.file)
-        table.add_row(
-            "\n".join([*identifiers, *([f"and {n_hidden} more"] if n_hidden > 0 else [])]),
-            "\n".join([escape(text), *(f"[dim]{file}[/dim]" for file in files)]),
-        )
+        files_of: dict[str, list[str]] = {}
+        for problem in those:
+            name = f"[dim]{escape(str(problem.file).removeprefix(below))}[/dim]" if problem.file else ""
+            files_of.setdefault(escape(shown(problem.identifier)), []).append(name)
+        table.add_section()
+        for index, (identifier, names) in enumerate(list(files_of.items())[:SHOWN_CASES]):
+            files = [name for name in dict.fromkeys(names) if name][:SHOWN_CASES]
+            # Every case has a line of its own, beside which nothing stands that is of another one.
+            first = escape(shown(text)) if index == 0 else "the same" + (f": {files.pop(0)}" if files else "")
+            table.add_row(identifier, "\n".join([first, *files]))
+        if (n_hidden := len(files_of) - SHOWN_CASES) > 0:
+            table.add_row(f"and {n_hidden} more", "the same")
     console.print(table)
     n_rows = len(alike) - SHOWN_ROWS
     if n_rows > 0:
         console.print(f"and {n_rows} more")
     return n_rows <= 0 and all(len(those) <= SHOWN_CASES for those in alike.values())
+
+
+def shown(text: str) -> str:
+    """Return a text that a terminal can show: a name of a file may hold line breaks, or be no UTF-8.
+
+    Args:
+        text: any.
+    """
+    readable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(sign if sign.isprintable() or sign == " " else repr(sign)[1:-1] for sign in readable)
 
 
 def _common_folder(files: Sequence[Path]) -> str:

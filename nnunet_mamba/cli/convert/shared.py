@@ -1,10 +1,11 @@
 """What all conversion commands share: loading the script of a data set, errors as text, the summary at the end."""
 
 import importlib.util
+import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.cli.streams import guarded_streams
 from nnunet_mamba.data.cases import count_groups
 from nnunet_mamba.data.checks import InvalidDatasetError
+from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 # Rows of a table that a terminal can show.
 SHOWN_ROWS = 50
+_SMALLEST_TRAINER = "nnUNetTrainerUltraLightVM"
 
 
 def run_options(
@@ -34,12 +38,20 @@ def run_options(
     dry_run: bool,
     skip_invalid: bool,
     report: Path | None,
+    sources: Sequence[Path | None],
     split: str = "five-fold",
 ) -> "RunOptions":
-    """Return the options above as the converters take them."""
+    """Return the options above as the converters take them.
+
+    Raises:
+        ValueError: an unknown split.
+    """
     from nnunet_mamba.data.parallel import default_jobs
     from nnunet_mamba.data.run_options import RunOptions
+    from nnunet_mamba.data.splits import SPLIT_NAMES
 
+    if split not in SPLIT_NAMES:
+        raise ValueError(f"--split {split}: expected one of {', '.join(SPLIT_NAMES)}")
     return RunOptions(
         jobs=jobs or default_jobs(),
         progress=progress,
@@ -47,23 +59,24 @@ def run_options(
         skip_invalid=skip_invalid,
         report=report,
         split=split,
+        sources=tuple(source for source in sources if source is not None),
     )
 
 
 @contextmanager
-def unpacked_sources(*sources: Path | None, beside: Path, progress: bool) -> Iterator[list[Any]]:
+def unpacked_sources(*sources: Path | None, target: Path, progress: bool) -> Iterator[list[Any]]:
     """Give the folders that the sources mean, with zip archives among them unpacked while the block runs.
 
     Args:
         sources: folders, zip archives, or None for what was not given.
-        beside: where archives are unpacked.
+        target: of the conversion; archives are unpacked beside it.
         progress: show a bar while one is.
     """
     from nnunet_mamba.data.archives import unpacked
 
     with ExitStack() as stack:
         yield [
-            None if source is None else stack.enter_context(unpacked(source, beside=beside, progress=progress))
+            None if source is None else stack.enter_context(unpacked(source, beside=target.parent, progress=progress))
             for source in sources
         ]
 
@@ -77,6 +90,7 @@ def run_as_script(command: Callable[..., None], converter: ModuleType) -> None:
     """
     script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     script.command()(command)
+    refuse_unexpanded_paths(script)
     with guarded_streams():
         script(obj=converter)
 
@@ -93,6 +107,39 @@ def load_converter(name: str) -> ModuleType:
 
 
 @contextmanager
+def errors_of_usage() -> Iterator[None]:
+    """End the command as for an unknown option where an option's value means nothing, whatever the data are."""
+    try:
+        yield
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    """Print what the library logs about its choices."""
+    handler = _NoteHandler(logging.INFO)
+    logger = logging.getLogger("nnunet_mamba")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _NoteHandler(logging.Handler):
+    """Print records as notes, on what standard error is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        print(f"Note: {record.getMessage()}", file=sys.stderr)
+
+
+@contextmanager
 def errors_as_text(*, is_conversion: bool = True, continues: bool = True) -> Iterator[None]:
     """End the command with an error's text: a traceback would hide it.
 
@@ -101,7 +148,8 @@ def errors_as_text(*, is_conversion: bool = True, continues: bool = True) -> Ite
         continues: whether an interrupted command goes on where it was when it is run again.
     """
     try:
-        yield
+        with _notes_on_stderr():
+            yield
     except InvalidDatasetError as error:
         from nnunet_mamba.cli.convert.problem_table import print_refusal
 
@@ -113,24 +161,33 @@ def errors_as_text(*, is_conversion: bool = True, continues: bool = True) -> Ite
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         print(f"Error: {text}", file=sys.stderr)
         raise typer.Exit(1) from None
+    except MemoryError:
+        print(
+            "Error: the memory is full; run the same command again with --jobs 1, or on a larger machine",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("Stopped; run the same command again, it continues." if continues else "Stopped.", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
-def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurations: str = "2d") -> None:
-    """Print what a conversion made, and the next command.
+def report_dataset(
+    done: "Conversion", dataset_id: int, size: str, *, configurations: str = "2d", trainer: str = _SMALLEST_TRAINER
+) -> None:
+    """Print what a conversion made, and the next commands.
 
     Args:
         done: the conversion.
         dataset_id: nnU-Net's number of the data set.
         size: of the images, in words.
         configurations: that nnU-Net can plan for such images.
+        trainer: one of ours that suits them.
     """
     if done.skipped:
         from nnunet_mamba.cli.convert.problem_table import print_left_out
 
-        print_left_out(done.skipped)
+        print_left_out(done.skipped, done.report)
     if done.is_dry_run:
         _print_dry_run(done)
     n_cases = done.n_training + done.n_test
@@ -148,13 +205,27 @@ def report_dataset(done: "Conversion", dataset_id: int, size: str, *, configurat
     )
     if done.split is not None and done.split.warning:
         print(f"\nWarning: {done.split.warning}")
+    _print_hints(done)
     if done.is_dry_run:
         return
     print("\nNext:")
-    raw = os.environ.get("nnUNet_raw")
-    if not raw or Path(raw).resolve() != done.folder.parent.resolve():
+    raw = nnunet_folder_if_set("nnUNet_raw")
+    if raw is None or raw.resolve() != done.folder.parent.resolve():
         print(f"  export nnUNet_raw={shlex.quote(str(done.folder.parent.resolve()))}")
     print(f"  nnUNetv2_plan_and_preprocess -d {dataset_id} -c {configurations} --verify_dataset_integrity")
+    print(f"  nnunet-mamba plan {dataset_id} --trainer {trainer}")
+    print(
+        "nnU-Net plans batches for its own network, which may take hours more with ours and train no better; "
+        "nnunet-mamba plan fits them."
+    )
+
+
+def _print_hints(done: "Conversion") -> None:
+    from nnunet_mamba.data.mask_hints import mask_hints
+
+    left = {case.identifier for case in done.cases}
+    for hint in mask_hints({name: found for name, found in done.checked.items() if name in left}):
+        print(f"\nHint: {hint}", file=sys.stderr)
 
 
 def report_images(done: "Conversion", dataset_id: int) -> None:
@@ -162,7 +233,7 @@ def report_images(done: "Conversion", dataset_id: int) -> None:
     if done.skipped:
         from nnunet_mamba.cli.convert.problem_table import print_left_out
 
-        print_left_out(done.skipped)
+        print_left_out(done.skipped, done.report)
     if done.is_dry_run:
         _print_dry_run(done)
     _print_table(
@@ -176,7 +247,7 @@ def report_images(done: "Conversion", dataset_id: int) -> None:
         return
     folder = shlex.quote(str(done.folder))
     out = shlex.quote(str(done.folder) + "_masks")
-    print(f"\nNext:\n  nnUNetv2_predict -i {folder} -o {out} -d {dataset_id} -c 2d -f 0 -tr nnUNetTrainerUltraLightVM")
+    print(f"\nNext:\n  nnUNetv2_predict -i {folder} -o {out} -d {dataset_id} -c 2d -f 0 -tr {_SMALLEST_TRAINER}")
     print("with the -tr of your training, and -device cpu where there is no CUDA device.")
 
 

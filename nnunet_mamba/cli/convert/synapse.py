@@ -10,6 +10,7 @@ import typer
 from nnunet_mamba.cli.convert import option_types
 from nnunet_mamba.cli.convert.shared import (
     errors_as_text,
+    errors_of_usage,
     load_converter,
     report_dataset,
     report_images,
@@ -77,7 +78,7 @@ def synapse(
     checked before anything is written, and all problems are listed together. An interrupted run continues when it is
     started again.
     """
-    from nnunet_mamba.data.dataset_folder import raw_dataset_folder
+    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
     from nnunet_mamba.data.organs import implausible_sizes
 
     converter: Any = context.obj or load_converter("Dataset104_Synapse")
@@ -86,24 +87,34 @@ def synapse(
             "--images-only prepares images; --organs, --sigmoid and --split are for labelled cases"
         )
     with errors_as_text():
-        options = converter.SynapseOptions(
-            organs=organs,
-            label_numbering=label_numbering.value if label_numbering else None,
-            pixel_spacing=pixel_spacing,
-            slice_thickness=slice_thickness,
-            sigmoid=sigmoid,
-            run=run_options(
-                jobs, progress=progress, dry_run=dry_run, skip_invalid=skip_invalid, report=report, split=split
-            ),
-        )
+        with errors_of_usage():
+            dataset_name(dataset_id, name)
+            options = converter.SynapseOptions(
+                organs=organs,
+                label_numbering=label_numbering.value if label_numbering else None,
+                pixel_spacing=pixel_spacing,
+                slice_thickness=slice_thickness,
+                sigmoid=sigmoid,
+                run=run_options(
+                    jobs,
+                    progress=progress,
+                    dry_run=dry_run,
+                    skip_invalid=skip_invalid,
+                    report=report,
+                    split=split,
+                    sources=(source,),
+                ),
+            )
         if images_only is not None:
-            with unpacked_sources(source, beside=images_only.parent, progress=progress) as (source,):
+            with unpacked_sources(source, target=images_only, progress=progress) as (source,):
                 report_images(converter.prepare_synapse_images(source, images_only, options=options), dataset_id)
             return
         folder = raw_dataset_folder(dataset_id, name, output=output)
-        with unpacked_sources(source, beside=folder.parent, progress=progress) as (source,):
+        with unpacked_sources(source, target=folder, progress=progress) as (source,):
             done = converter.convert_synapse(source, folder, options=options)
-        report_dataset(done, dataset_id, "as in the source", configurations="2d 3d_fullres")
+        report_dataset(
+            done, dataset_id, "as in the source", configurations="2d 3d_fullres", trainer="nnUNetTrainerUMambaBot"
+        )
         doubts = implausible_sizes(one.source.get("voxels", {}) for one in done.checked.values())
         if doubts:
             print(

@@ -12,12 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.autocast import without_autocast
+from nnunet_mamba.ops.batching import register_folding, register_one_by_one
 from nnunet_mamba.ops.directions import composed
-from nnunet_mamba.ops.directions.operands import TENSOR_NAMES, CrossScanOperands, refusal, states_shape
+from nnunet_mamba.ops.directions.operands import (
+    TENSOR_NAMES,
+    CrossScanOperands,
+    check_operands,
+    check_saved,
+    refusal,
+    states_shape,
+    whole_sizes,
+)
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
-from nnunet_mamba.ops.scan.op import is_exporting
-from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
+from nnunet_mamba.ops.scan.op import is_exporting, will_be_differentiated
+from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
+from nnunet_mamba.ops.transforms import (
+    function_for_transforms,
+    is_differentiated_by_transform,
+    needs_definition,
+    refuse_tangents,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -46,15 +62,24 @@ def cross_scan(
     Returns:
         (b, l, d), contiguous.
 
+    Raises:
+        TypeError: an operand is no dense floating-point tensor, or has another dtype than ``u``.
+        ValueError: shapes do not fit together, or devices differ.
+
     Source:
         Liu et al. 2024, "VMamba", arXiv:2401.10166.
     """
     tensors = (u, projected, dt_proj, dt_bias, A_logs, Ds)
-    x = CrossScanOperands(*tensors, spatial)
-    if is_exporting() or refusal(x) or not _fused_kernels_work():
-        return composed.forward(x)
+    x = CrossScanOperands(*tensors, whole_sizes("cross_scan", spatial))
+    check_operands(x)
+    if is_exporting() or refusal(x) or needs_definition(*tensors) or not _fused_kernels_work():
+        # Autocast would reach the products and undo their float32.
+        with without_autocast(u.device.type):
+            return composed.forward(x)
     y: Tensor
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if is_differentiated_by_transform():
+        y, _ = _Function.apply(*x)
+    elif will_be_differentiated(*tensors):
         y, _ = torch.ops.nnunet_mamba.cross_scan_saving(*x)
     else:
         y = torch.ops.nnunet_mamba.cross_scan(*x)
@@ -67,8 +92,7 @@ def _fused_kernels_work() -> bool:
 
 
 @cache
-@torch.inference_mode(False)  # nnU-Net predicts in that mode, which allows no gradients
-@torch.enable_grad()
+@outside_modes
 def _probe_failure() -> str | None:
     """Compare a small fused scan with its definition, gradients included; return how they differ, or None."""
     from nnunet_mamba.ops.directions import numba_cpu
@@ -78,7 +102,7 @@ def _probe_failure() -> str | None:
         y, states = numba_cpu.forward_saving(x)
         results = (y, *numba_cpu.backward(x.u.flip(1), x, states))
     except TEST_RUN_ERRORS as error:
-        return _refuse(f"its test run failed: {type(error).__name__}: {error}")
+        return _refuse(told_failure(error))
     leaves: list[Any] = [operand.double().requires_grad_() for operand in x.tensors]
     exact = composed.forward(CrossScanOperands._make([*leaves, x.spatial]))
     expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
@@ -122,28 +146,39 @@ torch.library.define(
 )
 
 
+def _checked(operator: str, given: Sequence[Any]) -> CrossScanOperands:
+    """Return the operands of an operator that is about to take their addresses."""
+    x = CrossScanOperands._make(given)
+    check_operands(x)
+    refuse_tangents(operator, *given)
+    return x
+
+
 @torch.library.impl("nnunet_mamba::cross_scan", "CPU")
 def _scan(*given: Any) -> Tensor:
     from nnunet_mamba.ops.directions import numba_cpu
 
-    return numba_cpu.forward(CrossScanOperands._make(given))
+    return numba_cpu.forward(_checked("cross_scan", given))
 
 
 @torch.library.register_fake("nnunet_mamba::cross_scan")  # type: ignore[untyped-decorator]
-def _(u: Tensor, *given: Any) -> Tensor:
-    return u.new_empty(u.shape)
+def _(*given: Any) -> Tensor:
+    x = CrossScanOperands._make(given)
+    check_operands(x)
+    return x.u.new_empty(x.u.shape)
 
 
 @torch.library.impl("nnunet_mamba::cross_scan_saving", "CPU")
 def _scan_saving(*given: Any) -> tuple[Tensor, Tensor]:
     from nnunet_mamba.ops.directions import numba_cpu
 
-    return numba_cpu.forward_saving(CrossScanOperands._make(given))
+    return numba_cpu.forward_saving(_checked("cross_scan_saving", given))
 
 
 @torch.library.register_fake("nnunet_mamba::cross_scan_saving")  # type: ignore[untyped-decorator]
 def _(*given: Any) -> tuple[Tensor, Tensor]:
     x = CrossScanOperands._make(given)
+    check_operands(x)
     b, length, d = x.u.shape
     shape = states_shape(b, x.dt_proj.shape[0], length, x.A_logs.shape[1], d)
     return x.u.new_empty(x.u.shape), x.u.new_empty(shape)
@@ -153,25 +188,49 @@ def _(*given: Any) -> tuple[Tensor, Tensor]:
 def _scan_backward(dy: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
     from nnunet_mamba.ops.directions import numba_cpu
 
-    du, dprojected, *of_weights = numba_cpu.backward(dy, CrossScanOperands._make(given), states)
+    x = _checked("cross_scan_backward", given)
+    check_saved(dy, states, x)
+    refuse_tangents("cross_scan_backward", dy, states)
+    du, dprojected, *of_weights = numba_cpu.backward(dy, x, states)
     # Results of an operator may not share memory.
     return du, dprojected, *(gradient.clone(memory_format=torch.contiguous_format) for gradient in of_weights)
 
 
 @torch.library.register_fake("nnunet_mamba::cross_scan_backward")  # type: ignore[untyped-decorator]
 def _(dy: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
-    return tuple(x.new_empty(x.shape) for x in CrossScanOperands._make(given).tensors)
+    x = CrossScanOperands._make(given)
+    check_operands(x)
+    check_saved(dy, states, x)
+    return tuple(operand.new_empty(operand.shape) for operand in x.tensors)
 
 
-def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.spatial = inputs
+    ctx.save_for_backward(None, *tensors)
+
+
+def _save_operands_and_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     *tensors, ctx.spatial = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1], *tensors)
 
 
-def _operand_gradients(ctx: Any, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-    return (*torch.ops.nnunet_mamba.cross_scan_backward(dy.contiguous(), *ctx.saved_tensors, ctx.spatial), None)
+_gradients = refuse_second_derivatives("nnunet_mamba::cross_scan_backward")
 
 
-refuse_second_derivatives("nnunet_mamba::cross_scan_backward")
-torch.library.register_autograd("nnunet_mamba::cross_scan_saving", _operand_gradients, setup_context=_save_operands)
+def _operand_gradients(ctx: Any, dy: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    states, *tensors = ctx.saved_tensors
+    if states is None:
+        _, states = torch.ops.nnunet_mamba.cross_scan_saving(*tensors, ctx.spatial)
+    return (*_gradients(dy.contiguous(), states, *tensors, ctx.spatial), None)
+
+
+_Function: Any = function_for_transforms("cross_scan_saving", _save_operands_and_states, _operand_gradients)
+torch.library.register_autograd("nnunet_mamba::cross_scan", _operand_gradients, setup_context=_save_operands)
+torch.library.register_autograd(
+    "nnunet_mamba::cross_scan_saving", _operand_gradients, setup_context=_save_operands_and_states
+)
+# u and projected begin with the batch.
+register_folding("nnunet_mamba::cross_scan", cases=(0, 1))
+register_folding("nnunet_mamba::cross_scan_saving", cases=(0, 1))
+register_one_by_one("nnunet_mamba::cross_scan_backward")

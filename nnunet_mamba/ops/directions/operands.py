@@ -1,10 +1,20 @@
 """The operands of a scan of a map in several directions."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Iterator, Sequence
+from operator import index
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from nnunet_mamba.ops.operand_checks import (
+    refuse_count,
+    require_alike,
+    require_dims,
+    require_shapes,
+    require_sizes,
+)
 
 LANES, CHUNK = 16, 64
 
@@ -37,15 +47,107 @@ class CrossScanOperands(NamedTuple):
 
 
 TENSOR_NAMES = CrossScanOperands._fields[:-1]
+_OWNER = "cross_scan"
 
 
 def states_shape(b: int, directions: int, length: int, n: int, d: int) -> tuple[int, int, int, int, int]:
     """Return the shape of the states that a fused forward pass saves, (b, K, chunks, n, d)."""
-    return b, directions, -(-length // CHUNK), n, d
+    # Not -(-length // CHUNK): torch's compiler cannot divide a negative size that it does not know.
+    return b, directions, (length + CHUNK - 1) // CHUNK, n, d
+
+
+def check_operands(x: CrossScanOperands) -> None:
+    """Refuse what is not a map and the weights of its scans.
+
+    Raises:
+        TypeError: an operand is no dense floating-point tensor, or has another dtype than ``u``.
+        ValueError: shapes do not fit together, or devices differ.
+    """
+    # Spelled out: torch.compile of torch 2.6 unpacks a named tuple but traces neither its properties nor its slices.
+    u, projected, dt_proj, dt_bias, A_logs, Ds, spatial = x
+    require_alike(_OWNER, TENSOR_NAMES, (u, projected, dt_proj, dt_bias, A_logs, Ds))
+    require_dims(
+        _OWNER, (("u", u, "(b, l, d)"), ("dt_proj", dt_proj, "(K, d, dt_rank)"), ("A_logs", A_logs, "(K * d, n)"))
+    )
+    (b, length, d), rank, n = u.shape, dt_proj.shape[2], A_logs.shape[1]
+    check_spatial(_OWNER, spatial, length)
+    require_sizes(_OWNER, (("u", u, "d", d), ("dt_proj", dt_proj, "dt_rank", rank), ("A_logs", A_logs, "n", n)))
+    directions = 2 * len(spatial)
+    require_shapes(
+        _OWNER,
+        (
+            ("projected", projected, "(b, l, K, dt_rank + 2 * n)", (b, length, directions, rank + 2 * n)),
+            ("dt_proj", dt_proj, "(K, d, dt_rank)", (directions, d, rank)),
+            ("dt_bias", dt_bias, "(K, d)", (directions, d)),
+            ("A_logs", A_logs, "(K * d, n)", (directions * d, n)),
+            ("Ds", Ds, "(K * d,)", (directions * d,)),
+        ),
+        origin="from the shapes of u (b, l, d), dt_proj (K, d, dt_rank) and A_logs (K * d, n), and K = 2 * "
+        "len(spatial) directions",
+    )
+
+
+def check_spatial(owner: str, spatial: Sequence[int], length: int) -> None:
+    """Refuse sizes of a map's axes that are negative, or whose product is not ``length``.
+
+    Raises:
+        ValueError: they are; the text says what they should be.
+    """
+    if not spatial or min(spatial) < 0 or math.prod(spatial) != length:
+        raise ValueError(
+            f"{owner}: spatial={tuple(spatial)}, expected the positive sizes of the map's axes, whose product is its "
+            f"number of positions, l = {length}"
+        )
+
+
+def whole_sizes(owner: str, spatial: Sequence[Any]) -> tuple[int, ...]:
+    """Return the sizes of a map's axes as integers, which ``torch.jit.trace`` and numpy make others of.
+
+    Raises:
+        TypeError: they are no sequence of whole numbers.
+    """
+    if not isinstance(spatial, Sequence):
+        refuse_count(owner, "spatial", spatial, expected="a sequence of whole numbers")
+    sizes: Iterator[Any] = (
+        size if isinstance(size, (int, torch.SymInt)) else _whole(owner, axis, size)
+        for axis, size in enumerate(spatial)
+    )
+    return tuple(sizes)
+
+
+def _whole(owner: str, axis: int, size: Any) -> int:
+    try:
+        return index(size)
+    except TypeError:
+        refuse_count(owner, f"spatial[{axis}]", size)
+
+
+def check_saved(dy: Tensor, states: Tensor, x: CrossScanOperands) -> None:
+    """Refuse a gradient or states that are not those of a forward pass with the operands ``x``.
+
+    Raises:
+        TypeError: they have another dtype than ``u``.
+        ValueError: they have other shapes, or are on another device.
+    """
+    require_alike(_OWNER, ("u", "dy", "states"), (x.u, dy, states))
+    b, length, d = x.u.shape
+    require_shapes(
+        _OWNER,
+        (
+            ("dy", dy, "(b, l, d)", (b, length, d)),
+            (
+                "states",
+                states,
+                "(b, K, chunks of 64 tokens, n, d)",
+                states_shape(b, x.dt_proj.shape[0], length, x.A_logs.shape[1], d),
+            ),
+        ),
+        origin="from the operands of the forward pass",
+    )
 
 
 def refusal(x: CrossScanOperands) -> str | None:
-    """Return why the fused kernels cannot take these operands, or None if they can."""
+    """Return why the fused kernels cannot take these operands, which are checked, or None if they can."""
     if x.u.dtype != torch.float32 or x.u.device.type != "cpu":
         return f"{x.u.dtype} on {x.u.device} is not float32 on a CPU"
     return None

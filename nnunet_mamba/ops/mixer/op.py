@@ -5,18 +5,34 @@ operators. The fused kernel keeps all of it in the cache and computes it again f
 """
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.autocast import without_autocast
+from nnunet_mamba.ops.batching import register_folding, register_one_by_one
 from nnunet_mamba.ops.mixer import composed
-from nnunet_mamba.ops.mixer.operands import TENSOR_NAMES, MambaOperands, refusal, states_shape
+from nnunet_mamba.ops.mixer.operands import (
+    TENSOR_NAMES,
+    MambaOperands,
+    check_operands,
+    check_saved,
+    refusal,
+    states_shape,
+)
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
-from nnunet_mamba.ops.scan.op import is_exporting
-from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
+from nnunet_mamba.ops.scan.op import is_exporting, will_be_differentiated
+from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
+from nnunet_mamba.ops.transforms import (
+    function_for_transforms,
+    is_differentiated_by_transform,
+    needs_definition,
+    refuse_tangents,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -59,15 +75,31 @@ def mamba_mixer(
     Returns:
         (b, l, n_parallel * d_model), contiguous.
 
+    Raises:
+        TypeError: an operand is no dense floating-point tensor, or has another dtype than the tokens.
+        ValueError: shapes do not fit together, or devices differ.
+
     Source:
         Gu and Dao 2023, arXiv:2312.00752.
     """
     tensors = (tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj)
     x = MambaOperands(*tensors, n_parallel, reverse)
-    if in_bias is not None or out_bias is not None or is_exporting() or refusal(x) or not _fused_kernels_work():
-        return composed.forward(x, in_bias, out_bias)
+    check_operands(x, in_bias, out_bias)
+    if (
+        in_bias is not None
+        or out_bias is not None
+        or is_exporting()
+        or refusal(x)
+        or needs_definition(*tensors)
+        or not _fused_kernels_work()
+    ):
+        # Autocast would reach the products and undo their float32.
+        with without_autocast(tokens.device.type):
+            return composed.forward(x, in_bias, out_bias)
     mixed: Tensor
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
+    if is_differentiated_by_transform():
+        mixed, _ = _Function.apply(*x)
+    elif will_be_differentiated(*tensors):
         mixed, _ = torch.ops.nnunet_mamba.mamba_mixer_saving(*x)
     else:
         mixed = torch.ops.nnunet_mamba.mamba_mixer(*x)
@@ -80,8 +112,7 @@ def _fused_kernels_work() -> bool:
 
 
 @cache
-@torch.inference_mode(False)  # nnU-Net predicts in that mode, which allows no gradients
-@torch.enable_grad()
+@outside_modes
 def _probe_failure() -> str | None:
     """Compare a small fused block with its definition, in both orders of the tokens; return what is wrong, or None."""
     for reverse in (False, True):
@@ -99,7 +130,7 @@ def _test_run(x: MambaOperands) -> str | None:
         mixed, states = numba_cpu.forward_saving(x)
         results = (mixed, *numba_cpu.backward(x.tokens.flip(1), x, states))
     except TEST_RUN_ERRORS as error:
-        return f"its test run failed: {type(error).__name__}: {error}"
+        return told_failure(error)
     leaves: list[Any] = [operand.double().requires_grad_() for operand in x.tensors if operand is not None]
     exact = composed.forward(MambaOperands._make([*leaves, x.n_parallel, x.reverse]))
     expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
@@ -144,28 +175,39 @@ torch.library.define(
 )
 
 
+def _checked(operator: str, given: Sequence[Any]) -> MambaOperands:
+    """Return the operands of an operator that is about to take their addresses."""
+    x = MambaOperands._make(given)
+    check_operands(x)
+    refuse_tangents(operator, *given)
+    return x
+
+
 @torch.library.impl("nnunet_mamba::mamba_mixer", "CPU")
 def _mix(*given: Any) -> Tensor:
     from nnunet_mamba.ops.mixer import numba_cpu
 
-    return numba_cpu.forward(MambaOperands._make(given))
+    return numba_cpu.forward(_checked("mamba_mixer", given))
 
 
 @torch.library.register_fake("nnunet_mamba::mamba_mixer")  # type: ignore[untyped-decorator]
-def _(tokens: Tensor, *given: Any) -> Tensor:
-    return tokens.new_empty(tokens.shape)
+def _(*given: Any) -> Tensor:
+    x = MambaOperands._make(given)
+    check_operands(x)
+    return x.tokens.new_empty(x.tokens.shape)
 
 
 @torch.library.impl("nnunet_mamba::mamba_mixer_saving", "CPU")
 def _mix_saving(*given: Any) -> tuple[Tensor, Tensor]:
     from nnunet_mamba.ops.mixer import numba_cpu
 
-    return numba_cpu.forward_saving(MambaOperands._make(given))
+    return numba_cpu.forward_saving(_checked("mamba_mixer_saving", given))
 
 
 @torch.library.register_fake("nnunet_mamba::mamba_mixer_saving")  # type: ignore[untyped-decorator]
 def _(*given: Any) -> tuple[Tensor, Tensor]:
     x = MambaOperands._make(given)
+    check_operands(x)
     b, length, _ = x.tokens.shape
     shape = states_shape(b, length, x.n_parallel, x.A_log.shape[0], x.A_log.shape[1])
     return x.tokens.new_empty(x.tokens.shape), x.tokens.new_empty(shape)
@@ -175,7 +217,10 @@ def _(*given: Any) -> tuple[Tensor, Tensor]:
 def _mix_backward(dmixed: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
     from nnunet_mamba.ops.mixer import numba_cpu
 
-    gradients = numba_cpu.backward(dmixed, MambaOperands._make(given), states)
+    x = _checked("mamba_mixer_backward", given)
+    check_saved(dmixed, states, x)
+    refuse_tangents("mamba_mixer_backward", dmixed, states)
+    gradients = numba_cpu.backward(dmixed, x, states)
     # An operator cannot return None, so the gradient of an absent operand is an empty tensor; nor may results share
     # memory.
     dtokens, *of_weights = (dmixed.new_empty(0) if gradient is None else gradient for gradient in gradients)
@@ -184,23 +229,42 @@ def _mix_backward(dmixed: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, 
 
 @torch.library.register_fake("nnunet_mamba::mamba_mixer_backward")  # type: ignore[untyped-decorator]
 def _(dmixed: Tensor, states: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    x = MambaOperands._make(given)
+    check_operands(x)
+    check_saved(dmixed, states, x)
     *tensors, _, _ = given
     return tuple(dmixed.new_empty(0) if x is None else x.new_empty(x.shape) for x in tensors)
 
 
-def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _save_operands(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.n_parallel, ctx.reverse = inputs
+    ctx.save_for_backward(None, *tensors)
+
+
+def _save_operands_and_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     *tensors, ctx.n_parallel, ctx.reverse = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1], *tensors)
 
 
-def _operand_gradients(ctx: Any, dmixed: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+_gradients = refuse_second_derivatives("nnunet_mamba::mamba_mixer_backward")
+
+
+def _operand_gradients(ctx: Any, dmixed: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     states, *tensors = ctx.saved_tensors
     given = (*tensors, ctx.n_parallel, ctx.reverse)
-    gradients = torch.ops.nnunet_mamba.mamba_mixer_backward(dmixed.contiguous(), states, *given)
+    if states is None:
+        _, states = torch.ops.nnunet_mamba.mamba_mixer_saving(*given)
+    gradients = _gradients(dmixed.contiguous(), states, *given)
     present = (None if x is None else gradient for x, gradient in zip(tensors, gradients, strict=True))
     return (*present, None, None)
 
 
-refuse_second_derivatives("nnunet_mamba::mamba_mixer_backward")
-torch.library.register_autograd("nnunet_mamba::mamba_mixer_saving", _operand_gradients, setup_context=_save_operands)
+_Function: Any = function_for_transforms("mamba_mixer_saving", _save_operands_and_states, _operand_gradients)
+torch.library.register_autograd("nnunet_mamba::mamba_mixer", _operand_gradients, setup_context=_save_operands)
+torch.library.register_autograd(
+    "nnunet_mamba::mamba_mixer_saving", _operand_gradients, setup_context=_save_operands_and_states
+)
+register_folding("nnunet_mamba::mamba_mixer", cases=(0,))
+register_folding("nnunet_mamba::mamba_mixer_saving", cases=(0,))
+register_one_by_one("nnunet_mamba::mamba_mixer_backward")

@@ -5,6 +5,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.operand_checks import (
+    refuse_count,
+    require_alike,
+    require_dims,
+    require_shapes,
+    require_sizes,
+)
+
 # Above this width a matrix product is better left to torch, which arranges its weights for the cache.
 LARGEST_D_INNER = 64
 # The convolution may look back into the chunk of tokens before its own, not further.
@@ -50,15 +58,102 @@ class MambaOperands(NamedTuple):
 
 
 TENSOR_NAMES = MambaOperands._fields[:-2]
+_OWNER = "mamba_mixer"
+_BIASES = ("in_bias", "out_bias")
 
 
 def states_shape(cases: int, length: int, n_parallel: int, d_inner: int, n: int) -> tuple[int, int, int, int, int]:
     """Return the shape of the states that a fused forward pass saves, (jobs, chunks, n, blocks of channels, 16)."""
-    return cases * n_parallel, -(-length // CHUNK), n, -(-d_inner // LANES), LANES
+    # Not -(-length // CHUNK): torch's compiler cannot divide a negative size that it does not know.
+    return cases * n_parallel, (length + CHUNK - 1) // CHUNK, n, (d_inner + LANES - 1) // LANES, LANES
+
+
+def check_operands(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Tensor | None = None) -> None:
+    """Refuse what is not a block and its tokens.
+
+    Args:
+        x: operands.
+        in_bias: of in_proj, (2 * d_inner,).
+        out_bias: of out_proj, (d_model,).
+
+    Raises:
+        TypeError: an operand is no dense floating-point tensor, or has another dtype than the tokens.
+        ValueError: shapes do not fit together, or devices differ.
+    """
+    # Spelled out: torch.compile of torch 2.6 unpacks a named tuple but traces neither its properties nor its slices.
+    tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel, _ = x
+    tensors = (tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, in_bias, out_bias)
+    require_alike(_OWNER, (*TENSOR_NAMES, *_BIASES), tensors, optional=("conv_bias", *_BIASES))
+    require_dims(
+        _OWNER,
+        (
+            ("tokens", tokens, "(b, l, n_parallel * d_model)"),
+            ("in_proj", in_proj, "(2 * d_inner, d_model)"),
+            ("conv", conv, "(d_inner, 1, d_conv)"),
+            ("dt_proj", dt_proj, "(d_inner, dt_rank)"),
+            ("A_log", A_log, "(d_inner, n)"),
+        ),
+    )
+    if not isinstance(n_parallel, (int, torch.SymInt)):
+        refuse_count(_OWNER, "n_parallel", n_parallel)
+    b, length, _ = tokens.shape
+    (d_inner, _, d_conv), d_model, rank, n = conv.shape, in_proj.shape[1], dt_proj.shape[1], A_log.shape[1]
+    if n_parallel < 1:
+        raise ValueError(f"{_OWNER}: n_parallel = {n_parallel}, expected at least 1")
+    require_sizes(
+        _OWNER,
+        (
+            ("in_proj", in_proj, "d_model", d_model),
+            ("conv", conv, "d_inner", d_inner),
+            ("conv", conv, "d_conv", d_conv),
+            ("dt_proj", dt_proj, "dt_rank", rank),
+            ("A_log", A_log, "n", n),
+        ),
+    )
+    require_shapes(
+        _OWNER,
+        (
+            ("tokens", tokens, "(b, l, n_parallel * d_model)", (b, length, n_parallel * d_model)),
+            ("in_proj", in_proj, "(2 * d_inner, d_model)", (2 * d_inner, d_model)),
+            ("conv", conv, "(d_inner, 1, d_conv)", (d_inner, 1, d_conv)),
+            ("conv_bias", conv_bias, "(d_inner,)", (d_inner,)),
+            ("x_proj", x_proj, "(dt_rank + 2 * n, d_inner)", (rank + 2 * n, d_inner)),
+            ("dt_proj", dt_proj, "(d_inner, dt_rank)", (d_inner, rank)),
+            ("dt_bias", dt_bias, "(d_inner,)", (d_inner,)),
+            ("A_log", A_log, "(d_inner, n)", (d_inner, n)),
+            ("D", D, "(d_inner,)", (d_inner,)),
+            ("out_proj", out_proj, "(d_model, d_inner)", (d_model, d_inner)),
+            ("in_bias", in_bias, "(2 * d_inner,)", (2 * d_inner,)),
+            ("out_bias", out_bias, "(d_model,)", (d_model,)),
+        ),
+        origin="from the shapes of conv (d_inner, 1, d_conv), in_proj (2 * d_inner, d_model), dt_proj (d_inner, "
+        "dt_rank) and A_log (d_inner, n), and n_parallel",
+    )
+
+
+def check_saved(dmixed: Tensor, states: Tensor, x: MambaOperands) -> None:
+    """Refuse a gradient or states that are not those of a forward pass with the operands ``x``.
+
+    Raises:
+        TypeError: they have another dtype than the tokens.
+        ValueError: they have other shapes, or are on another device.
+    """
+    require_alike(_OWNER, ("tokens", "dmixed", "states"), (x.tokens, dmixed, states))
+    b, length, width = x.tokens.shape
+    d_inner, n = x.A_log.shape
+    symbols = "(b * n_parallel, chunks of 64 tokens, n, blocks of 16 channels, 16)"
+    require_shapes(
+        _OWNER,
+        (
+            ("dmixed", dmixed, "(b, l, n_parallel * d_model)", (b, length, width)),
+            ("states", states, symbols, states_shape(b, length, x.n_parallel, d_inner, n)),
+        ),
+        origin="from the operands of the forward pass",
+    )
 
 
 def refusal(x: MambaOperands) -> str | None:
-    """Return why the fused kernels cannot take these operands, or None if they can."""
+    """Return why the fused kernels cannot take these operands, which are checked, or None if they can."""
     d_inner, _, d_conv = x.conv.shape
     if d_inner > LARGEST_D_INNER:
         return f"d_inner = {d_inner} is above {LARGEST_D_INNER}"

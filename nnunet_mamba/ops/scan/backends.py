@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnunet_mamba.ops.scan import reference
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
-from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, waves
+from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 
 VARIABLE = "NNUNET_MAMBA_SCAN"
 
@@ -56,20 +56,24 @@ class ScanBackend:
 
     def refusal(self, u: Tensor) -> str | None:
         """Return why this backend cannot take tokens ``u``, or None if it can."""
-        if self.devices is not None and u.device.type not in self.devices and not self._is_interpreted(u):
-            return f"runs on {'/'.join(sorted(self.devices))}, not on {u.device.type}"
-        if u.dtype not in self.dtypes:
-            return f"does not take {u.dtype}"
+        return self.refusal_of(u.dtype, u.device)
+
+    def refusal_of(self, dtype: torch.dtype, device: torch.device) -> str | None:
+        """Return why this backend cannot take tokens of this dtype on this device, or None if it can."""
+        if self.devices is not None and device.type not in self.devices and not self._is_interpreted(device):
+            return f"runs on {'/'.join(sorted(self.devices))}, not on {device.type}"
+        if dtype not in self.dtypes:
+            return f"does not take {dtype}"
         if self.requires and not _installed(self.requires):
             return f"{self.requires} is not installed"
         if not self.is_deterministic and torch.are_deterministic_algorithms_enabled():
             return "its gradients differ from run to run, and torch.use_deterministic_algorithms(True) forbids that"
-        return _probe_failure(self.name, str(u.device))
+        return _probe_failure(self.name, str(device))
 
-    def _is_interpreted(self, u: Tensor) -> bool:
+    def _is_interpreted(self, device: torch.device) -> bool:
         """Return whether Triton's interpreter stands in for the GPU; it is so slow that it must be asked for."""
         is_asked_for = os.environ.get("TRITON_INTERPRET") == "1" and os.environ.get(VARIABLE) == self.name
-        return is_asked_for and self.requires == "triton" and u.device.type == "cpu"
+        return is_asked_for and self.requires == "triton" and device.type == "cpu"
 
     def load(self) -> ScanImplementation:
         """Import the backend's module, and with it what it requires."""
@@ -119,6 +123,7 @@ def _probe_operands(dtype: torch.dtype, device: str) -> ScanOperands:
 
 
 @cache
+@outside_modes
 def _probe_failure(name: str, device: str) -> str | None:
     """Run a tiny scan and its gradients on ``device``; return how it differs from the reference, or None."""
     if name == "reference":
@@ -130,11 +135,8 @@ def _probe_failure(name: str, device: str) -> str | None:
         implementation = _load(name)
         y, states = implementation.forward_saving(operands)
         results = (implementation.forward(operands), y, states, *implementation.backward(dy, operands, states))
-    except torch.OutOfMemoryError:
-        # It passes; the backend would be refused for as long as the process lives.
-        raise
     except TEST_RUN_ERRORS as error:
-        return f"its test run failed: {type(error).__name__}: {error}"
+        return told_failure(error)
     exact_y, exact_states = reference.forward_saving(exact)
     expected = (exact_y, exact_y, exact_states, *reference.backward(exact_dy, exact))
     return difference(("y", "y", "states", *(f"d{operand}" for operand in TENSOR_NAMES)), results, expected)
@@ -152,22 +154,31 @@ def choose_backend(u: Tensor) -> ScanBackend:
         ValueError: the variable names no backend.
         RuntimeError: the named backend does not take ``u``; lists every backend's reason.
     """
+    return _choose(u.dtype, u.device)
+
+
+def _choose(dtype: torch.dtype, device: torch.device) -> ScanBackend:
     name = os.environ.get(VARIABLE) or None
     if name is not None and name not in BACKENDS:
         raise ValueError(
             f"{VARIABLE}={name!r} is not a scan backend; expected one of {', '.join(BACKENDS)}, or unset it"
         )
     for backend in BACKENDS.values() if name is None else (BACKENDS[name],):
-        if backend.refusal(u) is None:
-            _log_choice(backend.name, u.device.type, name is not None)
+        if backend.refusal_of(dtype, device) is None:
+            _log_choice(backend.name, device.type, name is not None)
             return backend
-    reasons = "\n".join(f"  {backend.name}: {backend.refusal(u) or 'available'}" for backend in BACKENDS.values())
+    reasons = "\n".join(
+        f"  {backend.name}: {backend.refusal_of(dtype, device) or 'available'}" for backend in BACKENDS.values()
+    )
     asked = f"{VARIABLE}={name}" if name else "no backend"
     raise RuntimeError(
-        f"{asked} cannot run a scan of {u.dtype} on {u.device}; name an available one or unset it:\n{reasons}"
+        f"{asked} cannot run a scan of {dtype} on {device}; name an available one or unset it:\n{reasons}"
     )
+
+
+_CPU = torch.device("cpu")
 
 
 def numba_is_chosen() -> bool:
     """Return whether float32 tokens on the CPU are scanned by ``numba_cpu``."""
-    return choose_backend(torch.empty(0, dtype=torch.float32, device="cpu")).name == "numba_cpu"
+    return _choose(torch.float32, _CPU).name == "numba_cpu"

@@ -29,6 +29,7 @@ class KernelTask:
 
         Raises:
             TypeError: a tensor is not float32 on the CPU (int64 for ``order``).
+            RuntimeError: a tensor has no memory of its own, such as those that torch traces with.
         """
         for name, tensor in tensors.items():
             if tensor is None:
@@ -40,8 +41,13 @@ class KernelTask:
                     f"other operands; convert it, or the whole module: .to('cpu', torch.float32)"
                 )
             flat = tensor.contiguous()
+            address = flat.data_ptr()
+            if address == 0 and flat.numel():
+                raise RuntimeError(
+                    f"{self._owner}: {name} is a {type(tensor).__name__} without memory, expected a plain tensor"
+                )
             self._kept.append(flat)
-            setattr(self._structure, name, flat.data_ptr())
+            setattr(self._structure, name, address)
 
     def run(self, kernel: Callable[[Any], None], n_threads: int) -> None:
         """Run a kernel until no job is left, on at most ``n_threads`` threads and at most those of torch."""

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.operand_checks import require_alike, require_floats, require_shapes
+
 
 class ScanOperands(NamedTuple):
     """What a backend is given, already checked; gradients come back in the order of the tensors here.
@@ -47,6 +49,7 @@ class ScanOperands(NamedTuple):
         return self._replace(**converted)
 
 
+_OPTIONAL = ("D", "z", "delta_bias")
 # A constant, because torch.compile of torch 2.6 does not trace the class attribute.
 TENSOR_NAMES = ScanOperands._fields[:-1]
 
@@ -73,17 +76,11 @@ def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int,
         )
 
 
-def _check_kinds(u: Tensor, *others: Tensor | None) -> None:
+def _check_kinds(u: Tensor, *others: Any) -> None:
     for name, tensor in zip(TENSOR_NAMES, (u, *others), strict=True):
-        if tensor is None:
+        if tensor is None and name in _OPTIONAL:
             continue
-        if tensor.is_complex():
-            raise TypeError(
-                f"selective_scan: {name} is {tensor.dtype}; only real state spaces are supported. Pass a real {name} "
-                f"(such as the negative decay rates -exp(A_log) for A)"
-            )
-        if not tensor.is_floating_point():
-            raise TypeError(f"selective_scan: {name} is {tensor.dtype}, expected a floating-point tensor; use .float()")
+        require_floats("selective_scan", name, tensor)
         if (tensor.dtype == torch.float64) != (u.dtype == torch.float64):
             raise TypeError(
                 f"selective_scan: {name} is {tensor.dtype} but u is {u.dtype}; float64 does not mix with narrower "
@@ -142,6 +139,49 @@ def check_operands(operands: ScanOperands) -> None:
         _require_shape("z", z, "(b, d, l)", (b, d, length))
     if delta_bias is not None:
         _require_shape("delta_bias", delta_bias, "(d,)", (d,))
+
+
+def check_grouped(operands: ScanOperands) -> None:
+    """Refuse what a backend does not take: operands that do not fit, or B and C that are not grouped alike.
+
+    Raises:
+        TypeError: as ``check_operands``.
+        ValueError: as ``check_operands``, or B and C are not (b, g, n, l) with one number of groups.
+    """
+    check_operands(operands)
+    B, C = operands.B, operands.C
+    if B.dim() != 4 or C.dim() != 4 or B.shape[1] != C.shape[1]:
+        raise ValueError(
+            f"selective_scan: B has shape {tuple(B.shape)} and C {tuple(C.shape)}, expected both (b, g, n, l) with one "
+            f"number of groups g; call nnunet_mamba.ops.selective_scan, which repeats the groups"
+        )
+
+
+def check_saved(dy: Tensor, states: Tensor | None, operands: ScanOperands) -> None:
+    """Refuse a gradient or states that are not those of a forward scan with these operands.
+
+    Raises:
+        TypeError: they have another dtype than the forward scan's.
+        ValueError: they have other shapes, or are on another device.
+    """
+    u = operands.u
+    b, d, length = u.shape
+    require_alike("selective_scan", ("u", "dy"), (u, dy))
+    if states is not None:
+        require_floats("selective_scan", "states", states)
+        if states.dtype != state_dtype(u.dtype) or states.device != u.device:
+            raise TypeError(
+                f"selective_scan: states are {states.dtype} on {states.device}, expected {state_dtype(u.dtype)} on "
+                f"{u.device}; pass what the forward scan returned"
+            )
+    require_shapes(
+        "selective_scan",
+        (
+            ("dy", dy, "(b, d, l)", (b, d, length)),
+            ("states", states, "(b, chunks of 64 tokens, n, d)", states_shape(b, d, length, operands.A.shape[1])),
+        ),
+        origin="from the operands of the forward scan",
+    )
 
 
 def _grouped(matrix: Tensor, b: int, length: int) -> Tensor:

@@ -1,6 +1,9 @@
 """Deciding by numbers whether a kernel works on this machine: small operands, and a comparison with the definition."""
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from pickle import UnpicklingError
 
 import torch
@@ -10,6 +13,36 @@ from torch import Tensor
 PROBE_TOLERANCE = 1e-4
 # What a backend raises that does not work here: packages missing or broken, no compiler, a damaged cache.
 TEST_RUN_ERRORS = (ImportError, AttributeError, OSError, RuntimeError, EOFError, UnpicklingError)
+# What torch, CUDA and the operating system call a lack of memory or of threads.
+_LACKS = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "start new thread")
+
+
+def outside_modes(test_run: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Let a test run take place in a thread of its own, where none of the caller's modes hold.
+
+    The first call of a process may come while torch traces, maps, differentiates, or pretends that tensors have no
+    memory; such modes belong to a thread, and would take the test run for a part of what they look at.
+    """
+
+    @wraps(test_run)
+    def in_a_thread(*arguments: str) -> str | None:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="nnunet_mamba_test_run") as executor:
+            return executor.submit(test_run, *arguments).result()
+
+    return in_a_thread
+
+
+def told_failure(error: Exception) -> str:
+    """Return what a test run's error says about a kernel; raise it again where it says nothing about one.
+
+    Raises:
+        Exception: the error is a lack of memory, which passes; the kernel would be refused while the process lives.
+    """
+    if isinstance(error, torch.OutOfMemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        raise error
+    if isinstance(error, (RuntimeError, OSError)) and any(lack in str(error).lower() for lack in _LACKS):
+        raise error
+    return f"its test run failed: {type(error).__name__}: {error}"
 
 
 def waves(*shape: int, low: float, high: float) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.scan.operands import SAVED_EVERY, ScanOperands, state_dtype
+from nnunet_mamba.ops.transforms import records_operations
 
 # Above this softplus(x) equals x in float32, and exp(x) would soon overflow.
 SOFTPLUS_THRESHOLD = 20.0
@@ -50,13 +51,23 @@ def _trace(x: ScanOperands) -> _Trace:
     u = _split(x.u, 1, groups)
     step = _split(_step_size(x), 1, groups)
     decay = torch.exp(_by_token(step)[..., None] * _split(x.A, 0, groups))
-    h = _by_token(step * u)[..., None] * _by_token(x.B)[:, :, :, None]
-    for token in range(1, h.shape[0]):
-        h[token] += decay[token] * h[token - 1]
+    h = _states(decay, _by_token(step * u)[..., None] * _by_token(x.B)[:, :, :, None])
     y = torch.einsum("lbgkn,bgnl->bgkl", h, x.C).flatten(1, 2)
     if x.D is not None:
         y = y + x.D[:, None] * x.u
     return _Trace(step, decay, h, y)
+
+
+def _states(decay: Tensor, updates: Tensor) -> Tensor:
+    """Return h_t = decay_t h_{t-1} + update_t for all t, (l, ...)."""
+    if records_operations(updates):
+        states = list(updates[:1])
+        for token in range(1, updates.shape[0]):
+            states.append(decay[token] * states[-1] + updates[token])
+        return torch.stack(states) if states else updates
+    for token in range(1, updates.shape[0]):
+        updates[token] += decay[token] * updates[token - 1]
+    return updates
 
 
 def _gated(trace: _Trace, x: ScanOperands) -> Tensor:

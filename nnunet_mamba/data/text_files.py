@@ -1,0 +1,80 @@
+"""Read text files as editors and spreadsheets save them: UTF-8, or what a mark at their start tells."""
+
+import codecs
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# The marks of UTF-32 begin as those of UTF-16 do.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Tables of ten thousand images have less than a hundredth of it.
+LARGEST_TEXT = 256 * 2**20
+_MOST_DIGITS = 300
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: no such text, or too much of it; the text does not name the file.
+        OSError: unreadable.
+    """
+    if (size := path.stat().st_size) > LARGEST_TEXT:
+        raise ValueError(f"{size / 2**20:.0f} MiB, expected a text of at most {LARGEST_TEXT / 2**20:.0f} MiB")
+    content = path.read_bytes()
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None) or _unmarked(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"no text in UTF-8 ({error.reason}); save it in UTF-8") from error
+    if "\0" in text:
+        raise ValueError("no text: it holds zero bytes; save it as text in UTF-8")
+    return text
+
+
+def read_json_file(path: Path, *, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Return the content of a JSON file.
+
+    Args:
+        path: in an encoding of ``read_text``.
+        object_pairs_hook: makes an object of its pairs; None takes a dictionary.
+
+    Raises:
+        ValueError: no JSON; the text does not name the file.
+        OSError: unreadable.
+    """
+    text = read_text(path)
+    if not text.strip():
+        raise ValueError("the file is empty")
+    try:
+        return json.loads(text, object_pairs_hook=object_pairs_hook, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error}; correct it there") from error
+    except RecursionError as error:
+        raise ValueError("lists or objects inside of each other without end, expected a few levels") from error
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits, expected {_MOST_DIGITS} at most")
+    return int(text)
+
+
+def _unmarked(content: bytes) -> str:
+    """Return the encoding of text without a mark: Latin letters leave every other byte of UTF-16 zero."""
+    start = content[:64]
+    if len(start) >= 4 and not any(start[1::2]) and all(start[0::2]):
+        return "utf-16-le"
+    if len(start) >= 4 and not any(start[0::2]) and all(start[1::2]):
+        return "utf-16-be"
+    return "utf-8"

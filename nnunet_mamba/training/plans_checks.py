@@ -1,0 +1,161 @@
+"""Plans, dataset.json and splits as a training and a planning need them; what is missing or senseless is told.
+
+nnU-Net takes these files as they are, and fails late, or trains on something else than was meant.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from nnunet_mamba.json_files import read_json_file
+
+# Entries that hold one number for each axis, and whether it must be whole.
+_PER_AXIS = {"patch_size": True, "spacing": False, "median_image_size_in_voxels": False}
+
+
+def refuse_senseless_plans(plans: Mapping[str, Any], configuration: str, *, where: str, needs: Sequence[str]) -> None:
+    """Raise if a configuration cannot be trained or planned with.
+
+    Args:
+        plans: content of a plans file.
+        configuration: to look at, with those that it inherits from.
+        where: what to call the plans.
+        needs: entries that the configuration must have.
+
+    Raises:
+        ValueError: an entry is missing, or its value cannot be meant; names all of them.
+    """
+    problems = list(_problems_of_plans(plans, configuration, needs))
+    if problems:
+        raise ValueError(
+            f"{where}: {'; '.join(problems)}. Make the plans anew: nnUNetv2_plan_experiment, or correct the file"
+        )
+
+
+def _problems_of_plans(plans: Mapping[str, Any], configuration: str, needs: Sequence[str]) -> Iterator[str]:
+    for name in ("plans_name", "dataset_name"):
+        if not isinstance(plans.get(name), str) or not plans[name]:
+            yield f"{name} is {plans.get(name)!r}, expected a name"
+    configurations = plans.get("configurations")
+    if not isinstance(configurations, Mapping) or not configurations:
+        yield "there are no configurations"
+        return
+    try:
+        entries = inherited(configurations, configuration)
+    except ValueError as error:
+        yield str(error)
+        return
+    for name in needs:
+        if name not in entries:
+            yield f"{configuration} has no {name}"
+    if "batch_size" in entries and not _is_positive(entries["batch_size"], whole=True):
+        yield f"{configuration} has the batch_size {entries['batch_size']!r}, expected a positive whole number"
+    n_axes = None
+    for name, whole in _PER_AXIS.items():
+        if name not in entries:
+            continue
+        values = entries[name]
+        is_list = isinstance(values, list | tuple) and all(_is_positive(value, whole=whole) for value in values)
+        # A trainer reads patch sizes alone, so they may have been changed alone.
+        differs = n_axes is not None and name in needs and is_list and len(values) != n_axes
+        if not is_list or len(values) not in (2, 3) or differs:
+            number = "whole number" if whole else "number"
+            yield f"{configuration} has the {name} {values!r}, expected a positive {number} for each of its axes"
+        else:
+            n_axes = n_axes or len(values)
+    arguments = entries.get("architecture", {})
+    if not isinstance(arguments, Mapping) or not isinstance(arguments.get("arch_kwargs", {}), Mapping):
+        yield f"{configuration} has an architecture that is not an object"
+
+
+def inherited(configurations: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a configuration with the entries of those that it inherits from, as nnU-Net joins them.
+
+    Args:
+        configurations: of plans.
+        name: of one of them.
+
+    Raises:
+        ValueError: it, or one that it inherits from, is missing or no object, or they inherit in a circle.
+    """
+    entries: dict[str, Any] = {}
+    seen: list[str] = []
+    following: Any = name
+    while following is not None:
+        if following in seen:
+            raise ValueError(f"the configurations {', '.join(seen)} inherit from each other in a circle")
+        if not isinstance(following, str) or not isinstance(configurations.get(following), Mapping):
+            raise ValueError(f"there is no configuration {following!r}, but {', '.join(configurations) or 'none'}")
+        seen.append(following)
+        entries = {**configurations[following], **entries}
+        following = configurations[following].get("inherits_from")
+    return entries
+
+
+def refuse_senseless_dataset(dataset_json: Mapping[str, Any], *, where: str, counts_cases: bool = False) -> None:
+    """Raise if dataset.json does not say what a network must be built for.
+
+    Args:
+        dataset_json: its content.
+        where: what to call the file.
+        counts_cases: whether numTraining is needed.
+
+    Raises:
+        ValueError: an entry is missing, or its value cannot be meant; names all of them.
+    """
+    problems = list(_problems_of_dataset(dataset_json, counts_cases=counts_cases))
+    if problems:
+        raise ValueError(f"{where}: {'; '.join(problems)}. Correct it, as nnU-Net's documentation of dataset.json says")
+
+
+def _problems_of_dataset(dataset_json: Mapping[str, Any], *, counts_cases: bool) -> Iterator[str]:
+    # nnU-Net still takes the name that its first version had.
+    channels = dataset_json.get("channel_names", dataset_json.get("modality"))
+    if not isinstance(channels, Mapping) or not channels:
+        yield f"channel_names is {channels!r}, expected a name for each channel"
+    labels = dataset_json.get("labels")
+    if not isinstance(labels, Mapping) or not labels:
+        yield f"labels is {labels!r}, expected a number for each label"
+    else:
+        for name, value in labels.items():
+            values = value if isinstance(value, list | tuple) else [value]
+            if not values or not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in values):
+                yield f"label {name!r} is {value!r}, expected a whole number, or a list of them for a region"
+        if labels.get("background") not in (0, [0]):
+            yield f"label 'background' is {labels.get('background')!r}, expected 0"
+    n_cases = dataset_json.get("numTraining")
+    if counts_cases and not _is_positive(n_cases, whole=True):
+        yield f"numTraining is {n_cases!r}, expected the number of training cases"
+
+
+def read_splits(path: Path) -> list[dict[str, list[str]]]:
+    """Read splits_final.json.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a list of folds with cases on both sides; says which fold is not.
+    """
+    content = read_json_file(path)
+    if not isinstance(content, list) or not content:
+        raise ValueError(f"{path} holds no list of folds, as nnU-Net's splits are; write it anew, or delete it")
+    for number, fold in enumerate(content):
+        for side in ("train", "val"):
+            cases = fold.get(side) if isinstance(fold, Mapping) else None
+            if not isinstance(cases, list) or not cases or not all(isinstance(case, str) and case for case in cases):
+                raise ValueError(
+                    f"{path}: fold {number} has no list of cases under {side!r}, as nnU-Net's splits have; write it "
+                    "anew, or delete it"
+                )
+    return content
+
+
+def _is_positive(value: Any, *, whole: bool) -> bool:
+    # Not int and float: plans that are made in the same process hold numpy's numbers.
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
+        return False
+    return not whole or isinstance(value, Integral)

@@ -1,0 +1,42 @@
+"""Plans made for a trainer's own network: what they are called, and how to get them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# In the files that this package writes, under this name, is where their numbers come from; nnU-Net reads past it.
+MARK = "nnunet_mamba"
+_BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
+
+
+def plans_name(trainer: str, base: str) -> str:
+    """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; a budget in its name leaves no trace."""
+    of_trainer = _BUDGET_OF_NAME.sub("", trainer).removeprefix("nnUNetTrainer")
+    return f"nnUNet{of_trainer}{base.removeprefix('nnUNet').removesuffix('Plans')}Plans"
+
+
+def large_batch_notice(
+    trainer: str, plans: Mapping[str, Any], configuration: str, *, batch_size: int, largest: int | None
+) -> str | None:
+    """Return a line about a batch that is larger than the recipe's, and how to get plans that fit; None if it is not.
+
+    Args:
+        trainer: its name, with or without suffixes.
+        plans: that it is to train with.
+        configuration: of the plans.
+        batch_size: that the plans have.
+        largest: that the recipe trains with; None if it does not say.
+    """
+    if largest is None or batch_size <= largest:
+        return None
+    name, number = str(plans["plans_name"]), re.match(r"Dataset(\d+)_", str(plans["dataset_name"]))
+    mark = plans.get(MARK)
+    base = str(mark["base"]) if isinstance(mark, Mapping) and "base" in mark else name
+    option = "" if base == "nnUNetPlans" else f" --base {base}"
+    dataset = int(number[1]) if number else plans["dataset_name"]
+    command = f"nnunet-mamba plan {dataset} --trainer {trainer} --configuration {configuration}{option}"
+    return (
+        f"{name} has batches of {batch_size} for {configuration}, and the recipe of {trainer}, after its paper, has "
+        f"{largest} at most. So an epoch takes about {batch_size / largest:.1f} times as long, and the network gets no "
+        f"better. Make plans that fit: {command}; then train with -p {plans_name(trainer, base)}"
+    )

@@ -1,0 +1,34 @@
+"""The file of ``-pretrained_weights``: nnU-Net reads it with all code that is in it, and no trainer is told of it."""
+
+import sys
+from pathlib import Path
+
+from nnunet_mamba.training.checkpoint_reading import read_checkpoint
+
+_NNUNET_FUNCTION, _NNUNET_NAME = "maybe_load_checkpoint", "pretrained_weights_file"
+
+
+def refuse_unsafe_pretrained_weights() -> None:
+    """Read the file that nnU-Net's command is going to load into the trainer that it initialises, if there is one.
+
+    Call this from the trainer's ``initialize``. Only the function that calls that knows the file, so it is looked up
+    there.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CodeInCheckpointError: it asks for more than tensors and plain values.
+        ValueError: it is no checkpoint with network weights.
+    """
+    frame = sys._getframe(1)
+    while frame.f_code.co_name != _NNUNET_FUNCTION:
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+    if (file := frame.f_locals.get(_NNUNET_NAME)) is None:
+        return
+    if not Path(file).exists():
+        raise FileNotFoundError(f"-pretrained_weights {file}: there is no such file")
+    try:
+        read_checkpoint(Path(file), entries=("network_weights",))
+    except ValueError as error:
+        raise type(error)(f"-pretrained_weights: {error}") from error

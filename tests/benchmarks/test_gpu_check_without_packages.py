@@ -1,0 +1,129 @@
+"""The check of a GPU runs where there is nothing but torch, triton and numba, and what these bring."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+pytest.importorskip("triton", reason="triton is not installed")
+
+ROOT = Path(__file__).parents[2]
+# Python imports this module at every start, in all processes that a process starts too.
+SITECUSTOMIZE = """
+import sys
+from importlib.machinery import PathFinder
+
+HIDDEN = set({hidden!r})
+
+
+class WithoutHidden:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None if name.partition(".")[0] in HIDDEN else PathFinder.find_spec(name, path, target)
+
+    @staticmethod
+    def find_distributions(*arguments, **options):
+        return PathFinder.find_distributions(*arguments, **options)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutHidden
+"""
+MODULES = [
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("ops", "blocks", "networks")
+    for file in sorted((ROOT / "nnunet_mamba" / folder).rglob("*.py"))
+    if file.name not in ("__init__.py", "mamba_ssm_cuda.py")
+]
+
+
+def _with_what_they_need(*names):
+    """The distributions and all that they require, extras apart."""
+    found, left = set(), list(names)
+    while left:
+        name = canonicalize_name(left.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            requirements = [Requirement(text) for text in requires(name) or ()]
+        except PackageNotFoundError:
+            continue
+        left += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return found
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """The environment of a process that finds no package but these, and the checkout."""
+    kept = _with_what_they_need("torch", "triton", "numba") | {"nnunet-mamba"}
+    hidden = sorted(
+        package
+        for package, owners in packages_distributions().items()
+        # Old copies of Python's own modules are packages too.
+        if package not in sys.stdlib_module_names and not kept & {canonicalize_name(owner) for owner in owners}
+    )
+    assert {"nnunetv2", "dynamic_network_architectures", "SimpleITK", "scipy", "PIL", "tqdm", "typer"} <= set(hidden)
+    (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE.format(hidden=hidden))
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("nnUNet", "NNUNET_MAMBA"))}
+    return {**variables, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "OMP_WAIT_POLICY": "passive"}
+
+
+def _python(code, environment):
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_operators_blocks_and_networks_import(bare):
+    _python(f"import importlib\nfor name in {MODULES}: importlib.import_module(name)", bare)
+
+
+@pytest.mark.parametrize("name", ["ultralight_vm_unet", "ultralbm_unet", "vm_unet"])
+def test_these_networks_run(bare, name):
+    code = f"""
+import torch, nnunet_mamba
+network = nnunet_mamba.create_network({name!r}, input_channels=3, num_classes=2)
+print(*network(torch.zeros(2, 3, 64, 64)).shape)
+"""
+    assert _python(code, bare).split() == ["2", "2", "64", "64"]
+
+
+@pytest.mark.slow
+def test_every_part_has_its_rows_on_a_cpu(bare, tmp_path):
+    file = tmp_path / "check.json"
+    command = [sys.executable, str(ROOT / "benchmarks/gpu_check.py"), "--dry-run", "--output", str(file)]
+    run = subprocess.run(command, env=bare, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["is_complete"]
+    by_part = {}
+    for row in content["rows"]:
+        by_part.setdefault(row["part"], []).append(row)
+    assert list(by_part) == ["machine", "accuracy", "large", "kernels", "networks", "streams", "planning", "trainers"]
+    for part in ("machine", "accuracy", "large", "networks"):
+        assert any(row["verdict"] == "ok" for row in by_part[part]), part
+    for part in ("planning", "trainers"):
+        assert {row["reason"] for row in by_part[part]} == {"nnunetv2 is not installed"}
+    reasons = {row["reason"] for row in content["rows"] if row["part"] not in ("planning", "trainers")}
+    assert all(re.fullmatch(r"|needs a CUDA device|selective_scan_cuda is not installed.*", text) for text in reasons)
+
+
+@pytest.mark.slow
+def test_the_parts_that_train_have_their_rows_on_a_cpu(tmp_path):
+    pytest.importorskip("nnunetv2")
+    file = tmp_path / "check.json"
+    command = [sys.executable, str(ROOT / "benchmarks/gpu_check.py"), "--dry-run", "--parts", "planning,trainers"]
+    run = subprocess.run([*command, "--output", str(file)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    right = [row["what"] for row in rows if row["verdict"] == "ok"]
+    for what in ("NaN batch under the GradScaler", "checkpoint from bf16 to fp16", "training in float32"):
+        assert any(name.startswith(what) for name in right), what
+    assert {row["reason"] for row in rows} <= {"", "needs a CUDA device", "the cap needs a CUDA device"}

@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from nnunet_mamba.data import text_files
+from nnunet_mamba.data.text_files import read_json_file, read_text
+
+TEXT = "image,patient\nä,ö 1\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_every_encoding_of_editors_and_spreadsheets_is_read(tmp_path, encoding):
+    (tmp_path / "a.csv").write_bytes(TEXT.encode(encoding))
+    assert read_text(tmp_path / "a.csv") == TEXT
+
+
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
+def test_utf_16_with_its_mark_is_read(tmp_path, mark):
+    encoding = "utf-16-le" if mark == b"\xff\xfe" else "utf-16-be"
+    (tmp_path / "a.csv").write_bytes(mark + TEXT.encode(encoding))
+    assert read_text(tmp_path / "a.csv") == TEXT
+
+
+@pytest.mark.parametrize("content", [b"\xe4,\xf6", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a\0\0\0b"])
+def test_other_content_is_no_text(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ValueError, match="no text"):
+        read_text(tmp_path / "a.csv")
+
+
+def test_too_much_text_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "LARGEST_TEXT", 10)
+    (tmp_path / "a.csv").write_text("1" * 11)
+    with pytest.raises(ValueError, match="expected a text of at most"):
+        read_text(tmp_path / "a.csv")
+
+
+def test_json_is_read_in_utf_16_too(tmp_path):
+    (tmp_path / "a.json").write_bytes(json.dumps({"a": [1]}).encode("utf-16"))
+    assert read_json_file(tmp_path / "a.json") == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        (" \n", "the file is empty"),
+        ("[" * 200_000, "without end"),
+        ("{]", "no JSON: Expecting"),
+        ("9" * 5000, "a number of 5000 digits"),
+    ],
+)
+def test_json_that_is_none_is_told(tmp_path, content, message):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_json_file(tmp_path / "a.json")

@@ -1,0 +1,28 @@
+import pytest
+
+from nnunet_mamba.training.plans_names import MARK, large_batch_notice
+
+PLANS = {"plans_name": "nnUNetPlans", "dataset_name": "Dataset007_Tiny"}
+TRAINER = "nnUNetTrainerUltraLightVM_20epochs"
+
+
+@pytest.mark.parametrize(("batch_size", "largest"), [(8, 8), (2, 8), (500, None)])
+def test_a_batch_that_the_recipe_has_needs_no_word(batch_size, largest):
+    assert large_batch_notice(TRAINER, PLANS, "2d", batch_size=batch_size, largest=largest) is None
+
+
+def test_a_larger_batch_is_told_with_the_commands_that_mend_it():
+    notice = large_batch_notice(TRAINER, PLANS, "2d", batch_size=49, largest=8)
+    assert notice.startswith("nnUNetPlans has batches of 49 for 2d, and the recipe of")
+    assert "has 8 at most" in notice
+    assert "about 6.1 times as long" in notice
+    assert f"nnunet-mamba plan 7 --trainer {TRAINER} --configuration 2d; " in notice
+    assert notice.endswith("train with -p nnUNetUltraLightVMPlans")
+
+
+@pytest.mark.parametrize("mark", [{}, {MARK: {"base": "nnUNetResEncUNetMPlans"}}])
+def test_other_plans_are_the_base(mark):
+    name = "nnUNetMinePlans" if mark else "nnUNetResEncUNetMPlans"
+    notice = large_batch_notice(TRAINER, {**PLANS, "plans_name": name, **mark}, "2d", batch_size=9, largest=8)
+    assert "--base nnUNetResEncUNetMPlans; " in notice
+    assert notice.endswith("-p nnUNetUltraLightVMResEncUNetMPlans")
