@@ -66,16 +66,6 @@ def import_weights(
         )
 
 
-def _in_options(file: Path, error: ValueError) -> str:
-    """Return the text of a misfit with this command's options in the place of Python's."""
-    from nnunet_mamba.networks.upstream_weights import ATTRIBUTES_HINT
-
-    text = str(error).replace("pass partial=True", "pass --partial")
-    text = text.replace("Create the network with the sizes of the weights", "Pass the sizes of the weights with --set")
-    text = text.replace("create the network", "pass --network").replace("create this network", "pass it as --network")
-    return f"{file}: {text.replace(ATTRIBUTES_HINT, '')}"
-
-
 def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:
     """Raise if the checkpoint cannot be written, before anything is read."""
     if output.is_dir():
@@ -87,6 +77,16 @@ def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:
     if output.exists() and file.exists() and output.samefile(file):
         raise FileExistsError(f"{output} is the file that is imported, which would be lost; choose another name")
     refuse_if_unwritable(output.parent, way_out="make room, get the right to write there, or choose another --output")
+
+
+def _in_options(file: Path, error: ValueError) -> str:
+    """Return the text of a misfit with this command's options in the place of Python's."""
+    from nnunet_mamba.networks.upstream_weights import ATTRIBUTES_HINT
+
+    text = str(error).replace("pass partial=True", "pass --partial")
+    text = text.replace("Create the network with the sizes of the weights", "Pass the sizes of the weights with --set")
+    text = text.replace("create the network", "pass --network").replace("create this network", "pass it as --network")
+    return f"{file}: {text.replace(ATTRIBUTES_HINT, '')}"
 
 
 def _parsed(overrides: list[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Score two folders of label maps: nnU-Net counts the pixels of each case, after all cases were checked."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from nnunet_mamba.data.dataset_json import DatasetJson
     from nnunet_mamba.evaluation.label_map_reading import LabelMapReader
     from nnunet_mamba.report.statistics import ScoredCase
+
+_LOGGER = logging.getLogger(__name__)
 
 SUMMARY = "summary.json"
 CASES = "cases.csv"
@@ -61,6 +64,8 @@ def evaluate_folders(
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another --output")
     reader = label_map_reader(dataset, labels / names[0])
     check_label_maps(predictions, labels, names, reader, label_values(dataset.content))
+    if text := reader.missed_text():
+        _LOGGER.info(text)
     summary = _summary(predictions, labels, names, reader=reader, dataset=dataset, processes=processes)
     with replacing(output / SUMMARY) as new_summary, replacing(output / CASES) as new_table:
         _save(summary, new_summary)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.whole_numbers import TOLERANCE, near_whole_numbers
 from nnunet_mamba.report.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
 
 if TYPE_CHECKING:
@@ -26,12 +27,25 @@ _NO_STACK = "is a single picture, expected a stack of grey ones"
 class LabelMapReader:
     """One of nnU-Net's readers, which by itself counts every channel of a label map.
 
+    Values that miss a whole number by a little, as registration leaves them, are taken as it.
+
     Args:
         reader: an instance of nnU-Net's.
     """
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
+        self.n_missed: dict[str, int] = {}  # values that were taken as whole, by file
+
+    def missed_text(self) -> str:
+        """Return how many values were taken as whole numbers, "" if none was."""
+        if not self.n_missed:
+            return ""
+        first = next(iter(self.n_missed))
+        return (
+            f"{sum(self.n_missed.values())} values in {len(self.n_missed)} label maps, such as {first}, miss a whole "
+            f"number by at most {TOLERANCE:g} and are taken as it"
+        )
 
     @property
     def reads_pictures(self) -> bool:
@@ -78,6 +92,9 @@ class LabelMapReader:
             raise ValueError(str(error) or type(error).__name__) from error
         if len(voxels) != 1:
             voxels = one_channel(np.moveaxis(voxels, 0, -1), has_alpha=False, kind=f"{len(voxels)} volumes")[None]
+        voxels, n_missed = near_whole_numbers(voxels)
+        if n_missed:
+            self.n_missed[seg_fname] = n_missed
         return voxels, properties
 
     def _way_to_read(self) -> Callable[[Path], tuple[Array, Properties]]:

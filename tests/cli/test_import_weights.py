@@ -122,6 +122,36 @@ def test_mistakes_are_one_line(published, tmp_path, arguments, message):
     assert "Traceback" not in result.output
 
 
+def test_places_that_cannot_hold_a_checkpoint_are_told_first(published, tmp_path):
+    options = ("--network", "ultralight_vm_unet", "--set", "split_att=conv")
+    (tmp_path / "file").touch()
+    for output, message in (
+        (tmp_path, "is a folder, expected the name of a checkpoint"),
+        (tmp_path / "file" / "out.pth", "is a file, expected a folder"),
+        (published, "exists; choose another name"),
+    ):
+        result = run(published, *options, "--output", output)
+        assert result.exit_code == 1
+        assert message in result.stderr
+    before = published.read_bytes()
+    result = run(published, *options, "--output", published, "--overwrite")
+    assert "is the file that is imported, which would be lost" in result.stderr
+    assert published.read_bytes() == before
+
+
+def test_a_full_disk_leaves_no_half_checkpoint(published, tmp_path, monkeypatch):
+    def full(content, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    output = tmp_path / "new" / "out.pth"
+    result = run(published, "--network", "ultralight_vm_unet", "--set", "split_att=conv", "--output", output)
+    assert result.exit_code == 1
+    assert f"Error: {output} cannot be written; make room or choose another --output" in result.stderr
+    assert list(output.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -177,33 +207,3 @@ def test_weights_of_another_kind_are_told_in_few_lines_with_the_commands_own_opt
     assert len(result.stderr.splitlines()) <= 25
     assert "partial=True" not in result.stderr
     assert "--partial" in result.stderr
-
-
-def test_places_that_cannot_hold_a_checkpoint_are_told_first(published, tmp_path):
-    options = ("--network", "ultralight_vm_unet", "--set", "split_att=conv")
-    (tmp_path / "file").touch()
-    for output, message in (
-        (tmp_path, "is a folder, expected the name of a checkpoint"),
-        (tmp_path / "file" / "out.pth", "is a file, expected a folder"),
-        (published, "exists; choose another name"),
-    ):
-        result = run(published, *options, "--output", output)
-        assert result.exit_code == 1
-        assert message in result.stderr
-    before = published.read_bytes()
-    result = run(published, *options, "--output", published, "--overwrite")
-    assert "is the file that is imported, which would be lost" in result.stderr
-    assert published.read_bytes() == before
-
-
-def test_a_full_disk_leaves_no_half_checkpoint(published, tmp_path, monkeypatch):
-    def full(content, path):
-        path.write_bytes(b"half")
-        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
-
-    monkeypatch.setattr(torch, "save", full)
-    output = tmp_path / "new" / "out.pth"
-    result = run(published, "--network", "ultralight_vm_unet", "--set", "split_att=conv", "--output", output)
-    assert result.exit_code == 1
-    assert f"Error: {output} cannot be written; make room or choose another --output" in result.stderr
-    assert list(output.parent.iterdir()) == []

@@ -123,6 +123,8 @@ def test_needs_neither_torch_nor_nnunet(convert, tmp_path):
 
 def test_masks_among_the_images_are_a_note(convert, tmp_path):
     raw = convert((32, 32))
-    result = run(raw / "labelsTr", raw, "--output", tmp_path / "out")
-    assert f"{tmp_path / 'out'} lies in {tmp_path}, where the images are: move it before" in result.stderr
+    output = tmp_path / "source" / "out"
+    result = run(raw / "labelsTr", raw, "--output", output)
+    assert f"{output} lies in {tmp_path / 'source'}, where the images are: move it before" in result.stderr
     assert "lies in" not in result.stdout
+    assert "lies in" not in run(raw / "labelsTr", raw, "--output", tmp_path / "elsewhere").stderr

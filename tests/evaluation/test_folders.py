@@ -110,3 +110,23 @@ def test_a_place_that_cannot_be_written_is_told_first(folders):
 def test_processes_are_at_least_one(folders):
     with pytest.raises(ValueError, match="processes is 0, expected at least 1"):
         evaluate(folders, processes=0)
+
+
+def test_values_that_miss_a_whole_number_by_a_little_are_counted_as_it_and_told(folders, caplog):
+    for folder in ("predictions", "labels"):
+        for path in (folders / folder).iterdir():
+            Image.open(path).save(path.with_suffix(".tif"))
+    dataset = {**LABELS, "file_ending": ".tif"}
+    exact = evaluate(folders, dataset, processes=1)
+    path = folders / "predictions" / "a.tif"
+    label = np.asarray(Image.open(path)).astype(np.float32)
+    Image.fromarray(np.where(label == 2, label - np.float32(5e-4), label)).save(path)
+    with caplog.at_level("INFO", logger="nnunet_mamba"):
+        assert evaluate(folders, dataset, processes=1) == exact
+    assert (
+        f"{(label == 2).sum()} values in 1 label maps, such as {path}, miss a whole number by at most 0.001"
+        in caplog.text
+    )
+    Image.fromarray(np.where(label == 2, label - np.float32(5e-3), label)).save(path)
+    with pytest.raises(ValueError, match=r"a\.tif: the prediction has the values 1\.995"):
+        evaluate(folders, dataset, processes=1)
