@@ -81,7 +81,7 @@ def options_of(command: str) -> set[str]:
 def test_a_conversion_names_no_option_that_it_has_not(command):
     options = options_of(command) | OTHERS
     script = Path(dataset_conversion_folder()) / f"{SCRIPTS[command]}.py"
-    own = Path(inspect.getfile(app.registered_commands[0].callback)).parent / f"{command}.py"
+    own = Path(inspect.getfile(inspect.unwrap(app.registered_commands[0].callback))).parent / f"{command}.py"
     wrong = {
         (file.name, option)
         for file in {script, own, *modules_of(script)}
