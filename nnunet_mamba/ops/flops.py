@@ -29,8 +29,7 @@ def flop_counter() -> FlopCounterMode:
     """Return a silent counter that knows our operators, and what the gradients of a grouped convolution cost.
 
     torch's own formula for the weight's gradient lets every channel meet every other, whatever the groups. A process's
-    first scans test their kernels, and a counter would count that, too: before counting on a CPU or GPU, run what is
-    to be counted once.
+    first scans test their kernels in a thread of their own, which a counter does not see.
     """
     register_formulas()
     gradients = {torch.ops.aten.convolution_backward: _convolution_backward}
