@@ -10,6 +10,7 @@ Without patterns, ``images/NAME.*`` belongs to ``masks/NAME.*``; with them, any 
 Run ``python Dataset105_Folder.py --help``, or ``nnunet-mamba convert folder --help``, which is the same.
 """
 
+import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from nnunet_mamba.data.checks import Problem, same_name
 from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
+from nnunet_mamba.data.joined_masks import disjoint_note
 from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
 from nnunet_mamba.data.nifti_files import VolumeError
@@ -52,6 +54,8 @@ FOREGROUND = "foreground"
 DEFAULT_FOREGROUNDS = (255, 1)
 LARGEST_GREY = 255
 
+_log = logging.getLogger("nnunet_mamba.dataset_conversion")
+
 
 def refuse_threshold(threshold: float | None) -> None:
     """Raise if a threshold is no number; what it may be for pictures is told when it is known that there are some."""
@@ -73,7 +77,7 @@ class FolderOptions:
         allow_missing_masks: images without a mask become test cases.
         allow_missing_images: masks without an image are left out.
         allow_empty_masks: masks without foreground are converted.
-        join_masks: several masks of one image are joined to one label.
+        join_masks: several masks of one image are joined to one label, or refused; None joins those that are disjoint.
         label_names: of masks that are files of one label each, the texts of ``{label}``, in the order of the labels,
             each with another name after "=" if wanted; others are not used. None takes what stands for ``{label}``,
             sorted. Where masks overlap, the later label counts.
@@ -93,7 +97,7 @@ class FolderOptions:
     allow_missing_masks: bool = False
     allow_missing_images: bool = False
     allow_empty_masks: bool = False
-    join_masks: bool = False
+    join_masks: bool | None = None
     label_names: tuple[str, ...] | None = None
     allow_missing_labels: bool = False
     groups: GroupTable | None = None
@@ -149,11 +153,11 @@ def convert_folder(
         joined=options.join_masks, labels=tokens, allow_missing_labels=options.allow_missing_labels
     )
     found, problems = _cases(images, masks, channels, options, is_training=True, rules=rules)
-    parts = {"training": (found, [*problems, *source.unfound()])}
+    parts = {"training": (found, [*problems, *source.unfound(found)])}
     if test is not None:
         test_images, test_masks = test.some_images(), test.find_masks()
         found, problems = _cases(test_images, test_masks, channels, options, is_training=False, rules=rules)
-        parts["test"] = (found, [*problems, *test.unfound()])
+        parts["test"] = (found, [*problems, *test.unfound(found)])
     cases, problems = joined_parts(parts)
     values = _labels(cases, channels, options)
     # A file of one label says where it is, and its name which it is.
@@ -164,7 +168,7 @@ def convert_folder(
         problems += group_problems
         recorded |= recorded_groups(cases)
     in_json, order = labels.for_dataset_json(sigmoid=options.sigmoid)
-    return write_raw_dataset(
+    done = write_raw_dataset(
         cases,
         folder,
         _description(channels, in_json, order),
@@ -173,6 +177,9 @@ def convert_folder(
         problems=problems,
         options=options.run,
     )
+    if note := disjoint_note(done.cases):
+        _log.info("%s", note)
+    return done
 
 
 def prepare_folder_images(source: Source, folder: Path, *, options: FolderOptions | None = None) -> Conversion:
