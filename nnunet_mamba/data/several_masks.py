@@ -133,8 +133,12 @@ def _may_be_joined(files: Sequence[FoundFile], rules: MaskRules) -> bool:
     """Return whether several masks of one image may become one label, as far as their names tell."""
     if are_of_several_cases(files):
         return False
-    # Masks of several readers lie in several folders, those of several lesions in one.
-    return bool(rules.joined) if rules.joined is not None else len({found.path.parent for found in files}) == 1
+    if rules.joined is not None:
+        return rules.joined
+    # Masks of several readers lie in several folders, those of several lesions in one. Files that are called alike but
+    # for their ending are copies that differ.
+    names = {same_name(stem_of(found.path)) for found in files}
+    return len({found.path.parent for found in files}) == 1 and len(names) == len(files)
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:

@@ -104,6 +104,13 @@ def test_masks_in_several_folders_are_not_joined_unasked(data, run):
     assert "2 masks for one case, expected one" in words(result.stderr)
 
 
+def test_files_that_are_called_alike_but_for_their_ending_are_not_joined_unasked(data, run):
+    mask((20, 20)).save(data / "masks" / "p1_mask.tif")
+    result = run(data, *ONE[:3], "masks/{case}_mask")
+    assert result.exit_code == 1
+    assert "2 masks for one case, expected one" in words(result.stderr)
+
+
 def test_a_numbered_mask_that_may_be_of_a_missing_image_is_not_joined_unasked(data, run):
     for path in (data / "masks").iterdir():
         path.rename(path.with_name(path.name.replace("_mask", "")))
