@@ -294,7 +294,9 @@ def _label_tokens(
             "--labels and {label} in --mask-pattern both say which labels there are; give one, or name those of "
             "{label} with --label-names"
         )
-    there = sorted({found.label or "" for found in masks}, key=natural_order)
+    # Spellings that differ in capitals are one label.
+    spellings = {same_name(found.label or ""): found.label or "" for found in masks}
+    there = sorted(spellings.values(), key=natural_order)
     pairs = [name.partition("=") for name in options.label_names or there]
     # nnU-Net wants "ignore" to have the last number.
     named = sorted(((token, name or token) for token, _, name in pairs), key=lambda pair: pair[1] == IGNORE)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.label_values import ByteImage
+from nnunet_mamba.data.label_values import NAME_VALUES, ByteImage
 
 SHOWN_FILES = 5
+CUT_VALUES = "take all that is above 0 for the label with --threshold 0"
 
 
 class MaskFileError(ValueError):
@@ -38,7 +39,9 @@ def joined_label(case: Case, label_of: Callable[[Path], ByteImage]) -> ByteImage
         try:
             label = label_of(path)
         except ValueError as error:
-            raise MaskFileError(f"{error}{_unless_other(case, index)}", path) from error
+            # What a file of one label marks is told by its name.
+            text = str(error).replace(NAME_VALUES, CUT_VALUES) if case.mask_numbers else str(error)
+            raise MaskFileError(f"{text}{_unless_other(case, index)}", path) from error
         if case.mask_numbers:
             label = (label != 0).astype(np.uint8) * np.uint8(case.mask_numbers[index])
         if joined is None:

@@ -13,7 +13,7 @@ from nnunet_mamba.data.copies import stem_of, without_copies
 from nnunet_mamba.data.filename_patterns import FoundFile
 from nnunet_mamba.data.folder_walk import files_below, visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
-from nnunet_mamba.data.several_masks import MaskRules, chosen_masks, numbered_twins, twin_problems
+from nnunet_mamba.data.several_masks import MaskRules, chosen_masks, named_after_masks, numbered_twins, twin_problems
 
 _log = logging.getLogger(__name__)
 
@@ -212,14 +212,16 @@ def _with_twins(
             twin: masks[path] for twin, path in numbered_twins(list(masks), taken).items() if twin not in all_twins
         }
         all_twins |= twins.keys()
-        # Without a mark, it may also be the mask of an image that is missing.
-        if rules.joined or (rules.joined is None and has_mark):
-            further = without_copies([replace(found, path=twin) for twin, (_, found) in twins.items()], "mask")
-            key_of = {twin: key for twin, (key, _) in twins.items()}
-            for found in further:
-                masks_of[key_of[found.path]].append(found)
-        else:
-            unused |= {twin: names[key] for twin, (key, _) in twins.items()}
+        # Without a mark, it may also be the mask of an image that is missing; without a number, another picture.
+        joined = dict(twins) if rules.joined or (rules.joined is None and has_mark) else {}
+        unused |= {twin: names[key] for twin, (key, _) in twins.items() if twin not in joined}
+        if has_mark:
+            others = named_after_masks([one.path for one in images if one.path not in used | all_twins], list(masks))
+            all_twins |= others.keys()
+            joined |= {other: masks[path] for other, path in others.items() if rules.joined}
+            unused |= {other: names[masks[path][0]] for other, path in others.items() if not rules.joined}
+        for found in without_copies([replace(found, path=twin) for twin, (_, found) in joined.items()], "mask"):
+            masks_of[joined[found.path][0]].append(found)
     # What was found as the mask of an image of its own is none.
     for key in [key for key, files in masks_of.items() if key not in names and {f.path for f in files} <= all_twins]:
         del masks_of[key]

@@ -12,8 +12,10 @@ from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.folder_walk import visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
 
-# The number that tells a second mask from the first, as in mask_1 and mask (2). After a digit it needs a separator.
-_NUMBERED = re.compile(r"(?P<first>.+)[ _.-]\(?\d{1,3}\)?|(?P<letters>.*[^\d\W_])\d{1,3}")
+# The number or letter that tells a second mask from the first, as in mask_1, mask (2) and mask_b. After a digit it
+# needs a separator. A date is no such number.
+_NUMBERED = re.compile(r"(?P<first>.+)[ _.-]\(?(?:\d{1,6}|[a-zA-Z])\)?|(?P<letters>.*[^\d\W_])\d{1,3}")
+_SEPARATOR = re.compile(r"[ _.-]")
 SHOWN_FILES = 5
 
 
@@ -175,6 +177,23 @@ def numbered_twins(masks: Sequence[Path], used: Set[Path]) -> dict[Path, Path]:
             if (key := same_name(first)) in stems[folder]:
                 twins[path] = stems[folder][key]
     return twins
+
+
+def named_after_masks(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
+    """Return images that are called as a mask beside them with more behind it, as ``x_mask_left``, with that mask.
+
+    Args:
+        images: without a mask of their own.
+        masks: whose names tell that they are masks.
+    """
+    of_stem = {(path.parent, same_name(stem_of(path))): path for path in masks}
+    found = {}
+    for path in images:
+        stem = same_name(stem_of(path))
+        starts = ((path.parent, stem[: separator.start()]) for separator in _SEPARATOR.finditer(stem))
+        if first := next((of_stem[start] for start in starts if start in of_stem), None):
+            found[path] = first
+    return found
 
 
 def twin_problems(twins: Mapping[Path, str], rules: MaskRules) -> list[Problem]:

@@ -141,3 +141,41 @@ def test_volumes_of_one_label_are_joined_within_it(tmp_path, run):
 def test_images_only_takes_no_word_about_masks(data, run, tmp_path):
     for option in ("--join-masks", "--no-join-masks"):
         assert run(data / "images", "--images-only", tmp_path / "out", option).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["p2_mask_left", "p2_mask - Copy", "p2_mask_20250101"])
+def test_an_image_that_is_called_as_a_mask_is_a_problem_of_the_masks_image(data, run, tmp_path, name):
+    for path in (data / "masks").iterdir():
+        path.rename(data / "images" / path.name)
+    (data / "images" / "p2_mask_1.png").rename(data / "images" / f"{name}.png")
+    options = ("--image-pattern", "images/{case}.png", "--mask-pattern", "images/{case}_mask.png")
+    result = run(data, *options)
+    assert result.exit_code == 1
+    assert f"{name}.png lies beside its mask and is not used" in words(result.stderr)
+    assert "--allow-missing-masks" not in result.stderr
+    assert run(data, *options, "--join-masks").exit_code == 0
+    expected = np.asarray(mask((2, 4), (12, 12))) // 255
+    assert np.array_equal(np.asarray(label(tmp_path, "p2")), expected)
+
+
+def test_a_letter_tells_a_second_mask_from_the_first(data, run, tmp_path):
+    (data / "masks" / "p2_mask_1.png").rename(data / "masks" / "p2_mask_b.png")
+    assert run(data, *ONE).exit_code == 0
+    assert np.array_equal(np.asarray(label(tmp_path, "p2")), np.asarray(mask((2, 4), (12, 12))) // 255)
+
+
+def test_files_of_one_label_with_other_values_and_capitals(tmp_path, run):
+    for number, name, value in ((1, "liver", 1), (2, "Liver", 255)):
+        folder = tmp_path / "data" / f"s{number}"
+        folder.mkdir(parents=True)
+        voxels = np.random.default_rng(number).integers(0, 900, (6, 7, 8), dtype=np.int16)
+        nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / "ct.nii.gz")
+        voxels = np.zeros((6, 7, 8), np.uint8)
+        voxels[:3] = value
+        nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / f"{name}_mask.nii.gz")
+    options = ("--image-pattern", "{case}/ct.nii.gz", "--mask-pattern", "{case}/{label}_mask.nii.gz")
+    result = run(tmp_path / "data", *options)
+    assert result.exit_code == 1
+    assert "--labels" not in result.stderr
+    assert "take all that is above 0 for the label with --threshold 0" in words(result.stderr)
+    assert run(tmp_path / "data", *options, "--threshold", 0).exit_code == 0
