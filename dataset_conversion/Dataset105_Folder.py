@@ -10,7 +10,6 @@ Without patterns, ``images/NAME.*`` belongs to ``masks/NAME.*``; with them, any 
 Run ``python Dataset105_Folder.py --help``, or ``nnunet-mamba convert folder --help``, which is the same.
 """
 
-import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from nnunet_mamba.data.checks import Problem, same_name
 from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
-from nnunet_mamba.data.joined_masks import disjoint_note
+from nnunet_mamba.data.joined_masks import log_disjoint
 from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
 from nnunet_mamba.data.nifti_files import VolumeError
@@ -53,8 +52,6 @@ FOREGROUND = "foreground"
 # Where nothing else is said: masks of one foreground, which hold either of these besides 0.
 DEFAULT_FOREGROUNDS = (255, 1)
 LARGEST_GREY = 255
-
-_log = logging.getLogger("nnunet_mamba.dataset_conversion")
 
 
 def refuse_threshold(threshold: float | None) -> None:
@@ -177,8 +174,7 @@ def convert_folder(
         problems=problems,
         options=options.run,
     )
-    if note := disjoint_note(done.cases):
-        _log.info("%s", note)
+    log_disjoint(done.cases)
     return done
 
 

@@ -1,5 +1,6 @@
 """Join the masks of one image, one file for each lesion or structure, to one label."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.label_values import NAME_VALUES, ByteImage
+
+_log = logging.getLogger(__name__)
 
 SHOWN_FILES = 5
 CUT_VALUES = "take all that is above 0 for the label with --threshold 0"
@@ -58,21 +61,22 @@ def joined_label(case: Case, label_of: Callable[[Path], ByteImage]) -> ByteImage
     return joined
 
 
-def disjoint_note(cases: Sequence[Case]) -> str:
-    """Return how many images had several masks of one label that are joined because they are disjoint, "" if none.
+def log_disjoint(cases: Sequence[Case]) -> None:
+    """Log how many images had several masks of one label that are joined because they are disjoint, if any.
 
     Args:
         cases: that are converted.
     """
     several = [case for case in cases if case.must_be_disjoint]
     if not several:
-        return ""
+        return
     images = "1 image has" if len(several) == 1 else f"{len(several)} images have"
     first = several[0]
-    return (
+    _log.info(
+        "%s",
         f"{images} several masks that mark different places, which are joined to one label, such as "
         f"{', '.join(path.name for path in first.masks[:SHOWN_FILES])}{', ...' * (len(first.masks) > SHOWN_FILES)} of "
-        f"{first.identifier}; --no-join-masks refuses such images, and --skip-invalid then leaves them out"
+        f"{first.identifier}; --no-join-masks refuses such images, and --skip-invalid then leaves them out",
     )
 
 
