@@ -25,6 +25,7 @@ from nnunet_mamba.data.checks import Problem, same_name
 from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.image_files import ImageFileError, Shape
+from nnunet_mamba.data.joined_masks import log_disjoint
 from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
 from nnunet_mamba.data.labelled_volumes import VolumeConverter
 from nnunet_mamba.data.nifti_files import VolumeError
@@ -73,7 +74,7 @@ class FolderOptions:
         allow_missing_masks: images without a mask become test cases.
         allow_missing_images: masks without an image are left out.
         allow_empty_masks: masks without foreground are converted.
-        join_masks: several masks of one image are joined to one label.
+        join_masks: several masks of one image are joined to one label, or refused; None joins those that are disjoint.
         label_names: of masks that are files of one label each, the texts of ``{label}``, in the order of the labels,
             each with another name after "=" if wanted; others are not used. None takes what stands for ``{label}``,
             sorted. Where masks overlap, the later label counts.
@@ -93,7 +94,7 @@ class FolderOptions:
     allow_missing_masks: bool = False
     allow_missing_images: bool = False
     allow_empty_masks: bool = False
-    join_masks: bool = False
+    join_masks: bool | None = None
     label_names: tuple[str, ...] | None = None
     allow_missing_labels: bool = False
     groups: GroupTable | None = None
@@ -149,11 +150,11 @@ def convert_folder(
         joined=options.join_masks, labels=tokens, allow_missing_labels=options.allow_missing_labels
     )
     found, problems = _cases(images, masks, channels, options, is_training=True, rules=rules)
-    parts = {"training": (found, [*problems, *source.unfound()])}
+    parts = {"training": (found, [*problems, *source.unfound(found)])}
     if test is not None:
         test_images, test_masks = test.some_images(), test.find_masks()
         found, problems = _cases(test_images, test_masks, channels, options, is_training=False, rules=rules)
-        parts["test"] = (found, [*problems, *test.unfound()])
+        parts["test"] = (found, [*problems, *test.unfound(found)])
     cases, problems = joined_parts(parts)
     values = _labels(cases, channels, options)
     # A file of one label says where it is, and its name which it is.
@@ -164,7 +165,7 @@ def convert_folder(
         problems += group_problems
         recorded |= recorded_groups(cases)
     in_json, order = labels.for_dataset_json(sigmoid=options.sigmoid)
-    return write_raw_dataset(
+    done = write_raw_dataset(
         cases,
         folder,
         _description(channels, in_json, order),
@@ -173,6 +174,8 @@ def convert_folder(
         problems=problems,
         options=options.run,
     )
+    log_disjoint(done.cases)
+    return done
 
 
 def prepare_folder_images(source: Source, folder: Path, *, options: FolderOptions | None = None) -> Conversion:
@@ -287,7 +290,9 @@ def _label_tokens(
             "--labels and {label} in --mask-pattern both say which labels there are; give one, or name those of "
             "{label} with --label-names"
         )
-    there = sorted({found.label or "" for found in masks}, key=natural_order)
+    # Spellings that differ in capitals are one label.
+    spellings = {same_name(found.label or ""): found.label or "" for found in masks}
+    there = sorted(spellings.values(), key=natural_order)
     pairs = [name.partition("=") for name in options.label_names or there]
     # nnU-Net wants "ignore" to have the last number.
     named = sorted(((token, name or token) for token, _, name in pairs), key=lambda pair: pair[1] == IGNORE)

@@ -6,7 +6,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,11 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
     if not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source}: not a zip archive, or its end is missing; download it again")
     refuse_if_unwritable(beside)
+    created = [path for path in (beside, *beside.parents) if not path.exists()]
     beside.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(beside)
     folder = beside / f"{_PREFIX}{uuid4().hex}"
-    with only_writer(folder):
+    with _without_empty_folders(created), only_writer(folder):
         try:
             folder.mkdir(mode=0o700)
             content = folder / source.name
@@ -81,6 +82,22 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
                 yield _without_wrapper(content)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _without_empty_folders(folders: Sequence[Path]) -> Iterator[None]:
+    """Remove folders at the end if nothing was written into them.
+
+    Args:
+        folders: the innermost first.
+    """
+    try:
+        yield
+    finally:
+        # One that holds something stays.
+        with suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
 
 
 def _remove_abandoned(beside: Path) -> None:

@@ -15,6 +15,7 @@ class Case:
         label: the source file of its label; None only for a test case.
         other_masks: further source files of the label, joined with the first; a later one covers an earlier one.
         mask_numbers: of the label that each of the source files marks; empty where their values tell the labels.
+        must_be_disjoint: whether several source files of one label are joined only where no two mark the same.
         is_training: whether it goes to imagesTr (needs a label) or to imagesTs.
         group: cases of one group, such as the slices of a patient or the images of a lesion, must be on one side of a
             split; None if the case is a group of its own.
@@ -27,6 +28,7 @@ class Case:
     group: str | None = None
     other_masks: tuple[Path, ...] = ()
     mask_numbers: tuple[int, ...] = ()
+    must_be_disjoint: bool = False
 
     @property
     def masks(self) -> tuple[Path, ...]:

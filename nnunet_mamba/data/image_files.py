@@ -95,7 +95,7 @@ def _refuse_scaled_levels(image: Image.Image) -> None:
     for tile in getattr(image, "tile", ()):
         arguments = tile[3] if isinstance(tile[3], tuple) else ()
         if len(arguments) == 2 and isinstance(arguments[1], int) and arguments[1] != 255:
-            raise ImageFileError(f"grey levels up to {arguments[1]}, expected up to 255; save it as PNG")
+            raise ImageFileError(f"grey levels up to {arguments[1]}, expected up to 255; save it as PNG of 8 bits")
 
 
 def _stored_modes(image: Image.Image) -> list[str]:

@@ -18,6 +18,7 @@ ByteImage: TypeAlias = npt.NDArray[np.uint8]
 
 BACKGROUND = "background"
 IGNORE = "ignore"
+NAME_VALUES = "name them in --labels"
 SHOWN_VALUES = 8
 # So many values that no label has are hardly labels that were forgotten.
 MANY_VALUES = 16
@@ -212,7 +213,7 @@ def _unknown_text(
     more = f" and {unknown.size - SHOWN_VALUES} more" if unknown.size > SHOWN_VALUES else ""
     known = sorted(number_of)
     expected = ", ".join(name(value) for value in known[:SHOWN_VALUES]) + (", ..." if len(known) > SHOWN_VALUES else "")
-    way_out = "name them in --labels"
+    way_out = NAME_VALUES
     if colours and unknown.size >= MANY_VALUES:
         is_grey = not (unknown % _GREY).any()
         way_out = (

@@ -53,22 +53,20 @@ def _inverted(checked: Mapping[str, Checked]) -> str:
         if one.foreground is not None and one.border is not None
     }
     mostly = {name: share for name, (share, _) in judged.items() if share > MOSTLY}
-    way_out = (
-        "look at one. If background and foreground are exchanged, invert the masks; nnunet-mamba convert folder "
-        """does so with --labels, such as {"background": 255, "lesion": 0}"""
-    )
+    way_out = "look at one. If background and foreground are exchanged, invert"
     if mostly and len(mostly) >= NEARLY_ALL * len(judged):
         mean = sum(mostly.values()) / len(mostly)
         return (
             f"the masks of {_counted(mostly)}, of {len(judged)}, are mostly foreground ({mean:.0%} on average): they "
-            f"may be inverted; {way_out}"
+            f"may be inverted; {way_out} the masks; nnunet-mamba convert folder does so with --labels, a file with "
+            '{"background": 255, "lesion": 0}, or 1 instead of 255 for masks of 0 and 1'
         )
     framed = {name: share for name, (share, border) in judged.items() if share > MOSTLY and border >= WHOLE_BORDER}
     if not framed:
         return ""
     return (
         f"the masks of {_counted(framed)}, of {len(judged)}, are mostly foreground and reach every border, unlike the "
-        f"others: they may be inverted; {way_out}"
+        f"others: they may be inverted; {way_out} these masks alone"
     )
 
 

@@ -3,7 +3,8 @@
 import logging
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
@@ -12,7 +13,7 @@ from nnunet_mamba.data.copies import stem_of, without_copies
 from nnunet_mamba.data.filename_patterns import FoundFile
 from nnunet_mamba.data.folder_walk import files_below, visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
-from nnunet_mamba.data.several_masks import MaskRules, chosen_masks, numbered_twins, twin_problems
+from nnunet_mamba.data.several_masks import MaskRules, chosen_masks, named_after_masks, numbered_twins, twin_problems
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def pair_found_files(
     masks = without_copies(masks, "mask")
     is_grouped = all(found.group is not None for found in (*images, *masks))
     masks_of = _by_identifier(masks, is_grouped=is_grouped)
-    images, twins = _without_twins(images, masks_of, is_grouped=is_grouped, are_masks_left_out=allow_missing_images)
+    images, twins = _with_twins(images, masks_of, rules, is_grouped=is_grouped, are_masks_left_out=allow_missing_images)
     images_of = _by_identifier(images, is_grouped=is_grouped)
     cases: list[Case] = []
     problems = twin_problems(twins, rules)
@@ -157,6 +158,7 @@ def pair_found_files(
                 label=labels.files[0] if labels.files else None,
                 other_masks=labels.files[1:],
                 mask_numbers=labels.numbers,
+                must_be_disjoint=labels.must_be_disjoint,
                 is_training=is_training and bool(labels.files),
                 group=files[0].group,
             )
@@ -165,15 +167,11 @@ def pair_found_files(
     problems += [
         Problem(_identifier(files[0], is_grouped=is_grouped), rules.several_masks(files))
         for key, files in masks_of.items()
-        if key not in images_of and len(files) > 1 and rules.labels is None and not rules.joined
+        if key not in images_of and rules.labels is None and chosen_masks(files, rules).problem
     ]
     if not allow_missing_images:
         text = "no image for this mask; add it, or leave such masks out with --allow-missing-images"
-        problems += [
-            Problem(_identifier(found, is_grouped=is_grouped), text, found.path)
-            for found in without_image
-            if found.path not in twins
-        ]
+        problems += [Problem(_identifier(found, is_grouped=is_grouped), text, found.path) for found in without_image]
     if masks and allow_missing_masks:
         _log_unlabelled(cases)
     if without_image and allow_missing_images:
@@ -182,29 +180,52 @@ def pair_found_files(
     return cases, problems
 
 
-def _without_twins(
+def _with_twins(
     images: Sequence[FoundFile],
-    masks_of: Mapping[str, Sequence[FoundFile]],
+    masks_of: dict[str, list[FoundFile]],
+    rules: MaskRules,
     *,
     is_grouped: bool,
     are_masks_left_out: bool,
 ) -> tuple[list[FoundFile], dict[Path, str]]:
-    """Return the images without what looks like a further mask of one of them, and these files with their cases."""
+    """Add further masks of images, which lie beside those that were found, to ``masks_of`` where they may be joined.
+
+    Returns:
+        The images without such files, and those files that are a problem, with their cases.
+    """
     names = {same_name(name): name for name in (_identifier(found, is_grouped=is_grouped) for found in images)}
     used = {found.path for found in images if same_name(_identifier(found, is_grouped=is_grouped)) in masks_of}
     used |= {found.path for key, files in masks_of.items() for found in files if key in names or are_masks_left_out}
-    twins: dict[Path, str] = {}
+    all_twins: set[Path] = set()
+    unused: dict[Path, str] = {}
     for has_mark in (True, False):
         masks = {
-            found.path: names[key]
+            found.path: (key, found)
             for key, files in masks_of.items()
             if key in names
             for found in files
             if has_mark is (same_name(stem_of(found.path)) != same_name(found.case))
         }
         # A mask without a mark is called as its image, so an image that is called as a further one is an image.
-        twins |= numbered_twins(masks, used if has_mark else used | {found.path for found in images})
-    return [found for found in images if found.path not in twins], twins
+        taken = used if has_mark else used | {found.path for found in images}
+        twins = {
+            twin: masks[path] for twin, path in numbered_twins(list(masks), taken).items() if twin not in all_twins
+        }
+        all_twins |= twins.keys()
+        # Without a mark, it may also be the mask of an image that is missing; without a number, another picture.
+        joined = dict(twins) if rules.joined or (rules.joined is None and has_mark) else {}
+        unused |= {twin: names[key] for twin, (key, _) in twins.items() if twin not in joined}
+        if has_mark:
+            others = named_after_masks([one.path for one in images if one.path not in used | all_twins], list(masks))
+            all_twins |= others.keys()
+            joined |= {other: masks[path] for other, path in others.items() if rules.joined}
+            unused |= {other: names[masks[path][0]] for other, path in others.items() if not rules.joined}
+        for found in without_copies([replace(found, path=twin) for twin, (_, found) in joined.items()], "mask"):
+            masks_of[joined[found.path][0]].append(found)
+    # What was found as the mask of an image of its own is none.
+    for key in [key for key, files in masks_of.items() if key not in names and {f.path for f in files} <= all_twins]:
+        del masks_of[key]
+    return [found for found in images if found.path not in all_twins], unused
 
 
 def _log_unlabelled(cases: Sequence[Case]) -> None:

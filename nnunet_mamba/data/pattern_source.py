@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.checks import Problem
 from nnunet_mamba.data.filename_patterns import (
     MASK_PLACEHOLDERS,
@@ -86,8 +87,12 @@ class Source:
             raise ValueError(_nothing_fits(self._patterns()[1], self._mask_folder, "mask"))
         return found
 
-    def unfound(self) -> list[Problem]:
-        """Return what may hold images or masks and cannot be read: links that lead nowhere, and other formats."""
+    def unfound(self, cases: Sequence[Case] = ()) -> list[Problem]:
+        """Return what may hold images or masks and cannot be read: links that lead nowhere, and other formats.
+
+        Args:
+            cases: that were found; their files are not said to be left out.
+        """
         image_pattern, mask_pattern = self._patterns()
         images, masks = self.find_images(), self.find_masks()
         problems = [*image_pattern.lost(self.images), *(mask_pattern.lost(self._mask_folder) if self.has_masks else [])]
@@ -96,7 +101,7 @@ class Source:
         read = [found.path for found in (*images, *masks)]
         problems += unread_images([path for path in unread if path not in set(unread_masks)], "image", read)
         problems += unread_images(unread_masks, "mask", read)
-        self._log_what_fits_nothing(read)
+        self._log_what_fits_nothing([*read, *(path for case in cases for path in case.masks)])
         return list(dict.fromkeys(problems))
 
     def _log_what_fits_nothing(self, read: Sequence[Path]) -> None:
@@ -160,7 +165,7 @@ class PatternMaskRules(MaskRules):
 
     def several_masks(self, files: Sequence[FoundFile]) -> str:
         """Return what is wrong with several masks of one case."""
-        way_out = "train with all of them as one label with --join-masks"
+        way_out = "train with all of them as one label with --join-masks, the later one counts where they overlap"
         return listed("masks", files, "rename them" if are_of_several_cases(files) else way_out)
 
     def missing_labels(self, labels: Sequence[str]) -> str:
@@ -174,7 +179,7 @@ class PatternMaskRules(MaskRules):
 
     def way_to_use_twins(self) -> str:
         """Return what can be done with masks that are not used."""
-        return "--join-masks and a * behind the name in --mask-pattern take all of them, or move them away"
+        return "--join-masks makes one label of all of them; move away what is no mask of this image"
 
 
 def _nothing_fits(pattern: FilenamePattern, folder: Path, kind: str) -> str:

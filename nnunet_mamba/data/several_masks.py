@@ -12,8 +12,10 @@ from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
 from nnunet_mamba.data.folder_walk import visible_entries
 from nnunet_mamba.data.image_files import IMAGE_ENDINGS
 
-# The number that tells a second mask from the first, as in mask_1 and mask (2). After a digit it needs a separator.
-_NUMBERED = re.compile(r"(?P<first>.+)[ _.-]\(?\d{1,3}\)?|(?P<letters>.*[^\d\W_])\d{1,3}")
+# The number or letter that tells a second mask from the first, as in mask_1, mask (2) and mask_b. After a digit it
+# needs a separator. A date is no such number.
+_NUMBERED = re.compile(r"(?P<first>.+)[ _.-]\(?(?:\d{1,6}|[a-zA-Z])\)?|(?P<letters>.*[^\d\W_])\d{1,3}")
+_SEPARATOR = re.compile(r"[ _.-]")
 SHOWN_FILES = 5
 
 
@@ -22,14 +24,15 @@ class MaskRules:
     """How the masks of one image become one label.
 
     Args:
-        joined: several masks of one image, or of one label of it, are joined; otherwise they are a problem.
+        joined: several masks of one image, or of one label of it, are joined, or are a problem; None joins those of one
+            folder, and the check of the case refuses them if they overlap.
         labels: what stands for ``{label}``, in the order of the labels' numbers; None where a mask holds all labels.
         allow_missing_labels: a label without a mask is nowhere in the image; otherwise it is a problem.
 
     The methods say what can be done, and no option that only some commands have; see ``PatternMaskRules``.
     """
 
-    joined: bool = False
+    joined: bool | None = False
     labels: tuple[str, ...] | None = None
     allow_missing_labels: bool = False
 
@@ -83,11 +86,13 @@ class ChosenMasks:
     Args:
         files: in the order in which they are joined; a later one covers an earlier one.
         numbers: of the label that each file holds; empty where the values of a file tell its labels.
+        must_be_disjoint: whether files of one label are joined only where no two of them mark the same.
         problem: what is wrong with them, "" if nothing is.
     """
 
     files: tuple[Path, ...] = ()
     numbers: tuple[int, ...] = ()
+    must_be_disjoint: bool = False
     problem: str = ""
 
 
@@ -100,9 +105,10 @@ def chosen_masks(files: Sequence[FoundFile], rules: MaskRules) -> ChosenMasks:
     """
     files = sorted(files, key=lambda found: natural_order(found.path.name))
     if rules.labels is None:
-        if len(files) > 1 and (not rules.joined or are_of_several_cases(files)):
+        if len(files) > 1 and not _may_be_joined(files, rules):
             return ChosenMasks(files=(files[0].path,), problem=rules.several_masks(files))
-        return ChosenMasks(files=tuple(found.path for found in files))
+        is_asked = rules.joined or len(files) < 2
+        return ChosenMasks(files=tuple(found.path for found in files), must_be_disjoint=not is_asked)
     of_label: defaultdict[str, list[FoundFile]] = defaultdict(list)
     for found in files:
         of_label[same_name(found.label or "")].append(found)
@@ -112,14 +118,29 @@ def chosen_masks(files: Sequence[FoundFile], rules: MaskRules) -> ChosenMasks:
     repeated = [of_label[key] for key in keys if len(of_label[key]) > 1]
     if missing and not rules.allow_missing_labels:
         problem = rules.missing_labels(missing)
-    elif repeated and not rules.joined:
-        problem = rules.several_masks(repeated[0])
+    elif unjoined := [found for found in repeated if not _may_be_joined(found, rules)]:
+        problem = rules.several_masks(unjoined[0])
     pairs = [(found.path, number) for number, key in enumerate(keys, start=1) for found in of_label[key]]
     if files and not pairs and not problem:
         problem = f"no mask for any of {', '.join(rules.labels)}; add one, or move the image away"
     return ChosenMasks(
-        files=tuple(path for path, _ in pairs), numbers=tuple(number for _, number in pairs), problem=problem
+        files=tuple(path for path, _ in pairs),
+        numbers=tuple(number for _, number in pairs),
+        must_be_disjoint=bool(repeated) and not rules.joined,
+        problem=problem,
     )
+
+
+def _may_be_joined(files: Sequence[FoundFile], rules: MaskRules) -> bool:
+    """Return whether several masks of one image may become one label, as far as their names tell."""
+    if are_of_several_cases(files):
+        return False
+    if rules.joined is not None:
+        return rules.joined
+    # Masks of several readers lie in several folders, those of several lesions in one. Files that are called alike but
+    # for their ending are copies that differ.
+    names = {same_name(stem_of(found.path)) for found in files}
+    return len({found.path.parent for found in files}) == 1 and len(names) == len(files)
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
@@ -131,19 +152,19 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"(\d+)", name)]
 
 
-def numbered_twins(masks: Mapping[Path, str], used: Set[Path]) -> dict[Path, str]:
-    """Return files that look like further masks of an image and are not used, with the case that they are of.
+def numbered_twins(masks: Sequence[Path], used: Set[Path]) -> dict[Path, Path]:
+    """Return files that look like further masks of an image and are not used, with the mask that they lie beside.
 
     Such a file lies beside a mask, is called as that one with a number behind, and is neither an image with a mask nor
     a mask of an image.
 
     Args:
-        masks: those that are used, and their cases.
+        masks: those that are used.
         used: all files that are used.
     """
-    stems: defaultdict[Path, dict[str, str]] = defaultdict(dict)
-    for path, identifier in masks.items():
-        stems[path.parent][same_name(stem_of(path))] = identifier
+    stems: defaultdict[Path, dict[str, Path]] = defaultdict(dict)
+    for path in masks:
+        stems[path.parent][same_name(stem_of(path))] = path
     # What is beside a file may have reached it by another way, so names are compared.
     names = {(path.parent, path.name) for path in used}
     twins = {}
@@ -158,11 +179,28 @@ def numbered_twins(masks: Mapping[Path, str], used: Set[Path]) -> dict[Path, str
     return twins
 
 
+def named_after_masks(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
+    """Return images that are called as a mask beside them with more behind it, as ``x_mask_left``, with that mask.
+
+    Args:
+        images: without a mask of their own.
+        masks: whose names tell that they are masks.
+    """
+    of_stem = {(path.parent, same_name(stem_of(path))): path for path in masks}
+    found = {}
+    for path in images:
+        stem = same_name(stem_of(path))
+        starts = ((path.parent, stem[: separator.start()]) for separator in _SEPARATOR.finditer(stem))
+        if first := next((of_stem[start] for start in starts if start in of_stem), None):
+            found[path] = first
+    return found
+
+
 def twin_problems(twins: Mapping[Path, str], rules: MaskRules) -> list[Problem]:
     """Return one problem for every case that has masks which are not used.
 
     Args:
-        twins: see ``numbered_twins``.
+        twins: files of ``numbered_twins``, and the case that each is of.
         rules: of the conversion.
     """
     of_case: defaultdict[str, list[Path]] = defaultdict(list)

@@ -29,9 +29,13 @@ def read_text(path: Path) -> str:
         ValueError: no such text, or too much of it; the text does not name the file.
         OSError: unreadable.
     """
-    if (size := path.stat().st_size) > LARGEST_TEXT:
-        raise ValueError(f"{size / 2**20:.0f} MiB, expected a text of at most {LARGEST_TEXT / 2**20:.0f} MiB")
-    content = path.read_bytes()
+    if path.is_dir():
+        raise ValueError("it is a folder, expected a text file")
+    # A device or a pipe has no size that could be asked for.
+    with path.open("rb") as file:
+        content = file.read(LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise ValueError(f"it is too large, expected a text of at most {LARGEST_TEXT / 2**20:.0f} MiB")
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None) or _unmarked(content)
     try:
         text = content.decode(encoding)

@@ -33,7 +33,7 @@ def test_an_archive_is_a_folder_while_the_block_runs(tmp_path):
         assert (folder / "images/ä b.jpg").read_bytes() == b"picture"
         assert (folder / "masks/deep/er/ä b.png").read_bytes() == b"mask"
 
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_packed_folder_is_what_is_in_it(tmp_path):
@@ -43,13 +43,23 @@ def test_a_packed_folder_is_what_is_in_it(tmp_path):
         assert [path.name for path in folder.iterdir()] == ["a.jpg"]
 
 
+def test_a_folder_that_was_there_or_holds_something_stays(tmp_path):
+    archive = packed(tmp_path / "set.zip", {"a": b"1"})
+    (tmp_path / "there").mkdir()
+
+    for name in ("there", "new/deeper"):
+        with unpacked(archive, beside=tmp_path / name):
+            (tmp_path / name / "result").mkdir()
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["result"]
+
+
 def test_nothing_stays_when_the_block_fails(tmp_path):
     archive = packed(tmp_path / "set.zip", {"a": b"1"})
 
     with pytest.raises(ZeroDivisionError), unpacked(archive, beside=tmp_path / "out"):
         _ = 1 / 0
 
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 OUTSIDE = ["../outside", "/etc/outside", "a/../../outside", "..\\outside", "C:\\outside", "C:/o"]

@@ -34,11 +34,14 @@ def test_a_data_set_of_mostly_foreground_may_be_inverted():
     (hint,) = mask_hints(masks((0.9, 0.5), (0.8, 1), (0.7, 1), (0.95, 1), (0.2, 0)))
     assert hint.startswith("the masks of 4 cases (c0, c1, c2, c3), of 5, are mostly foreground (84% on average)")
     assert "may be inverted" in hint
+    assert 'a file with {"background": 255, "lesion": 0}, or 1 instead of 255 for masks of 0 and 1' in hint
 
 
 def test_single_masks_that_fill_the_whole_border_are_named():
     (hint,) = mask_hints(masks((0.9, 1), *[(0.1, 0)] * 9))
     assert "the masks of 1 case (c0), of 10, are mostly foreground and reach every border" in hint
+    # What would exchange the labels of all masks would spoil the others.
+    assert hint.endswith("invert these masks alone")
 
 
 def test_several_labels_may_fill_a_picture():

@@ -14,6 +14,11 @@ def test_every_encoding_of_editors_and_spreadsheets_is_read(tmp_path, encoding):
     assert read_text(tmp_path / "a.csv") == TEXT
 
 
+def test_a_folder_is_no_text(tmp_path):
+    with pytest.raises(ValueError, match="it is a folder, expected a text file"):
+        read_text(tmp_path)
+
+
 @pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
 def test_utf_16_with_its_mark_is_read(tmp_path, mark):
     encoding = "utf-16-le" if mark == b"\xff\xfe" else "utf-16-be"

@@ -52,16 +52,16 @@ ALL = ("--image-pattern", "*/{case}.png", "--mask-pattern", "*/{case}_mask*.png"
 
 
 def test_masks_that_a_pattern_leaves_out_are_told_of_the_image_that_they_are_of(lesions, run, tmp_path):
-    result = run(lesions, *ONE, "--report", tmp_path / "problems.csv")
+    result = run(lesions, *ONE, "--no-join-masks", "--report", tmp_path / "problems.csv")
     assert result.exit_code == 1
     assert "benign (2)_mask_1.png, benign (2)_mask_10.png lie beside its mask and are not used" in words(result.stderr)
-    assert "--join-masks and a * behind the name in --mask-pattern take all of them" in words(result.stderr)
+    assert "--join-masks makes one label of all of them" in words(result.stderr)
     rows = (tmp_path / "problems.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == ["benign (2)"]
 
 
 def test_the_image_is_left_out_and_not_its_masks(lesions, run, tmp_path):
-    result = run(lesions, *ONE, "--skip-invalid")
+    result = run(lesions, *ONE, "--no-join-masks", "--skip-invalid")
     assert result.exit_code == 0, result.output
     recipe = json.loads((tmp_path / "raw" / "Dataset105_Folder" / RECIPE_FILE).read_text())
     assert list(recipe["skipped"]) == ["benign (2)"]
@@ -69,21 +69,25 @@ def test_the_image_is_left_out_and_not_its_masks(lesions, run, tmp_path):
 
 
 def test_several_masks_are_refused_with_advice_that_loses_none(lesions, run):
-    result = run(lesions, *ALL)
+    result = run(lesions, *ALL, "--no-join-masks")
     assert result.exit_code == 1
     assert "3 masks for one case, expected one" in words(result.stderr)
     assert "--join-masks" in words(result.stderr)
     assert "narrow" not in result.stderr
 
 
-def test_joined_masks_are_one_label_which_restore_brings_back(lesions, run, tmp_path):
-    result = run(lesions, *ALL, "--join-masks")
+@pytest.mark.parametrize("options", [[*ALL, "--join-masks"], ALL, ONE, [*ONE, "--join-masks"]])
+def test_joined_masks_are_one_label_which_restore_brings_back(lesions, run, tmp_path, options):
+    result = run(lesions, *options)
     assert result.exit_code == 0, result.output
+    assert ("1 image has several masks that mark different places" in result.stderr) is ("--join-masks" not in options)
+    assert "fit no pattern" not in result.stderr
     raw = tmp_path / "raw" / "Dataset105_Folder"
     expected = np.asarray(mask((2, 4), (12, 12), (20, 30))) // 255
     assert np.array_equal(np.asarray(Image.open(raw / "labelsTr" / "benign (2).png")), expected)
     assert np.array_equal(np.asarray(Image.open(raw / "labelsTr" / "benign (1).png")), np.asarray(mask((2, 3))) // 255)
-    assert run(lesions, *ALL, "--join-masks").stdout.count("nothing to do") == 1
+    for others in ([*ALL, "--join-masks"], ALL, ONE):
+        assert run(lesions, *others).stdout.count("nothing to do") == 1
 
     command = typer_app(restore)
     back = tmp_path / "back"

@@ -69,12 +69,14 @@ def folder(
         ),
     ] = None,
     join_masks: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--join-masks",
-            help="Join the masks of one image to one label; where they overlap, the later name counts.",
+            "--join-masks/--no-join-masks",
+            help="Join all masks of one image to one label, where they overlap the later name counts; or refuse images "
+            "with several masks.",
+            show_default="join masks that do not overlap, refuse others",
         ),
-    ] = False,
+    ] = None,
     label_names: Annotated[
         str | None,
         typer.Option(
@@ -137,7 +139,16 @@ def folder(
         raise typer.BadParameter("give either SOURCE, the folder of images and masks, or --images and --masks")
     if test_masks is not None and test_images is None:
         raise typer.BadParameter("--test-masks needs --test-images")
-    of_training = (masks, mask_pattern, test_images, labels, threshold is not None, sigmoid, groups, join_masks)
+    of_training = (
+        masks,
+        mask_pattern,
+        test_images,
+        labels,
+        threshold is not None,
+        sigmoid,
+        groups,
+        join_masks is not None,
+    )
     if images_only is not None and any(of_training):
         raise typer.BadParameter(
             "--images-only takes SOURCE or --images, --image-pattern, --channel-names, --size and the options of the "
