@@ -144,7 +144,7 @@ def numbered_twins(masks: Mapping[Path, str], used: Set[Path]) -> dict[Path, str
     stems: defaultdict[Path, dict[str, str]] = defaultdict(dict)
     for path, identifier in masks.items():
         stems[path.parent][same_name(stem_of(path))] = identifier
-    # What is beside a file may have reached it by another way, so names are compared.
+    # Two paths may lead to the same file, so names are compared.
     names = {(path.parent, path.name) for path in used}
     twins = {}
     for folder in sorted(stems):
