@@ -39,7 +39,7 @@ PARTS = (
     Part("planning", "gpu_checks.planned_batch", share=14, needs="nnunetv2"),
     Part("trainers", "gpu_checks.trainers", share=14, needs="nnunetv2"),
 )
-# What a part may take that only says that it has to be skipped.
+# Time for a part that only says that it has to be skipped.
 _SHARE_OF_SKIPPED = 1
 MINUTES = 8.0
 # On a CPU whose kernels are not compiled yet, a limit should end only what hangs.

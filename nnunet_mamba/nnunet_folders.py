@@ -10,7 +10,7 @@ _HOLDS = {
     "nnUNet_results": "trained networks",
 }
 VARIABLES = tuple(_HOLDS)
-# $HOME, ${HOME} and $(pwd) at the begin of a part of a path, %USERPROFILE% of Windows.
+# $HOME, ${HOME} and $(pwd) at the beginning of a part of a path, %USERPROFILE% of Windows.
 _OF_A_SHELL = re.compile(r"(?:^|[\\/])(\$(?:[A-Za-z_]\w*|\{[^}/]*\}|\([^)]*\)))|(%\w+%)")
 
 

@@ -9,10 +9,14 @@ import nnunet_mamba
 
 PACKAGE = Path(nnunet_mamba.__file__).parent
 FLOORS = ("ops", "blocks", "networks", "training", "planning", "crossval", "trainers", "cli")
+FLOORS_OF_RESULTS = ("data", "report", "evaluation", "demo", "cli")
+LADDERS = [(floor, ladder[place + 1 :]) for ladder in (FLOORS, FLOORS_OF_RESULTS) for place, floor in enumerate(ladder)]
 WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
     "presets.py": {"torch", "nnunetv2", "numpy"},
+    "json_files.py": {"torch", "nnunetv2", "numpy"},
+    "nnunet_folders.py": {"torch", "nnunetv2", "numpy"},
     "bundled.py": {"torch", "nnunetv2", "numpy", "pathlib"},
     "_startup.py": {"torch", "nnunetv2", "numpy", "pathlib"},
 }
@@ -39,9 +43,8 @@ def _files(place: str) -> list[Path]:
     return files
 
 
-@pytest.mark.parametrize("floor", FLOORS)
-def test_no_floor_imports_from_above(floor):
-    above = FLOORS[FLOORS.index(floor) + 1 :]
+@pytest.mark.parametrize(("floor", "above"), LADDERS)
+def test_no_floor_imports_from_above(floor, above):
     for file in _files(floor):
         for module in imported_modules(file):
             parts = module.split(".")
@@ -63,7 +66,8 @@ def test_commands_import_what_is_heavy_when_they_run():
         assert not heavy, f"{file.name} imports {heavy} at its top"
 
 
-def test_crossval_stays_light():
-    for file in _files("crossval"):
+@pytest.mark.parametrize("place", ["crossval", "evaluation"])
+def test_what_calls_nnunet_imports_it_when_it_runs(place):
+    for file in _files(place):
         roots = {module.split(".")[0] for module in imported_modules(file, top_level_only=True)}
         assert not roots & {"torch", "nnunetv2", "submitit"}, file

@@ -20,7 +20,7 @@ CAP = 12 * GIBIBYTE
 TOLERANCE = 0.05
 TRAINERS = ("nnUNetTrainerVMUNet_nnunet", "nnUNetTrainerUltraLightVM_nnunet")
 SIDE, SMALL_SIDE = 256, 64
-# So many images that nnU-Net's rule of 5 % of all pixels does not decide.
+# Enough images that nnU-Net's rule of 5 % of all pixels does not decide.
 N_CASES = 100_000
 
 
@@ -42,7 +42,7 @@ def _check(setting: Setting, trainer: str) -> Iterator[Finding]:
         raise SkipCheck(f"needs {CAP / GIBIBYTE + 1:.0f} GiB, {free / GIBIBYTE:.1f} GiB are free")
     budget = Budget(device=setting.device, size=CAP)
     base = _base_plans(SMALL_SIDE if setting.is_small else SIDE)
-    # On a CPU memory that other programs take decides, so only the measurement is shown.
+    # On a CPU, what other programs take decides, so only the measurement is shown.
     wishes = Wishes(batch_size=2 if setting.is_small else None)
     planned = plan_configuration(base, trainer, "2d", budget=budget, wishes=wishes, measure=measure_step)
     memory = planned.memory

@@ -29,7 +29,7 @@ TOLERANCE = {
     torch.float16: 6e-4,  # half a unit in the last of 11 bits of the result; state and sums are float32
     torch.bfloat16: 4.5e-3,  # half a unit in the last of 8 bits
 }
-# Up to so many tokens float32's tolerance holds; the rounding of a sum over more grows with the root of their number.
+# float32's tolerance holds up to this many tokens; the rounding of a sum over more grows with the root of their number.
 _TOKENS_OF_TOLERANCE = 1000
 _SMALL_CASES = ("UltraLight", "VM-UNet", "l=1", "l=65", "n=64", "sliced", "bare")
 _MOST_COMPILERS = 8

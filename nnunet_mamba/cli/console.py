@@ -10,17 +10,25 @@ if TYPE_CHECKING:
 _NO_BORDER = 10_000
 
 
-def results_console() -> "Console":
-    """Return the console for what a command was asked for, on standard output."""
+def results_console(*, width: int = _NO_BORDER) -> "Console":
+    """Return the console for what a command was asked for, on standard output.
+
+    Args:
+        width: columns where there is no terminal.
+    """
+    return _console(is_terminal=sys.stdout.isatty(), stderr=False, width=width)
+
+
+def progress_console(*, width: int = _NO_BORDER) -> "Console":
+    """Return the console for progress and notes, on standard error.
+
+    Args:
+        width: columns where there is no terminal.
+    """
+    return _console(is_terminal=sys.stderr.isatty(), stderr=True, width=width)
+
+
+def _console(*, is_terminal: bool, stderr: bool, width: int) -> "Console":
     from rich.console import Console
 
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_NO_BORDER)
-
-
-def progress_console() -> "Console":
-    """Return the console for progress and notes, on standard error."""
-    from rich.console import Console
-
-    if sys.stderr.isatty():
-        return Console(stderr=True, highlight=False)
-    return Console(stderr=True, highlight=False, width=_NO_BORDER)
+    return Console(stderr=stderr, highlight=False, width=None if is_terminal else width)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nnunet_mamba.cli.console import progress_console, results_console
 from nnunet_mamba.cli.convert.shared import errors_as_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from nnunet_mamba.crossval.training import Options
 
 Device = Literal["cpu", "cuda"]
+_WIDTH_WITHOUT_TERMINAL = 160
 _SLURM = "Slurm (with --executor slurm)"
 
 
@@ -135,7 +137,7 @@ def crossval(
             options=parse_options(slurm_option or ()),
             parallel=jobs,
         )
-        console, results_console = _console(stderr=True), _console()
+        console = progress_console(width=_WIDTH_WITHOUT_TERMINAL)
         with console.status("asking nnU-Net for its trainers", spinner="line"):
             plan_names = list(dict.fromkeys(plan for _, plan in models))
             found = prepare(preprocessed / name, configuration, plans=plan_names, trainers=trainer_names)
@@ -159,7 +161,7 @@ def crossval(
             n_gpus = 0 if device == "cpu" else found.n_gpus
             options = Options(device=device or ("cuda" if n_gpus else "cpu"), npz=npz)
             _here(statuses, options, n_gpus=n_gpus, jobs=jobs, console=console)
-        _print_outcome(statuses, npz=npz, console=results_console)
+        _print_outcome(statuses, npz=npz, console=results_console(width=_WIDTH_WITHOUT_TERMINAL))
 
 
 def _nnunet_variables() -> dict[str, str]:
@@ -258,12 +260,3 @@ def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console
     print(f"\nNext{several}:")
     for command in commands:
         print(f"  {command}")
-
-
-def _console(*, stderr: bool = False) -> "Console":
-    """Return a console: standard error is for what goes on, standard output for what comes out."""
-    from rich.console import Console
-
-    console = Console(highlight=False, stderr=stderr)
-    # rich assumes 80 columns for a file or a pipe.
-    return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=160)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnunet_mamba.cli.console import results_console
 from nnunet_mamba.cli.convert.option_types import Progress
 from nnunet_mamba.cli.convert.shared import errors_as_text
 
@@ -150,7 +151,6 @@ def _origin(done: "PlannedConfiguration", trainer: str, budget: "Budget") -> dic
 
 
 def _print_plans(trainer: str, planned: "Sequence[PlannedConfiguration]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from nnunet_mamba.planning.memory import GIB
@@ -171,9 +171,7 @@ def _print_plans(trainer: str, planned: "Sequence[PlannedConfiguration]") -> Non
             *(done.name, by(done.content["patch_size"]), str(memory.batch_size), done.reason),
             *(gibibytes(memory.estimate), gibibytes(memory.measured), difference),
         )
-    console = Console(highlight=False)
-    # rich assumes 80 columns for a file or a pipe.
-    (console if console.is_terminal else Console(highlight=False, width=120)).print(table)
+    results_console(width=120).print(table)
     for done in planned:
         for warning in done.warnings:
             print(f"Warning: {done.name}: {warning}")

@@ -1,4 +1,4 @@
-"""Of files that hold one picture in several formats, take the original: published sets have JPEG copies beside it."""
+"""Take the original of files that hold one picture in several formats: published sets have JPEG copies beside it."""
 
 import logging
 from collections import Counter, defaultdict

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from nnunet_mamba.json_files import read_json_object
+
 BACKGROUND = "background"
 IGNORE = "ignore"
 # nnU-Net writes label maps with 16 bits at most.
@@ -73,40 +75,6 @@ class DatasetJson:
     file_ending: str
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; a byte order mark at its start does no harm.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        IsADirectoryError: it is a folder.
-        ValueError: the file does not hold a JSON object, or has a name twice; the text names the file.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, expected a JSON file")
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    stored = path.read_bytes()
-    if not stored.strip():
-        raise ValueError(f"{path} is empty, expected a JSON object")
-    try:
-        content = json.loads(stored, object_pairs_hook=_without_repetitions)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); is it complete?") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected a JSON object")
-    return content
-
-
-def _without_repetitions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)!r} occurs twice; keep one")
-    return content
-
-
 def read_dataset_json(path: Path) -> DatasetJson:
     """Read a dataset.json and check what it says of labels and files.
 
@@ -115,7 +83,7 @@ def read_dataset_json(path: Path) -> DatasetJson:
         IsADirectoryError: it is a folder.
         ValueError: nnU-Net could not use it; lists all that is wrong.
     """
-    content = read_object(path)
+    content = read_json_object(path, any_encoding=True, unique_names=True)
     problems: list[str] = []
     labels = _checked_labels(content, problems)
     if not problems:

@@ -7,7 +7,7 @@ from nnunet_mamba.machine import available_memory
 
 # What is stored, what is made of it, and what comparing takes.
 COPIES = 3
-# So many times as long at most are bytes that deflate (zip, gzip, PNG) has packed.
+# Bytes that deflate (zip, gzip, PNG) has packed become at most this many times as long.
 DEFLATE_RATIO = 1032
 _OVERHEAD = 1024
 # What any machine has, so that small files need no look at its memory.

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.data.text_files import read_json_file
 from nnunet_mamba.data.whole_numbers import UNDEFINED, shown_number
+from nnunet_mamba.json_files import read_json_object
 
 # A number that a mask holds, or a colour as "#rrggbb".
 Value: TypeAlias = int | str
@@ -27,6 +27,7 @@ LARGEST_VALUE = 2**31 - 1  # what volumes of whole numbers hold
 _GREY = 0x010101  # times a grey level: its colour
 _UNKNOWN = 255  # marks positions of other values, hence at most 255 labels
 _EXAMPLE = '{"background": 0, "lesion": 255}'
+_EXAMPLE_WITH_SEVERAL = '{"background": 0, "lesion": [254, 255]}'
 
 
 class UnknownValuesError(ValueError):
@@ -171,9 +172,10 @@ def read_label_values(path: Path) -> LabelValues:
         OSError: unreadable.
     """
     try:
-        content = read_json_file(path, object_pairs_hook=_without_repetitions)
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds {type(content).__name__}, expected an object such as {_EXAMPLE}")
+        content = read_json_object(path, any_encoding=True, unique_names=True)
+    except ValueError as error:
+        raise ValueError(f"--labels {error}; write it as in {_EXAMPLE_WITH_SEVERAL}") from error
+    try:
         return LabelValues.of(content)
     except ValueError as error:
         raise ValueError(f"--labels {path}: {error}") from error
@@ -312,12 +314,3 @@ def _checked_value(name: str, value: Any) -> Value:
 
 def _is_colour_or_grey(value: Value) -> bool:
     return isinstance(value, str) or 0 <= value <= 255
-
-
-def _without_repetitions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"label {name!r} stands there twice; give it a list of values instead")
-        found[name] = value
-    return found

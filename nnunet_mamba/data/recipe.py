@@ -10,6 +10,7 @@ from nnunet_mamba import __version__
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.unpacked_names import name_as_packed
+from nnunet_mamba.json_files import read_json_object
 
 RECIPE_FILE = "nnunet_mamba_conversion.json"
 # Raise it when the same sources and options would give other pixels, or the file another meaning.
@@ -158,11 +159,11 @@ def read_recipe(folder: Path) -> Recipe | None:
     """
     path = folder / RECIPE_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_object(path, any_encoding=True)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete {folder} and convert again") from error
+        raise ValueError(f"{error}; delete {folder} and convert again") from error
     try:
         return Recipe(
             converter=content["converter"],

@@ -15,7 +15,7 @@ from PIL import Image
 from nnunet_mamba.data import image_files
 from nnunet_mamba.data.atomic import remove_partial_files, replacing
 from nnunet_mamba.data.checks import InvalidDatasetError, Problem
-from nnunet_mamba.data.dataset_json import DatasetJson, read_dataset_json, read_object
+from nnunet_mamba.data.dataset_json import DatasetJson, read_dataset_json
 from nnunet_mamba.data.folder_lock import only_writer, refuse_if_unwritable
 from nnunet_mamba.data.image_files import ImageFileError, Shape
 from nnunet_mamba.data.label_map_files import label_map_files, other_forms, refuse_if_no_folder
@@ -29,6 +29,7 @@ from nnunet_mamba.data.restored_files import restored_files, same_files
 from nnunet_mamba.data.source_grid import OtherGridError, picture_label_back, volume_label_back
 from nnunet_mamba.data.source_records import SourceValue, record_faults
 from nnunet_mamba.data.source_values import in_source_values
+from nnunet_mamba.json_files import read_json_file, read_json_object
 
 RESTORATION_FILE = "nnunet_mamba_restoration.json"
 VOLUME_ENDING = ".nii.gz"
@@ -103,7 +104,7 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
             f"{folder} holds no {RECIPE_FILE}, expected a folder that nnunet-mamba convert has written: that file "
             "knows the way back"
         )
-    content = read_object(folder / RECIPE_FILE)
+    content = read_json_object(folder / RECIPE_FILE, any_encoding=True, unique_names=True)
     cases = content["cases"]
     if unknown := [identifier for identifier, case in cases.items() if not _tells_shape(case)]:
         raise ValueError(
@@ -357,7 +358,7 @@ def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) 
     record = output / RESTORATION_FILE
     if record.is_file():
         try:
-            stored = json.loads(record.read_text(encoding="utf-8"))
+            stored = read_json_file(record)
         except ValueError:
             stored = None
         if stored != content:

@@ -165,7 +165,7 @@ def numbered_twins(masks: Sequence[Path], used: Set[Path]) -> dict[Path, Path]:
     stems: defaultdict[Path, dict[str, Path]] = defaultdict(dict)
     for path in masks:
         stems[path.parent][same_name(stem_of(path))] = path
-    # What is beside a file may have reached it by another way, so names are compared.
+    # Two paths may lead to the same file, so names are compared.
     names = {(path.parent, path.name) for path in used}
     twins = {}
     for folder in sorted(stems):

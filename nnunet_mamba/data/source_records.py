@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 SourceValue: TypeAlias = int | str
 
 LARGEST_VALUE = 2**31 - 1
-# Of an image: what is larger was never converted, and restoring it would take all memory.
+# A larger image was never converted, and restoring it would take all memory.
 MOST_POSITIONS = 2**32
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.splits import Split
-from nnunet_mamba.data.text_files import read_json_file
+from nnunet_mamba.json_files import json_kind, read_json_file
 from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
 
 SPLITS_FILE = "splits_final.json"
@@ -97,11 +97,11 @@ def _places(folder: Path) -> list[Path]:
 
 def _read_splits(path: Path) -> list[dict[str, list[str]]] | None:
     try:
-        content = read_json_file(path)
+        content = read_json_file(path, any_encoding=True)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ValueError(f"{path} holds no splits ({error}), expected nnU-Net's; delete it") from error
+        raise ValueError(f"{error}. It holds no splits, expected nnU-Net's; delete it") from error
     if problem := _splits_problem(content):
         raise ValueError(f"{path} holds no splits ({problem}), expected nnU-Net's; delete it")
     return [{side: list(fold[side]) for side in ("train", "val")} for fold in content]
@@ -110,10 +110,10 @@ def _read_splits(path: Path) -> list[dict[str, list[str]]] | None:
 def _splits_problem(content: Any) -> str:
     """Return in words why this is no list of folds with the names of cases in "train" and "val"; "" if it is."""
     if not isinstance(content, list):
-        return f"{type(content).__name__}, not a list of folds"
+        return f"{json_kind(content)}, not a list of folds"
     for number, fold in enumerate(content):
         if not isinstance(fold, dict):
-            return f"fold {number} is {type(fold).__name__}, not an object"
+            return f"fold {number} is {json_kind(fold)}, not an object"
         for side in ("train", "val"):
             names = fold.get(side)
             if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):

@@ -1,10 +1,7 @@
 """Read text files as editors and spreadsheets save them: UTF-8, or what a mark at their start tells."""
 
 import codecs
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 # The marks of UTF-32 begin as those of UTF-16 do.
 _MARKS = (
@@ -16,7 +13,6 @@ _MARKS = (
 )
 # Tables of ten thousand images have less than a hundredth of it.
 LARGEST_TEXT = 256 * 2**20
-_MOST_DIGITS = 300
 
 
 def read_text(path: Path) -> str:
@@ -44,34 +40,6 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise ValueError("no text: it holds zero bytes; save it as text in UTF-8")
     return text
-
-
-def read_json_file(path: Path, *, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Return the content of a JSON file.
-
-    Args:
-        path: in an encoding of ``read_text``.
-        object_pairs_hook: makes an object of its pairs; None takes a dictionary.
-
-    Raises:
-        ValueError: no JSON; the text does not name the file.
-        OSError: unreadable.
-    """
-    text = read_text(path)
-    if not text.strip():
-        raise ValueError("the file is empty")
-    try:
-        return json.loads(text, object_pairs_hook=object_pairs_hook, parse_int=_integer)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error}; correct it there") from error
-    except RecursionError as error:
-        raise ValueError("lists or objects inside of each other without end, expected a few levels") from error
-
-
-def _integer(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits, expected {_MOST_DIGITS} at most")
-    return int(text)
 
 
 def _unmarked(content: bytes) -> str:

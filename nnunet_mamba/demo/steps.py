@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.data.dataset_json import read_object
 from nnunet_mamba.data.folder_lock import refuse_if_unwritable
+from nnunet_mamba.json_files import read_json_object
 
 RECORD = "demo.json"
 _MADE_BY = "nnunet-mamba demo"
@@ -243,7 +243,7 @@ def _remove(path: Path) -> None:
 def _is_of_demo(path: Path) -> bool:
     """Return whether a demo wrote the file."""
     try:
-        return read_object(path).get("made_by") == _MADE_BY
+        return read_json_object(path).get("made_by") == _MADE_BY
     except ValueError:
         return False
 
@@ -251,7 +251,7 @@ def _is_of_demo(path: Path) -> bool:
 def _read_record(path: Path) -> list[FinishedStep]:
     """Return the finished steps."""
     try:
-        steps = [FinishedStep(**entry) for entry in read_object(path)["steps"]]
+        steps = [FinishedStep(**entry) for entry in read_json_object(path)["steps"]]
         for step in steps:
             if not math.isfinite(step.seconds) or not isinstance(step.name, str):
                 raise ValueError(f"{step}")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, Settings, demo_steps, prediction_device
 from nnunet_mamba.demo.steps import FinishedStep
+from nnunet_mamba.json_files import read_json_object
 from nnunet_mamba.machine import processor
-from nnunet_mamba.report.collect import TrainedFold, label_names, read_fold, read_json, read_summary
+from nnunet_mamba.report.collect import TrainedFold, label_names, read_fold, read_summary
 from nnunet_mamba.report.figures import Panel, draw_panel
 from nnunet_mamba.report.render import Report, Step, write_report
 from nnunet_mamba.report.statistics import LabelScores, ScoredCase, mean, score_labels
@@ -41,7 +42,7 @@ def write_summary(folder: Path, settings: Settings, finished: Sequence[FinishedS
         finished: its steps.
     """
     folder = folder.resolve()
-    names = label_names(read_json(folder / "nnUNet_raw" / DATASET / "dataset.json"))
+    names = label_names(read_json_object(folder / "nnUNet_raw" / DATASET / "dataset.json"))
     cases = read_summary(folder / "scores" / "summary.json", names=names)
     fold = read_fold(folder / settings.fold)
     steps = demo_steps(folder, settings, device=prediction_device())

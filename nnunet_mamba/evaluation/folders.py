@@ -37,7 +37,7 @@ def evaluate_folders(
         dataset_json: names the labels or regions and the file ending.
         output: created if it is not there.
         allow_missing: score the predicted cases only; otherwise a label without prediction is an error.
-        processes: that count.
+        processes: how many count.
 
     Returns:
         The cases, sorted by identifier.

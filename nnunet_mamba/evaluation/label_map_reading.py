@@ -27,7 +27,7 @@ _NO_STACK = "is a single picture, expected a stack of grey ones"
 class LabelMapReader:
     """One of nnU-Net's readers, which by itself counts every channel of a label map.
 
-    Values that miss a whole number by a little, as registration leaves them, are taken as it.
+    It takes values that miss a whole number by a little, as registration leaves them, as that number.
 
     Args:
         reader: an instance of nnU-Net's.

@@ -36,11 +36,17 @@ def published_tensors(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
                 f"itself, such as checkpoint['state_dict']"
             )
         _require_numbers(key, value)
+    return {key: value for key, value in without_wrappers(state_dict).items() if not key.endswith(COUNTERS)}
+
+
+def without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights without what torch.compile and distributed training put in front of all of their names."""
+    bare = dict(weights)
     # A compiled network may be wrapped for several devices, or the other way round.
     for prefix in WRAPPER_PREFIXES * 2:
-        if all(key.startswith(prefix) for key in state_dict):
-            state_dict = {key.removeprefix(prefix): value for key, value in state_dict.items()}
-    return {key: value for key, value in state_dict.items() if not key.endswith(COUNTERS)}
+        if all(key.startswith(prefix) for key in bare):
+            bare = {key.removeprefix(prefix): value for key, value in bare.items()}
+    return bare
 
 
 def require_fitting_values(pairs: Iterable[tuple[str, Tensor, Tensor]]) -> None:

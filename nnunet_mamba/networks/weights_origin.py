@@ -7,7 +7,7 @@ import torch
 from nnunet_mamba.networks.catalogue import create_network, list_networks
 from nnunet_mamba.networks.upstream_names import published_name
 
-# Of all names of the weights and of a network, how many must be the same for the one to be the other's.
+# The share of names that weights and a network must have in common for the weights to be the network's.
 _ALIKE = 0.9
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.data.dataset_json import labels_in, read_object
+from nnunet_mamba.data.dataset_json import labels_in
+from nnunet_mamba.json_files import read_json_object
 from nnunet_mamba.report.statistics import Confusion, ScoredCase
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
@@ -65,16 +66,6 @@ class TrainedFold:
     validation: Sequence[ScoredCase] = field(default=())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file does not hold one.
-    """
-    return read_object(path)
-
-
 def label_names(dataset_json: Mapping[str, Any], *, place: str = "dataset.json") -> dict[str, str]:
     """Return the name of each label or region by its key in summary.json; background and ignore are left out.
 
@@ -98,7 +89,7 @@ def read_summary(path: Path, *, names: dict[str, str] | None = None) -> list[Sco
     Raises:
         ValueError: the file is not one of nnU-Net's summaries.
     """
-    summary = read_json(path)
+    summary = read_json_object(path, any_encoding=True, unique_names=True)
     if not isinstance(summary.get("metric_per_case"), list):
         raise ValueError(f"{path} has no 'metric_per_case'; expected the summary.json of nnUNetv2_evaluate_folder")
     cases = []
@@ -193,7 +184,7 @@ def read_fold(folder: Path) -> TrainedFold:
         raise FileNotFoundError(f"{folder} has no training_log_*.txt; train this fold first")
     description = folder.parent / "dataset.json"
     patch_size, batch_size = _patches(folder.parent / "plans.json", parts[2])
-    names = label_names(read_json(description), place=str(description))
+    names = label_names(read_json_object(description, any_encoding=True, unique_names=True), place=str(description))
     summary = folder / "validation" / "summary.json"
     return TrainedFold(
         folder=folder,
@@ -211,7 +202,7 @@ def read_fold(folder: Path) -> TrainedFold:
 
 def _patches(path: Path, configuration: str) -> tuple[tuple[int, ...], int]:
     """Return patch and batch size of a configuration in the plans, with what it inherits."""
-    plans = read_json(path)
+    plans = read_json_object(path, any_encoding=True, unique_names=True)
     try:
         merged: dict[str, Any] = {}
         name, seen = configuration, []

@@ -23,8 +23,8 @@ class NoLabelMapError(ValueError):
 def read_label_picture(path: Path) -> Array:
     """Read a label map from a picture.
 
-    Channels that are all equal are one, and an alpha channel that is opaque all over says nothing. Of a picture with
-    a palette its colours count, as they do for nnU-Net.
+    Channels that are all equal are one, and an alpha channel that is opaque all over says nothing. The colours
+    of a palette count, not its indices, as they do for nnU-Net.
 
     Args:
         path: .png, .bmp, .tif or another picture.

@@ -12,8 +12,9 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
-from torch import Tensor, nn
+from torch import nn
 
+from nnunet_mamba.networks.published_values import without_wrappers
 from nnunet_mamba.nnunet_folders import unexpanded
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 
@@ -161,7 +162,7 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
         plans_manager, configuration, n_channels, labels.num_segmentation_heads, enable_deep_supervision=False
     )
     try:
-        network.load_state_dict(_bare_names(stored["network_weights"]))
+        network.load_state_dict(without_wrappers(stored["network_weights"]))
     except RuntimeError as error:
         # torch lists every key; one tells enough.
         lines = [line.strip() for line in str(error).splitlines()]
@@ -202,15 +203,6 @@ def _refuse_other_than_layers(checkpoint: Path, configuration: ConfigurationMana
                 f"The teacher {checkpoint} has plans that build their network with {name!r}, which is no layer or "
                 "network of torch. Calling it could do anything, so the teacher is not built. Name another one"
             )
-
-
-def _bare_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights without what torch.compile and distributed training put before all of their names."""
-    names = list(weights)
-    for prefix in ("module.", "_orig_mod."):
-        if all(name.startswith(prefix) for name in names):
-            names = [name.removeprefix(prefix) for name in names]
-    return dict(zip(names, weights.values(), strict=True))
 
 
 def _labels(dataset_json: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def shown(capsys, monkeypatch):
     def shown(problems, *, columns=None):
         if columns is not None:
             # A terminal of this width.
-            monkeypatch.setenv("FORCE_COLOR", "1")
+            monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
             monkeypatch.setenv("NO_COLOR", "1")
             monkeypatch.setenv("TERM", "xterm")
             monkeypatch.setenv("COLUMNS", str(columns))

@@ -72,7 +72,7 @@ def test_the_order_of_cases_and_more_folds_are_the_same_splits(raw, split):
 @pytest.mark.parametrize("content", ["", "{", '{"train": []}', "[1]", '[{"train": []}]'])
 def test_a_damaged_file_is_named(raw, split, content):
     (raw / SPLITS_FILE).write_text(content)
-    with pytest.raises(ValueError, match=f"{raw / SPLITS_FILE} holds no splits"):
+    with pytest.raises(ValueError, match=f"{raw / SPLITS_FILE} .*holds no splits"):
         write_splits(raw, split)
 
 
@@ -122,17 +122,17 @@ def test_nnunet_takes_the_splits_over_when_it_plans_and_when_it_plans_again(fing
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("null", "NoneType, not a list of folds"),
-        ('{"train": []}', "dict, not a list of folds"),
-        ("[3]", "fold 0 is int, not an object"),
+        ("null", r"nothing \(null\), not a list of folds"),
+        ('{"train": []}', "an object, not a list of folds"),
+        ("[3]", "fold 0 is a number, not an object"),
         ('[{"train": ["a"]}]', "fold 0 has no list of names as 'val'"),
         ('[{"train": "abc", "val": []}]', "fold 0 has no list of names as 'train'"),
         ('[{"train": ["a", ""], "val": []}]', "fold 0 has no list of names as 'train'"),
         ('[{"train": ["a", 3], "val": []}]', "fold 0 has no list of names as 'train'"),
         ('[{"train": ["a", "a"], "val": []}]', "fold 0 names a case twice as 'train'"),
         ('[{"train": ["a", "b"], "val": ["b"]}]', "fold 0 trains and validates with b"),
-        ("", "the file is empty"),
-        ("[" * 100_000, "without end"),
+        ("", "is empty"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_other_files_in_the_place_of_splits_are_told(raw, split, content, message):

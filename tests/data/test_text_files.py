@@ -1,9 +1,7 @@
-import json
-
 import pytest
 
 from nnunet_mamba.data import text_files
-from nnunet_mamba.data.text_files import read_json_file, read_text
+from nnunet_mamba.data.text_files import read_text
 
 TEXT = "image,patient\nä,ö 1\n"
 
@@ -38,24 +36,3 @@ def test_too_much_text_is_refused_before_it_is_read(tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("1" * 11)
     with pytest.raises(ValueError, match="expected a text of at most"):
         read_text(tmp_path / "a.csv")
-
-
-def test_json_is_read_in_utf_16_too(tmp_path):
-    (tmp_path / "a.json").write_bytes(json.dumps({"a": [1]}).encode("utf-16"))
-    assert read_json_file(tmp_path / "a.json") == {"a": [1]}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "the file is empty"),
-        (" \n", "the file is empty"),
-        ("[" * 200_000, "without end"),
-        ("{]", "no JSON: Expecting"),
-        ("9" * 5000, "a number of 5000 digits"),
-    ],
-)
-def test_json_that_is_none_is_told(tmp_path, content, message):
-    (tmp_path / "a.json").write_text(content)
-    with pytest.raises(ValueError, match=message):
-        read_json_file(tmp_path / "a.json")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_mamba.cli.console import progress_console, results_console
 from nnunet_mamba.data.checks import InvalidDatasetError, Problem
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 # More rows than this run off a terminal, and more cases than this make a row run off.
 SHOWN_ROWS = 50
 SHOWN_CASES = 5
-# rich assumes 80 columns for a file or a pipe.
+# A row of a table without a border would be as long as its longest problem.
 WIDTH_WITHOUT_TERMINAL = 120
 _ADVICE_TO_LEAVE_OUT = re.compile(r"(; |, or )leave [^,;]* out with --skip-invalid")
 
@@ -26,7 +27,7 @@ def print_refusal(error: InvalidDatasetError, *, is_conversion: bool = True) -> 
         error: with all problems.
         is_conversion: whether the command has --skip-invalid and --report.
     """
-    console = _console(stderr=True)
+    console = progress_console(width=WIDTH_WITHOUT_TERMINAL)
     console.print(f"Error: {error.summary}", markup=False, soft_wrap=True)
     is_whole = _print_problems(console, error.problems)
     if not is_conversion:
@@ -46,7 +47,7 @@ def print_left_out(skipped: Mapping[str, Sequence[str]], report: Path | None = N
         skipped: their identifiers, and what is wrong with them.
         report: table that has all problems, None if none was written.
     """
-    console = _console(stderr=False)
+    console = results_console(width=WIDTH_WITHOUT_TERMINAL)
     console.print(f"left out: {len(skipped)}")
     problems = [
         # That is what has been done.
@@ -64,13 +65,6 @@ def _print_where_all_are(console: "Console", report: Path | None) -> None:
         console.print("--report problems.csv writes all of them into a table.", soft_wrap=True)
     else:
         console.print(f"All of them are in {report}.", markup=False, soft_wrap=True)
-
-
-def _console(*, stderr: bool) -> "Console":
-    from rich.console import Console
-
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
 def _print_problems(console: "Console", problems: Sequence[Problem]) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
+from nnunet_mamba.cli.console import results_console
 from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.cli.streams import guarded_streams
 from nnunet_mamba.data.cases import count_groups
@@ -21,8 +22,6 @@ from nnunet_mamba.data.checks import InvalidDatasetError
 from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from nnunet_mamba.data.raw_dataset import Conversion
     from nnunet_mamba.data.run_options import RunOptions
 
@@ -277,18 +276,10 @@ def _print_dry_run(done: "Conversion") -> None:
         share = f"{found.foreground:.1%}" if found and found.foreground is not None else ""
         group = [case.group or ""] if is_grouped else []
         table.add_row(case.identifier, "training" if case.is_training else "test", size, share, *group)
-    console = _console()
+    console = results_console(width=120)
     console.print(table)
     if len(done.cases) > SHOWN_ROWS:
         console.print(f"and {len(done.cases) - SHOWN_ROWS} more")
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    # rich assumes 80 columns for a file or a pipe.
-    return console if console.is_terminal else Console(highlight=False, width=120)
 
 
 def _written(n_written: int, n_cases: int) -> str:
