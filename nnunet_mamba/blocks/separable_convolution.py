@@ -1,7 +1,7 @@
 """A depthwise separable convolution: one filter for each channel, then one tap that mixes the channels."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -66,16 +66,18 @@ class SeparableConvolution(nn.Module):
         return functional.gelu(_normalised(self.pointwise(x), self.pointwise_norm))
 
 
-def _normalised(x: Tensor, norm: nn.Module) -> Tensor:
+def _normalised(x: Tensor, norm: Any) -> Tensor:
     """Apply a batch norm to ``x``, (b, c, *spatial)."""
     # On a CPU torch's gradient of a batch norm with stored statistics is wrong where the gradient comes with its
     # channels last in memory. A traced or exported graph serves inference, and needs none.
     is_differentiated = are_transforms_active() or (torch.is_grad_enabled() and not is_traced() and not is_exporting())
+    normalised: Tensor
     if norm.training or not is_differentiated:
-        normalised: Tensor = norm(x)
+        normalised = norm(x)
         return normalised
     mean, variance, weight, bias = (
         numbers.reshape(-1, *(1,) * (x.ndim - 2))
         for numbers in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )
-    return (x - mean) * (weight * torch.rsqrt(variance + norm.eps)) + bias
+    normalised = (x - mean) * (weight * torch.rsqrt(variance + norm.eps)) + bias
+    return normalised
