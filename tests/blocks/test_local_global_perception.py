@@ -116,3 +116,40 @@ def test_autocast_stays_near_full_precision(image, branches):
 def test_refuses_arguments_that_do_not_fit(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         LocalGlobalPerception(**{"in_channels": 8, "out_channels": 6, **options})
+
+
+def _with_stored_statistics(spatial_dims=2):
+    torch.manual_seed(0)
+    block = LocalGlobalPerception(8, 8, branches=("conv", "conv", "identity", "identity"), spatial_dims=spatial_dims)
+    for module in block.modules():
+        if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    return block.double().eval()
+
+
+def _gradient(loss, x):
+    leaf = x.clone().requires_grad_()
+    return torch.autograd.grad(loss(leaf), leaf)[0]
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_gradients_with_stored_statistics_equal_finite_differences(spatial_dims):
+    block = _with_stored_statistics(spatial_dims)
+
+    def loss(x):
+        return block(x).square().sum()
+
+    x, step = torch.randn(2, 2, 8, *(4,) * spatial_dims, dtype=torch.float64)[:, :1]
+    with torch.no_grad():
+        expected = (loss(x + 1e-5 * step) - loss(x - 1e-5 * step)) / 2e-5
+    torch.testing.assert_close((_gradient(loss, x) * step).sum(), expected, rtol=1e-5, atol=1e-5)
+    mapped = torch.func.vmap(torch.func.grad(loss))(torch.stack([x, step]))
+    torch.testing.assert_close(mapped, torch.stack([_gradient(loss, x), _gradient(loss, step)]))
+
+
+def test_logits_are_the_same_with_and_without_gradients():
+    block, x = _with_stored_statistics(), torch.randn(2, 8, 5, 6, dtype=torch.float64)
+    with torch.no_grad():
+        expected = block(x)
+    torch.testing.assert_close(block(x), expected)
