@@ -90,8 +90,12 @@ def read_object(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is empty, expected a JSON object")
     try:
         content = json.loads(stored, object_pairs_hook=_without_repetitions)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}: {error.reason}); save it so") from error
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON ({error}); is it complete?") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply, expected a JSON object as nnU-Net reads it") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(content, dict):
@@ -206,6 +210,11 @@ def _check_names(stored: Mapping[str, Any], problems: list[str]) -> None:
         plain = name.strip().lower()
         if not plain:
             problems.append(f'"labels" has the name {_shown(name)}, expected one such as "lesion"')
+        elif any(ord(sign) < ord(" ") or "\ud800" <= sign <= "\udfff" for sign in name):
+            problems.append(
+                f'"labels" has the name {json.dumps(name)}, expected one without line breaks and other characters that '
+                "cannot be printed"
+            )
         elif plain in (BACKGROUND, IGNORE) and name != plain:
             problems.append(
                 f'"labels" has {_shown(name)}, which nnU-Net takes for a label like any other; write {_shown(plain)}, '
