@@ -116,7 +116,7 @@ def test_all_problems_are_told_together(read):
         (b"[1]", "holds a list, expected a JSON object"),
         (b'{"labels": {', r"is not JSON \(.*is it complete"),
         (b"\x89PNG\r\n", "is not UTF-8 text"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"[" * 100_000, "is nested too deeply"),
     ],
 )
 def test_what_is_no_json_object_is_told(tmp_path, content, message):
