@@ -102,7 +102,7 @@ def crossval(
     What is complete is not trained again, and what was interrupted continues: after a crash or Ctrl-C, run the same
     command again. Ends with the Dice of every fold and nnU-Net's command that compares the trainers.
     """
-    with errors_as_text():
+    with errors_as_text(workers=""):
         from nnunet_mamba.crossval.nnunet_side import prepare
         from nnunet_mamba.crossval.runs import Run
         from nnunet_mamba.crossval.selection import (

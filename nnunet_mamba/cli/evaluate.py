@@ -38,7 +38,7 @@ def evaluate(
 ) -> None:
     """Score predictions: mean per-case Dice (nnU-Net) beside pooled-pixel scores (skin papers)."""
     folder = output or predictions
-    with errors_as_text(is_conversion=False, continues=False):
+    with errors_as_text(is_conversion=False, continues=False, workers="--processes 1"):
         for path, holds in ((predictions, "predictions"), (labels, "labels")):
             refuse_if_no_folder(path, holds=holds)
         description = dataset_json or labels.resolve().parent / "dataset.json"

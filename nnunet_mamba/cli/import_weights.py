@@ -37,7 +37,7 @@ def import_weights(
     FILE may hold the network's own published weights or, for vm_unet, those of a VMamba classification network
     (ImageNet), which begin the encoder and the decoder. Only tensors are read from it, never code.
     """
-    with errors_as_text(is_conversion=False, continues=False):
+    with errors_as_text(is_conversion=False, continues=False, workers=""):
         _check_output(output, file, overwrite=overwrite)
         arguments = _parsed(overrides or [])
         from nnunet_mamba.networks import published_files

@@ -55,7 +55,7 @@ def plan(
     nnU-Net's planner estimates the memory of its own U-Net. Here the network itself is trained for a few steps on
     random data, each time in a process of its own. The preprocessed data stay as they are.
     """
-    with errors_as_text():
+    with errors_as_text(workers=""):
         from nnunet_mamba.planning.memory import GIB, resolve_budget
         from nnunet_mamba.planning.planner import Wishes, nothing_to_plan, suitable_configurations
         from nnunet_mamba.planning.plans_files import plans_name, read_base_plans, require_replaceable

@@ -174,6 +174,11 @@ def _check_names(stored: Mapping[str, Any], problems: list[str]) -> None:
         plain = name.strip().lower()
         if not plain:
             problems.append(f'"labels" has the name {_shown(name)}, expected one such as "lesion"')
+        elif any(ord(sign) < ord(" ") or "\ud800" <= sign <= "\udfff" for sign in name):
+            problems.append(
+                f'"labels" has the name {json.dumps(name)}, expected one without line breaks and other characters that '
+                "cannot be printed"
+            )
         elif plain in (BACKGROUND, IGNORE) and name != plain:
             problems.append(
                 f'"labels" has {_shown(name)}, which nnU-Net takes for a label like any other; write {_shown(plain)}, '

@@ -99,9 +99,16 @@ def _choice(name: str, tokens: Tensor) -> Finding:
 
 
 def _cache() -> Finding:
-    from nnunet_mamba.ops.scan.kernel_cache import cache_folder, user_folders
+    from nnunet_mamba.ops.scan.kernel_cache import cache_folder, ignored_folder, user_folders
 
     folder, wanted = cache_folder(), user_folders()
+    if why := ignored_folder():
+        return Finding(
+            name="compile cache",
+            level="hint",
+            text=f"{folder}, because {why}",
+            remedy="export NUMBA_CACHE_DIR=/a/folder/that/lasts",
+        )
     if wanted and folder.parent == wanted[0]:
         return Finding(name="compile cache", text=str(folder))
     why = f"{wanted[0]} is not writable or full" if wanted else "there is no home folder"

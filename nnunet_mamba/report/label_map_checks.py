@@ -87,6 +87,8 @@ def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[
 def _way_out(voxels: npt.NDArray[Any]) -> str:
     """Return what to do about values that are no labels."""
     values = np.unique(voxels)
+    if not np.isfinite(values).all():
+        return "NaN and infinity are no labels: write a label number at each position"
     if ((values > 0) & (values < 1)).any() and values.min() >= 0 and values.max() <= 1:
         return "these look like probabilities: score the label map that they belong to, not them"
     if set(values.tolist()) <= {0, 255}:

@@ -208,3 +208,13 @@ def test_several_processes_count_the_same(folders):
     one, two = (run(folders, "--json", "--processes", processes).stdout for processes in "12")
     assert json.loads(one)["n_cases"] == 42
     assert one == two
+
+
+def test_a_full_memory_names_the_option_that_the_command_has(folders, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("nnunet_mamba.cli.evaluate.evaluate_folders", full)
+    result = run(folders)
+    assert result.exit_code == 1
+    assert "run the same command again with --processes 1, or on a larger machine" in result.stderr

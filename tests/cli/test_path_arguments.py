@@ -54,6 +54,23 @@ def test_what_no_shell_expanded_is_refused(tmp_path, monkeypatch, path):
         assert "$HOME" in result.stderr
 
 
+def test_an_empty_path_is_not_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, arguments in {
+        "SOURCE": ("take", ""),
+        "--output": ("take", "images", "--output", ""),
+        "--label-file": ("take", "images", "--label-file", "a", "--label-file="),
+        "--folder": ("group", "inner", "--folder="),
+    }.items():
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"Error: {name} '': it is empty")
+    assert run("take", ".", "--output", "./").stdout.startswith(". . ")
+    assert run("group", "inner", "--folder", ".").stdout == ".\n"
+    assert CliRunner().invoke(whole_app, ["evaluate", "", "labels"]).stderr.startswith("Error: PREDICTIONS '': it is")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_with_an_odd_name_is_found_but_for_the_one_called_tilde(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("$HOME", "x ", "~"):

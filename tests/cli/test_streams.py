@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,25 @@ def test_a_result_that_is_lost_is_told_of_a_failed_command_too():
             [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert (failed.returncode, failed.stderr) == (1, NO_ROOM)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal ends processes so on POSIX systems")
+def test_an_interruption_amid_the_imports_is_no_traceback():
+    # Interrupts itself where typer is imported, as a hand on the keyboard would.
+    script = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from nnunet_mamba.__main__ import main\n"
+        "main()"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout, process.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_the_script_starts_where_interruptions_are_held_back():
+    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert '\nnnunet-mamba = "nnunet_mamba.__main__:main"\n' in pyproject

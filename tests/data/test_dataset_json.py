@@ -115,3 +115,19 @@ def test_a_file_that_is_no_json_object_is_told(read):
 
 def test_labels_of_results_need_no_order():
     assert labels_in({"labels": {"background": 0, "w": [1, 2]}}).names == {"(1, 2)": "w"}
+
+
+@pytest.mark.parametrize("name", ["\\ud800", "a\\nb"])
+def test_a_name_that_cannot_be_written_is_refused(tmp_path, name):
+    path = tmp_path / "dataset.json"
+    path.write_text(f'{{"labels": {{"background": 0, "{name}": 1}}, "file_ending": ".png"}}')
+    with pytest.raises(ValueError, match="cannot be printed") as refusal:
+        read_dataset_json(path)
+    assert name in str(refusal.value)
+
+
+def test_text_in_another_encoding_is_told(tmp_path):
+    path = tmp_path / "dataset.json"
+    path.write_bytes(b'{"labels": {"background": 0, "l\xe4sion": 1}, "file_ending": ".png"}')
+    with pytest.raises(ValueError, match=r"is not UTF-8 text .*; save it so"):
+        read_dataset_json(path)

@@ -73,6 +73,13 @@ def test_a_cache_elsewhere_than_wanted_is_a_hint(look, monkeypatch, tmp_path):
     assert cache.text.endswith("because there is no home folder")
 
 
+def test_a_cache_folder_with_a_tilde_is_a_hint(look, monkeypatch):
+    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", "~/kernels")
+    _, cache, *_ = look()
+    assert cache.level == "hint"
+    assert "NUMBA_CACHE_DIR is '~/kernels', which is ignored: '~' stands for the home folder" in cache.text
+
+
 def test_only_the_reference_is_a_hint_with_the_others_reasons(look, monkeypatch):
     def failure(name, device):
         return None if name == "reference" else "its test scan failed\nin many lines"

@@ -12,7 +12,7 @@ import torch
 
 from nnunet_mamba.ops.scan import kernel_cache
 from nnunet_mamba.ops.scan.backends import BACKENDS
-from nnunet_mamba.ops.scan.kernel_cache import FOLDER_PREFIX, cache_folder, kernel_files, kernels_cached
+from nnunet_mamba.ops.scan.kernel_cache import FOLDER_PREFIX, cache_folder, ignored_folder, kernel_files, kernels_cached
 
 DAY = 24 * 3600
 
@@ -97,6 +97,17 @@ def test_no_home_folder_is_no_folder_called_tilde(clean, monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert cache_folder().parent == clean / "tmp"
     assert sorted(path.name for path in clean.iterdir()) == ["tmp"]
+
+
+@pytest.mark.parametrize("path", ["~/kernels", "$HOME/kernels", "'/kernels'"])
+def test_a_folder_that_no_shell_expanded_is_ignored_in_words(clean, monkeypatch, path):
+    monkeypatch.chdir(clean)
+    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", path)
+    assert cache_folder().parent == clean / "cache"
+    assert ignored_folder().startswith(f"NUMBA_CACHE_DIR is {path!r}, which is ignored: ")
+    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", str(clean / "mine"))
+    assert ignored_folder() == ""
+    assert sorted(path.name for path in clean.iterdir()) == ["cache", "tmp"]
 
 
 class _FullDisk:

@@ -68,6 +68,15 @@ def test_values_that_the_data_set_does_not_know_are_told_of_either_side(save, ch
         check(values=(0, 255))
 
 
+def test_undefined_values_are_no_values_of_the_source(save, check, tmp_path):
+    for folder in ("predictions", "labels"):
+        undefined = np.full((4, 5, 6), np.nan, np.float32)
+        nibabel.save(nibabel.Nifti1Image(undefined, AFFINE), tmp_path / folder / "a.nii.gz")
+    with pytest.raises(ValueError, match="NaN and infinity are no labels") as refusal:
+        check(reader=NibabelIO)
+    assert "restore" not in str(refusal.value)
+
+
 def test_other_shapes_and_damaged_files_are_told(save, check, tmp_path):
     save("predictions", LABEL[1:])
     with pytest.raises(ValueError, match=r"prediction is \(5, 4, 2\), label is \(5, 4, 3\)"):

@@ -139,12 +139,13 @@ class _NoteHandler(logging.Handler):
 
 
 @contextmanager
-def errors_as_text(*, is_conversion: bool = True, continues: bool = True) -> Iterator[None]:
+def errors_as_text(*, is_conversion: bool = True, continues: bool = True, workers: str = "--jobs 1") -> Iterator[None]:
     """End the command with an error's text: a traceback would hide it.
 
     Args:
         is_conversion: whether the command has --skip-invalid and --report.
         continues: whether an interrupted command goes on where it was when it is run again.
+        workers: the command's option for the fewest worker processes; "" if it has none.
     """
     try:
         with _notes_on_stderr():
@@ -161,10 +162,8 @@ def errors_as_text(*, is_conversion: bool = True, continues: bool = True) -> Ite
         print(f"Error: {text}", file=sys.stderr)
         raise typer.Exit(1) from None
     except MemoryError:
-        print(
-            "Error: the memory is full; run the same command again with --jobs 1, or on a larger machine",
-            file=sys.stderr,
-        )
+        again = f"with {workers}, or on a larger machine" if workers else "on a larger machine"
+        print(f"Error: the memory is full; run the same command again {again}", file=sys.stderr)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("Stopped; run the same command again, it continues." if continues else "Stopped.", file=sys.stderr)

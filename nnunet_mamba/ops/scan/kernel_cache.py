@@ -21,6 +21,8 @@ import llvmlite
 import llvmlite.binding
 import numba
 
+from nnunet_mamba.nnunet_folders import unexpanded
+
 FOLDER_PREFIX = "nnunet_mamba-scan-"
 # Several times what the kernels need.
 _ROOM = 8 * 2**20  # bytes
@@ -87,10 +89,22 @@ def _is_own(folder: Path) -> bool:
 
 def user_folders() -> list[Path]:
     """Return the folders where the user wants caches, in the order in which they are tried."""
-    chosen = [Path(numba.config.CACHE_DIR)] if numba.config.CACHE_DIR else []
+    chosen = [Path(numba.config.CACHE_DIR)] if numba.config.CACHE_DIR and not ignored_folder() else []
     # XDG ignores relative paths, and without a home folder "~" is one.
     caches = (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache"))
-    return [*chosen, *(Path(cache) for cache in [path for path in caches if os.path.isabs(path)][:1])]
+    usable = [path for path in caches if os.path.isabs(path) and unexpanded(path) is None]
+    return [*chosen, *(Path(cache) for cache in usable[:1])]
+
+
+def ignored_folder() -> str:
+    """Return why ``$NUMBA_CACHE_DIR`` is not used, "" if it is, or is not set.
+
+    A path that a shell should have expanded, such as "~/kernels", would become a folder called "~" in every working
+    directory.
+    """
+    chosen = numba.config.CACHE_DIR
+    what = unexpanded(chosen) if chosen else None
+    return f"NUMBA_CACHE_DIR is {chosen!r}, which is ignored: {what}" if what else ""
 
 
 def cache_folder() -> Path:
