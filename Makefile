@@ -38,6 +38,7 @@ $(READY): pyproject.toml packaging/hatch_build.py
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "$(PYTHON) must be Python 3.10 or newer with the venv module; name another one: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing PyTorch and nnU-Net into $(VENV), about 7 GB: this takes minutes, and says nothing meanwhile."
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)

@@ -32,7 +32,8 @@ def visible_entries(folder: Path) -> list[Path]:
         PermissionError: it cannot be read, in words.
     """
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is not a folder; expected one that holds images")
+        missing = "" if folder.exists() else ": nothing of this name is there"
+        raise NotADirectoryError(f"{folder} is not a folder{missing}; expected one that holds images")
     try:
         with os.scandir(folder) as entries:
             return sorted(folder / entry.name for entry in entries if not is_hidden(entry.name))

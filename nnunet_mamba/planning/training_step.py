@@ -8,6 +8,7 @@ import sys
 import tempfile
 import warnings
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,9 @@ def trainer_class(name: str) -> type[PresetTrainer]:
     try:
         return trainer_with_budget(name)
     except AttributeError:
-        raise ValueError(f"--trainer {name}: unknown; choose one of {', '.join(trainer_names())}") from None
+        alike = get_close_matches(name, trainer_names(), n=1, cutoff=0.9)
+        meant = f". Did you mean {alike[0]}?" if alike else ""
+        raise ValueError(f"--trainer {name}: unknown; choose one of {', '.join(trainer_names())}{meant}") from None
 
 
 def measure_step(request: StepRequest, budget: Budget) -> StepMemory | StepTooLarge:

@@ -83,3 +83,10 @@ def test_folder_without_permission_is_told_in_words(tree, monkeypatch):
 def test_what_is_no_folder_is_refused(tree):
     with pytest.raises(NotADirectoryError, match=r"d\.png is not a folder"):
         visible_entries(tree / "d.png")
+
+
+def test_tells_a_path_that_is_missing_from_one_that_is_no_folder(tree):
+    with pytest.raises(NotADirectoryError, match="nowhere is not a folder: nothing of this name is there; expected"):
+        visible_entries(tree / "nowhere")
+    with pytest.raises(NotADirectoryError, match=r"d\.png is not a folder; expected one"):
+        visible_entries(tree / "d.png")

@@ -161,7 +161,9 @@ def test_what_the_network_refuses_is_said_in_its_words():
 
 
 def test_an_unknown_trainer_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"nnUNetTrainerVMUnet: unknown; choose one of .*nnUNetTrainerVMUNet"):
+    with pytest.raises(
+        ValueError, match=r"nnUNetTrainerVMUnet: unknown; choose one of .*Did you mean nnUNetTrainerVMUNet\?"
+    ):
         trainer_class("nnUNetTrainerVMUnet")
     assert trainer_class("nnUNetTrainerVMUNet_3epochs").epochs_of_name == 3
 
