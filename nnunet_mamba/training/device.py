@@ -1,12 +1,15 @@
 """Which device a training really gets."""
 
 import os
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 
 from nnunet_mamba.machine import available_cores
 from nnunet_mamba.ops.scan.backends import choose_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
@@ -17,7 +20,7 @@ def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
     Returns:
         The device to train on, and one line for the user if it is not the one asked for.
     """
-    present: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    present: "dict[str, Callable[[], bool]]" = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device.type not in present or present[device.type]():
         return device, None
     cores = available_cores()
