@@ -27,6 +27,9 @@ from nnunet_mamba.presets import PRESETS
 WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")
 # More than what describes the weights of any network.
 _MOST_PICKLED = 64 * 2**20
+# What nnU-Net's checkpoints hold beside tensors; numpy 2 renamed its module.
+_NUMBERS_OF_NUMPY = frozenset({"numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"})
+_UNREADABLE = (pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
 # Numbers of images and classes that no published network has, to see which axes depend on them.
 _UNUSUAL = (5, 7)
 
@@ -152,13 +155,28 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def _is_nnunets(file: Path) -> bool:
-    """Return whether a file that was not read is a checkpoint of a training of nnU-Net, by the names in it."""
+    """Return whether a file that was not read is a checkpoint of a training of nnU-Net, by the names in it.
+
+    One that asks for more than nnU-Net's do is not: nnU-Net would run what is hidden in there.
+    """
     if not zipfile.is_zipfile(file):
+        return False
+    if _foreign_classes(file):
         return False
     with zipfile.ZipFile(file) as archive:
         pickles = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
         content = b"".join(archive.open(entry).read(_MOST_PICKLED) for entry in pickles[:1])
     return b"network_weights" in content and b"trainer_name" in content
+
+
+def _foreign_classes(file: Path) -> list[str]:
+    """Return what a file asks for beside tensors, plain values and numpy's numbers; empty if that cannot be told."""
+    try:
+        asked = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    # The pickle may hold whatever bytes; that it cannot be read is told elsewhere.
+    except (*_UNREADABLE, OSError):
+        return []
+    return sorted({name for name in asked if name not in _NUMBERS_OF_NUMPY})
 
 
 def _nnunet_advice(file: Path) -> str:
@@ -175,7 +193,8 @@ def _beginning(file: Path) -> bytes:
 
 
 def _refusal(file: Path, error: pickle.UnpicklingError) -> str:
-    reason = next((line.strip() for line in str(error).split("\n") if "GLOBAL" in line or "global" in line), "")
+    told = next((line.strip() for line in str(error).split("\n") if "GLOBAL" in line or "global" in line), "")
+    reason = ", ".join(_foreign_classes(file)) or told.partition(". ")[0]
     return (
         f"{file}: holds more than tensors and plain values ({reason or 'an unknown pickle'}); reading such a file can "
         f"run code that is hidden in it, so it was not read. If you trust where it comes from, take the weights out "

@@ -6,9 +6,10 @@ numpy beside it, which are built here from their bytes: numpy's own functions fo
 
 import os
 import re
+import struct
 import threading
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,14 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+
+from nnunet_mamba.training.checkpoint_entries import problem_of_entries
 
 # What nnU-Net writes and needs again to continue a training.
 RESUMED = ("network_weights", "optimizer_state", "logging", "_best_ema", "current_epoch", "init_args")
 # What reading raises for a file that was cut or overwritten, or is no checkpoint.
 DAMAGED = (
     *(zipfile.BadZipFile, UnpicklingError, RuntimeError, EOFError, OSError, MemoryError),
-    *(LookupError, ValueError, TypeError, AttributeError, AssertionError),
+    *(LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error),
 )
 _FORCE, _FORCE_NOT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 _ASKED_CLASS = re.compile(r"GLOBAL (\S+)")
@@ -110,11 +112,16 @@ def read_checkpoint(path: Path, *, entries: Collection[str] = ()) -> dict[str, A
         raise ValueError(
             f"{path} is not a checkpoint of nnU-Net: it has no entry {' and no '.join(map(repr, missing))}"
         )
-    _refuse_senseless(path, stored)
+    if (problem := problem_of_entries(stored)) is not None:
+        raise ValueError(f"{path} {problem}")
     return stored
 
 
 def _load(path: Path) -> Any:
+    if path.exists() and not path.is_file():
+        raise ValueError("it is a folder or a device, expected a file")
+    if path.stat().st_size == 0:
+        raise ValueError("it is empty")
     is_zip = zipfile.is_zipfile(path)
     if is_zip:
         with zipfile.ZipFile(path) as archive:
@@ -131,36 +138,6 @@ def _refuse_inflated(archive: zipfile.ZipFile, file_size: int) -> None:
         raise ValueError("its parts are compressed, which torch.save does not do")
     if (claimed := sum(member.file_size for member in members)) > file_size:
         raise ValueError(f"its parts claim {claimed} bytes, and the file has {file_size}")
-
-
-def _refuse_senseless(path: Path, stored: Mapping[str, Any]) -> None:
-    """Raise a ValueError for an entry whose value nobody can train or predict with."""
-    epoch = stored.get("current_epoch", 0)
-    if not isinstance(epoch, int | np.integer) or isinstance(epoch, bool) or epoch < 0:
-        raise ValueError(f"{path} has current_epoch {epoch!r}, expected a number of epochs")
-    weights = stored.get("network_weights", {})
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path} has network_weights that are no tensors by name")
-    for name in ("logging", "init_args", "optimizer_state"):
-        if not isinstance(stored.get(name, {}), Mapping):
-            raise ValueError(f"{path} has the entry {name!r} of the type {type(stored[name]).__name__}")
-    for entry in ("network_weights", "optimizer_state"):
-        if (place := first_not_finite(stored.get(entry, {}), entry)) is not None:
-            raise ValueError(f"{path} has values that are not finite (in {place})")
-
-
-def first_not_finite(value: Any, name: str) -> str | None:
-    """Return the name of the first tensor with a value that is not finite, None if there is none.
-
-    Args:
-        value: a tensor, or mappings and lists of them.
-        name: of the value.
-    """
-    if isinstance(value, Tensor):
-        is_number = value.is_floating_point() or value.is_complex()
-        return name if is_number and not bool(value.isfinite().all()) else None
-    inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    return next((found for key, one in inside if (found := first_not_finite(one, f"{name}.{key}"))), None)
 
 
 def check_whole(path: Path) -> None:
@@ -182,8 +159,12 @@ def check_whole(path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyError | IndexError | EOFError | struct.error):
+        # Their texts are a byte, or a number of bytes.
+        return "it ends too early, or torch.save did not write it"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # torch puts a paragraph of advice before the cause.
     cause = next((line for line in lines if "Error:" in line), lines[0] if lines else type(error).__name__)
     # What follows its first sentence is advice, such as to read the file with all the code in it.
-    return (cause.partition("Error: ")[2] or cause).partition(". ")[0].rstrip(".")
+    cause = (cause.partition("Error: ")[2] or cause).partition(". ")[0].rstrip(".")
+    return "torch.save did not write it" if cause == "Weights only load failed" else cause

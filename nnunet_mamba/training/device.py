@@ -1,29 +1,36 @@
 """Which device a training really gets."""
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 
 from nnunet_mamba.machine import available_cores
 from nnunet_mamba.ops.scan.backends import choose_backend
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
-    """Take the CPU where CUDA was asked for and is not there.
+    """Take the CPU where CUDA, or Apple's MPS, was asked for and is not there.
 
     ``nnUNetv2_train`` asks for CUDA by default and sets torch to one thread for it, so the threads are set back.
 
     Returns:
         The device to train on, and one line for the user if it is not the one asked for.
     """
-    if device.type != "cuda" or torch.cuda.is_available():
+    present: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device.type not in present or present[device.type]():
         return device, None
     cores = available_cores()
     torch.set_num_threads(cores)
     # Threads that spin while they wait take the core from the thread they wait for as soon as another process wants
     # one too (benchmarks/training_step.py); OpenMP reads the variable before this code runs.
     advice = "" if "OMP_WAIT_POLICY" in os.environ else " OMP_WAIT_POLICY=passive keeps it fast beside other programs."
-    return torch.device("cpu"), f"No CUDA device found: training on the CPU with {cores} threads.{advice}"
+    return torch.device(
+        "cpu"
+    ), f"No {device.type.upper()} device found: training on the CPU with {cores} threads.{advice}"
 
 
 def scan_notice(device: torch.device) -> str:

@@ -1,9 +1,12 @@
 """The teacher of a distillation: where its checkpoint is, and its network from it."""
 
+import builtins
 import glob
+import importlib.util
 import os
 import pydoc
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,12 @@ from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
 _FINAL = "checkpoint_final.pth"
+# Packages whose modules do nothing when they are imported, and that hold the networks and layers of nnU-Net's plans.
+_HOLD_LAYERS = ("torch", "dynamic_network_architectures", "nnunetv2", "nnunet_mamba")
 # What a checkpoint's init_args tell of the training that wrote it.
 _ORIGIN = {"plans": Mapping, "configuration": str, "dataset_json": Mapping, "fold": int | str}
 # What nnU-Net raises for plans and dataset.json that are not complete.
-_SENSELESS = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, AssertionError)
+_SENSELESS = (ArithmeticError, LookupError, TypeError, AttributeError, ValueError, RuntimeError, AssertionError)
 
 
 def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
@@ -153,14 +158,21 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
     _refuse_other_than_layers(checkpoint, configuration)
     try:
         trainer = recursive_find_trainer_class_by_name(stored["trainer_name"])
-    except RuntimeError as error:
+    # What nnU-Net raises for a name of something else than a trainer.
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"The teacher {checkpoint} was trained by {stored['trainer_name']!r}, and nnU-Net finds no trainer of that "
             "name here. Install it, or name another teacher"
         ) from error
-    network: nn.Module = trainer.build_network_architecture(
-        plans_manager, configuration, n_channels, labels.num_segmentation_heads, enable_deep_supervision=False
-    )
+    try:
+        network: nn.Module = trainer.build_network_architecture(
+            plans_manager, configuration, n_channels, labels.num_segmentation_heads, enable_deep_supervision=False
+        )
+    except (*_SENSELESS, ImportError, NotImplementedError) as error:
+        raise ValueError(
+            f"The teacher {checkpoint} has plans with which {stored['trainer_name']} cannot build a network "
+            f"({type(error).__name__}: {error}). Name another one"
+        ) from error
     try:
         network.load_state_dict(without_wrappers(stored["network_weights"]))
     except RuntimeError as error:
@@ -189,20 +201,40 @@ def _read(checkpoint: Path) -> dict[str, Any]:
 
 def _refuse_other_than_layers(checkpoint: Path, configuration: ConfigurationManager) -> None:
     """Raise if plans would have nnU-Net call something else than layers: it calls whatever they name."""
-    arguments = configuration.network_arch_init_kwargs
-    names = [configuration.network_arch_class_name]
-    names += [arguments.get(name) for name in configuration.network_arch_init_kwargs_req_import]
+    try:
+        arguments = configuration.network_arch_init_kwargs
+        names = [configuration.network_arch_class_name]
+        names += [arguments.get(name) for name in configuration.network_arch_init_kwargs_req_import]
+    except _SENSELESS as error:
+        raise ValueError(
+            f"The teacher {checkpoint} has plans without a complete architecture ({type(error).__name__}: {error}). "
+            "Name another one"
+        ) from error
     for name in filter(None, names):
-        try:
-            found = pydoc.locate(str(name))
-        except pydoc.ErrorDuringImport as error:
-            found = error
         # nnU-Net looks for a name that leads nowhere among its own networks.
-        if found is not None and not (isinstance(found, type) and issubclass(found, nn.Module)):
+        if not isinstance(name, str) or (_is_elsewhere(name) or not _is_layer_or_nothing(name)):
             raise CodeInCheckpointError(
                 f"The teacher {checkpoint} has plans that build their network with {name!r}, which is no layer or "
                 "network of torch. Calling it could do anything, so the teacher is not built. Name another one"
             )
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Return whether to look at what a name stands for would first import, and so run, a module of whatever kind."""
+    top, *inner = name.split(".")
+    # nnU-Net tells of its own networks by the last part, wherever plans of another version have them.
+    is_there = importlib.util.find_spec(top) is not None if top.isidentifier() else False
+    return bool(inner) and is_there and top not in _HOLD_LAYERS and name.rpartition(".")[0] not in sys.modules
+
+
+def _is_layer_or_nothing(name: str) -> bool:
+    if "." not in name:
+        return not name.isidentifier() or not (hasattr(builtins, name) or importlib.util.find_spec(name))
+    try:
+        found = pydoc.locate(name)
+    except pydoc.ErrorDuringImport:
+        return False
+    return found is None or (isinstance(found, type) and issubclass(found, nn.Module))
 
 
 def _labels(dataset_json: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from nnunet_mamba.training.background_workers import (
     worker_messages_in,
     worker_processes,
 )
+from nnunet_mamba.training.checkpoint_entries import bare_names_for, problem_of_logging
 from nnunet_mamba.training.checkpoint_files import (
     LATEST,
     SPARE,
@@ -65,6 +66,7 @@ class GuardedTrainer(nnUNetTrainer):
             self.grad_scaler = None
             self.print_to_log_file("Training in bf16 (NNUNET_MAMBA_PRECISION=fp16 for nnU-Net's fp16)")
         self._best_ema: float | None
+        self._logged = tuple(self.logger.local_logger.my_fantastic_logging)
         self._has_loaded = False
         self._has_written_latest = False
         self._sentinel: Sentinel | None = None
@@ -148,6 +150,10 @@ class GuardedTrainer(nnUNetTrainer):
             self._sentinel.passed(self.grad_scaler)
         except NonFiniteStepError as error:
             failure = error.with_traceback(None)
+            scaler: Any = self.grad_scaler
+            if failure.in_optimizer and scaler is not None:
+                # nnU-Net comes no further than the scaler's step, and the next one needs a scaler that is ready.
+                scaler.update()
         else:
             return outputs
         # Out of the except block, where the error's traceback keeps the activations of the step in memory.
@@ -212,7 +218,7 @@ class GuardedTrainer(nnUNetTrainer):
         Raises:
             CodeInCheckpointError: a file could run code, so it is not read.
             RuntimeError: no whole checkpoint is left.
-            ValueError: the whole one lacks what nnU-Net needs to go on.
+            ValueError: the whole one lacks what nnU-Net needs to go on, or is of another network.
         """
         if isinstance(filename_or_checkpoint, dict):
             super().load_checkpoint(filename_or_checkpoint)
@@ -222,10 +228,22 @@ class GuardedTrainer(nnUNetTrainer):
             self.print_to_log_file(f"{name} is damaged: it {reason}")
         if damaged:
             self.print_to_log_file(f"Continuing from {whole.name} instead")
-        read_checkpoint(whole, entries=RESUMED)
+        stored = read_checkpoint(whole, entries=RESUMED)
+        problem = problem_of_logging(stored["logging"], needs=self._logged, n_epochs=int(stored["current_epoch"]))
+        if problem is not None:
+            raise ValueError(f"{whole} {problem}. Delete it and start again without --c")
+        del stored
         # nnU-Net itself would run what is in the file.
-        with no_code_from_files():
-            super().load_checkpoint(str(whole))
+        with no_code_from_files(), bare_names_for(self.bare_network):
+            try:
+                super().load_checkpoint(str(whole))
+            except (LookupError, ValueError, TypeError, RuntimeError) as error:
+                # torch lists every weight; the first tells enough.
+                reason = " ".join(line.strip() for line in str(error).splitlines()[:2])[:300]
+                raise ValueError(
+                    f"{whole} does not fit what {type(self).__name__} trains ({reason}). Name the trainer, the plans "
+                    "and the configuration that wrote it, or start again without --c"
+                ) from error
         self._has_loaded = True
         if self._sentinel is not None:
             self._sentinel.begin()

@@ -32,11 +32,13 @@ class NonFiniteStepError(ArithmeticError):
     Args:
         text: what is not finite.
         suspicion: that it began in this process's batch.
+        in_optimizer: whether the optimiser was about to change the weights.
     """
 
-    def __init__(self, text: str, suspicion: Suspicion = Suspicion.SHARED) -> None:
+    def __init__(self, text: str, suspicion: Suspicion = Suspicion.SHARED, *, in_optimizer: bool = False) -> None:
         super().__init__(text)
         self.suspicion = suspicion
+        self.in_optimizer = in_optimizer
 
 
 class TrainingStoppedError(RuntimeError):
@@ -200,7 +202,7 @@ class Sentinel:
             if parameter.grad is not None
         ]
         if gradients and not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all()):
-            raise NonFiniteStepError("gradients are not finite")
+            raise NonFiniteStepError("gradients are not finite", in_optimizer=True)
 
     def _has_overflowed(self, scaler: torch.amp.GradScaler) -> bool:
         before, self._scale = self._scale, float(scaler.get_scale())

@@ -198,6 +198,16 @@ def test_a_checkpoint_of_nnunet_is_sent_to_nnunet(tmp_path):
             read_weights(saved(tmp_path, saved_content))
 
 
+def test_a_file_with_code_is_not_sent_to_nnunet_which_would_run_it(tmp_path):
+    content = {"network_weights": {"a": torch.zeros(1)}, "trainer_name": "nnUNetTrainer", "_best_ema": np.float64(0.5)}
+    path = saved(tmp_path, {**content, "extra": slice(3)})
+
+    with pytest.raises(ValueError, match=r"so it was not read") as refused:
+        read_weights(path)
+
+    assert "-pretrained_weights" not in str(refused.value)
+
+
 def test_values_that_are_no_numbers_are_told_with_the_file(tmp_path):
     with pytest.raises(ValueError, match=r"\.pth: published weights: 'b' is a str, expected a tensor"):
         read_weights(saved(tmp_path, {"a": torch.zeros(1), "b": "text"}))

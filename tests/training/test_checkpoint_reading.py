@@ -180,3 +180,11 @@ def test_a_tensor_larger_than_its_bytes_is_refused(saved, tmp_path):
     rewritten(path, tmp_path / "claims.pth", lambda content: content.replace(b"K\x07", b"J\x00\x00\x00\x70"))
     with pytest.raises(ValueError, match="cannot be read"):
         read_checkpoint(tmp_path / "claims.pth")
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 10, 100, 500, 900, 1100])
+def test_a_file_of_the_old_format_that_was_cut_is_told(saved, n_bytes):
+    path = saved(CHECKPOINT, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(ValueError, match=r"cannot be read; is the file whole\? \([a-z]"):
+        read_checkpoint(path)

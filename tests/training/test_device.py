@@ -13,13 +13,15 @@ def _threads_restored():
 
 
 @pytest.mark.usefixtures("_threads_restored")
-def test_takes_the_cpu_with_all_its_threads_where_cuda_is_missing(monkeypatch):
+@pytest.mark.parametrize("asked", ["cuda", "mps"])
+def test_takes_the_cpu_with_all_its_threads_where_the_device_is_missing(monkeypatch, asked):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     torch.set_num_threads(1)
-    device, notice = device_or_cpu(torch.device("cuda"))
+    device, notice = device_or_cpu(torch.device(asked))
     assert device == torch.device("cpu")
     assert notice is not None
-    assert "No CUDA device" in notice
+    assert f"No {asked.upper()} device" in notice
     assert "\n" not in notice
     assert torch.get_num_threads() == available_cores()
 
@@ -37,6 +39,7 @@ def test_advises_passive_waiting_until_the_user_has_chosen(monkeypatch):
 @pytest.mark.parametrize(("asked", "cuda"), [("cuda", True), ("cpu", False), ("mps", False)])
 def test_leaves_every_other_choice_alone(monkeypatch, asked, cuda):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     torch.set_num_threads(1)
     assert device_or_cpu(torch.device(asked)) == (torch.device(asked), None)
     assert torch.get_num_threads() == 1

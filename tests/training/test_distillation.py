@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -366,3 +367,21 @@ def test_a_record_that_does_not_tell_the_settings_is_told(make, teach, content):
     record.write_text(content)
     with pytest.raises(ValueError, match=rf"{record} does not tell the settings .*Delete it to go on with hard=1"):
         trainer.load_teacher()
+
+
+@pytest.mark.parametrize("name", ["hidden_module.Network", "hidden_module", "this.s", "os.system", "eval", 5])
+def test_a_teacher_whose_plans_name_other_code_is_refused_before_that_is_imported(
+    make, teach, tmp_path, monkeypatch, name
+):
+    ran = tmp_path / "ran"
+    (tmp_path / "hidden_module.py").write_text(f"from torch.nn import Module as Network\nopen({str(ran)!r}, 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = teach("nnUNetTrainer")
+    stored = torch.load(path, weights_only=False)
+    stored["init_args"]["plans"]["configurations"]["2d"]["architecture"]["network_class_name"] = name
+    torch.save(stored, path)
+    monkeypatch.setenv(TEACHER_VARIABLE, str(path))
+    with pytest.raises(CodeInCheckpointError, match=f"{name!r}, which is no layer"):
+        make().load_teacher()
+    assert not ran.exists()
+    assert "this" not in sys.modules
