@@ -129,5 +129,5 @@ def test_a_name_that_cannot_be_written_is_refused(tmp_path, name):
 def test_text_in_another_encoding_is_told(tmp_path):
     path = tmp_path / "dataset.json"
     path.write_bytes(b'{"labels": {"background": 0, "l\xe4sion": 1}, "file_ending": ".png"}')
-    with pytest.raises(ValueError, match="no text in UTF-8 .*; save it in UTF-8"):
+    with pytest.raises(ValueError, match=r"no text in UTF-8 .*; save it in UTF-8"):
         read_dataset_json(path)
