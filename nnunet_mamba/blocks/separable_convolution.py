@@ -1,16 +1,14 @@
 """A depthwise separable convolution: one filter for each channel, then one tap that mixes the channels."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import is_whole, require_spatial_dims, require_whole
+from nnunet_mamba.blocks.contiguous_gradient import with_contiguous_gradient
 from nnunet_mamba.blocks.layers_by_axes import batch_norm_for, convolution_for
-from nnunet_mamba.ops.scan.op import is_exporting
-from nnunet_mamba.ops.transforms import are_transforms_active, is_traced
 
 
 class SeparableConvolution(nn.Module):
@@ -62,22 +60,5 @@ class SeparableConvolution(nn.Module):
                 f"over all images, because batch norm cannot normalise a single value; train on batches of at least "
                 f"two images or on larger ones, or call eval()"
             )
-        x = functional.gelu(_normalised(self.depthwise(x), self.depthwise_norm))
-        return functional.gelu(_normalised(self.pointwise(x), self.pointwise_norm))
-
-
-def _normalised(x: Tensor, norm: Any) -> Tensor:
-    """Apply a batch norm to ``x``, (b, c, *spatial)."""
-    # On a CPU torch's gradient of a batch norm with stored statistics is wrong where the gradient comes with its
-    # channels last in memory. A traced or exported graph serves inference, and needs none.
-    is_differentiated = are_transforms_active() or (torch.is_grad_enabled() and not is_traced() and not is_exporting())
-    normalised: Tensor
-    if norm.training or not is_differentiated:
-        normalised = norm(x)
-        return normalised
-    mean, variance, weight, bias = (
-        numbers.reshape(-1, *(1,) * (x.ndim - 2))
-        for numbers in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    )
-    normalised = (x - mean) * (weight * torch.rsqrt(variance + norm.eps)) + bias
-    return normalised
+        x = functional.gelu(with_contiguous_gradient(self.depthwise_norm(self.depthwise(x))))
+        return functional.gelu(with_contiguous_gradient(self.pointwise_norm(self.pointwise(x))))
