@@ -28,6 +28,8 @@ ONLY_WHERE_IT_IS = {
     "label_values.py": {"--labels", "--threshold", "--allow-empty-masks"},
     "pictures.py": {"--labels", "--threshold", "--channel-names"},
     "labelled_volumes.py": {"--channel-names"},
+    # Only convert folder joins masks; the others take one mask of each image.
+    "joined_masks.py": {"--join-masks", "--no-join-masks", "--threshold"},
     # The text names the command that has it.
     "mask_hints.py": {"--labels"},
     # Photographs, and slices that are cases.
