@@ -74,20 +74,17 @@ def _problem_of_optimiser(state: Any) -> str | None:
     return None
 
 
-def problem_of_logging(logging: Mapping[str, Any], *, needs: Sequence[str], n_epochs: int) -> str | None:
+def problem_of_logging(logging: Mapping[str, Any], *, needs: Sequence[str]) -> str | None:
     """Return what is wrong with what a training has logged, as "has …"; None if it can be continued.
 
     Args:
         logging: entry of a checkpoint.
         needs: what this nnU-Net logs.
-        n_epochs: that are done.
     """
     for name in needs:
         values = logging.get(name)
         if not isinstance(values, list):
             return f"has a logging without a list of {name}"
-        if len(values) < n_epochs:
-            return f"has a logging with {len(values)} {name}, expected one for each of its {n_epochs} epochs"
         if any(isinstance(value, str) for value in values):
             return f"has a logging with a text among {name}, expected numbers"
     return None

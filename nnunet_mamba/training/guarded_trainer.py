@@ -229,10 +229,13 @@ class GuardedTrainer(nnUNetTrainer):
         if damaged:
             self.print_to_log_file(f"Continuing from {whole.name} instead")
         stored = read_checkpoint(whole, entries=RESUMED)
-        problem = problem_of_logging(stored["logging"], needs=self._logged, n_epochs=int(stored["current_epoch"]))
+        problem = problem_of_logging(stored["logging"], needs=self._logged)
         if problem is not None:
             raise ValueError(f"{whole} {problem}. Delete it and start again without --c")
         del stored
+        # nnU-Net does this too, but the network must be there to load wrapped names.
+        if not self.was_initialized:
+            self.initialize()
         # nnU-Net itself would run what is in the file.
         with no_code_from_files(), bare_names_for(self.bare_network):
             try:
