@@ -66,12 +66,18 @@ def _look_at_all(
 ) -> list[Checked]:
     """Return what was found of every case, of those too that end the process which looks at them."""
     done: list[Checked] = []
+    is_apart = False
     while len(done) < len(cases):
         remaining = cases[len(done) :]
+        looked_at = map_in_order(
+            check, remaining, jobs=jobs, description="checking", progress=progress, is_apart=is_apart
+        )
         try:
-            for one in map_in_order(check, remaining, jobs=jobs, description="checking", progress=progress):
+            for one in looked_at:
                 done.append(one)
         except ChildProcessError:
+            # What is left may end a process too, and must not end this one however little it is.
+            is_apart = True
             # A worker was looking at one of the next cases, each of which gets a process of its own.
             suspects = cases[len(done) :][: 2 * jobs + 1]
             found = [_checked_apart(check, case) for case in suspects]

@@ -33,6 +33,7 @@ def map_in_order(
     description: str,
     progress: bool,
     items_per_worker: int = ITEMS_PER_WORKER,
+    is_apart: bool = False,
     option: str = "--jobs",
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in the order of ``items`` whatever ``jobs`` is.
@@ -40,10 +41,11 @@ def map_in_order(
     Args:
         function: must be picklable (a function of a module, or a partial of one) if ``jobs`` > 1.
         items: picklable too.
-        jobs: worker processes; short lists take fewer, one means this process.
+        jobs: worker processes; short lists take fewer, one means this process unless ``is_apart``.
         description: label of the progress bar.
         progress: show a bar on standard error.
         items_per_worker: so many items are worth starting a worker.
+        is_apart: never in this process, which goes on if an item ends a worker.
         option: of the command that decides ``jobs``, for the text of the error.
 
     Raises:
@@ -51,7 +53,7 @@ def map_in_order(
     """
     jobs = min(jobs, -(-len(items) // items_per_worker))
     with tqdm(total=len(items), desc=description, unit="case", disable=not progress) as bar:
-        if jobs <= 1:
+        if jobs <= 1 and not is_apart:
             for item in items:
                 yield function(item)
                 bar.update()

@@ -65,6 +65,11 @@ def test_a_case_that_ends_the_process_is_named_and_the_others_are_looked_at():
     assert "looking at it ended the process" in found["x07"]
 
 
+def test_a_late_case_that_ends_the_process_does_not_end_this_one():
+    names = [f"{'x' if number in (17, 26, 33) else 'g'}{number:02d}" for number in range(34)]
+    assert texts(names, jobs=2).keys() == {"x17", "x26", "x33"}
+
+
 def test_processes_that_end_whatever_they_look_at_are_no_fault_of_the_cases():
     with pytest.raises(ChildProcessError, match="died while checking"):
         texts([f"x{number:02d}" for number in range(40)], jobs=2)
