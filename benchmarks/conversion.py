@@ -28,9 +28,9 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, features
 from timing import Task, machine
 
-from nnunet_mamba.data.image_files import DRAFT_MARGIN, load_photograph, resized_image
-from nnunet_mamba.data.parallel import map_in_order
+from nnunet_mamba.data.formats.image_files import DRAFT_MARGIN, load_photograph, resized_image
 from nnunet_mamba.demo.lesions import draw_photograph
+from nnunet_mamba.system.parallel import map_in_order
 
 SIDE = 256
 SHAPES = ((2000, 3008), (2448, 3264), (2592, 3872), (3000, 4000))

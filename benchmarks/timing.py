@@ -11,7 +11,7 @@ import torch
 from llvmlite import binding
 from numba.core import config as numba_config
 
-from nnunet_mamba.machine import processor
+from nnunet_mamba.system.machine import processor
 
 Task = Callable[[], object]
 

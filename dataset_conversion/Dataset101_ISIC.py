@@ -22,7 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.challenge_parts import (
+from nnunet_mamba.data.converters.binary_mask_photographs import (
+    PhotographConverter,
+    PhotographOptions,
+    photograph_description,
+)
+from nnunet_mamba.data.converters.isic_parts import (
     TEST,
     TRAINING,
     find_parts,
@@ -30,14 +35,13 @@ from nnunet_mamba.data.challenge_parts import (
     one_challenge,
     unwrapped,
 )
-from nnunet_mamba.data.checks import Problem
-from nnunet_mamba.data.group_table import GroupTable, recorded_groups
-from nnunet_mamba.data.pairing import list_images, pair_images_with_masks
-from nnunet_mamba.data.parts import joined_parts
-from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, photograph_description
-from nnunet_mamba.data.published_splits import PUBLISHED_SIZES
-from nnunet_mamba.data.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
-from nnunet_mamba.data.recipe import Recipe
+from nnunet_mamba.data.problems import Problem
+from nnunet_mamba.data.sources.group_table import GroupTable, recorded_groups
+from nnunet_mamba.data.sources.pairing import list_images, pair_images_with_masks
+from nnunet_mamba.data.sources.parts import joined_parts
+from nnunet_mamba.data.splits.published_splits import PUBLISHED_SIZES
+from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 
 NAME = "Dataset101_ISIC"
 FOREGROUND = "lesion"

@@ -13,12 +13,16 @@ import sys
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem, same_name
-from nnunet_mamba.data.filename_patterns import FilenamePattern
-from nnunet_mamba.data.pairing import pair_found_files
-from nnunet_mamba.data.photographs import PhotographConverter, PhotographOptions, photograph_description
-from nnunet_mamba.data.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
-from nnunet_mamba.data.recipe import Recipe
+from nnunet_mamba.data.converters.binary_mask_photographs import (
+    PhotographConverter,
+    PhotographOptions,
+    photograph_description,
+)
+from nnunet_mamba.data.problems import Problem, same_name
+from nnunet_mamba.data.sources.filename_patterns import FilenamePattern
+from nnunet_mamba.data.sources.pairing import pair_found_files
+from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 
 NAME = "Dataset102_PH2"
 FOREGROUND = "lesion"

@@ -25,17 +25,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem
-from nnunet_mamba.data.filename_patterns import OTHER_IMAGE_ENDINGS
-from nnunet_mamba.data.folder_walk import is_broken_link, lost_folder, visible_entries
-from nnunet_mamba.data.image_files import IMAGE_ENDINGS, Shape
-from nnunet_mamba.data.label_values import LabelValues
-from nnunet_mamba.data.raw_dataset import Conversion, DatasetDescription, write_prediction_images, write_raw_dataset
-from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe
-from nnunet_mamba.data.run_options import RunOptions
-from nnunet_mamba.data.slice_stacks import (
+from nnunet_mamba.data.converters.lgg_slices import (
     FLAIR,
     LARGEST_SPACING,
     MASK_SUFFIX,
@@ -44,6 +35,20 @@ from nnunet_mamba.data.slice_stacks import (
     StackConverter,
     mask_of,
 )
+from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS, Shape
+from nnunet_mamba.data.formats.label_values import LabelValues
+from nnunet_mamba.data.problems import Problem
+from nnunet_mamba.data.sources.filename_patterns import OTHER_IMAGE_ENDINGS
+from nnunet_mamba.data.sources.folder_walk import is_broken_link, lost_folder, visible_entries
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe
+from nnunet_mamba.data.writing.raw_dataset import (
+    Conversion,
+    DatasetDescription,
+    write_prediction_images,
+    write_raw_dataset,
+)
+from nnunet_mamba.data.writing.run_options import RunOptions
+from nnunet_mamba.system.atomic import replacing
 
 NAME = "Dataset103_LGG"
 MISSING_SEQUENCES = "missing_sequences.csv"

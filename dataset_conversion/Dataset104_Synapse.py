@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem
-from nnunet_mamba.data.ct_volumes import SPACING_LIMITS, CtConverter, ct_description
-from nnunet_mamba.data.filename_patterns import OTHER_IMAGE_ENDINGS
-from nnunet_mamba.data.folder_walk import visible_entries
-from nnunet_mamba.data.organs import OrganNumbers
-from nnunet_mamba.data.raw_dataset import CaseConverter, Conversion, write_prediction_images, write_raw_dataset
-from nnunet_mamba.data.recipe import Recipe
-from nnunet_mamba.data.run_options import RunOptions
-from nnunet_mamba.data.transunet_files import H5, NPZ, TransUNetConverter
+from nnunet_mamba.data.converters.synapse_organs import OrganNumbers
+from nnunet_mamba.data.converters.synapse_transunet import H5, NPZ, TransUNetConverter
+from nnunet_mamba.data.converters.synapse_volumes import SPACING_LIMITS, CtConverter, ct_description
+from nnunet_mamba.data.problems import Problem
+from nnunet_mamba.data.sources.filename_patterns import OTHER_IMAGE_ENDINGS
+from nnunet_mamba.data.sources.folder_walk import visible_entries
+from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.raw_dataset import CaseConverter, Conversion, write_prediction_images, write_raw_dataset
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 NAME = "Dataset104_Synapse"
 RAW_DATA_NUMBERS = {

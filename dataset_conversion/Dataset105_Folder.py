@@ -21,31 +21,31 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.checks import Problem, same_name
-from nnunet_mamba.data.filename_patterns import VOLUME_ENDINGS, FoundFile
-from nnunet_mamba.data.group_table import GroupTable, recorded_groups
-from nnunet_mamba.data.image_files import ImageFileError, Shape
-from nnunet_mamba.data.joined_masks import log_disjoint
-from nnunet_mamba.data.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
-from nnunet_mamba.data.labelled_volumes import VolumeConverter
-from nnunet_mamba.data.nifti_files import VolumeError
-from nnunet_mamba.data.pairing import pair_found_files, without_masks
-from nnunet_mamba.data.parts import joined_parts
-from nnunet_mamba.data.pattern_source import PatternMaskRules, Source
-from nnunet_mamba.data.photographs import CHANNEL_NAMES
-from nnunet_mamba.data.pictures import PictureConverter, is_colour_file, load_mask, mask_bytes
-from nnunet_mamba.data.raw_dataset import (
+from nnunet_mamba.data.converters.binary_mask_photographs import CHANNEL_NAMES
+from nnunet_mamba.data.converters.joined_masks import log_disjoint
+from nnunet_mamba.data.converters.label_mask_images import PictureConverter, is_colour_file, load_mask, mask_bytes
+from nnunet_mamba.data.converters.labelled_volumes import VolumeConverter
+from nnunet_mamba.data.formats.image_files import ImageFileError, Shape
+from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
+from nnunet_mamba.data.formats.nifti_files import VolumeError
+from nnunet_mamba.data.formats.volume_files import read_volume
+from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
+from nnunet_mamba.data.problems import Problem, same_name
+from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+from nnunet_mamba.data.sources.group_table import GroupTable, recorded_groups
+from nnunet_mamba.data.sources.pairing import pair_found_files, without_masks
+from nnunet_mamba.data.sources.parts import joined_parts
+from nnunet_mamba.data.sources.pattern_source import PatternMaskRules, Source
+from nnunet_mamba.data.sources.several_masks import natural_order
+from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.raw_dataset import (
     CaseConverter,
     Conversion,
     DatasetDescription,
     write_prediction_images,
     write_raw_dataset,
 )
-from nnunet_mamba.data.recipe import Recipe
-from nnunet_mamba.data.run_options import RunOptions
-from nnunet_mamba.data.several_masks import natural_order
-from nnunet_mamba.data.volume_files import read_volume
-from nnunet_mamba.data.whole_numbers import near_whole_numbers
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 NAME = "Dataset105_Folder"
 FOREGROUND = "foreground"

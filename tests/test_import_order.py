@@ -9,14 +9,13 @@ import nnunet_mamba
 
 PACKAGE = Path(nnunet_mamba.__file__).parent
 FLOORS = ("ops", "blocks", "networks", "training", "planning", "crossval", "trainers", "cli")
-FLOORS_OF_RESULTS = ("data", "report", "evaluation", "demo", "cli")
+FLOORS_OF_RESULTS = ("system", "data", "report", "evaluation", "demo", "cli")
 LADDERS = [(floor, ladder[place + 1 :]) for ladder in (FLOORS, FLOORS_OF_RESULTS) for place, floor in enumerate(ladder)]
 WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
     "presets.py": {"torch", "nnunetv2", "numpy"},
-    "json_files.py": {"torch", "nnunetv2", "numpy"},
-    "nnunet_folders.py": {"torch", "nnunetv2", "numpy"},
+    "system": {"torch", "nnunetv2", "numpy"},
     "bundled.py": {"torch", "nnunetv2", "numpy", "pathlib"},
     "_startup.py": {"torch", "nnunetv2", "numpy", "pathlib"},
 }

@@ -12,8 +12,8 @@ import torch
 from gpu_checks.checks import WRONG, Check, Finding, Setting, require_cuda, verdict
 from gpu_checks.device_timing import GIBIBYTE
 from nnunet_mamba import __version__
-from nnunet_mamba.machine import processor, usable_cores
 from nnunet_mamba.ops.scan.backends import BACKENDS, VARIABLE, choose_backend
+from nnunet_mamba.system.machine import processor, usable_cores
 
 _PACKAGES = ("torch", "triton", "numba", "numpy", "mamba-ssm", "nnunetv2")
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.system.atomic import replacing
 
 OK, WRONG, MEASURED, SKIPPED, TIMED_OUT, CRASHED = "ok", "WRONG", "measured", "skipped", "timed out", "crashed"
 VERDICTS = (OK, WRONG, MEASURED, SKIPPED, TIMED_OUT, CRASHED)

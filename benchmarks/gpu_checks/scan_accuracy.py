@@ -18,10 +18,10 @@ from torch import Tensor
 
 from gpu_checks.checks import Check, Finding, Setting, SkipCheck, equal, within
 from gpu_checks.scan_shapes import NETWORKS, SMALL_NETWORKS, STATES, TAILS, Shape, leaves, moved, operands, sliced
-from nnunet_mamba.machine import usable_cores
 from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.scan.backends import BACKENDS, VARIABLE, ScanBackend
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
+from nnunet_mamba.system.machine import usable_cores
 
 # Largest error, relative to the largest number of the exact result.
 TOLERANCE = {

@@ -116,7 +116,7 @@ def crossval(
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
         from nnunet_mamba.crossval.status import statuses_of
         from nnunet_mamba.crossval.training import Options
-        from nnunet_mamba.nnunet_folders import nnunet_folder, nnunet_folder_if_set
+        from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 
         if os.name != "posix":
             raise ValueError("nnunet-mamba crossval needs Linux or macOS; train the folds with nnUNetv2_train")

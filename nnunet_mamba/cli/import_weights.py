@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnunet_mamba.cli.convert.shared import errors_as_text
-from nnunet_mamba.data.folder_lock import refuse_if_unwritable
+from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
 if TYPE_CHECKING:
     from nnunet_mamba.networks.published_files import Import

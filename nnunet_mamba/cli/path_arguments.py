@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from nnunet_mamba.nnunet_folders import unexpanded
+from nnunet_mamba.system.nnunet_folders import unexpanded
 
 
 def refuse_unexpanded_paths(app: typer.Typer) -> None:

@@ -13,8 +13,8 @@ from nnunet_mamba.cli.convert.shared import errors_as_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nnunet_mamba.data.restoration import ConvertedDataset, Restoration
-    from nnunet_mamba.data.source_agreement import Agreement
+    from nnunet_mamba.data.restoring.restoration import ConvertedDataset, Restoration
+    from nnunet_mamba.data.restoring.source_agreement import Agreement
 
 SHOWN_REASONS = 10
 
@@ -42,8 +42,8 @@ def restore(
     conversion costs: a Dice of 1 at the original size.
     """
     with errors_as_text(is_conversion=False):
-        from nnunet_mamba.data.parallel import default_jobs
-        from nnunet_mamba.data.restoration import read_converted_dataset, restore_masks
+        from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+        from nnunet_mamba.system.parallel import default_jobs
 
         jobs = jobs or default_jobs()
         dataset = read_converted_dataset(raw_dataset, predictions)
@@ -51,7 +51,7 @@ def restore(
         for note in _notes(done, dataset):
             print(note, file=sys.stderr)
         if check:
-            from nnunet_mamba.data.source_agreement import compare_with_source
+            from nnunet_mamba.data.restoring.source_agreement import compare_with_source
 
             _print_agreement(compare_with_source(predictions, dataset, jobs=jobs, progress=progress))
         n_cases = len(done.identifiers)

@@ -56,9 +56,9 @@ def scan_backends(
 def _as_dict(
     measured: "Sequence[Measurement]", chosen: "Sequence[Choice]", seed: int, *, n_threads: int
 ) -> dict[str, Any]:
-    from nnunet_mamba.machine import processor
     from nnunet_mamba.ops.scan.backends import VARIABLE
     from nnunet_mamba.ops.scan.survey import ERROR_SHAPE, SPEED_SHAPE
+    from nnunet_mamba.system.machine import processor
 
     return {
         "processor": processor(),
@@ -95,9 +95,9 @@ def _print(console: "Console", measured: "Sequence[Measurement]", chosen: "Seque
     import torch
     from rich.table import Table
 
-    from nnunet_mamba.machine import processor
     from nnunet_mamba.ops.scan.backends import VARIABLE
     from nnunet_mamba.ops.scan.survey import ERROR_SHAPE, REPEATS, REPEATS_OF_REFERENCE, SPEED_SHAPE
+    from nnunet_mamba.system.machine import processor
 
     packages = ", ".join(f"{package} {version}" for package, version in _versions().items())
     console.print(f"{processor()}, {torch.get_num_threads()} threads; {packages}")

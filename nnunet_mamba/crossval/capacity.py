@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from nnunet_mamba.machine import PROC, available_memory, usable_cores
+from nnunet_mamba.system.machine import PROC, available_memory, usable_cores
 
 # A training on the CPU has a process that augments beside the one that computes.
 CORES_PER_CPU_JOB = 2

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.data.split_files import SPLITS_FILE, adopt_splits
-from nnunet_mamba.json_files import read_json_object
+from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.training.plans_checks import inherited, read_splits, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from nnunet_mamba.json_files import read_json_object
 from nnunet_mamba.report.collect import Epoch, read_training_log, training_logs
+from nnunet_mamba.system.json_files import read_json_object
 
 _RECENT = 10
 

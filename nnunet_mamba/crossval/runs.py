@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nnunet_mamba.json_files import read_json_object
+from nnunet_mamba.system.json_files import read_json_object
 
 LOGS = "crossval_logs"
 # In the order in which nnU-Net looks for the one to continue from.

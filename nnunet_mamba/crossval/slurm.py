@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from nnunet_mamba.crossval.runs import LOGS
 from nnunet_mamba.crossval.slurm_job import TrainingJob
 from nnunet_mamba.crossval.status import Status
-from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.json_files import read_json_object
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.json_files import read_json_object
 
 if TYPE_CHECKING:
     from submitit import Executor

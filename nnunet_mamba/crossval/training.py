@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnunet_mamba.crossval.runs import Run, set_damaged_checkpoints_aside
-from nnunet_mamba.data.folder_lock import only_writer
+from nnunet_mamba.system.folder_lock import only_writer
 
 # nnU-Net's own numbers of processes, which more cores do not change.
 MOST_AUGMENTING = 12

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm import tqdm
 
-from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.system.atomic import replacing
 
 Field = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.data.folder_lock import refuse_if_unwritable
-from nnunet_mamba.json_files import read_json_object
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+from nnunet_mamba.system.json_files import read_json_object
 
 RECORD = "demo.json"
 _MADE_BY = "nnunet-mamba demo"

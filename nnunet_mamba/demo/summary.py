@@ -10,12 +10,12 @@ from pathlib import Path
 
 from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, Settings, demo_steps, prediction_device
 from nnunet_mamba.demo.steps import FinishedStep
-from nnunet_mamba.json_files import read_json_object
-from nnunet_mamba.machine import processor
 from nnunet_mamba.report.collect import TrainedFold, label_names, read_fold, read_summary
 from nnunet_mamba.report.figures import Panel, draw_panel
 from nnunet_mamba.report.render import Report, Step, write_report
 from nnunet_mamba.report.statistics import LabelScores, ScoredCase, mean, score_labels
+from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.system.machine import processor
 
 
 @dataclass(frozen=True, kw_only=True)

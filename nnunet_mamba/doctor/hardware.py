@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from nnunet_mamba.doctor.findings import Finding, gibibytes
-from nnunet_mamba.machine import available_cores, cpu_quota, processor
+from nnunet_mamba.system.machine import available_cores, cpu_quota, processor
 
 _SHARED_MEMORY = Path("/dev/shm")
 _ENOUGH_SHARED_MEMORY = 2**30  # bytes

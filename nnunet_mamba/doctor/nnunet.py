@@ -15,7 +15,7 @@ from pathlib import Path
 from nnunet_mamba._startup import OPT_OUT, SEARCH_PATH
 from nnunet_mamba.bundled import REINSTALL, trainers_folder
 from nnunet_mamba.doctor.findings import Finding, Level, gibibytes
-from nnunet_mamba.nnunet_folders import VARIABLES, export, unexpanded, wrong_folder
+from nnunet_mamba.system.nnunet_folders import VARIABLES, export, unexpanded, wrong_folder
 
 _ENOUGH_ROOM = 5 * 2**30  # bytes
 # A checkpoint of the largest networks has about as much.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnunet_mamba.data.dataset_json import DatasetJson
+    from nnunet_mamba.data.formats.dataset_json import DatasetJson
     from nnunet_mamba.evaluation.label_map_reading import LabelMapReader
     from nnunet_mamba.report.statistics import ScoredCase
 
@@ -47,13 +47,13 @@ def evaluate_folders(
         ValueError: files are damaged or have other values, shapes or places, or the file is no dataset.json; lists all.
         OSError: nothing can be written into ``output``; then neither file is there.
     """
-    from nnunet_mamba.data.atomic import replacing
-    from nnunet_mamba.data.dataset_json import read_dataset_json
-    from nnunet_mamba.data.folder_lock import refuse_if_unwritable
-    from nnunet_mamba.data.label_map_files import refuse_if_no_folder
+    from nnunet_mamba.data.formats.dataset_json import read_dataset_json
+    from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
     from nnunet_mamba.evaluation.label_map_reading import label_map_reader
     from nnunet_mamba.report.collect import read_summary, write_case_table
     from nnunet_mamba.report.label_map_checks import check_label_maps, label_values
+    from nnunet_mamba.system.atomic import replacing
+    from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
     if processes < 1:
         raise ValueError(f"processes is {processes}, expected at least 1")
@@ -87,7 +87,7 @@ def _summary(
     import numpy as np
     from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-    from nnunet_mamba.data.parallel import ITEMS_PER_WORKER, map_in_order
+    from nnunet_mamba.system.parallel import ITEMS_PER_WORKER, map_in_order
 
     manager = LabelManager(
         dataset.content["labels"], regions_class_order=list(dataset.labels.regions_class_order) or None
@@ -133,7 +133,7 @@ def _save(summary: dict[str, Any], path: Path) -> None:
 
 def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_missing: bool) -> list[str]:
     """Return the names that both folders hold."""
-    from nnunet_mamba.data.label_map_files import label_map_files, other_forms
+    from nnunet_mamba.data.formats.label_map_files import label_map_files, other_forms
 
     # nnU-Net would score them too.
     if hidden := sorted(file.name for file in predictions.glob(f".*{file_ending}")):

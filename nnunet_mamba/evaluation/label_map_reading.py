@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.data.whole_numbers import TOLERANCE, near_whole_numbers
+from nnunet_mamba.data.formats.whole_numbers import TOLERANCE, near_whole_numbers
 from nnunet_mamba.report.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
 
 if TYPE_CHECKING:
-    from nnunet_mamba.data.dataset_json import DatasetJson
+    from nnunet_mamba.data.formats.dataset_json import DatasetJson
 
 Array = npt.NDArray[Any]
 Properties = dict[str, Any]

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.networks.upstream_weights import (
     LoadReport,
@@ -22,6 +21,7 @@ from nnunet_mamba.networks.upstream_weights import (
     published_tensors,
 )
 from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.system.atomic import replacing
 
 # Where training scripts put the weights in what they save.
 WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nnunet_mamba.machine import available_memory
+from nnunet_mamba.system.machine import available_memory
 
 GIB = 2**30
 _MOST_GIBIBYTES = 2**16

@@ -10,9 +10,9 @@ from typing import Any
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
 from nnunet_mamba import __version__
-from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.json_files import read_json_object
-from nnunet_mamba.nnunet_folders import nnunet_folder
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.system.nnunet_folders import nnunet_folder
 from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import MARK, plans_name
 

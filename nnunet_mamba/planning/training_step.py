@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nnunet_mamba.machine import available_cores
 from nnunet_mamba.ops.warm import warm
 from nnunet_mamba.planning.memory import Budget
+from nnunet_mamba.system.machine import available_cores
 from nnunet_mamba.training.distillation import DistillationTrainer
 from nnunet_mamba.training.distillation_settings import DistillationSettings
 from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.data.dataset_json import labels_in
-from nnunet_mamba.json_files import read_json_object
+from nnunet_mamba.data.formats.dataset_json import labels_in
 from nnunet_mamba.report.statistics import Confusion, ScoredCase
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.json_files import read_json_object
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?): (.*)$")

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.data.dataset_json import labels_in
-from nnunet_mamba.data.whole_numbers import shown_number
+from nnunet_mamba.data.formats.dataset_json import labels_in
+from nnunet_mamba.data.formats.whole_numbers import shown_number
 from nnunet_mamba.report.label_pictures import NoLabelMapError
 
 # A voxel that has moved by more lies in another one.

@@ -9,10 +9,10 @@ from statistics import median
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nnunet_mamba.data.atomic import replacing
 from nnunet_mamba.report.collect import Epoch
 from nnunet_mamba.report.figures import Panel, Series, line_chart
 from nnunet_mamba.report.statistics import ScoredCase, mean, score_labels
+from nnunet_mamba.system.atomic import replacing
 
 
 @dataclass(frozen=True, kw_only=True)

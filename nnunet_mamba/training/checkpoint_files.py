@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from nnunet_mamba.data.atomic import replacing
+from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, check_whole, read_checkpoint
 
 LATEST = "checkpoint_latest.pth"

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from nnunet_mamba.machine import available_cores
 from nnunet_mamba.ops.scan.backends import choose_backend
+from nnunet_mamba.system.machine import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable

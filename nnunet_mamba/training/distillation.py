@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnunet_mamba.data.atomic import replacing
-from nnunet_mamba.json_files import read_json_object
 from nnunet_mamba.presets import Preset
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.training.distillation_losses import TEACHER_TERMS, teacher_terms
 from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
 from nnunet_mamba.training.distillation_teacher import find_teacher, load_teacher

@@ -18,7 +18,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from nnunet_mamba.networks.published_values import without_wrappers
-from nnunet_mamba.nnunet_folders import unexpanded
+from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"

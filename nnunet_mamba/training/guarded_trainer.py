@@ -11,7 +11,7 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
-from nnunet_mamba.data.atomic import remove_partial_files
+from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.training.background_workers import (
     MESSAGES_FILES,
     explain,

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.json_files import read_json_file
+from nnunet_mamba.system.json_files import read_json_file
 
 # Entries that hold one number for each axis, and whether it must be whole.
 _PER_AXIS = {"patch_size": True, "spacing": False, "median_image_size_in_voxels": False}

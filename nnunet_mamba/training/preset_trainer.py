@@ -12,10 +12,10 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from nnunet_mamba.data.split_files import SPLITS_FILE, adopt_splits
+from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
 from nnunet_mamba.networks.catalogue import create_network
-from nnunet_mamba.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.presets import Preset
+from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.training.augmentation import flips_and_rotations
 from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
 from nnunet_mamba.training.device import device_or_cpu, scan_notice

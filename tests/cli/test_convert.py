@@ -125,7 +125,7 @@ def test_ctrl_c_says_how_to_go_on(source, raw, monkeypatch):
     def interrupt(self, path, array):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nnunet_mamba.data.photographs.PhotographConverter.write", interrupt)
+    monkeypatch.setattr("nnunet_mamba.data.converters.binary_mask_photographs.PhotographConverter.write", interrupt)
     result = run("isic", source, "--no-progress")
     assert result.exit_code == 130
     assert "run the same command again" in result.stderr

@@ -200,7 +200,7 @@ def test_messages_name_the_archive(source, raw, tmp_path, monkeypatch):
 
 
 def test_a_lack_of_memory_while_writing_is_told_in_words(source, raw, monkeypatch):
-    from nnunet_mamba.data.pictures import PictureConverter
+    from nnunet_mamba.data.converters.label_mask_images import PictureConverter
 
     def fail(self, case):
         raise MemoryError

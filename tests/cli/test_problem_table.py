@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nnunet_mamba.cli.convert.problem_table import print_left_out, print_refusal
-from nnunet_mamba.data.checks import InvalidDatasetError, Problem
+from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 
 SOURCE = Path("/data/isic")
 NO_MASK = "no mask for this image; add it, or send images without masks to imagesTs with --allow-missing-masks"

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.restore import restore
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.photographs import PhotographConverter, photograph_description
-from nnunet_mamba.data.raw_dataset import write_raw_dataset
-from nnunet_mamba.data.recipe import RECIPE_FILE, Recipe
+from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, photograph_description
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe
+from nnunet_mamba.data.writing.raw_dataset import write_raw_dataset
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(restore)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.convert import app
-from nnunet_mamba.data.recipe import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnunet_mamba.data import picture_cases
-from nnunet_mamba.data.checks import InvalidDatasetError
-from nnunet_mamba.data.image_files import write_png
-from nnunet_mamba.data.recipe import RECIPE_FILE
-from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.converters import image_cases
+from nnunet_mamba.data.formats.image_files import write_png
+from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 IDENTIFIERS = ["ISIC_0000001", "ISIC_0000002", "ISIC_0000003"]
 
@@ -301,7 +301,7 @@ def fail_at(k: int, error: OSError | KeyboardInterrupt):
 def test_resumed_run_equals_an_undisturbed_one(converter, part, target, tmp_path, monkeypatch, k, error):
     converter.convert_isic(*part, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
-        patch.setattr(picture_cases, "write_png", fail_at(k, error))
+        patch.setattr(image_cases, "write_png", fail_at(k, error))
         with pytest.raises(type(error)) as caught:
             converter.convert_isic(*part, target)
     if isinstance(error, OSError):

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.cli.convert.shared import load_converter
-from nnunet_mamba.data.checks import InvalidDatasetError
-from nnunet_mamba.data.photographs import PhotographOptions
+from nnunet_mamba.data.converters.binary_mask_photographs import PhotographOptions
+from nnunet_mamba.data.problems import InvalidDatasetError
 
 IDENTIFIERS = ("IMD002", "IMD003", "IMD435")
 ORIGINAL = PhotographOptions(size=None)

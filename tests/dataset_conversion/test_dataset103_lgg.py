@@ -10,9 +10,9 @@ import SimpleITK
 from PIL import Image
 
 from nnunet_mamba.cli.convert.shared import load_converter
-from nnunet_mamba.data.checks import InvalidDatasetError
-from nnunet_mamba.data.recipe import RECIPE_FILE
-from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 SCANS = {"TCGA_CS_4941_19960909": 12, "TCGA_DU_A5TU_19980312": 3}
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.bundled import dataset_conversion_folder
-from nnunet_mamba.data.checks import InvalidDatasetError
-from nnunet_mamba.data.recipe import RECIPE_FILE
-from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 SIZE = (12, 11, 10)  # (x, y, z)
 AFFINE = np.array([[-2, 0, 0, 60], [0, 2, 0, -90], [0, 0, 3, 500], [0, 0, 0, 1.0]])

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.cli.convert.shared import load_converter
-from nnunet_mamba.data.checks import InvalidDatasetError
-from nnunet_mamba.data.label_values import LabelValues
-from nnunet_mamba.data.recipe import RECIPE_FILE
-from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.formats.label_values import LabelValues
+from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 folder_converter = load_converter("Dataset105_Folder")
 FolderOptions, Source = folder_converter.FolderOptions, folder_converter.Source

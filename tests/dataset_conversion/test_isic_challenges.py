@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 NAMES = {
     "2016": {

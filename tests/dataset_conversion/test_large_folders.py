@@ -9,7 +9,7 @@ import pytest
 from conversion_runs import DATASETS, RECIPE, draw_own_pictures, draw_photographs, draw_scans
 
 from nnunet_mamba.cli.convert.shared import load_converter
-from nnunet_mamba.data.run_options import RunOptions
+from nnunet_mamba.data.writing.run_options import RunOptions
 
 SLICES_OF_A_SCAN = 5
 KINDS = pytest.mark.parametrize("kind", list(DATASETS))

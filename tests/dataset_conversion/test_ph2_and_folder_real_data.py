@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.cli.convert.shared import load_converter
-from nnunet_mamba.data.label_values import LabelValues
-from nnunet_mamba.data.photographs import PhotographOptions
+from nnunet_mamba.data.converters.binary_mask_photographs import PhotographOptions
+from nnunet_mamba.data.formats.label_values import LabelValues
 
 pytestmark = [
     pytest.mark.real_data,

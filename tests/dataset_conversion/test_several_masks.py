@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.convert import app
 from nnunet_mamba.cli.restore import restore
-from nnunet_mamba.data.recipe import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
 
 
 def mask(*boxes, shape=(30, 40)):

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nnunet_mamba import machine
 from nnunet_mamba.doctor import hardware
+from nnunet_mamba.system import machine
 
 GIB = 2**30
 

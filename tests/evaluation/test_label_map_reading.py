@@ -7,7 +7,7 @@ import SimpleITK
 import tifffile
 from PIL import Image
 
-from nnunet_mamba.data.dataset_json import read_dataset_json
+from nnunet_mamba.data.formats.dataset_json import read_dataset_json
 from nnunet_mamba.evaluation.label_map_reading import label_map_reader
 from nnunet_mamba.report.label_pictures import NoLabelMapError
 

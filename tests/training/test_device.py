@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.machine import available_cores
+from nnunet_mamba.system.machine import available_cores
 from nnunet_mamba.training.device import device_or_cpu, scan_notice
 
 

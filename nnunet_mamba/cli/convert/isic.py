@@ -75,9 +75,9 @@ def isic(
     Masks are called as their image, with _segmentation or without. Everything is checked before anything is
     written, and all problems are listed together. An interrupted run continues when it is started again.
     """
-    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
-    from nnunet_mamba.data.group_table import read_group_table
-    from nnunet_mamba.data.photographs import parse_size
+    from nnunet_mamba.data.converters.binary_mask_photographs import parse_size
+    from nnunet_mamba.data.sources.group_table import read_group_table
+    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 
     converter: Any = context.obj or load_converter("Dataset101_ISIC")
     if images_only is not None and (masks or validation_images or test_images or test_masks or sigmoid or groups):

@@ -83,8 +83,8 @@ def lgg(
     acquired, for which the files hold FLAIR again, are listed too. An interrupted run continues when it is started
     again.
     """
-    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
-    from nnunet_mamba.data.photographs import parse_size
+    from nnunet_mamba.data.converters.binary_mask_photographs import parse_size
+    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 
     converter: Any = context.obj or load_converter("Dataset103_LGG")
     as_volumes = kind is Kind.volumes

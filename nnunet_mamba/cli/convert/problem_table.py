@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunet_mamba.cli.console import progress_console, results_console
-from nnunet_mamba.data.checks import InvalidDatasetError, Problem
+from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,12 +18,12 @@ from nnunet_mamba.cli.console import results_console
 from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.cli.streams import guarded_streams
 from nnunet_mamba.data.cases import count_groups
-from nnunet_mamba.data.checks import InvalidDatasetError
-from nnunet_mamba.nnunet_folders import nnunet_folder_if_set
+from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
 if TYPE_CHECKING:
-    from nnunet_mamba.data.raw_dataset import Conversion
-    from nnunet_mamba.data.run_options import RunOptions
+    from nnunet_mamba.data.writing.raw_dataset import Conversion
+    from nnunet_mamba.data.writing.run_options import RunOptions
 
 # Rows of a table that a terminal can show.
 SHOWN_ROWS = 50
@@ -45,9 +45,9 @@ def run_options(
     Raises:
         ValueError: an unknown split.
     """
-    from nnunet_mamba.data.parallel import default_jobs
-    from nnunet_mamba.data.run_options import RunOptions
-    from nnunet_mamba.data.splits import SPLIT_NAMES
+    from nnunet_mamba.data.splits.case_splits import SPLIT_NAMES
+    from nnunet_mamba.data.writing.run_options import RunOptions
+    from nnunet_mamba.system.parallel import default_jobs
 
     if split not in SPLIT_NAMES:
         raise ValueError(f"--split {split}: expected one of {', '.join(SPLIT_NAMES)}")
@@ -71,7 +71,7 @@ def unpacked_sources(*sources: Path | None, target: Path, progress: bool) -> Ite
         target: of the conversion; archives are unpacked beside it.
         progress: show a bar while one is.
     """
-    from nnunet_mamba.data.archives import unpacked
+    from nnunet_mamba.data.sources.archives import unpacked
 
     with ExitStack() as stack:
         yield [
@@ -219,7 +219,7 @@ def report_dataset(
 
 
 def _print_hints(done: "Conversion") -> None:
-    from nnunet_mamba.data.mask_hints import mask_hints
+    from nnunet_mamba.data.converters.mask_hints import mask_hints
 
     left = {case.identifier for case in done.cases}
     for hint in mask_hints({name: found for name, found in done.checked.items() if name in left}):

@@ -78,8 +78,8 @@ def synapse(
     checked before anything is written, and all problems are listed together. An interrupted run continues when it is
     started again.
     """
-    from nnunet_mamba.data.dataset_folder import dataset_name, raw_dataset_folder
-    from nnunet_mamba.data.organs import implausible_sizes
+    from nnunet_mamba.data.converters.synapse_organs import implausible_sizes
+    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 
     converter: Any = context.obj or load_converter("Dataset104_Synapse")
     if images_only is not None and (organs != 8 or sigmoid or split != "five-fold"):

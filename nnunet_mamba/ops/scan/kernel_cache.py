@@ -21,7 +21,7 @@ import llvmlite
 import llvmlite.binding
 import numba
 
-from nnunet_mamba.nnunet_folders import unexpanded
+from nnunet_mamba.system.nnunet_folders import unexpanded
 
 FOLDER_PREFIX = "nnunet_mamba-scan-"
 # Several times what the kernels need.

@@ -1,0 +1,178 @@
+"""NIfTI volumes of one or several channels with label volumes as an nnU-Net data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.converters.joined_masks import MaskFileError, joined_label
+from nnunet_mamba.data.converters.mask_hints import border_share
+from nnunet_mamba.data.formats.label_values import ByteImage, LabelValues, UnknownValuesError, label_map
+from nnunet_mamba.data.formats.nifti_files import (
+    Volume,
+    VolumeError,
+    WritesNifti,
+    compact_voxels,
+    digest_of,
+    encode_nifti,
+    turned_onto,
+)
+from nnunet_mamba.data.formats.volume_files import read_volume
+from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers, undefined_text
+from nnunet_mamba.data.problems import Checked, Problem
+
+# Only CT has values below this (HU): air is -1000.
+LOWEST_VALUE_BESIDES_CT = -500
+# Of the largest to the smallest spacing: 10 mm slices with pixels of 0.1 mm. Wider ones are errors of a header.
+LARGEST_ANISOTROPY = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeConverter(WritesNifti):
+    """Check, read and write one volume with its label volume.
+
+    The grid of the first channel stays; other channels and the label are turned onto it where their axes run otherwise.
+
+    Args:
+        labels: what the values of label volumes mean.
+        threshold: instead, foreground is what is above; ``labels`` then has background and one label more.
+        may_be_ct: the user has named the channels, so that values as in a CT are meant.
+        allow_empty_masks: accept label volumes without foreground.
+    """
+
+    labels: LabelValues
+    threshold: float | None = None
+    may_be_ct: bool = True
+    allow_empty_masks: bool = False
+
+    def check(self, case: Case) -> Checked:
+        """Look at a case's files.
+
+        Args:
+            case: with a label volume or without.
+        """
+        problems: list[Problem] = []
+        source: dict[str, Any] = {"shape": [0, 0, 0]}
+        digest = label = grid = None
+        n_rounded = 0
+        try:
+            channels = self._channels(case)
+            grid = channels[0]
+            source = {"shape": list(grid.voxels.shape), "affine": grid.affine.tolist()}
+            digest = " ".join(digest_of(channel.voxels) for channel in channels)
+        except _ChannelError as error:
+            problems.append(Problem(case.identifier, str(error), error.path))
+        if case.label is not None:
+            try:
+                label, n_rounded = self._label(case, grid)
+            except MaskFileError as error:
+                problems.append(Problem(case.identifier, str(error), error.path))
+            if len(case.masks) > 1:
+                source["masks"] = len(case.masks)
+        return Checked(
+            problems=tuple(problems),
+            source=source,
+            digest=digest,
+            foreground=None if label is None else self.labels.foreground_share(label),
+            border=border_share(label) if label is not None and self.labels.is_binary else None,
+            n_rounded=n_rounded,
+        )
+
+    def read(self, case: Case) -> list[npt.NDArray[Any]]:
+        """Return the channels and, if the case has one, the label, each as the bytes of a NIfTI file.
+
+        Voxels alone would not tell where they are.
+
+        Args:
+            case: one that passed the check.
+
+        Raises:
+            ValueError: its files changed after the check.
+        """
+        try:
+            channels = self._channels(case)
+            volumes = channels
+            if case.label is not None:
+                label, _ = self._label(case, channels[0])
+                volumes = [*channels, Volume(label, channels[0].affine)]
+        except (VolumeError, MaskFileError) as error:
+            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
+        return [encode_nifti(volume) for volume in volumes]
+
+    def _channels(self, case: Case) -> list[Volume]:
+        """Return the channels of a case on the grid of the first."""
+        channels: list[Volume] = []
+        for path in case.channels:
+            try:
+                channel = read_volume(path)
+                self._refuse_values(channel)
+                grid = channels[0] if channels else channel
+                channels.append(Volume(compact_voxels(turned_onto(channel, grid)), grid.affine))
+            except VolumeError as error:
+                raise _ChannelError(str(error), path) from error
+        return channels
+
+    def _refuse_values(self, image: Volume) -> None:
+        """Raise if an image's values or spacing are not what nnU-Net can take."""
+        undefined = np.count_nonzero(~np.isfinite(image.voxels))
+        if undefined:
+            raise VolumeError(f"{undefined} voxels are NaN or infinite, expected numbers; replace them by a number")
+        lowest = image.voxels.min()
+        if not self.may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
+            raise VolumeError(
+                f"values down to {lowest:g}, as in a CT, which nnU-Net normalises in its own way; say what it is with "
+                "--channel-names CT, or give another name"
+            )
+        ratio = image.spacing.max() / image.spacing.min()
+        if min(image.voxels.shape) > 1 and ratio > LARGEST_ANISOTROPY:
+            raise VolumeError(
+                f"spacings of a ratio of {ratio:.3g}, expected at most {LARGEST_ANISOTROPY}; correct the header"
+            )
+
+    def _label(self, case: Case, grid: Volume | None) -> tuple[ByteImage, int]:
+        """Return the label (z, y, x), on a grid if there is one, and how many values nearly missed a whole number.
+
+        Raises:
+            MaskFileError: one of its files cannot be used, or all are empty.
+        """
+        n_rounded = 0
+
+        def read(path: Path) -> ByteImage:
+            nonlocal n_rounded
+            label, n_of_file = self._mask(path, grid)
+            n_rounded += n_of_file
+            return label
+
+        label = joined_label(case, read)
+        if not self.allow_empty_masks and (empty := self.labels.empty_text(label, "voxel")):
+            assert case.label is not None
+            raise MaskFileError(empty, case.label)
+        return label, n_rounded
+
+    def _mask(self, path: Path, grid: Volume | None) -> tuple[ByteImage, int]:
+        """Return what one file holds, on a grid if there is one, and how many values nearly missed a whole number."""
+        stored = read_volume(path)
+        n_rounded = 0
+        values = stored.voxels if grid is None else turned_onto(stored, grid)
+        if self.threshold is None:
+            try:
+                whole, n_rounded = near_whole_numbers(values)
+                label = label_map(whole, self.labels.in_integers(), colours=False)
+            except UnknownValuesError as error:
+                raise VolumeError(str(error)) from error
+        elif undefined := undefined_text(values):
+            raise VolumeError(undefined)
+        else:
+            label = (values > self.threshold).astype(np.uint8)
+        return label, n_rounded
+
+
+class _ChannelError(VolumeError):
+    """What is wrong with one of several image files."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.path = path

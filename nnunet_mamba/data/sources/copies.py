@@ -1,0 +1,103 @@
+"""Take the original of files that hold one picture in several formats: published sets have JPEG copies beside it."""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nnunet_mamba.data.formats.image_files import ImageFileError, opened_image
+from nnunet_mamba.data.problems import same_name
+from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+
+LOSSLESS_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+COPY_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".gif")
+# A copy has the size of its original. Compression moves the mean over a cell of this grid by a few grey levels.
+_CELLS = 32
+_LARGEST_DIFFERENCE = 16  # of 255, mean over all cells
+
+_log = logging.getLogger(__name__)
+
+
+def without_copies(files: Sequence[FoundFile], kind: str) -> list[FoundFile]:
+    """Return the files without copies of another one that lies beside it and has the same name but for its ending.
+
+    A file without losses wins over one with losses, and of two without losses that are equal the first stays. Files
+    that differ are no copies, and all of them stay: whoever pairs them reports them.
+
+    Args:
+        files: images, or masks.
+        kind: what they are, for the note in the log.
+    """
+    alike: defaultdict[tuple[Path, str], list[FoundFile]] = defaultdict(list)
+    for found in files:
+        alike[found.path.parent, same_name(stem_of(found.path))].append(found)
+    left_out: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for group in alike.values():
+        original = _original(group) if len(group) > 1 else None
+        kept += group if original is None else [original]
+        if original is not None:
+            left_out.update((_ending(other.path), _ending(original.path)) for other in group if other is not original)
+    for (copied, taken), count in sorted(left_out.items()):
+        noun = f"{kind} is a copy" if count == 1 else f"{kind}s are copies"
+        _log.info("%d %s %s of a %s file of the same name, which is taken", count, copied, noun, taken)
+    return kept
+
+
+def stem_of(path: Path) -> str:
+    """Return a file's name without its ending, of which ".nii.gz" is one.
+
+    Args:
+        path: a picture or a volume.
+    """
+    return path.name[: -len(_ending(path))] if _ending(path) else path.name
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    return next((ending for ending in VOLUME_ENDINGS if name.endswith(ending)), path.suffix.lower())
+
+
+def _original(group: Sequence[FoundFile]) -> FoundFile | None:
+    """Return the file that the others are copies of, None if they are not."""
+    endings = {_ending(found.path) for found in group}
+    # Names that differ in letter case alone are no copies on purpose, and WebP may be with losses or without.
+    if len(endings) < len(group) or not endings <= {*LOSSLESS_ENDINGS, *COPY_ENDINGS}:
+        return None
+    lossless = [found for found in group if _ending(found.path) in LOSSLESS_ENDINGS]
+    if not lossless:
+        return None
+    original, *equals = lossless
+    try:
+        if not all(_are_equal(original.path, other.path) for other in equals):
+            return None
+        copies = [found for found in group if found not in lossless]
+        return original if all(_are_alike(original.path, copy.path) for copy in copies) else None
+    except ImageFileError:
+        # The checks would say what is wrong with a file, but not which of them is meant.
+        return None
+
+
+def _are_equal(one: Path, other: Path) -> bool:
+    """Return whether two files without losses hold the same."""
+    pixels = []
+    for path in (one, other):
+        with opened_image(path) as image:
+            pixels.append(np.asarray(image.convert("RGB")))
+    return np.array_equal(pixels[0], pixels[1])
+
+
+def _are_alike(original: Path, copy: Path) -> bool:
+    """Return whether a file with losses looks like its original."""
+    cells = []
+    sizes = []
+    for path in (original, copy):
+        with opened_image(path) as image:
+            sizes.append(image.size)
+            shape = (min(_CELLS, image.width), min(_CELLS, image.height))
+            small = image.convert("RGB").resize(shape, Image.Resampling.BOX)
+            cells.append(np.asarray(small, dtype=np.float64))
+    return sizes[0] == sizes[1] and float(np.abs(cells[0] - cells[1]).mean()) <= _LARGEST_DIFFERENCE

@@ -1,0 +1,126 @@
+"""Walk through folders of images: one way for all converters, which follows links and tells what it cannot enter."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from nnunet_mamba.data.problems import Problem
+
+# TCGA.01 and scan.v2 may be folders.
+_FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{2,8}")
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is left alone: macOS writes ``._name.jpg``.
+
+    Args:
+        name: without its folder.
+    """
+    return name.startswith(".")
+
+
+def visible_entries(folder: Path) -> list[Path]:
+    """Return what lies directly in ``folder``, sorted, without hidden names. Links that lead nowhere are included.
+
+    Args:
+        folder: may be a link to a folder.
+
+    Raises:
+        NotADirectoryError: ``folder`` is not a folder.
+        PermissionError: it cannot be read, in words.
+    """
+    if not folder.is_dir():
+        missing = "" if folder.exists() else ": nothing of this name is there"
+        raise NotADirectoryError(f"{folder} is not a folder{missing}; expected one that holds images")
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / entry.name for entry in entries if not is_hidden(entry.name))
+    except PermissionError as error:
+        raise _without_permission(folder, error) from error
+
+
+def files_below(folder: Path, *, depth: int | None = None) -> Iterator[Path]:
+    """Yield the visible files below ``folder``, sorted. Links to folders are followed, those that lead back are not.
+
+    Args:
+        folder: may be a link to a folder.
+        depth: how many folders below are entered; None means all.
+
+    Yields:
+        Files, and links that lead nowhere: whoever reads one learns that its file is missing.
+
+    Raises:
+        NotADirectoryError: ``folder`` is not a folder.
+        PermissionError: a folder cannot be read: its cases would be missing without a word.
+    """
+    yield from _files_below(folder, depth, above=frozenset())
+
+
+def _files_below(folder: Path, depth: int | None, *, above: frozenset[str]) -> Iterator[Path]:
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    subfolders = []
+    for path in visible_entries(folder):
+        if path.is_dir():
+            subfolders.append(path)
+        else:
+            yield path
+    if depth == 0:
+        return
+    for subfolder in subfolders:
+        yield from _files_below(subfolder, None if depth is None else depth - 1, above=above | {here})
+
+
+def lost_folders(folder: Path, *, depth: int | None = None) -> list[Problem]:
+    """Return a problem for every link that leads nowhere and may have led to a folder of cases.
+
+    A link whose name has a file ending is no folder, and one that fits a pattern is a file that cannot be read.
+
+    Args:
+        folder: where the walk begins.
+        depth: how many folders below are entered; None means all.
+
+    Raises:
+        PermissionError: a folder cannot be read.
+    """
+    return [
+        lost_folder(path, below=folder)
+        for path in files_below(folder, depth=None if depth is None else max(depth - 1, 0))
+        if depth != 0 and is_broken_link(path) and not _FILE_ENDING.fullmatch(path.suffix)
+    ]
+
+
+def is_broken_link(path: Path) -> bool:
+    """Return whether ``path`` is a link to something that is not there.
+
+    Args:
+        path: any.
+    """
+    return path.is_symlink() and not path.exists()
+
+
+def lost_folder(path: Path, *, below: Path) -> Problem:
+    """Return the problem of a link that leads nowhere.
+
+    Args:
+        path: the link.
+        below: the folder that it was found in.
+    """
+    text = (
+        f"a link to {os.readlink(path)}, which is not there, expected a folder; bring it back, or remove the link if "
+        "nothing is missing"
+    )
+    return Problem(path.relative_to(below).as_posix(), text, path)
+
+
+def _without_permission(folder: Path, error: OSError) -> PermissionError:
+    text = (
+        f"{error.strerror or error}: {folder} cannot be read, and its cases would be missing; get the right to read "
+        "it, or move it away"
+    )
+    refusal = PermissionError(text)
+    refusal.errno = error.errno or errno.EACCES
+    return refusal

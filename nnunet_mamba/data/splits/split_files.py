@@ -1,0 +1,134 @@
+"""Put nnU-Net's splits_final.json where nnU-Net looks for it, and never over another one."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnunet_mamba.data.splits.case_splits import Split
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.json_files import json_kind, read_json_file
+from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
+
+SPLITS_FILE = "splits_final.json"
+
+
+def refuse_other_splits(folder: Path, split: Split) -> None:
+    """Raise if other splits are in place already: before anything is written, and before a training mixes two.
+
+    Args:
+        folder: ``$nnUNet_raw/DatasetXXX_Name``.
+        split: that is to be written.
+
+    Raises:
+        FileExistsError: a splits_final.json beside the raw or the preprocessed data differs; names all of them.
+        ValueError: one of them is no such file.
+    """
+    differing = []
+    for path in _places(folder):
+        stored = _read_splits(path)
+        if stored is not None and not _agree(stored, split.as_json()):
+            differing.append(f"{path} ({len(stored)} folds)")
+    if differing:
+        raise FileExistsError(
+            f"other splits than {split.name} are in place: {', '.join(differing)}. What was trained with them cannot "
+            "be compared; delete them and what was trained, or choose another --dataset-id"
+        )
+
+
+def write_splits(folder: Path, split: Split) -> list[Path]:
+    """Write splits_final.json beside the raw data, from where nnU-Net takes it when it plans.
+
+    If nnU-Net has planned the data set before, it goes beside the preprocessed data too, where nnU-Net trains.
+
+    Args:
+        folder: ``$nnUNet_raw/DatasetXXX_Name``.
+        split: without folds, nothing is written.
+
+    Returns:
+        The files that are in place.
+
+    Raises:
+        FileExistsError: other splits are in place; nothing has been written.
+        OSError: a file cannot be written.
+    """
+    if not split.folds:
+        return []
+    refuse_other_splits(folder, split)
+    places = _places(folder)
+    for path in places:
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(split.as_json(), indent=1) + "\n", encoding="utf-8")
+    return places
+
+
+def adopt_splits(preprocessed: Path) -> Path | None:
+    """Copy the splits beside the raw data to the preprocessed data, if there are none: planners may not have.
+
+    Args:
+        preprocessed: ``$nnUNet_preprocessed/DatasetXXX_Name``.
+
+    Returns:
+        The file that was copied, None if there was nothing to do.
+    """
+    raw = nnunet_folder_if_set("nnUNet_raw")
+    target = preprocessed / SPLITS_FILE
+    if raw is None or target.exists():
+        return None
+    source = raw / preprocessed.name / SPLITS_FILE
+    if not source.is_file():
+        return None
+    with replacing(target) as temporary:
+        temporary.write_bytes(source.read_bytes())
+    return source
+
+
+def _places(folder: Path) -> list[Path]:
+    """Return where the splits of a raw data set belong: beside it and, once nnU-Net has planned it, there too."""
+    raw, preprocessed = map(nnunet_folder_if_set, ("nnUNet_raw", "nnUNet_preprocessed"))
+    places = [folder]
+    # A data set outside $nnUNet_raw may share the name with another one that was planned.
+    if raw and preprocessed and folder.parent.resolve() == raw.resolve():
+        planned = preprocessed / folder.name
+        places += [planned] if planned.is_dir() else []
+    return [place / SPLITS_FILE for place in places]
+
+
+def _read_splits(path: Path) -> list[dict[str, list[str]]] | None:
+    try:
+        content = read_json_file(path, any_encoding=True)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{error}. It holds no splits, expected nnU-Net's; delete it") from error
+    if problem := _splits_problem(content):
+        raise ValueError(f"{path} holds no splits ({problem}), expected nnU-Net's; delete it")
+    return [{side: list(fold[side]) for side in ("train", "val")} for fold in content]
+
+
+def _splits_problem(content: Any) -> str:
+    """Return in words why this is no list of folds with the names of cases in "train" and "val"; "" if it is."""
+    if not isinstance(content, list):
+        return f"{json_kind(content)}, not a list of folds"
+    for number, fold in enumerate(content):
+        if not isinstance(fold, dict):
+            return f"fold {number} is {json_kind(fold)}, not an object"
+        for side in ("train", "val"):
+            names = fold.get(side)
+            if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+                return f"fold {number} has no list of names as {side!r}"
+            if len(set(names)) < len(names):
+                return f"fold {number} names a case twice as {side!r}"
+        if both := sorted(set(fold["train"]) & set(fold["val"])):
+            return f"fold {number} trains and validates with {both[0]}"
+    return ""
+
+
+def _agree(stored: Sequence[Mapping[str, Sequence[str]]], wanted: Sequence[Mapping[str, Sequence[str]]]) -> bool:
+    """Whether both are the same for nnU-Net, which looks at neither the order nor at more folds in the file."""
+    return len(stored) >= len(wanted) and all(
+        set(one[side]) == set(other[side])
+        for one, other in zip(stored, wanted, strict=False)
+        for side in ("train", "val")
+    )

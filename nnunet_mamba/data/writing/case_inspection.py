@@ -1,0 +1,172 @@
+"""Look at all cases before the first byte is written, and put what is wrong with them on a list."""
+
+import csv
+import lzma
+import struct
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+from nnunet_mamba.system.parallel import in_own_process, map_in_order
+
+ENDED_A_PROCESS = (
+    "looking at it ended the process, probably for want of memory; convert it on a larger machine, or leave it out "
+    "with --skip-invalid"
+)
+# What libraries raise on files that are damaged or lie about themselves, where a reader has not found words for it.
+_DAMAGES = (
+    OSError,
+    EOFError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class CaseChecker(Protocol):
+    """Looks at one case; sent to worker processes, so it must be picklable."""
+
+    def check(self, case: Case) -> Checked:
+        """Look at a case's files."""
+
+
+def check_cases(
+    cases: Sequence[Case], checker: CaseChecker, *, jobs: int, progress: bool
+) -> tuple[dict[str, Checked], list[Problem]]:
+    """Look at every case.
+
+    Args:
+        cases: with unique identifiers.
+        checker: for one case.
+        jobs: worker processes.
+        progress: show a bar on standard error.
+
+    Returns:
+        What was found by identifier, and all problems: of single cases, and of pictures that several cases hold.
+    """
+    results = _look_at_all(cases, partial(_checked, checker), jobs=jobs, progress=progress)
+    checked = {case.identifier: one for case, one in zip(cases, results, strict=True)}
+    problems = [problem for one in checked.values() for problem in one.problems]
+    return checked, [*problems, *_repeated_pictures(cases, checked)]
+
+
+def _look_at_all(
+    cases: Sequence[Case], check: Callable[[Case], Checked], *, jobs: int, progress: bool
+) -> list[Checked]:
+    """Return what was found of every case, of those too that end the process which looks at them."""
+    done: list[Checked] = []
+    is_apart = False
+    while len(done) < len(cases):
+        remaining = cases[len(done) :]
+        looked_at = map_in_order(
+            check, remaining, jobs=jobs, description="checking", progress=progress, is_apart=is_apart
+        )
+        try:
+            for one in looked_at:
+                done.append(one)
+        except ChildProcessError:
+            # What is left may end a process too, and must not end this one however little it is.
+            is_apart = True
+            # A worker was looking at one of the next cases, each of which gets a process of its own.
+            suspects = cases[len(done) :][: 2 * jobs + 1]
+            found = [_checked_apart(check, case) for case in suspects]
+            if len(suspects) > 1 and all(map(_has_ended_a_process, found)):
+                # Processes end here whatever they look at.
+                raise
+            done += found
+    return done
+
+
+def _checked(checker: CaseChecker, case: Case) -> Checked:
+    """Look at a case; whatever its files make fail is a problem of this case, beside which others are found."""
+    try:
+        return checker.check(case)
+    except MemoryError:
+        text = (
+            "larger than the memory that is left; convert it on a larger machine, or leave it out with --skip-invalid"
+        )
+    except _DAMAGES as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        text = f"unreadable: {reason}; copy or download it again"
+    return Checked(problems=(Problem(case.identifier, text, case.channels[0]),))
+
+
+def _checked_apart(check: Callable[[Case], Checked], case: Case) -> Checked:
+    try:
+        return in_own_process(check, case)
+    except ChildProcessError:
+        return Checked(problems=(Problem(case.identifier, ENDED_A_PROCESS, case.channels[0]),))
+
+
+def _has_ended_a_process(checked: Checked) -> bool:
+    return any(problem.text == ENDED_A_PROCESS for problem in checked.problems)
+
+
+def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) -> list[Problem]:
+    """Report every case whose picture an earlier one has: on both sides of a split it would be known already."""
+    holders: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        digest = checked[case.identifier].digest
+        if digest is not None:
+            holders[digest].append(case)
+    return [
+        Problem(
+            case.identifier,
+            f"the same picture as {first.identifier} ({first.channels[0]}), expected every picture once; remove "
+            f"one, or leave the later ones out with --skip-invalid",
+            case.channels[0],
+        )
+        for first, *others in holders.values()
+        for case in others
+    ]
+
+
+def refuse_if_no_report(path: Path) -> None:
+    """Raise if no report can be written; leave no trace.
+
+    Args:
+        path: of the report.
+
+    Raises:
+        OSError: in words that say what to do.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"--report {path} is a folder, expected a file such as {path / 'problems.csv'}")
+    refuse_if_unwritable(path.parent)
+
+
+def write_report(problems: Sequence[Problem], path: Path) -> None:
+    """Write all problems as CSV: case, problem, file.
+
+    Args:
+        problems: may be none, then the table is empty.
+        path: the file to create or replace.
+
+    Raises:
+        OSError: it cannot be written, in words that say what to do; nothing of it is left.
+    """
+    try:
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(["case", "problem", "file"])
+            writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}, while writing the report {path}; no case has been converted. Make room or "
+            f"choose another place with --report, and run the same command again",
+        ) from error

@@ -1,0 +1,62 @@
+import errno
+import os
+import stat
+
+import pytest
+
+from nnunet_mamba.system.atomic import remove_partial_files, replacing
+
+
+def test_file_appears_when_the_block_succeeds(tmp_path):
+    with replacing(tmp_path / "new" / "x.nii.gz") as temporary:
+        temporary.write_text("whole")
+        assert temporary.parent == tmp_path / "new"
+        assert temporary.name.endswith(".nii.gz")
+        assert not (tmp_path / "new" / "x.nii.gz").exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.nii.gz"]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_failure_leaves_the_earlier_file(tmp_path, error):
+    (tmp_path / "x.png").write_text("earlier")
+
+    def fail():
+        with replacing(tmp_path / "x.png") as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+    assert (tmp_path / "x.png").read_text() == "earlier"
+
+
+def test_an_error_that_names_no_file_gets_the_name(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/x\.png'"), replacing(tmp_path / "x.png"):
+        raise full
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"), replacing(tmp_path / "x.png"):
+        (tmp_path / "missing").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "x.png") as temporary:
+            temporary.write_text("whole")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.png").stat().st_mode) == 0o640
+
+
+def test_removes_what_killed_runs_left(tmp_path):
+    (tmp_path / ".partial-12-x.png").write_text("half")
+    (tmp_path / "x.png").write_text("whole")
+    remove_partial_files(tmp_path)
+    remove_partial_files(tmp_path / "missing")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]

@@ -1,0 +1,63 @@
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable, refuse_if_written
+
+
+def test_a_second_writer_is_refused_and_leaves_the_first_one_its_right(tmp_path):
+    with only_writer(tmp_path / "raw"):
+        for _ in range(2):
+            with (
+                pytest.raises(FileExistsError, match="another process is writing there"),
+                only_writer(tmp_path / "raw"),
+            ):
+                pass
+        with pytest.raises(FileExistsError, match="another process is writing there"):
+            refuse_if_written(tmp_path / "raw")
+
+    refuse_if_written(tmp_path / "raw")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _die_writing(folder: Path) -> None:
+    with only_writer(folder):
+        os._exit(0)
+
+
+def test_a_writer_that_died_has_no_right_any_more(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_die_writing, args=(tmp_path / "raw",))
+    process.start()
+    process.join()
+    assert [path.name for path in tmp_path.iterdir()] == [".raw.lock"]
+
+    refuse_if_written(tmp_path / "raw")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", [".", "new/and/deeper"])
+def test_trying_to_write_leaves_no_trace(tmp_path, folder):
+    before = tmp_path.stat().st_mtime_ns
+
+    refuse_if_unwritable(tmp_path / folder)
+
+    assert list(tmp_path.iterdir()) == []
+    assert tmp_path.stat().st_mtime_ns == before
+
+
+def test_a_relative_folder_is_looked_for_where_it_will_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+
+    refuse_if_unwritable(Path("new/deeper"))
+    with pytest.raises(NotADirectoryError, match="file is a file, expected a folder for deeper"):
+        refuse_if_unwritable(Path("file/deeper"))
+
+
+def test_a_file_system_that_takes_no_files_is_named():
+    # Nobody may create files there, not even root.
+    with pytest.raises(OSError, match="nothing can be written into /proc/self; get the right to write there"):
+        refuse_if_unwritable(Path("/proc/self"))
