@@ -152,7 +152,7 @@ def test_masks_of_one_value_do_not_decide(draw, target):
 
 def test_grey_levels_need_a_threshold(draw, target):
     root = draw("images/{}.png", "masks/{}.png", range(256))
-    with pytest.raises(InvalidDatasetError, match="draw the line with --threshold 127"):
+    with pytest.raises(InvalidDatasetError, match="draw the line with `threshold=127`"):
         convert(root, target)
     convert(root, target, threshold=127)
     assert np.array_equal(label(target), np.asarray(Image.open(root / "masks/a.png")) > 127)
@@ -256,7 +256,7 @@ def test_case_in_both_parts_is_a_problem(draw, target):
     ("source", "text"),
     [
         ({}, r"no file in .* fits the pattern of the images; there is a.png, a_m.png, b.png, b_m.png, c.png"),
-        ({"image_pattern": "{case}", "mask_pattern": "{case}_seg"}, r"fits the pattern of the masks; .*--mask-pattern"),
+        ({"image_pattern": "{case}", "mask_pattern": "{case}_seg"}, r"fits the pattern of the masks; .*`mask_pattern`"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}.png"}, r"images and masks are both '\{case\}.png'"),
         ({"image_pattern": "{case}.png", "mask_pattern": "b_{case}.png"}, "no image and no mask belong together"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}_{channel}.png"}, r"\{channel\} is not known here"),

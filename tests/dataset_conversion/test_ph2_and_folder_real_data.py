@@ -84,7 +84,7 @@ def test_masks_with_grey_borders_need_a_threshold(folder_converter, real_data, t
     source = folder_converter.Source(
         images=root / "images", masks=root / "masks", mask_pattern="{case}_Segmentation.png"
     )
-    with pytest.raises(ValueError, match=r"285 problems found[\s\S]*--threshold 127"):
+    with pytest.raises(ValueError, match=r"285 problems found[\s\S]*`threshold=127`"):
         folder_converter.convert_folder(source, tmp_path / "raw")
     options = folder_converter.FolderOptions(threshold=127)
     done = folder_converter.convert_folder(source, tmp_path / "raw", options=options)

@@ -102,5 +102,5 @@ def test_binary_volumes_are_not_mixed_with_those_of_an_earlier_release(convert, 
     content = json.loads(record.read_text())
     del content["values"]
     record.write_text(json.dumps(content))
-    with pytest.raises(FileExistsError, match="choose another --output"):
+    with pytest.raises(FileExistsError, match="choose another `output`"):
         restore(raw / "labelsTr", raw, tmp_path / "restored")

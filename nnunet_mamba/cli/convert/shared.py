@@ -15,6 +15,7 @@ import typer
 
 from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.console import results_console
+from nnunet_mamba.cli.option_names import with_option_names
 from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.cli.streams import guarded_streams
 from nnunet_mamba.data.cases import count_groups
@@ -59,6 +60,7 @@ def run_options(
         report=report,
         split=split,
         sources=tuple(source for source in sources if source is not None),
+        wording=with_option_names,
     )
 
 
@@ -111,7 +113,7 @@ def errors_of_usage() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {with_option_names(str(error))}", file=sys.stderr)
         raise typer.Exit(2) from None
 
 
@@ -135,7 +137,7 @@ class _NoteHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
-        print(f"Note: {record.getMessage()}", file=sys.stderr)
+        print(f"Note: {with_option_names(record.getMessage())}", file=sys.stderr)
 
 
 @contextmanager
@@ -159,7 +161,7 @@ def errors_as_text(*, is_conversion: bool = True, continues: bool = True, worker
         text = str(error)
         if isinstance(error, OSError) and error.strerror:
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        print(f"Error: {text}", file=sys.stderr)
+        print(f"Error: {with_option_names(text)}", file=sys.stderr)
         raise typer.Exit(1) from None
     except MemoryError:
         again = f"with {workers}, or on a larger machine" if workers else "on a larger machine"
@@ -202,7 +204,7 @@ def report_dataset(
         }
     )
     if done.split is not None and done.split.warning:
-        print(f"\nWarning: {done.split.warning}")
+        print(f"\nWarning: {with_option_names(done.split.warning)}")
     _print_hints(done)
     if done.is_dry_run:
         return
@@ -223,7 +225,7 @@ def _print_hints(done: "Conversion") -> None:
 
     left = {case.identifier for case in done.cases}
     for hint in mask_hints({name: found for name, found in done.checked.items() if name in left}):
-        print(f"\nHint: {hint}", file=sys.stderr)
+        print(f"\nHint: {with_option_names(hint)}", file=sys.stderr)
 
 
 def report_images(done: "Conversion", dataset_id: int) -> None:

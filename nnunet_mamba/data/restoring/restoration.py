@@ -207,9 +207,9 @@ def restore_masks(
     for name in _DATASET_FOLDERS:
         if dataset.folder.resolve() / name in (place := output.resolve(), *place.parents):
             raise FileExistsError(
-                f"{output} belongs to {dataset.folder}, nnU-Net would read it; choose another --output"
+                f"{output} belongs to {dataset.folder}, nnU-Net would read it; choose another `output`"
             )
-    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another --output")
+    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     with only_writer(output):
         problems, digests = _check(files, dataset, jobs=jobs, progress=progress)
         if problems:
@@ -362,11 +362,11 @@ def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) 
         except ValueError:
             stored = None
         if stored != content:
-            raise FileExistsError(f"{output} holds masks of other predictions; choose another --output, or delete it")
+            raise FileExistsError(f"{output} holds masks of other predictions; choose another `output`, or delete it")
         for folder in (output, *(path for path in output.iterdir() if path.is_dir())):
             remove_partial_files(folder)
     elif output.exists() and (not output.is_dir() or any(not path.name.startswith(".") for path in output.iterdir())):
-        raise FileExistsError(f"{output} is there and not empty, expected a new folder; choose another --output")
+        raise FileExistsError(f"{output} is there and not empty, expected a new folder; choose another `output`")
     else:
         with replacing(record) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -68,7 +68,7 @@ def test_one_unknown_value_among_many_is_a_problem(case):
     pixels[0, :3] = 7
     Image.fromarray(pixels).save(case.label)
     checked = PictureConverter(labels=LABELS).check(case)
-    assert texts(checked) == ["1 unknown value: 7 (3x); expected 0, 100, 200, 255; name them in --labels"]
+    assert texts(checked) == ["1 unknown value: 7 (3x); expected 0, 100, 200, 255; name them in `labels`"]
     assert checked.problems[0].file == case.label
     assert checked.foreground is None
 
@@ -138,7 +138,7 @@ def test_turned_masks_are_refused(tmp_path):
 
 def test_empty_masks_are_refused_unless_they_are_allowed(case):
     Image.new("L", (40, 8)).save(case.label)
-    assert "--allow-empty-masks" in texts(PictureConverter(labels=LABELS).check(case))[0]
+    assert "`allow_empty_masks=True`" in texts(PictureConverter(labels=LABELS).check(case))[0]
     assert PictureConverter(labels=LABELS, allow_empty_masks=True).check(case).problems == ()
 
 

@@ -233,7 +233,7 @@ def test_two_runs_at_once_do_not_write_the_same_folder(raw, tmp_path):
 def test_masks_of_other_predictions_are_not_mixed(raw, tmp_path):
     restore(raw / "labelsTr", raw, tmp_path / "restored")
     Image.fromarray(np.zeros(SHAPES["a"], np.uint8)).save(raw / "labelsTr" / "a.png")
-    with pytest.raises(FileExistsError, match="holds masks of other predictions; choose another --output"):
+    with pytest.raises(FileExistsError, match="holds masks of other predictions; choose another `output`"):
         restore(raw / "labelsTr", raw, tmp_path / "restored")
     (tmp_path / "restored" / RESTORATION_FILE).unlink()
     with pytest.raises(FileExistsError, match="is there and not empty"):
@@ -345,7 +345,7 @@ def test_predictions_of_another_ending_are_not_left_out(raw, tmp_path):
 
 
 def test_masks_are_not_written_where_nnunet_reads(raw, tmp_path):
-    with pytest.raises(FileExistsError, match=r"belongs to .* choose another --output"):
+    with pytest.raises(FileExistsError, match=r"belongs to .* choose another `output`"):
         restore(raw / "labelsTr", raw, raw / "labelsTs")
     assert not (raw / "labelsTs").exists()
 
@@ -357,7 +357,7 @@ def test_mistyped_folders_are_told(raw, tmp_path):
         restore(raw / "labelsTx", raw, tmp_path / "restored")
     with pytest.raises(NotADirectoryError, match="is a file, expected the folder of the converted data set"):
         restore(raw / "labelsTr", raw / "dataset.json", tmp_path / "restored")
-    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another --output"):
+    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another `output`"):
         restore(raw / "labelsTr", raw, raw / "dataset.json")
 
 
