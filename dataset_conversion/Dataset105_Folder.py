@@ -23,10 +23,11 @@ import numpy.typing as npt
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.binary_mask_photographs import CHANNEL_NAMES
 from nnunet_mamba.data.converters.joined_masks import log_disjoint
-from nnunet_mamba.data.converters.label_mask_images import PictureConverter, is_colour_file, load_mask, mask_bytes
+from nnunet_mamba.data.converters.label_mask_images import PictureConverter, is_colour_file
 from nnunet_mamba.data.converters.labelled_volumes import VolumeConverter
 from nnunet_mamba.data.formats.image_files import ImageFileError, Shape
 from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
+from nnunet_mamba.data.formats.mask_pixels import load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.nifti_files import VolumeError
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
@@ -342,7 +343,7 @@ def _values(path: Path, channels: _Channels) -> frozenset[float]:
     read: Callable[[Path], npt.NDArray[Any]] = (
         (lambda file: near_whole_numbers(read_volume(file).voxels)[0])
         if channels.are_volumes
-        else (lambda file: colour_codes(mask_bytes(load_mask(file))))
+        else (lambda file: colour_codes(mask_bytes(load_mask_pixels(file))))
     )
     try:
         return frozenset(np.unique(read(path)).tolist())

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.bundled import dataset_conversion_folder
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 
 pytestmark = [
     pytest.mark.real_data,

@@ -1,6 +1,5 @@
 """Photographs with black-and-white masks as an nnU-Net data set of one RGB PNG per case."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from nnunet_mamba.data.writing.run_options import RunOptions
 # nnU-Net normalises channels of these names by their mean and standard deviation, image by image. The skin papers
 # rescale each image by its own range too; "rgb_to_0_1" (divide by 255) would keep the brightness of each camera.
 CHANNEL_NAMES = ("R", "G", "B")
-LARGEST_SIDE = 16384  # pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,31 +46,6 @@ class PhotographOptions:
             "sigmoid": self.sigmoid,
             "source_labels": {"background": 0, foreground: 255},
         }
-
-
-def parse_size(text: str) -> Shape | None:
-    """Read a size as the command line gives it.
-
-    Args:
-        text: "original", a side in pixels ("256") or height x width ("192x256").
-
-    Returns:
-        (y, x), or None for the original size.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if text.lower() == "original":
-        return None
-    match = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", text.lower())
-    if match:
-        height, width = int(match[1]), int(match[2] or match[1])
-        if min(height, width) >= 1 and max(height, width) <= LARGEST_SIDE:
-            return height, width
-    raise ValueError(
-        f"size {text!r}: expected 'original', a side such as 256, or HEIGHTxWIDTH such as 192x256 "
-        f"(1 to {LARGEST_SIDE} pixels)"
-    )
 
 
 def photograph_description(foreground: str, *, sigmoid: bool) -> DatasetDescription:
