@@ -1,4 +1,4 @@
-"""Messages name only options that the command at hand has; the library names settings, and commands their options."""
+"""Messages name only options that the command at hand has."""
 
 import ast
 import inspect
@@ -11,7 +11,7 @@ import typer
 import nnunet_mamba
 from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.convert import app
-from nnunet_mamba.cli.option_names import SETTINGS, with_option_names
+from nnunet_mamba.cli.option_names import with_option_names
 
 ROOT = Path(nnunet_mamba.__file__).parent.parent
 SCRIPTS = {
@@ -42,18 +42,8 @@ ONLY_WHERE_IT_IS = {
 }
 
 
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-# Where the library names settings; `--help` is no setting, and ``data/converters`` names its options itself.
-ROOMS = ("formats", "restoring", "sources", "splits", "writing")
-LIBRARY = sorted(
-    file
-    for folder in ("system", "data", *(f"data/{room}" for room in ROOMS))
-    for file in (ROOT / "nnunet_mamba" / folder).glob("*.py")
-)
-
-
 def strings(file: Path) -> list[str]:
-    """Return the texts in a file without its docstrings; "image" stands for what a text takes in."""
+    """Return the texts in a file without its docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docstrings = {
@@ -61,16 +51,10 @@ def strings(file: Path) -> list[str]:
         for node in ast.walk(tree)
         if isinstance(node, documented) and ast.get_docstring(node) is not None
     }
-    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    parts = {id(part) for node in joined for part in ast.walk(node)} | docstrings
-    texts = [
-        "".join(str(part.value) if isinstance(part, ast.Constant) else "image" for part in node.values)
-        for node in joined
-    ]
-    return texts + [
+    return [
         node.value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
     ]
 
 
@@ -105,7 +89,7 @@ def test_a_conversion_names_no_option_that_it_has_not(command):
         (file.name, option)
         for file in {script, own, *modules_of(script)}
         for text in strings(file)
-        for option in OPTION.findall(with_option_names(text))
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", with_option_names(text))
         if option not in options | ONLY_WHERE_IT_IS.get(file.name, set())
     }
     assert wrong == set()
@@ -116,17 +100,3 @@ def test_the_exceptions_are_options_of_some_conversion():
     options = set().union(*map(options_of, SCRIPTS))
     for file, exceptions in ONLY_WHERE_IT_IS.items():
         assert exceptions <= options, file
-
-
-@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_the_library_names_settings_that_commands_know(file):
-    texts = strings(file)
-    assert [text for text in texts if OPTION.search(text)] == []
-    # ``map_in_order`` is told the name of its caller's setting.
-    assert [text for text in texts if "`" in with_option_names(text).replace("`image=1`", "")] == []
-
-
-def test_every_setting_is_an_option_of_some_command():
-    conversions = set().union(*map(options_of, SCRIPTS))
-    # ``evaluate`` has --processes.
-    assert {name for name in SETTINGS if f"--{name.replace('_', '-')}" not in conversions} == {"processes"}

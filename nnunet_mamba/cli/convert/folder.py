@@ -128,8 +128,8 @@ def folder(
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again.
     """
-    from nnunet_mamba.data.formats.image_sizes import parse_size
     from nnunet_mamba.data.formats.label_values import read_label_values
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
     from nnunet_mamba.data.sources.group_table import read_group_table
     from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 

@@ -75,7 +75,7 @@ def isic(
     Masks are called as their image, with _segmentation or without. Everything is checked before anything is
     written, and all problems are listed together. An interrupted run continues when it is started again.
     """
-    from nnunet_mamba.data.formats.image_sizes import parse_size
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
     from nnunet_mamba.data.sources.group_table import read_group_table
     from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 

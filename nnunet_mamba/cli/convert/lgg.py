@@ -83,7 +83,7 @@ def lgg(
     acquired, for which the files hold FLAIR again, are listed too. An interrupted run continues when it is started
     again.
     """
-    from nnunet_mamba.data.formats.image_sizes import parse_size
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
     from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 
     converter: Any = context.obj or load_converter("Dataset103_LGG")

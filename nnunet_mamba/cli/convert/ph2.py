@@ -64,7 +64,7 @@ def ph2(
     """
     from nnunet_mamba.cli.convert.problem_table import print_left_out
     from nnunet_mamba.data.converters.binary_mask_photographs import PhotographOptions
-    from nnunet_mamba.data.formats.image_sizes import parse_size
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
     from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 
     converter: Any = context.obj or load_converter("Dataset102_PH2")

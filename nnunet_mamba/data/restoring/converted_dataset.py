@@ -7,9 +7,9 @@ from typing import Any
 
 from nnunet_mamba.data.formats.dataset_json import DatasetJson, read_dataset_json
 from nnunet_mamba.data.formats.image_files import Shape
-from nnunet_mamba.data.formats.image_sizes import parse_size
 from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
 from nnunet_mamba.data.formats.label_values import IGNORE
+from nnunet_mamba.data.formats.picture_sizes import parse_size
 from nnunet_mamba.data.restoring.source_records import SourceValue, record_faults
 from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe, read_recipe
 from nnunet_mamba.data.writing.raw_dataset import DATASET_JSON

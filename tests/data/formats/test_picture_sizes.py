@@ -1,6 +1,6 @@
 import pytest
 
-from nnunet_mamba.data.formats.image_sizes import parse_size
+from nnunet_mamba.data.formats.picture_sizes import parse_size, size_text
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,8 @@ def test_size_is_read(text, size):
 def test_size_that_means_nothing_is_refused(text):
     with pytest.raises(ValueError, match="expected 'original', a side such as 256"):
         parse_size(text)
+
+
+@pytest.mark.parametrize("size", [None, (192, 256)])
+def test_its_text_is_read_as_the_same_size(size):
+    assert parse_size(size_text(size)) == size
