@@ -21,7 +21,7 @@ from nnunet_mamba.data.converters.binary_mask_photographs import (
 from nnunet_mamba.data.problems import Problem, same_name
 from nnunet_mamba.data.sources.filename_patterns import FilenamePattern
 from nnunet_mamba.data.sources.pairing import pair_found_files
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 
 NAME = "Dataset102_PH2"
@@ -110,7 +110,7 @@ def convert_ph2(
         folder,
         photograph_description(FOREGROUND, sigmoid=options.sigmoid),
         converter=PhotographConverter(size=options.size, allow_empty_masks=options.allow_empty_masks),
-        recipe=Recipe.of(NAME, options.recorded(FOREGROUND), cases),
+        record=ConversionRecord.of(NAME, options.recorded(FOREGROUND), cases),
         problems=problems,
         options=options.run,
     )
@@ -137,7 +137,7 @@ def prepare_ph2_images(source: Path, folder: Path, *, options: PhotographOptions
         folder,
         photograph_description(FOREGROUND, sigmoid=False),
         converter=PhotographConverter(size=options.size),
-        recipe=Recipe.of(NAME, {**options.recorded(FOREGROUND), "images_only": True}, cases),
+        record=ConversionRecord.of(NAME, {**options.recorded(FOREGROUND), "images_only": True}, cases),
         problems=problems,
         options=options.run,
     )

@@ -9,7 +9,7 @@ from PIL import Image
 from nnunet_mamba.data.converters import image_cases
 from nnunet_mamba.data.formats.image_files import write_png
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 IDENTIFIERS = ["ISIC_0000001", "ISIC_0000002", "ISIC_0000003"]
@@ -328,7 +328,7 @@ def test_resuming_cleans_up_after_a_killed_run(converter, part, target):
 
 def test_recipe_keeps_the_size_before_conversion(converter, part, target):
     converter.convert_isic(*part, target)
-    recipe = json.loads((target / RECIPE_FILE).read_text())
+    recipe = json.loads((target / RECORD_FILE).read_text())
     assert recipe["cases"]["ISIC_0000001"]["source"]["shape"] == [30, 40]
     assert recipe["sources"] == sorted(str(folder) for folder in part)
 
@@ -348,7 +348,7 @@ def test_images_only_prepares_photographs_as_for_training(converter, part, targe
     assert done.n_test == done.n_written == 3
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *(f"{name}_0000.png" for name in IDENTIFIERS),
-        RECIPE_FILE,
+        RECORD_FILE,
     ]
     for name in IDENTIFIERS:
         there = (tmp_path / "out" / f"{name}_0000.png").read_bytes()

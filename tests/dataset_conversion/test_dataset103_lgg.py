@@ -11,7 +11,7 @@ from PIL import Image
 
 from nnunet_mamba.cli.convert.shared import load_converter
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 SCANS = {"TCGA_CS_4941_19960909": 12, "TCGA_DU_A5TU_19980312": 3}
@@ -300,7 +300,7 @@ def test_other_options_are_refused(lgg, tree, target, option, text):
 
 def test_recipe_names_every_slice_and_mask(lgg, tree, target):
     lgg.convert_lgg(tree, target)
-    recipe = json.loads((target / RECIPE_FILE).read_text())
+    recipe = json.loads((target / RECORD_FILE).read_text())
     case = recipe["cases"]["TCGA_DU_A5TU_19980312"]
     assert sorted(case["files"]) == written(tree / "TCGA_DU_A5TU_19980312")
     assert case["source"]["shape"] == [3, 24, 32]

@@ -8,7 +8,7 @@ import pytest
 
 from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 SIZE = (12, 11, 10)  # (x, y, z)
@@ -355,7 +355,7 @@ def test_prepares_images_for_a_prediction(synapse, raw, tmp_path, folder):
     assert done.n_test == 2
     images = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
     assert images == ["case0001_0000.nii.gz", "case0007_0000.nii.gz"]
-    recipe = json.loads((tmp_path / "out" / RECIPE_FILE).read_text())
+    recipe = json.loads((tmp_path / "out" / RECORD_FILE).read_text())
     assert recipe["options"]["source_labels"] == {"background": 0, **synapse.RAW_DATA_NUMBERS}
 
 

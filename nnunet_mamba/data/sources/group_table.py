@@ -148,7 +148,7 @@ def image_key(name: str) -> str:
 
 
 def recorded_groups(cases: Sequence[Case]) -> dict[str, str]:
-    """Return how cases are grouped, for the recipe: equal for equal groups, whatever these are called.
+    """Return how cases are grouped, for the record: equal for equal groups, whatever these are called.
 
     Args:
         cases: all cases; nothing is recorded if each is a group of its own.
