@@ -35,7 +35,8 @@ from nnunet_mamba.data.converters.lgg_slices import (
     StackConverter,
     mask_of,
 )
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS, Shape
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
+from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.filename_patterns import OTHER_IMAGE_ENDINGS
@@ -187,7 +188,7 @@ def _slices_of_other_formats(folder: Path) -> list[Path]:
     return [
         path
         for path in visible_entries(folder)
-        if path.suffix.lower() in (*IMAGE_ENDINGS, *OTHER_IMAGE_ENDINGS)
+        if path.suffix.lower() in (*PICTURE_ENDINGS, *OTHER_IMAGE_ENDINGS)
         and path.suffix.lower() not in TIFF
         and path.stem not in stems
         and _SLICE.fullmatch(path.stem)

@@ -25,14 +25,16 @@ from nnunet_mamba.data.converters.binary_mask_photographs import CHANNEL_NAMES
 from nnunet_mamba.data.converters.joined_masks import log_disjoint
 from nnunet_mamba.data.converters.label_mask_images import PictureConverter, is_colour_file
 from nnunet_mamba.data.converters.labelled_volumes import VolumeConverter
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
+from nnunet_mamba.data.formats.file_endings import VOLUME_ENDINGS
 from nnunet_mamba.data.formats.image_files import ImageFileError, Shape
-from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
+from nnunet_mamba.data.formats.label_values import LabelValues, colour_codes
 from nnunet_mamba.data.formats.mask_pixels import load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.nifti_files import VolumeError
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
 from nnunet_mamba.data.problems import Problem, same_name
-from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+from nnunet_mamba.data.sources.filename_patterns import FoundFile
 from nnunet_mamba.data.sources.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.sources.pairing import pair_found_files, without_masks
 from nnunet_mamba.data.sources.parts import joined_parts

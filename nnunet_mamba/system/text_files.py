@@ -1,4 +1,4 @@
-"""Read text files as editors and spreadsheets save them: UTF-8, or what a mark at their start tells."""
+"""Read text files as editors and spreadsheets save them, or only as nnU-Net reads them."""
 
 import codecs
 from pathlib import Path
@@ -40,6 +40,27 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise ValueError("no text: it holds zero bytes; save it as text in UTF-8")
     return text
+
+
+def read_utf8_text(path: Path) -> str:
+    """Return the text of a file in UTF-8 without a byte order mark.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: it is in another encoding; the text follows the name of the file, which it does not have.
+        OSError: unreadable.
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("is UTF-16 text, which nnU-Net cannot read; save it as UTF-8")
+    if content.startswith(codecs.BOM_UTF8):
+        raise ValueError("begins with a byte order mark, which nnU-Net cannot read; save it without")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 text (byte {error.start}: {error.reason}); save it so") from error
 
 
 def _unmarked(content: bytes) -> str:

@@ -13,9 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nnunet_mamba.data.formats.declared_sizes import size_problem
-from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 
-IMAGE_ENDINGS = PICTURE_ENDINGS
 # Decoded at twice the target or more and then resized, a photograph differs from its full decoding by 2 of 255 at most.
 DRAFT_MARGIN = 2
 MASK_THRESHOLD = 127  # of 0..255: resized masks are grey at their borders
@@ -135,7 +133,7 @@ def load_photograph(
     has its size. Nobody can tell for half turns, mirror images and squares, and those are refused.
 
     Args:
-        path: any of IMAGE_ENDINGS.
+        path: any of PICTURE_ENDINGS.
         label_shape: (y, x) of the label, if there is one.
         target: (y, x) that it will be resized to; a JPEG may then be decoded at a half, a quarter or an eighth, as
             long as that leaves twice the target. None decodes it at full size.
@@ -191,7 +189,7 @@ def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
     Colours count, never palette indices: in some published masks index 0 is white.
 
     Args:
-        path: any of IMAGE_ENDINGS; 1-bit, grey, palette or grey RGB.
+        path: any of PICTURE_ENDINGS; 1-bit, grey, palette or grey RGB.
         allow_empty: accept a mask that is black all over.
 
     Returns:

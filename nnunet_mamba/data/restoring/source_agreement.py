@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.image_files import ImageFileError, load_binary_mask
-from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, colour_code, colour_codes
+from nnunet_mamba.data.formats.label_values import colour_code, colour_codes
 from nnunet_mamba.data.formats.mask_pixels import grey_levels, load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, turned_onto
 from nnunet_mamba.data.formats.volume_files import read_volume
