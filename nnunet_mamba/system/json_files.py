@@ -1,4 +1,4 @@
-"""JSON files of nnU-Net, of people and of this package, read with an error that tells the file and the place."""
+"""Read JSON files of nnU-Net, of people and of this package; errors name the file and the place."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Any
 
 from nnunet_mamba.system.text_files import read_text, read_utf8_text
 
-# Python refuses to read longer numbers, in words that name no file.
+# Python's own refusal of longer numbers names no file.
 _MOST_DIGITS = 300
 _KINDS: dict[type, str] = {
     dict: "an object",

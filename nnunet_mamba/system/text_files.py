@@ -27,7 +27,7 @@ def read_text(path: Path) -> str:
     """
     if path.is_dir():
         raise ValueError("it is a folder, expected a text file")
-    # A device or a pipe has no size that could be asked for.
+    # Read at most that much: a device or a pipe has no size.
     with path.open("rb") as file:
         content = file.read(LARGEST_TEXT + 1)
     if len(content) > LARGEST_TEXT:
@@ -64,7 +64,7 @@ def read_utf8_text(path: Path) -> str:
 
 
 def _unmarked(content: bytes) -> str:
-    """Return the encoding of text without a mark: Latin letters leave every other byte of UTF-16 zero."""
+    """Return the encoding of text without a mark: in UTF-16, every other byte of Latin letters is zero."""
     start = content[:64]
     if len(start) >= 4 and not any(start[1::2]) and all(start[0::2]):
         return "utf-16-le"

@@ -1,4 +1,4 @@
-"""What a conversion remembers for the way back from predicted masks to the source's, checked before it is used."""
+"""What a conversion recorded for the way back from label maps to the source's masks, checked before use."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
