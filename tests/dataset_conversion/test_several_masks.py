@@ -124,16 +124,6 @@ def test_a_mask_of_another_size_is_named(lesions, run):
     assert "benign (2)_mask_10.png" in result.stderr
 
 
-def test_isic_tells_several_masks_of_the_photograph(tmp_path, draw_part):
-    draw_part(tmp_path / "images", tmp_path / "masks")
-    mask((1, 1)).save(tmp_path / "masks" / "ISIC_0000002_segmentation_1.png")
-    arguments = ["isic", tmp_path / "images", tmp_path / "masks", "--output", tmp_path / "raw", "--no-progress"]
-    result = CliRunner().invoke(app, [str(one) for one in (*arguments, "--skip-invalid")])
-    assert result.exit_code == 0, result.output
-    recipe = json.loads((tmp_path / "raw" / "Dataset101_ISIC" / RECIPE_FILE).read_text())
-    assert list(recipe["skipped"]) == ["ISIC_0000002"]
-
-
 @pytest.fixture
 def organs(tmp_path):
     """CT volumes with a file for each organ, in TotalSegmentator's layout. Spleen and tumour overlap the liver."""

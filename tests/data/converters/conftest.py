@@ -1,24 +1,11 @@
-"""Small photographs and masks in ISIC's layouts, and the converter."""
+"""Small photographs and masks in ISIC's layouts."""
 
-import importlib.util
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from nnunet_mamba.bundled import dataset_conversion_folder
-
-
-@pytest.fixture(scope="session")
-def converter():
-    spec = importlib.util.spec_from_file_location(
-        "Dataset101_ISIC", Path(dataset_conversion_folder()) / "Dataset101_ISIC.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
