@@ -46,12 +46,12 @@ def n_calls(function):
 
 @KINDS
 def test_twice_as_many_cases_take_twice_as_many_steps(convert):
-    conversions = [convert(n_cases) for n_cases in (25, 50, 100)]
+    conversions = [convert(n_cases) for n_cases in (10, 20, 40)]
     # What is imported or remembered once is no part of it.
-    convert(15)()
+    convert(5)()
     for _ in ("written", "nothing to do"):
         few, more, most = (n_calls(conversion) for conversion in conversions)
-        assert (most - more) / 50 == pytest.approx((more - few) / 25, rel=0.05)
+        assert (most - more) / 20 == pytest.approx((more - few) / 10, rel=0.05)
 
 
 @pytest.mark.long

@@ -1,6 +1,8 @@
-"""Small photographs and masks in ISIC's layouts."""
+"""Small photographs and masks in ISIC's layouts, and nnU-Net's own check of a raw data set."""
 
+import multiprocessing.dummy
 from pathlib import Path
+from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
@@ -30,3 +32,13 @@ def draw_part():
                 Image.fromarray(lesion.astype(np.uint8) * 255).save(masks / f"{identifier}{suffix}.png")
 
     return draw
+
+
+@pytest.fixture
+def verify_integrity(monkeypatch):
+    """nnU-Net's own check of a raw data set, in a thread: every process that it starts would import torch first."""
+    from nnunetv2.experiment_planning import verify_dataset_integrity
+
+    threads = SimpleNamespace(get_context=lambda method: multiprocessing.dummy)
+    monkeypatch.setattr(verify_dataset_integrity, "multiprocessing", threads)
+    return lambda folder: verify_dataset_integrity.verify_dataset_integrity(str(folder), num_processes=1)
