@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from nnunet_mamba.cli.notes import notes_on_stderr
+from nnunet_mamba.cli.option_names import with_option_names
 from nnunet_mamba.cli.streams import INTERRUPTED
 from nnunet_mamba.data.problems import InvalidDatasetError
 
@@ -35,7 +36,7 @@ def errors_as_text(*, is_conversion: bool = True, continues: bool = True, worker
         text = str(error)
         if isinstance(error, OSError) and error.strerror:
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        print(f"Error: {text}", file=sys.stderr)
+        print(f"Error: {with_option_names(text)}", file=sys.stderr)
         raise typer.Exit(1) from None
     except MemoryError:
         again = f"with {workers}, or on a larger machine" if workers else "on a larger machine"
@@ -52,5 +53,5 @@ def errors_of_usage() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {with_option_names(str(error))}", file=sys.stderr)
         raise typer.Exit(WRONG_USAGE) from None

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nnunet_mamba.cli.option_names import with_option_names
+
 
 @contextmanager
 def notes_on_stderr() -> Iterator[None]:
@@ -26,4 +28,4 @@ class _NoteHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
-        print(f"Note: {record.getMessage()}", file=sys.stderr)
+        print(f"Note: {with_option_names(record.getMessage())}", file=sys.stderr)

@@ -50,7 +50,7 @@ def refuse_if_written(folder: Path) -> None:
 def refuse_if_unwritable(
     folder: Path,
     *,
-    way_out: str = "get the right to write there, make room, or choose another place (--output, --report)",
+    way_out: str = "get the right to write there, make room, or choose another place",
 ) -> None:
     """Raise if nothing can be written into ``folder``; leave no trace, not even a folder that was missing.
 

@@ -34,7 +34,7 @@ def map_in_order(
     progress: bool,
     items_per_worker: int = ITEMS_PER_WORKER,
     is_apart: bool = False,
-    option: str = "--jobs",
+    setting: str = "jobs",
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in the order of ``items`` whatever ``jobs`` is.
 
@@ -46,7 +46,7 @@ def map_in_order(
         progress: show a bar on standard error.
         items_per_worker: so many items are worth starting a worker.
         is_apart: never in this process, which goes on if an item ends a worker.
-        option: of the command that decides ``jobs``, for the text of the error.
+        setting: name of the setting that decides ``jobs``, for the text of the error.
 
     Raises:
         ChildProcessError: a worker died, usually for want of memory.
@@ -70,7 +70,7 @@ def map_in_order(
         except BrokenProcessPool as error:
             raise ChildProcessError(
                 f"a worker process died while {description}, probably for want of memory; run the same command again "
-                f"with {option} 1"
+                f"with `{setting}=1`"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

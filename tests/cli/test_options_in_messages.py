@@ -9,6 +9,7 @@ import typer
 
 import nnunet_mamba
 from nnunet_mamba.cli.convert import app
+from nnunet_mamba.cli.option_names import with_option_names
 
 ROOT = Path(nnunet_mamba.__file__).parent.parent
 COMMANDS = ("isic", "ph2", "lgg", "synapse", "folder")
@@ -72,7 +73,7 @@ def missing_options(command: str) -> set[tuple[str, str]]:
         (file.name, option)
         for file in modules_of(command)
         for text in strings(file)
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", with_option_names(text))
         if option not in options
     }
 

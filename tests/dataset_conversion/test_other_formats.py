@@ -13,7 +13,8 @@ from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.converters.mask_hints import mask_hints
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
 from nnunet_mamba.data.sources.pattern_source import Source
 

@@ -12,7 +12,8 @@ from PIL import Image
 from nnunet_mamba.data.converters.folder import convert_folder
 from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.formats.label_values import LabelValues
-from nnunet_mamba.data.restoring.restoration import RESTORATION_FILE, read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
 from nnunet_mamba.data.sources.pattern_source import Source
 
@@ -93,14 +94,3 @@ def test_masks_with_a_threshold_come_back_black_and_white_or_binary(convert, rng
     restored = restore(raw / "labelsTr", raw, tmp_path / "restored")
     assert np.array_equal(read(restored / file.name), (mask > 127) * white)
     assert compare(raw / "labelsTr", raw).dice == {"foreground": 1}
-
-
-def test_binary_volumes_are_not_mixed_with_those_of_an_earlier_release(convert, rng, tmp_path):
-    raw, _ = convert(rng.random((4, 5, 6), np.float32), threshold=0.5)
-    record = restore(raw / "labelsTr", raw, tmp_path / "restored") / RESTORATION_FILE
-    assert restore(raw / "labelsTr", raw, tmp_path / "restored")
-    content = json.loads(record.read_text())
-    del content["values"]
-    record.write_text(json.dumps(content))
-    with pytest.raises(FileExistsError, match="choose another --output"):
-        restore(raw / "labelsTr", raw, tmp_path / "restored")

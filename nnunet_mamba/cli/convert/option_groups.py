@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnunet_mamba.cli.option_names import with_option_names
 from nnunet_mamba.cli.option_types import Jobs, Progress
 
 if TYPE_CHECKING:
@@ -163,4 +164,5 @@ class Run:
             report=self.report,
             split=self.split,
             sources=tuple(source for source in sources if source is not None),
+            wording=with_option_names,
         )

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nnunet_mamba.cli.console import results_console
+from nnunet_mamba.cli.option_names import with_option_names
 from nnunet_mamba.data.cases import count_groups
 from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
@@ -48,7 +49,7 @@ def report_dataset(
         }
     )
     if done.split is not None and done.split.warning:
-        print(f"\nWarning: {done.split.warning}")
+        print(f"\nWarning: {with_option_names(done.split.warning)}")
     _print_hints(done)
     if done.is_dry_run:
         return
@@ -69,7 +70,7 @@ def _print_hints(done: "Conversion") -> None:
 
     left = {case.identifier for case in done.cases}
     for hint in mask_hints({name: found for name, found in done.checked.items() if name in left}):
-        print(f"\nHint: {hint}", file=sys.stderr)
+        print(f"\nHint: {with_option_names(hint)}", file=sys.stderr)
 
 
 def report_images(done: "Conversion", dataset_id: int) -> None:

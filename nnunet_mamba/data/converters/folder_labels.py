@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.folder_options import FolderOptions
-from nnunet_mamba.data.converters.label_mask_images import load_mask, mask_bytes
 from nnunet_mamba.data.formats.image_files import ImageFileError
 from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
+from nnunet_mamba.data.formats.mask_pixels import load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.nifti_files import VolumeError
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
@@ -106,7 +106,7 @@ def _values(path: Path, *, are_volumes: bool) -> frozenset[float]:
     read: Callable[[Path], npt.NDArray[Any]] = (
         (lambda file: near_whole_numbers(read_volume(file).voxels)[0])
         if are_volumes
-        else (lambda file: colour_codes(mask_bytes(load_mask(file))))
+        else (lambda file: colour_codes(mask_bytes(load_mask_pixels(file))))
     )
     try:
         return frozenset(np.unique(read(path)).tolist())

@@ -217,7 +217,7 @@ def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
         values = np.asarray(opaque if opaque.mode == "L" else opaque.convert("L"))
     highest = int(values.max())
     if highest == 0 and not allow_empty:
-        raise ImageFileError("empty mask: every pixel is black; if that is meant, use --allow-empty-masks")
+        raise ImageFileError("empty mask: every pixel is black; if that is meant, use `allow_empty_masks=True`")
     if 0 < highest <= MASK_THRESHOLD:
         raise ImageFileError(
             f"no white in the mask: its brightest value is {highest}, expected 0 for background and 255 for lesion; "

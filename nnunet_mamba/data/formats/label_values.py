@@ -18,7 +18,7 @@ ByteImage: TypeAlias = npt.NDArray[np.uint8]
 
 BACKGROUND = "background"
 IGNORE = "ignore"
-NAME_VALUES = "name them in --labels"
+NAME_VALUES = "name them in `labels`"
 SHOWN_VALUES = 8
 # So many values that no label has are hardly labels that were forgotten.
 MANY_VALUES = 16
@@ -157,7 +157,8 @@ class LabelValues:
             rest = "" if n_ignored == label.size else " or background"
             found = f"every {unit} is {IGNORE!r}{rest} ({n_ignored} are {IGNORE!r}), nothing of it can be learned"
         return (
-            f"empty mask: {found}; leave the case out with --skip-invalid or, if that is meant, use --allow-empty-masks"
+            f"empty mask: {found}; leave the case out with `skip_invalid=True` or, if that is meant, use "
+            "`allow_empty_masks=True`"
         )
 
 
@@ -174,11 +175,11 @@ def read_label_values(path: Path) -> LabelValues:
     try:
         content = read_json_object(path, any_encoding=True, unique_names=True)
     except ValueError as error:
-        raise ValueError(f"--labels {error}; write it as in {_EXAMPLE_WITH_SEVERAL}") from error
+        raise ValueError(f"`labels` {error}; write it as in {_EXAMPLE_WITH_SEVERAL}") from error
     try:
         return LabelValues.of(content)
     except ValueError as error:
-        raise ValueError(f"--labels {path}: {error}") from error
+        raise ValueError(f"`labels` {path}: {error}") from error
 
 
 def label_map(values: npt.NDArray[Any], number_of: Mapping[int, int], *, colours: bool) -> ByteImage:
@@ -219,7 +220,7 @@ def _unknown_text(
     if colours and unknown.size >= MANY_VALUES:
         is_grey = not (unknown % _GREY).any()
         way_out = (
-            "grey borders, as of a resized mask? For one label, draw the line with --threshold 127"
+            "grey borders, as of a resized mask? For one label, draw the line with `threshold=127`"
             if is_grey
             else "compression makes such colours; save the masks without loss, as PNG"
         )
@@ -227,7 +228,7 @@ def _unknown_text(
         way_out = UNDEFINED
     elif not colours and (unknown != np.rint(unknown)).any():
         way_out = (
-            "values between labels, as interpolation makes; take the original mask, or draw the line with --threshold"
+            "values between labels, as interpolation makes; take the original mask, or draw the line with `threshold`"
         )
     count = f"{unknown.size} unknown value{'s' if unknown.size > 1 else ''}"
     return f"{count}: {shown}{more}; expected {expected}; {way_out}"

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnunet_mamba.data.problems import Problem
-
-if TYPE_CHECKING:
-    from nnunet_mamba.data.restoring.restoration import ConvertedDataset
+from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
 
 
-def restored_files(identifier: str, dataset: "ConvertedDataset", output: Path) -> list[Path]:
+def restored_files(identifier: str, dataset: ConvertedDataset, output: Path) -> list[Path]:
     """Return the files of a restored mask: one, or one for each slice that was stacked.
 
     Args:
@@ -25,7 +22,7 @@ def restored_files(identifier: str, dataset: "ConvertedDataset", output: Path) -
     return [output / f"{name}{dataset.file_ending}"]
 
 
-def same_files(files: Mapping[str, Path], dataset: "ConvertedDataset") -> list[Problem]:
+def same_files(files: Mapping[str, Path], dataset: ConvertedDataset) -> list[Problem]:
     """Return a problem for each mask whose file is also that of another one, of which only one would stay.
 
     Args:

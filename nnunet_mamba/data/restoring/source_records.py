@@ -72,10 +72,12 @@ def _case_faults(case: Mapping[str, Any], *, n_sources: int) -> list[str]:
         found.append(f"files are {files!r:.60}, expected names")
     elif not isinstance(sizes, list) or len(sizes) != len(files):
         found.append(f"bytes are {sizes!r:.60}, expected one number for each of {len(files)} files")
-    folder = case.get("label_folder", 0 if n_sources else None)
-    if folder is not None and not (isinstance(folder, int) and 0 <= folder < n_sources):
+    folder = case.get("label_folder")
+    if "label_folder" in case and not (isinstance(folder, int) and 0 <= folder < n_sources):
         found.append(f"label_folder is {folder!r:.60}, expected a number below {n_sources}, that of the sources")
-    source = case["source"]
+    source = case.get("source")
+    if not isinstance(source, dict) or "shape" not in source:
+        return [*found, f"source is {source!r:.60}, expected an object with the shape of the image"]
     checks: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         ("shape", _is_shape, "two or three sizes of an image"),
         ("orientation", lambda value: isinstance(value, int) and 2 <= value <= 8, "2 to 8"),

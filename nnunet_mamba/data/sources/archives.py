@@ -67,7 +67,9 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
         raise ArchiveError(f"{source}: only .zip archives are unpacked; unpack it yourself and give the folder")
     if not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source}: not a zip archive, or its end is missing; download it again")
-    refuse_if_unwritable(beside)
+    refuse_if_unwritable(
+        beside, way_out="get the right to write there, make room, or choose another place with `output`"
+    )
     created = [path for path in (beside, *beside.parents) if not path.exists()]
     beside.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(beside)
@@ -152,7 +154,7 @@ def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
         raise OSError(
             error.errno,
             f"{error.strerror}, while unpacking {source} into {folder.parent.parent}; nothing of it is left. Make "
-            f"room, or choose another place with --output, and run the same command again",
+            f"room, or choose another place with `output`, and run the same command again",
         ) from error
 
 
@@ -184,5 +186,5 @@ def _refuse_size(source: Path, entries: list[zipfile.ZipInfo], *, free: int) -> 
     if total > free:
         raise ArchiveError(
             f"{source}: needs {total / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are free beside the target; make "
-            f"room, or choose another place with --output"
+            f"room, or choose another place with `output`"
         )

@@ -78,7 +78,8 @@ class GroupTable:
         return Problem(
             case.identifier,
             f"one of {len(unknown)} training cases without a row in {self.path.name}, the first is "
-            f"{unknown[0].identifier}; add the rows, or make each a group of its own with --allow-missing-groups",
+            f"{unknown[0].identifier}; add the rows, or make each a group of its own with "
+            "`allow_missing_groups=True`",
             case.channels[0],
         )
 
@@ -124,7 +125,7 @@ def read_group_table(path: Path, *, group_column: str | None = None, allow_missi
         if len(ids) > 1 and (other := patient_of.setdefault(ids[1], ids[0])) != ids[0]:
             raise ValueError(
                 f"{path}, line {line}: {ids[1]} is of {ids[0]}, and of {other} before; correct it, or name the column "
-                "that counts with --group-column"
+                "that counts with `group_column`"
             )
     groups_of: defaultdict[str, dict[str | None, int]] = defaultdict(dict)
     for image, ids, line in ids_of:
@@ -172,7 +173,7 @@ def _group_columns(path: Path, heading: Sequence[str], wanted: str | None) -> li
     expected = wanted or f"{PATIENT}, {LESION} or {GROUP}"
     raise ValueError(
         f"{path} has the columns {', '.join(heading)}, expected {expected}; name the one of the groups with "
-        "--group-column"
+        "`group_column`"
     )
 
 
@@ -194,7 +195,7 @@ def _read(path: Path) -> list[tuple[int, list[str]]]:
     try:
         text = read_text(path)
     except ValueError as error:
-        raise ValueError(f"--groups {path}: {error}") from error
+        raise ValueError(f"`groups` {path}: {error}") from error
     first_line = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=first_line.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)

@@ -21,6 +21,9 @@ from nnunet_mamba.data.sources.several_masks import (
     twin_problems,
 )
 
+NO_MASK = "no mask for this image; add it, or send images without masks to imagesTs with `allow_missing_masks=True`"
+NO_IMAGE = "no image for this mask; add it, or leave such masks out with `allow_missing_images=True`"
+
 _log = logging.getLogger(__name__)
 
 
@@ -155,8 +158,7 @@ def pair_found_files(
         if not chosen:
             continue
         if key not in masks_of and masks and not allow_missing_masks:
-            text = "no mask for this image; add it, or send images without masks to imagesTs with --allow-missing-masks"
-            problems.append(Problem(identifier, text, chosen[0]))
+            problems.append(Problem(identifier, NO_MASK, chosen[0]))
         cases.append(
             Case(
                 identifier=identifier,
@@ -176,8 +178,9 @@ def pair_found_files(
         if key not in images_of and rules.labels is None and chosen_masks(files, rules).problem
     ]
     if not allow_missing_images:
-        text = "no image for this mask; add it, or leave such masks out with --allow-missing-images"
-        problems += [Problem(_identifier(found, is_grouped=is_grouped), text, found.path) for found in without_image]
+        problems += [
+            Problem(_identifier(found, is_grouped=is_grouped), NO_IMAGE, found.path) for found in without_image
+        ]
     if masks and allow_missing_masks:
         _log_unlabelled(cases)
     if without_image and allow_missing_images:

@@ -17,7 +17,7 @@ def joined_parts(
 
     Returns:
         The cases, and all problems. A problem of another part than the case of its name is called ``test/NAME``, so
-        that ``--skip-invalid`` does not leave out that case.
+        that leaving out cases with problems does not leave out that case.
     """
     owners: dict[str, tuple[str, Case]] = {}
     for part, (cases, _) in parts.items():
@@ -40,6 +40,6 @@ def _twin(case: Case, part: str, owner: str, owned: Case) -> Problem | None:
         return None
     text = (
         f"a {part} image, and a {owner} image too ({owned.channels[0]}), expected one of them; remove one, or leave "
-        f"the {part} image out with --skip-invalid"
+        f"the {part} image out with `skip_invalid=True`"
     )
     return Problem(case.identifier, text, case.channels[0])

@@ -72,7 +72,7 @@ class Source:
         image_pattern, mask_pattern = self._patterns()
         if not self._is_apart and mask_pattern.text == image_pattern.text:
             raise ValueError(
-                f"images and masks are both {mask_pattern.text!r} in {self.images}; give --mask-pattern or --masks"
+                f"images and masks are both {mask_pattern.text!r} in {self.images}; give `mask_pattern` or `masks`"
             )
         return mask_pattern.find(self._mask_folder)
 
@@ -165,21 +165,21 @@ class PatternMaskRules(MaskRules):
 
     def several_masks(self, files: Sequence[FoundFile]) -> str:
         """Return what is wrong with several masks of one case."""
-        way_out = "train with all of them as one label with --join-masks, the later one counts where they overlap"
+        way_out = "train with all of them as one label with `join_masks=True`, the later one counts where they overlap"
         return listed("masks", files, "rename them" if are_of_several_cases(files) else way_out)
 
     def missing_labels(self, labels: Sequence[str]) -> str:
         """Return what is wrong with an image that lacks masks of some labels."""
-        way_out = "say with --allow-missing-labels that an image without a mask of a label does not have it"
+        way_out = "say with `allow_missing_labels=True` that an image without a mask of a label does not have it"
         return f"{super().missing_labels(labels)}, or {way_out}"
 
     def missing_channels(self, channels: Sequence[str], there: Sequence[str]) -> str:
         """Return what is wrong with an image that lacks files of some channels."""
-        return f"{super().missing_channels(channels, there)}, or choose --channel-names"
+        return f"{super().missing_channels(channels, there)}, or choose `channel_names`"
 
     def way_to_use_twins(self) -> str:
         """Return what can be done with masks that are not used."""
-        return "--join-masks makes one label of all of them; move away what is no mask of this image"
+        return "`join_masks=True` makes one label of all of them; move away what is no mask of this image"
 
 
 def _nothing_fits(pattern: FilenamePattern, folder: Path, kind: str) -> str:
@@ -196,6 +196,6 @@ def _nothing_fits(pattern: FilenamePattern, folder: Path, kind: str) -> str:
     there = [path.name for path in visible_entries(folder)][:SHOWN_NAMES]
     return (
         f"no file in {folder} fits the pattern of the {kind}s; there is "
-        f"{', '.join(there) or 'nothing'}; give --{kind}-pattern, such as '{{case}}.png', '**/{{case}}.png' for any "
-        f"depth, or --{kind}s"
+        f"{', '.join(there) or 'nothing'}; give `{kind}_pattern`, such as '{{case}}.png', '**/{{case}}.png' for any "
+        f"depth, or `{kind}s`"
     )

@@ -77,7 +77,7 @@ class Split:
         if self.folds and not (folds and all(fold.train for fold in folds)):
             raise ValueError(
                 f"without the cases that are left out, {self.name} has a fold with nothing to train or validate with; "
-                "repair these cases, or choose another --split"
+                "repair these cases, or choose another `split`"
             )
         return replace(self, folds=tuple(folds), test=tuple(name for name in self.test if name in kept))
 
@@ -108,12 +108,12 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
     elif name in SPLIT_NAMES:
         if n_test := len(cases) - len(groups):
             raise ValueError(
-                f"--split {name} chooses the test cases itself, and there are {n_test} test cases already; "
-                "give training cases only, or take --split five-fold"
+                f"`split={name!r}` chooses the test cases itself, and there are {n_test} test cases already; "
+                "give training cases only, or take `split='five-fold'`"
             )
         split = _papers_split(name, groups)
     else:
-        raise ValueError(f"--split {name}: expected one of {', '.join(SPLIT_NAMES)}")
+        raise ValueError(f"`split={name!r}`: expected one of {', '.join(SPLIT_NAMES)}")
     if warning := _leak_into_given_test_cases(cases):
         split = replace(split, warning="; ".join(filter(None, (split.warning, warning))))
     test = set(split.test)
@@ -211,8 +211,8 @@ def published_split(name: str, groups: Groups) -> Split:
     sizes = PUBLISHED_SIZES[name]
     if len(groups) != sizes.n_cases:
         raise ValueError(
-            f"--split {name} is for {sizes.n_cases} cases, {sizes.cases}, and here are {len(groups)}; give these "
-            "cases, or take --split five-fold"
+            f"`split={name!r}` is for {sizes.n_cases} cases, {sizes.cases}, and here are {len(groups)}; give these "
+            "cases, or take `split='five-fold'`"
         )
     train, others = _train_test_split(sorted(groups), sizes.n_validation + sizes.n_test, sizes.seed)
     if sizes.n_validation:
@@ -251,8 +251,8 @@ def named_split(name: str, groups: Groups) -> Split:
     ]
     if differences:
         raise ValueError(
-            f"--split {name} is for {len(published.all)} cases, {published.cases}, and here are {len(groups)}: "
-            f"{', '.join(differences)}; give these cases, or take --split five-fold"
+            f"`split={name!r}` is for {len(published.all)} cases, {published.cases}, and here are {len(groups)}: "
+            f"{', '.join(differences)}; give these cases, or take `split='five-fold'`"
         )
     return Split(
         name=name,
@@ -285,8 +285,8 @@ def lgg_by_patient(groups: Groups) -> Split:
     train, validation, test = parts
     if not all(parts):
         raise ValueError(
-            f"--split {BY_PATIENT}: {len(members)} patients with {len(groups)} cases make {len(train)} training, "
-            f"{len(validation)} validation and {len(test)} test cases, expected all three; take --split five-fold"
+            f"`split={BY_PATIENT!r}`: {len(members)} patients with {len(groups)} cases make {len(train)} training, "
+            f"{len(validation)} validation and {len(test)} test cases, expected all three; take `split='five-fold'`"
         )
     return Split(
         name=BY_PATIENT,
@@ -338,5 +338,5 @@ def _leak(parts: Sequence[Sequence[str]], groups: Groups) -> str | None:
         return None
     return (
         f"{len(shared)} of {len(found)} patients or lesions have cases on several sides of this split, so its scores "
-        f"are better than those on new patients; --split five-fold keeps them apart, as {BY_PATIENT} does for LGG"
+        f"are better than those on new patients; `split='five-fold'` keeps them apart, as {BY_PATIENT} does for LGG"
     )

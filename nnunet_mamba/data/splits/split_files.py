@@ -32,7 +32,7 @@ def refuse_other_splits(folder: Path, split: Split) -> None:
     if differing:
         raise FileExistsError(
             f"other splits than {split.name} are in place: {', '.join(differing)}. What was trained with them cannot "
-            "be compared; delete them and what was trained, or choose another --dataset-id"
+            "be compared; delete them and what was trained, or choose another `dataset_id`"
         )
 
 

@@ -18,7 +18,7 @@ from nnunet_mamba.system.parallel import in_own_process, map_in_order
 
 ENDED_A_PROCESS = (
     "looking at it ended the process, probably for want of memory; convert it on a larger machine, or leave it out "
-    "with --skip-invalid"
+    "with `skip_invalid=True`"
 )
 # What libraries raise on files that are damaged or lie about themselves, where a reader has not found words for it.
 _DAMAGES = (
@@ -94,7 +94,8 @@ def _checked(checker: CaseChecker, case: Case) -> Checked:
         return checker.check(case)
     except MemoryError:
         text = (
-            "larger than the memory that is left; convert it on a larger machine, or leave it out with --skip-invalid"
+            "larger than the memory that is left; convert it on a larger machine, or leave it out with "
+            "`skip_invalid=True`"
         )
     except _DAMAGES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -124,7 +125,7 @@ def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) ->
         Problem(
             case.identifier,
             f"the same picture as {first.identifier} ({first.channels[0]}), expected every picture once; remove "
-            f"one, or leave the later ones out with --skip-invalid",
+            f"one, or leave the later ones out with `skip_invalid=True`",
             case.channels[0],
         )
         for first, *others in holders.values()
@@ -142,8 +143,10 @@ def refuse_if_no_report(path: Path) -> None:
         OSError: in words that say what to do.
     """
     if path.is_dir():
-        raise IsADirectoryError(f"--report {path} is a folder, expected a file such as {path / 'problems.csv'}")
-    refuse_if_unwritable(path.parent)
+        raise IsADirectoryError(f"`report` {path} is a folder, expected a file such as {path / 'problems.csv'}")
+    refuse_if_unwritable(
+        path.parent, way_out="get the right to write there, make room, or choose another place with `report`"
+    )
 
 
 def write_report(problems: Sequence[Problem], path: Path) -> None:
@@ -168,5 +171,5 @@ def write_report(problems: Sequence[Problem], path: Path) -> None:
         raise OSError(
             error.errno,
             f"{error.strerror or error}, while writing the report {path}; no case has been converted. Make room or "
-            f"choose another place with --report, and run the same command again",
+            f"choose another place with `report`, and run the same command again",
         ) from error

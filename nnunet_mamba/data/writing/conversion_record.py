@@ -30,7 +30,7 @@ class Recipe:
         cases: per identifier: part ("training" or "test"), files (names), bytes (their sizes).
         sources: the folders that the files are in.
         label_folders: per identifier of a case with a label which of ``sources`` holds it, the last of its files;
-            names and sizes alone may fit several files. Not known of folders that earlier releases wrote.
+            names and sizes alone may fit several files.
         revision: see RECIPE_REVISION.
         skipped: cases that were left out, and why.
     """
@@ -176,7 +176,7 @@ def read_recipe(folder: Path) -> Recipe | None:
                 key: case["label_folder"] for key, case in content["cases"].items() if "label_folder" in case
             },
             revision=content["revision"],
-            skipped={identifier: tuple(reasons) for identifier, reasons in content.get("skipped", {}).items()},
+            skipped={identifier: tuple(reasons) for identifier, reasons in content["skipped"].items()},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a conversion recipe ({error!r}); delete {folder} and convert again") from error

@@ -31,6 +31,7 @@ from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable, r
 from nnunet_mamba.system.parallel import map_in_order
 
 DATASET_JSON = "dataset.json"
+_WAY_OUT = "get the right to write there, make room, or choose another place with `output` or `images_only`"
 
 
 class CaseConverter(CaseChecker, Protocol):
@@ -233,9 +234,9 @@ class _Work:
         if self.options.report is not None:
             refuse_if_no_report(self.options.report)
         if not self.options.dry_run:
-            refuse_if_unwritable(self.folder.parent)
+            refuse_if_unwritable(self.folder.parent, way_out=_WAY_OUT)
             if self.folder.is_dir():
-                refuse_if_unwritable(self.folder)
+                refuse_if_unwritable(self.folder, way_out=_WAY_OUT)
             refuse_if_written(self.folder)
         found = self._examine(cases, recipe, problems)
         done = Conversion(
@@ -306,7 +307,10 @@ class _Work:
             return _Examined(kept, recipe, skipped, {}, is_begun=True)
         problems = [*problems, *name_problems(cases)]
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
-        found = problems_as_packed([*problems, *found])
+        found = [
+            replace(problem, text=self.options.wording(problem.text))
+            for problem in problems_as_packed([*problems, *found])
+        ]
         if self.options.report is not None:
             write_report(found, self.options.report)
         reasons: dict[str, tuple[str, ...]] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe, read_recipe
 
 CASE_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
-_WAY_OUT = "Choose another place (--output, --name, --dataset-id, or OUT of --images-only), or delete"
+_WAY_OUT = "Choose another place (`output`, `name`, `dataset_id` or `images_only`), or delete"
 
 
 def stored_recipe(folder: Path) -> Recipe | None:
@@ -51,7 +51,7 @@ def refuse_other_content(
     """
     if differences := recipe.differences(stored):
         hint = (
-            "\n  some cases were left out there: pass --skip-invalid again"
+            "\n  some cases were left out there: pass `skip_invalid=True` again"
             if stored.skipped and not is_skipping
             else ""
         )
@@ -92,5 +92,5 @@ def refuse_overlap(target: Path, sources: Collection[Path]) -> None:
             where = "is" if there == folder else "lies in" if folder in there.parents else "holds"
             raise ValueError(
                 f"the target {target} {where} the folder of images or masks {source}, expected another place: "
-                "converted images would be taken for sources; choose it with --output, or OUT of --images-only"
+                "converted images would be taken for sources; choose it with `output` or `images_only`"
             )

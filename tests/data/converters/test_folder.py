@@ -156,7 +156,7 @@ def test_case_in_both_parts_is_a_problem(draw, target):
     ("source", "text"),
     [
         ({}, r"no file in .* fits the pattern of the images; there is a.png, a_m.png, b.png, b_m.png, c.png"),
-        ({"image_pattern": "{case}", "mask_pattern": "{case}_seg"}, r"fits the pattern of the masks; .*--mask-pattern"),
+        ({"image_pattern": "{case}", "mask_pattern": "{case}_seg"}, r"fits the pattern of the masks; .*`mask_pattern`"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}.png"}, r"images and masks are both '\{case\}.png'"),
         ({"image_pattern": "{case}.png", "mask_pattern": "b_{case}.png"}, "no image and no mask belong together"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}_{channel}.png"}, r"\{channel\} is not known here"),

@@ -54,7 +54,7 @@ def test_masks_of_one_value_do_not_decide(draw, target):
 
 def test_grey_levels_need_a_threshold(draw, target):
     root = draw("images/{}.png", "masks/{}.png", range(256))
-    with pytest.raises(InvalidDatasetError, match="draw the line with --threshold 127"):
+    with pytest.raises(InvalidDatasetError, match="draw the line with `threshold=127`"):
         convert(root, target)
     convert(root, target, threshold=127)
     assert np.array_equal(label(target), np.asarray(Image.open(root / "masks/a.png")) > 127)

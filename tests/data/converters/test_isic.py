@@ -176,7 +176,7 @@ def test_refuses_an_image_in_both_parts(draw_part, part, target, tmp_path):
 
 def test_missing_mask_is_refused_or_sent_to_images_ts(part, target):
     (part[1] / "ISIC_0000002_segmentation.png").unlink()
-    with pytest.raises(InvalidDatasetError, match=r"ISIC_0000002: no mask .*--allow-missing-masks"):
+    with pytest.raises(InvalidDatasetError, match=r"ISIC_0000002: no mask .*`allow_missing_masks=True`"):
         convert_isic(*part, target)
     assert not target.exists()
     convert_isic(*part, target, options=IsicOptions(allow_missing_masks=True))

@@ -9,7 +9,8 @@ import SimpleITK
 from PIL import Image
 
 from nnunet_mamba.data.converters.lgg import LggOptions, convert_lgg, missing_sequences, prepare_lgg_images
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 
 pytestmark = [
     pytest.mark.real_data,

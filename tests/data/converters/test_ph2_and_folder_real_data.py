@@ -79,7 +79,7 @@ def test_palette_masks_mark_the_lesion(real_data, tmp_path):
 def test_masks_with_grey_borders_need_a_threshold(real_data, tmp_path):
     root = real_data / "isic2016_224"
     source = Source(images=root / "images", masks=root / "masks", mask_pattern="{case}_Segmentation.png")
-    with pytest.raises(ValueError, match=r"285 problems found[\s\S]*--threshold 127"):
+    with pytest.raises(ValueError, match=r"285 problems found[\s\S]*`threshold=127`"):
         convert_folder(source, tmp_path / "raw")
     options = FolderOptions(threshold=127)
     done = convert_folder(source, tmp_path / "raw", options=options)

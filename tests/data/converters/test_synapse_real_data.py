@@ -14,7 +14,8 @@ from nnunet_mamba.data.converters.synapse import (
     convert_synapse,
     prepare_synapse_images,
 )
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 
 pytestmark = [
     pytest.mark.real_data,

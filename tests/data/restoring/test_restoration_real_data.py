@@ -7,7 +7,8 @@ from PIL import Image
 
 from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, photograph_description
 from nnunet_mamba.data.formats.image_files import load_binary_mask
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
 from nnunet_mamba.data.sources.pairing import list_images, pair_images_with_masks
 from nnunet_mamba.data.writing.conversion_record import Recipe

@@ -47,14 +47,6 @@ def test_tells_the_folder_of_every_label(tmp_path):
         assert folders == {"x": str(tmp_path / "a"), "y": str(tmp_path / "c")}
 
 
-def test_continues_a_folder_that_does_not_tell_the_folders_of_labels(tmp_path, recipe):
-    recipe.write(tmp_path, {"a": {}})
-    content = json.loads((tmp_path / RECIPE_FILE).read_text())
-    del content["cases"]["a"]["label_folder"]
-    (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
-    assert recipe.differences(read_recipe(tmp_path)) == []
-
-
 def test_folder_without_recipe(tmp_path):
     assert read_recipe(tmp_path) is None
     assert read_recipe(tmp_path / "missing") is None

@@ -123,7 +123,7 @@ def test_a_run_that_left_cases_out_continues_with_the_same_ones(tmp_path):
     done = convert(cases, tmp_path / "raw", options=options)
 
     assert (done.n_written, done.skipped) == (1, {"bad": ("is bad",)})
-    with pytest.raises(FileExistsError, match="some cases were left out there: pass --skip-invalid again"):
+    with pytest.raises(FileExistsError, match="some cases were left out there: pass `skip_invalid=True` again"):
         convert(cases, tmp_path / "raw")
 
 
