@@ -34,7 +34,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class CaseCheck:
     """What a look at a case's files found.
 
     Args:

@@ -181,8 +181,8 @@ def test_messages_name_the_archive(source, raw, tmp_path, monkeypatch):
     assert wrong_pattern.exit_code == 1
     assert str(archive) in wrong_pattern.stderr
     assert run(archive, "--skip-invalid").exit_code == 0
-    recipe = (raw / "Dataset105_Folder" / "nnunet_mamba_conversion.json").read_text()
-    for text in (result.stderr, report, wrong_pattern.stderr, recipe):
+    record = (raw / "Dataset105_Folder" / "nnunet_mamba_conversion.json").read_text()
+    for text in (result.stderr, report, wrong_pattern.stderr, record):
         assert "partial-unpacked" not in text
 
 

@@ -75,9 +75,9 @@ def test_options_of_volumes_reach_the_converter(source, raw):
     result = run(source, "--slice-thickness", "6.5", "--pixel-spacing", "0.9375", "--no-progress")
     assert result.exit_code == 0, result.output
     assert "6.5 x 0.9375 x 0.9375 mm (z, y, x)" in result.stdout
-    recipe = (raw / "Dataset103_LGG" / "nnunet_mamba_conversion.json").read_text()
-    assert '"slice_thickness": 6.5' in recipe
-    assert '"pixel_spacing": 0.9375' in recipe
+    record = (raw / "Dataset103_LGG" / "nnunet_mamba_conversion.json").read_text()
+    assert '"slice_thickness": 6.5' in record
+    assert '"pixel_spacing": 0.9375' in record
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pstats
 import tracemalloc
 
 import pytest
-from conversion_runs import DATASETS, RECIPE, draw_own_pictures, draw_photographs, draw_scans
+from conversion_runs import DATASETS, RECORD, draw_own_pictures, draw_photographs, draw_scans
 
 from nnunet_mamba.data.converters.folder import convert_folder
 from nnunet_mamba.data.converters.folder_options import FolderOptions
@@ -70,7 +70,7 @@ def test_ten_thousand_cases(kind, convert, tmp_path):
     assert (done.n_written, len(set(identifiers))) == (n_cases, n_cases)
     assert {path.name for path in (done.folder / "imagesTr").iterdir()} == {f"{name}_0000.png" for name in identifiers}
     assert {path.name for path in (done.folder / "labelsTr").iterdir()} == {f"{name}.png" for name in identifiers}
-    assert json.loads((done.folder / RECIPE).read_text())["cases"].keys() == set(identifiers)
+    assert json.loads((done.folder / RECORD).read_text())["cases"].keys() == set(identifiers)
     # Of this process, whose workers hold the pictures.
     assert peak / n_cases < 10_000  # bytes
     assert conversion().n_written == 0

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.data.converters.lgg import LggOptions, convert_lgg, prepare_lgg_images
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 SCANS = {"TCGA_CS_4941_19960909": 11, "TCGA_DU_A5TU_19980312": 3}
@@ -61,8 +61,8 @@ def test_masks_beside_them_are_not_looked_at(tree, tmp_path, options):
     (tree / first / f"{first}_2_mask.tif").write_bytes(b"")
     (tree / first / f"{first}_12_mask.tif").write_bytes(b"")
     prepare_lgg_images(tree, tmp_path / "out", options=LggOptions(**options))
-    recipe = json.loads((tmp_path / "out" / RECIPE_FILE).read_text())
-    assert not [name for case in recipe["cases"].values() for name in case["files"] if "mask" in name]
+    record = json.loads((tmp_path / "out" / RECORD_FILE).read_text())
+    assert not [name for case in record["cases"].values() for name in case["files"] if "mask" in name]
     (tree / first / f"{first}_2.tif").unlink()
     with pytest.raises(InvalidDatasetError, match="slice 2 is missing"):
         prepare_lgg_images(tree, tmp_path / "other", options=LggOptions(**options))

@@ -37,7 +37,7 @@ class PhotographOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
     def recorded(self, foreground: str) -> dict[str, Any]:
-        """Return the options that decide the bytes written, for the recipe.
+        """Return the options that decide the bytes written, for the record.
 
         Args:
             foreground: name of the label.

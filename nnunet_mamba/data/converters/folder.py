@@ -29,7 +29,7 @@ from nnunet_mamba.data.sources.group_table import recorded_groups
 from nnunet_mamba.data.sources.pairing import pair_found_files, without_masks
 from nnunet_mamba.data.sources.parts import joined_parts
 from nnunet_mamba.data.sources.pattern_source import PatternMaskRules, Source
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import (
     CaseConverter,
     Conversion,
@@ -105,7 +105,7 @@ def convert_folder(
         folder,
         _description(channels, in_json, order),
         converter=_converter(channels, values, options),
-        recipe=Recipe.of(options.facts.name, recorded, cases),
+        record=ConversionRecord.of(options.facts.name, recorded, cases),
         problems=problems,
         options=options.run,
     )
@@ -140,7 +140,7 @@ def prepare_folder_images(source: Source, folder: Path, *, options: FolderOption
         folder,
         _description(channels, labels.numbers, None),
         converter=_converter(channels, labels, options),
-        recipe=Recipe.of(options.facts.name, {**recorded, "images_only": True}, cases),
+        record=ConversionRecord.of(options.facts.name, {**recorded, "images_only": True}, cases),
         problems=problems,
         options=options.run,
     )

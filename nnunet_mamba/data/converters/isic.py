@@ -37,7 +37,7 @@ from nnunet_mamba.data.sources.group_table import GroupTable, recorded_groups
 from nnunet_mamba.data.sources.pairing import list_images, pair_images_with_masks
 from nnunet_mamba.data.sources.parts import joined_parts
 from nnunet_mamba.data.splits.published_splits import PUBLISHED_SIZES
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 
 _log = logging.getLogger(__name__)
@@ -241,7 +241,7 @@ def convert_isic(
         folder,
         photograph_description(facts.foreground, sigmoid=options.sigmoid),
         converter=PhotographConverter(size=options.size, allow_empty_masks=options.allow_empty_masks),
-        recipe=Recipe.of(facts.name, recorded, cases),
+        record=ConversionRecord.of(facts.name, recorded, cases),
         problems=problems,
         options=options.run,
     )
@@ -272,7 +272,7 @@ def prepare_isic_images(images: Path, folder: Path, *, options: IsicOptions | No
         folder,
         photograph_description(facts.foreground, sigmoid=False),
         converter=PhotographConverter(size=options.size),
-        recipe=Recipe.of(facts.name, {**options.recorded(facts.foreground), "images_only": True}, cases),
+        record=ConversionRecord.of(facts.name, {**options.recorded(facts.foreground), "images_only": True}, cases),
         problems=problems,
         options=options.run,
     )

@@ -13,7 +13,7 @@ from nnunet_mamba.data.formats.image_files import ImageFileError
 from nnunet_mamba.data.formats.label_values import ByteImage, LabelValues, UnknownValuesError, colour_codes, label_map
 from nnunet_mamba.data.formats.mask_pixels import grey_levels, is_coloured, load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
-from nnunet_mamba.data.problems import Checked
+from nnunet_mamba.data.problems import CaseCheck
 
 
 def is_colour_file(path: Path) -> bool:
@@ -71,7 +71,7 @@ class LabelMaskImageConverter(ImageCaseConverter):
         """Return the share of pixels at the border that are foreground; None of several labels, which may fill it."""
         return super().border_share(label) if self.labels.is_binary else None
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files, and count the pixels of its mask that nearly miss a whole number."""
         checked = super().check(case)
         # No other pictures hold numbers with a point.

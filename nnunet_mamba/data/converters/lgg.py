@@ -25,7 +25,7 @@ from nnunet_mamba.data.converters.lgg_tree import find_cases, find_tree
 from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.formats.picture_sizes import size_text
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import (
     Conversion,
     DatasetDescription,
@@ -106,7 +106,7 @@ class LggOptions:
         return thickness, in_plane, in_plane
 
     def recorded(self) -> dict[str, Any]:
-        """Return the options that decide the bytes of images, for the recipe."""
+        """Return the options that decide the bytes of images, for the record."""
         values = {"source_labels": self.facts.labels.recorded()}
         if self.as_volumes:
             thickness, in_plane, _ = self.spacing
@@ -153,7 +153,7 @@ def convert_lgg(source: Path, folder: Path, *, options: LggOptions | None = None
         folder,
         options.description(),
         converter=options.converter(),
-        recipe=Recipe.of(
+        record=ConversionRecord.of(
             options.facts.name,
             {**options.recorded(), "sigmoid": options.sigmoid},
             [_with_all_masks(case) for case in cases],
@@ -190,14 +190,14 @@ def prepare_lgg_images(source: Path, folder: Path, *, options: LggOptions | None
         folder,
         options.description(),
         converter=options.converter(),
-        recipe=Recipe.of(options.facts.name, {**options.recorded(), "images_only": True}, cases),
+        record=ConversionRecord.of(options.facts.name, {**options.recorded(), "images_only": True}, cases),
         problems=problems,
         options=options.run,
     )
 
 
 def _with_all_masks(case: Case) -> Case:
-    """Return a case that names every file it is made from, for the recipe."""
+    """Return a case that names every file it is made from, for the record."""
     _, *masks = (mask_of(path) for path in case.channels)
     return replace(case, channels=(*case.channels, *masks))
 
@@ -211,7 +211,7 @@ def missing_sequences(done: Conversion) -> list[tuple[str, str]]:
     stored: dict[str, Any] = {}
     if not done.checked:
         # An earlier run has looked at the files.
-        stored = json.loads((done.folder / RECIPE_FILE).read_text(encoding="utf-8"))["cases"]
+        stored = json.loads((done.folder / RECORD_FILE).read_text(encoding="utf-8"))["cases"]
     copies: dict[str, set[str]] = {}
     for case in done.cases:
         identifier = case.identifier

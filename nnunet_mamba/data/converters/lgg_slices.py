@@ -24,7 +24,7 @@ from nnunet_mamba.data.formats.image_files import (
     write_png,
 )
 from nnunet_mamba.data.formats.nifti_files import Volume, encode_nifti, write_compressed
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 Spacing: TypeAlias = tuple[float, float, float]
 
@@ -140,7 +140,7 @@ class StackConverter:
         # Refuses a spacing before anything is read.
         axial_affine(self.spacing)
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a patient's files.
 
         Args:
@@ -156,7 +156,7 @@ class StackConverter:
         ]
         source: dict[str, Any] = {"shape": [len(pairs), *first]}
         if faults:
-            return Checked(problems=_problems(case, faults), source=source)
+            return CaseCheck(problems=_problems(case, faults), source=source)
         voxels = np.stack([pair.pixels for pair in pairs if pair.pixels is not None])
         masks = [pair.mask for pair in pairs if pair.mask is not None]
         foreground = float(np.mean(masks)) if masks else None
@@ -165,7 +165,7 @@ class StackConverter:
         if foreground == 0:
             text = "no tumour in any slice, expected some in every patient; leave the patient out with --skip-invalid"
             faults.append((text, case.channels[0].parent))
-        return Checked(
+        return CaseCheck(
             problems=_problems(case, faults),
             source={
                 **source,
@@ -213,7 +213,7 @@ class SliceConverter:
 
     size: Shape | None
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a slice and its mask.
 
         Args:
@@ -227,8 +227,8 @@ class SliceConverter:
             faults.append((f"{text}; choose a larger --size", mask_of(file)))
         foreground = None if pair.mask is None else float(pair.mask.mean())
         if pair.pixels is None:
-            return Checked(problems=_problems(case, faults), foreground=foreground)
-        return Checked(
+            return CaseCheck(problems=_problems(case, faults), foreground=foreground)
+        return CaseCheck(
             problems=_problems(case, faults),
             source={
                 "shape": list(pair.pixels.shape[:2]),

@@ -19,7 +19,7 @@ from nnunet_mamba.data.converters.binary_mask_photographs import (
 from nnunet_mamba.data.problems import Problem, same_name
 from nnunet_mamba.data.sources.filename_patterns import FilenamePattern
 from nnunet_mamba.data.sources.pairing import pair_found_files
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import Conversion, write_prediction_images, write_raw_dataset
 
 IMAGES = FilenamePattern("{case}/{case}_Dermoscopic_Image/{case}")
@@ -129,7 +129,7 @@ def convert_ph2(source: Path, folder: Path, *, as_test: bool = False, options: P
         folder,
         photograph_description(foreground, sigmoid=options.sigmoid),
         converter=PhotographConverter(size=options.size, allow_empty_masks=options.allow_empty_masks),
-        recipe=Recipe.of(options.facts.name, options.recorded(foreground), cases),
+        record=ConversionRecord.of(options.facts.name, options.recorded(foreground), cases),
         problems=problems,
         options=options.run,
     )
@@ -157,7 +157,7 @@ def prepare_ph2_images(source: Path, folder: Path, *, options: Ph2Options | None
         folder,
         photograph_description(foreground, sigmoid=False),
         converter=PhotographConverter(size=options.size),
-        recipe=Recipe.of(options.facts.name, {**options.recorded(foreground), "images_only": True}, cases),
+        record=ConversionRecord.of(options.facts.name, {**options.recorded(foreground), "images_only": True}, cases),
         problems=problems,
         options=options.run,
     )

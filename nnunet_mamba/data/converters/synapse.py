@@ -28,7 +28,7 @@ from nnunet_mamba.data.converters.synapse_volumes import SPACING_LIMITS, CtConve
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.filename_patterns import OTHER_IMAGE_ENDINGS
 from nnunet_mamba.data.sources.folder_walk import visible_entries
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import CaseConverter, Conversion, write_prediction_images, write_raw_dataset
 from nnunet_mamba.data.writing.run_options import RunOptions
 
@@ -139,7 +139,7 @@ class Source:
         problems: what is wrong with the names.
         converter: for one case.
         numbers: of the organs.
-        recorded: options that decide the bytes written, for the recipe.
+        recorded: options that decide the bytes written, for the record.
     """
 
     cases: Sequence[Case]
@@ -336,7 +336,7 @@ def convert_synapse(source: Path, folder: Path, *, options: SynapseOptions | Non
         folder,
         ct_description(found.numbers, sigmoid=options.sigmoid),
         converter=found.converter,
-        recipe=Recipe.of(options.facts.name, {**found.recorded, "sigmoid": options.sigmoid}, found.cases),
+        record=ConversionRecord.of(options.facts.name, {**found.recorded, "sigmoid": options.sigmoid}, found.cases),
         problems=found.problems,
         options=options.run,
     )
@@ -362,7 +362,7 @@ def prepare_synapse_images(source: Path, folder: Path, *, options: SynapseOption
         folder,
         ct_description(found.numbers),
         converter=found.converter,
-        recipe=Recipe.of(options.facts.name, {**found.recorded, "images_only": True}, found.cases),
+        record=ConversionRecord.of(options.facts.name, {**found.recorded, "images_only": True}, found.cases),
         problems=found.problems,
         options=options.run,
     )

@@ -10,8 +10,8 @@ from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
 from nnunet_mamba.data.formats.label_values import IGNORE
 from nnunet_mamba.data.formats.picture_sizes import parse_size
-from nnunet_mamba.data.restoring.source_records import SourceValue, record_faults
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe, read_recipe
+from nnunet_mamba.data.restoring.record_faults import SourceValue, record_faults
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord, read_conversion_record
 from nnunet_mamba.data.writing.raw_dataset import DATASET_JSON
 from nnunet_mamba.system.json_files import read_json_object
 
@@ -63,24 +63,24 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
         ValueError: a damaged file.
     """
     refuse_if_no_folder(folder, holds="the converted data set")
-    recipe = read_recipe(folder)
-    if recipe is None:
+    record = read_conversion_record(folder)
+    if record is None:
         raise FileNotFoundError(
-            f"{folder} holds no {RECIPE_FILE}, expected a folder that nnunet-mamba convert has written: that file "
+            f"{folder} holds no {RECORD_FILE}, expected a folder that nnunet-mamba convert has written: that file "
             "knows the way back"
         )
-    record_file = folder / RECIPE_FILE
+    record_file = folder / RECORD_FILE
     content = read_json_object(record_file, any_encoding=True, unique_names=True)
     if faults := record_faults(content):
         more = f", and {len(faults) - 1} more problems" if len(faults) > 1 else ""
         raise ValueError(f"{record_file} is damaged: {faults[0]}{more}; convert again")
     try:
-        size = parse_size(str(recipe.options.get("size", "original")))
+        size = parse_size(str(record.options.get("size", "original")))
     except ValueError as error:
         raise ValueError(f"{record_file} is damaged: {error}; convert again") from error
     description, dataset = _read_description(folder, predictions)
     cases, labels = content["cases"], _label_values(dataset, description)
-    source_labels = _source_values(recipe, labels, dataset.file_ending)
+    source_labels = _source_values(record, labels, dataset.file_ending)
     writes_pictures = dataset.file_ending != VOLUME_ENDING or any("slices" in case["source"] for case in cases.values())
     if writes_pictures:
         _refuse_values_of_no_picture(source_labels, record_file)
@@ -93,10 +93,10 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
         file_ending=dataset.file_ending,
         labels=labels,
         source_labels=source_labels,
-        threshold=recipe.options.get("threshold"),
+        threshold=record.options.get("threshold"),
         size=size,
         cases=cases,
-        sources=recipe.sources,
+        sources=record.sources,
     )
 
 
@@ -127,10 +127,12 @@ def _label_values(dataset: DatasetJson, description: Path) -> dict[str, int]:
     return numbers
 
 
-def _source_values(recipe: Recipe, labels: Mapping[str, int], file_ending: str) -> dict[str, tuple[SourceValue, ...]]:
+def _source_values(
+    record: ConversionRecord, labels: Mapping[str, int], file_ending: str
+) -> dict[str, tuple[SourceValue, ...]]:
     """Return the values of every label in the source's masks."""
-    recorded = recipe.options.get("source_labels", {})
-    if recipe.options.get("threshold") is not None and file_ending == VOLUME_ENDING:
+    recorded = record.options.get("source_labels", {})
+    if record.options.get("threshold") is not None and file_ending == VOLUME_ENDING:
         # Conversions record 255 for pictures and volumes alike; binary volumes hold 0 and 1.
         return {name: (labels[name],) for name in recorded if name in labels}
     return {name: tuple(values) if isinstance(values, list) else (values,) for name, values in recorded.items()}

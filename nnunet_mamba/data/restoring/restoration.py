@@ -20,7 +20,7 @@ from nnunet_mamba.data.restoring.converted_dataset import VOLUME_ENDING, Convert
 from nnunet_mamba.data.restoring.restored_files import restored_files, same_files
 from nnunet_mamba.data.restoring.source_grid import OtherGridError, picture_label_back, volume_label_back
 from nnunet_mamba.data.restoring.source_values import in_source_values
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.system.atomic import remove_partial_files, replacing
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
 from nnunet_mamba.system.json_files import read_json_file
@@ -213,8 +213,8 @@ def label_back(identifier: str, label: Volume, dataset: ConvertedDataset) -> Vol
 
 def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) -> None:
     """Refuse a folder that holds anything else than what is to come, and write what is to come."""
-    recipe = (dataset.folder / RECIPE_FILE).read_bytes()
-    content = {"conversion": blake2b(recipe, digest_size=16).hexdigest(), "predictions": dict(digests)}
+    conversion = (dataset.folder / RECORD_FILE).read_bytes()
+    content = {"conversion": blake2b(conversion, digest_size=16).hexdigest(), "predictions": dict(digests)}
     record = output / RESTORATION_FILE
     if record.is_file():
         try:

@@ -34,7 +34,7 @@ class Source:
         image_pattern: see FilenamePattern; None takes every picture or volume directly in ``images``, or in its
             subfolder "images" if no pattern and no other folder of masks is given.
         mask_pattern: the same for masks; ``{case}`` must stand for the same as in ``image_pattern``.
-        has_masks: whether masks are looked for at all; without them pictures lie directly in ``images``.
+        has_masks: whether to look for masks; without them, pictures lie directly in ``images``.
     """
 
     images: Path
@@ -44,7 +44,7 @@ class Source:
     has_masks: bool = True
 
     def for_test(self, images: Path, masks: Path | None) -> "Source":
-        """Return where test images lie, and masks of them if there are any: in the same way as these."""
+        """Return where test images and their masks lie, if there are any: arranged as these are."""
         has_pattern = self.image_pattern is not None or self.mask_pattern is not None
         if self._is_apart and masks is None and not has_pattern and not (images / "images").is_dir():
             return replace(self, images=images, masks=None, has_masks=False)
@@ -88,10 +88,10 @@ class Source:
         return found
 
     def unfound(self, cases: Sequence[Case] = ()) -> list[Problem]:
-        """Return what may hold images or masks and cannot be read: links that lead nowhere, and other formats.
+        """Return problems of what may hold images or masks but cannot be read: broken links and other formats.
 
         Args:
-            cases: that were found; their files are not said to be left out.
+            cases: that were found; the note about files that fit nothing leaves out their masks.
         """
         image_pattern, mask_pattern = self._patterns()
         images, masks = self.find_images(), self.find_masks()
@@ -105,7 +105,7 @@ class Source:
         return list(dict.fromkeys(problems))
 
     def _log_what_fits_nothing(self, read: Sequence[Path]) -> None:
-        """Say how many pictures and volumes there are besides those that fit."""
+        """Log how many pictures and volumes fit no pattern."""
         image_pattern, mask_pattern = self._patterns()
         places = [(self.images, image_pattern)] + [(self._mask_folder, mask_pattern)] * self.has_masks
         there = {path.resolve() for path in read}
@@ -144,7 +144,7 @@ class Source:
         return self.masks is not None and self.masks.resolve() != self.images.resolve()
 
     def _patterns(self) -> tuple[FilenamePattern, FilenamePattern]:
-        """Return the patterns of images and of masks; both, so that an error in either comes first."""
+        """Return the patterns of images and of masks; an error in either comes before any file is looked for."""
         has_pattern = self.image_pattern is not None or self.mask_pattern is not None
         is_flat = self._is_apart or has_pattern or not self.has_masks
         image_text, mask_text = self.image_pattern, self.mask_pattern
@@ -183,7 +183,7 @@ class PatternMaskRules(MaskRules):
 
 
 def _nothing_fits(pattern: FilenamePattern, folder: Path, kind: str) -> str:
-    """Return that no file fits a pattern, and why if only the endings are at fault."""
+    """Return the text of a pattern that fits no file; it says so if only the endings are at fault."""
     if lost := pattern.lost(folder):
         return f"no {kind} in {folder}: {lost[0].identifier} is {lost[0].text}"
     if unreadable := pattern.unreadable(folder):

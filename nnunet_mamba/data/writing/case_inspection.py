@@ -1,19 +1,15 @@
 """Look at all cases before the first byte is written, and put what is wrong with them on a list."""
 
-import csv
 import lzma
 import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.problems import Checked, Problem
-from nnunet_mamba.system.atomic import replacing
-from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+from nnunet_mamba.data.problems import CaseCheck, Problem
 from nnunet_mamba.system.parallel import in_own_process, map_in_order
 
 ENDED_A_PROCESS = (
@@ -37,13 +33,13 @@ _DAMAGES = (
 class CaseChecker(Protocol):
     """Looks at one case; sent to worker processes, so it must be picklable."""
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files."""
 
 
 def check_cases(
     cases: Sequence[Case], checker: CaseChecker, *, jobs: int, progress: bool
-) -> tuple[dict[str, Checked], list[Problem]]:
+) -> tuple[dict[str, CaseCheck], list[Problem]]:
     """Look at every case.
 
     Args:
@@ -62,10 +58,10 @@ def check_cases(
 
 
 def _look_at_all(
-    cases: Sequence[Case], check: Callable[[Case], Checked], *, jobs: int, progress: bool
-) -> list[Checked]:
+    cases: Sequence[Case], check: Callable[[Case], CaseCheck], *, jobs: int, progress: bool
+) -> list[CaseCheck]:
     """Return what was found of every case, of those too that end the process which looks at them."""
-    done: list[Checked] = []
+    done: list[CaseCheck] = []
     is_apart = False
     while len(done) < len(cases):
         remaining = cases[len(done) :]
@@ -88,7 +84,7 @@ def _look_at_all(
     return done
 
 
-def _checked(checker: CaseChecker, case: Case) -> Checked:
+def _checked(checker: CaseChecker, case: Case) -> CaseCheck:
     """Look at a case; whatever its files make fail is a problem of this case, beside which others are found."""
     try:
         return checker.check(case)
@@ -100,21 +96,21 @@ def _checked(checker: CaseChecker, case: Case) -> Checked:
     except _DAMAGES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         text = f"unreadable: {reason}; copy or download it again"
-    return Checked(problems=(Problem(case.identifier, text, case.channels[0]),))
+    return CaseCheck(problems=(Problem(case.identifier, text, case.channels[0]),))
 
 
-def _checked_apart(check: Callable[[Case], Checked], case: Case) -> Checked:
+def _checked_apart(check: Callable[[Case], CaseCheck], case: Case) -> CaseCheck:
     try:
         return in_own_process(check, case)
     except ChildProcessError:
-        return Checked(problems=(Problem(case.identifier, ENDED_A_PROCESS, case.channels[0]),))
+        return CaseCheck(problems=(Problem(case.identifier, ENDED_A_PROCESS, case.channels[0]),))
 
 
-def _has_ended_a_process(checked: Checked) -> bool:
+def _has_ended_a_process(checked: CaseCheck) -> bool:
     return any(problem.text == ENDED_A_PROCESS for problem in checked.problems)
 
 
-def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) -> list[Problem]:
+def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, CaseCheck]) -> list[Problem]:
     """Report every case whose picture an earlier one has: on both sides of a split it would be known already."""
     holders: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
@@ -131,45 +127,3 @@ def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) ->
         for first, *others in holders.values()
         for case in others
     ]
-
-
-def refuse_if_no_report(path: Path) -> None:
-    """Raise if no report can be written; leave no trace.
-
-    Args:
-        path: of the report.
-
-    Raises:
-        OSError: in words that say what to do.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"`report` {path} is a folder, expected a file such as {path / 'problems.csv'}")
-    refuse_if_unwritable(
-        path.parent, way_out="get the right to write there, make room, or choose another place with `report`"
-    )
-
-
-def write_report(problems: Sequence[Problem], path: Path) -> None:
-    """Write all problems as CSV: case, problem, file.
-
-    Args:
-        problems: may be none, then the table is empty.
-        path: the file to create or replace.
-
-    Raises:
-        OSError: it cannot be written, in words that say what to do; nothing of it is left.
-    """
-    try:
-        with (
-            replacing(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(["case", "problem", "file"])
-            writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{error.strerror or error}, while writing the report {path}; no case has been converted. Make room or "
-            f"choose another place with `report`, and run the same command again",
-        ) from error

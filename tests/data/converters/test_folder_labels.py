@@ -8,7 +8,7 @@ from PIL import Image
 
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_two_valued_masks_need_no_mapping(draw, target, values):
     convert(root, target)
     for name in "abc":
         assert np.array_equal(label(target, name), np.asarray(Image.open(root / f"masks/{name}.png")) == values[1])
-    assert json.loads((target / RECIPE_FILE).read_text())["options"]["source_labels"]["foreground"] == [values[1]]
+    assert json.loads((target / RECORD_FILE).read_text())["options"]["source_labels"]["foreground"] == [values[1]]
 
 
 @pytest.mark.parametrize("values", [(0, 2), (0, 1, 2), (0, 254), (0, 1, 255), (0, 128, 255), (0, 127)])
@@ -68,7 +68,7 @@ def test_label_map_is_the_mapping_value_by_value(draw, target):
     for value, number in {0: 0, 9: 0, 50: 1, 51: 2, 255: 2, 10: 3}.items():
         assert (label(target)[mask == value] == number).all()
     assert dataset_json(target)["labels"] == {"background": 0, "naevus": 1, "hair": 2, "ruler": 3}
-    assert json.loads((target / RECIPE_FILE).read_text())["options"]["source_labels"] == {
+    assert json.loads((target / RECORD_FILE).read_text())["options"]["source_labels"] == {
         "background": [0, 9], "naevus": [50], "hair": [51, 255], "ruler": [10],
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from nnunet_mamba.data.converters import image_cases
 from nnunet_mamba.data.converters.isic import IsicOptions, convert_isic, prepare_isic_images
 from nnunet_mamba.data.formats.image_files import write_png
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 IDENTIFIERS = ["ISIC_0000001", "ISIC_0000002", "ISIC_0000003"]
@@ -326,11 +326,11 @@ def test_resuming_cleans_up_after_a_killed_run(part, target):
     assert contents(target) == before
 
 
-def test_recipe_keeps_the_size_before_conversion(part, target):
+def test_record_keeps_the_size_before_conversion(part, target):
     convert_isic(*part, target)
-    recipe = json.loads((target / RECIPE_FILE).read_text())
-    assert recipe["cases"]["ISIC_0000001"]["source"]["shape"] == [30, 40]
-    assert recipe["sources"] == sorted(str(folder) for folder in part)
+    record = json.loads((target / RECORD_FILE).read_text())
+    assert record["cases"]["ISIC_0000001"]["source"]["shape"] == [30, 40]
+    assert record["sources"] == sorted(str(folder) for folder in part)
 
 
 def test_images_only_prepares_photographs_as_for_training(part, target, tmp_path):
@@ -339,7 +339,7 @@ def test_images_only_prepares_photographs_as_for_training(part, target, tmp_path
     assert done.n_test == done.n_written == 3
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *(f"{name}_0000.png" for name in IDENTIFIERS),
-        RECIPE_FILE,
+        RECORD_FILE,
     ]
     for name in IDENTIFIERS:
         there = (tmp_path / "out" / f"{name}_0000.png").read_bytes()

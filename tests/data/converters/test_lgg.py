@@ -11,7 +11,7 @@ from PIL import Image
 
 from nnunet_mamba.data.converters.lgg import LggOptions, convert_lgg, missing_sequences
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 
@@ -216,10 +216,10 @@ def test_other_options_are_refused(tree, target, option, text):
     assert contents(target) == before
 
 
-def test_recipe_names_every_slice_and_mask(tree, target):
+def test_record_names_every_slice_and_mask(tree, target):
     convert_lgg(tree, target)
-    recipe = json.loads((target / RECIPE_FILE).read_text())
-    case = recipe["cases"]["TCGA_DU_A5TU_19980312"]
+    record = json.loads((target / RECORD_FILE).read_text())
+    case = record["cases"]["TCGA_DU_A5TU_19980312"]
     assert sorted(case["files"]) == written(tree / "TCGA_DU_A5TU_19980312")
     assert case["source"]["shape"] == [3, 24, 32]
     mask = tree / "TCGA_DU_A5TU_19980312" / "TCGA_DU_A5TU_19980312_3_mask.tif"

@@ -12,7 +12,7 @@ from nnunet_mamba.data.converters.synapse import (
     prepare_synapse_images,
 )
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 SIZE = (12, 11, 10)  # (x, y, z)
@@ -348,8 +348,8 @@ def test_prepares_images_for_a_prediction(raw, tmp_path, folder):
     assert done.n_test == 2
     images = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
     assert images == ["case0001_0000.nii.gz", "case0007_0000.nii.gz"]
-    recipe = json.loads((tmp_path / "out" / RECIPE_FILE).read_text())
-    assert recipe["options"]["source_labels"] == {"background": 0, **RAW_DATA_NUMBERS}
+    record = json.loads((tmp_path / "out" / RECORD_FILE).read_text())
+    assert record["options"]["source_labels"] == {"background": 0, **RAW_DATA_NUMBERS}
 
 
 def test_prepares_transunets_images_without_their_labels(tmp_path):

@@ -5,7 +5,7 @@ from PIL import Image
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, photograph_description
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import write_raw_dataset
 
 
@@ -32,8 +32,8 @@ def convert():
         if source_labels:
             options["source_labels"] = source_labels
         description = photograph_description("lesion", sigmoid=sigmoid)
-        recipe = Recipe.of("test", options, cases)
-        write_raw_dataset(cases, folder, description, converter=PhotographConverter(size=size), recipe=recipe)
+        record = ConversionRecord.of("test", options, cases)
+        write_raw_dataset(cases, folder, description, converter=PhotographConverter(size=size), record=record)
         return folder
 
     return convert

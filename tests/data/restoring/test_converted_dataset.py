@@ -3,7 +3,7 @@ import json
 import pytest
 
 from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 
 
 def test_a_label_without_a_value_is_refused(cases, convert, tmp_path):
@@ -14,17 +14,17 @@ def test_a_label_without_a_value_is_refused(cases, convert, tmp_path):
 
 def test_other_folders_are_explained(raw, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=f"holds no {RECIPE_FILE}, expected a folder that nnunet-mamba convert"):
+    with pytest.raises(FileNotFoundError, match=f"holds no {RECORD_FILE}, expected a folder that nnunet-mamba convert"):
         read_converted_dataset(tmp_path / "empty", raw / "labelsTr")
     with pytest.raises(NotADirectoryError, match="is a file, expected the folder of the converted data set"):
         read_converted_dataset(raw / "dataset.json", raw / "labelsTr")
 
 
 def test_a_record_without_the_sizes_of_sources_is_damaged(raw):
-    content = json.loads((raw / RECIPE_FILE).read_text())
+    content = json.loads((raw / RECORD_FILE).read_text())
     del content["cases"]["b"]["source"]
     del content["cases"]["c"]["source"]["shape"]
-    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    (raw / RECORD_FILE).write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"is damaged: case b: source is None.* and 1 more problems; convert again"):
         read_converted_dataset(raw, raw / "labelsTr")
 
@@ -51,8 +51,8 @@ def test_a_damaged_dataset_json_is_named(raw, content):
     ],
 )
 def test_a_record_that_people_have_damaged_is_told(raw, options, message):
-    content = json.loads((raw / RECIPE_FILE).read_text())
+    content = json.loads((raw / RECORD_FILE).read_text())
     content["options"].update(options)
-    (raw / RECIPE_FILE).write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"{RECIPE_FILE}.*{message}.*convert again"):
+    (raw / RECORD_FILE).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"{RECORD_FILE}.*{message}.*convert again"):
         read_converted_dataset(raw, raw / "labelsTr")

@@ -15,7 +15,7 @@ from nnunet_mamba.data.problems import InvalidDatasetError
 from nnunet_mamba.data.restoring import restoration
 from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
 from nnunet_mamba.data.restoring.restoration import RESTORATION_FILE, restore_masks
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import write_prediction_images
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.folder_lock import only_writer
@@ -53,9 +53,9 @@ def test_resized_masks_come_back_in_the_size_of_their_image(cases, convert, tmp_
 def test_photographs_prepared_for_prediction_need_the_dataset_json_beside_the_masks(cases, raw, tmp_path):
     prepared = tmp_path / "prepared"
     cases = [replace(case, label=None, is_training=False) for case in cases]
-    recipe = Recipe.of("test", {"size": "16x16", "images_only": True, "source_labels": VALUES}, cases)
+    record = ConversionRecord.of("test", {"size": "16x16", "images_only": True, "source_labels": VALUES}, cases)
     description = photograph_description("lesion", sigmoid=False)
-    write_prediction_images(cases, prepared, description, converter=PhotographConverter(size=(16, 16)), recipe=recipe)
+    write_prediction_images(cases, prepared, description, converter=PhotographConverter(size=(16, 16)), record=record)
     (tmp_path / "masks_16").mkdir()
     for name in SHAPES:
         Image.fromarray(np.ones((16, 16), np.uint8)).save(tmp_path / "masks_16" / f"{name}.png")
@@ -69,9 +69,9 @@ def test_photographs_prepared_for_prediction_need_the_dataset_json_beside_the_ma
 
 
 def test_an_upright_mask_is_turned_back_to_the_stored_pixels(raw, tmp_path):
-    content = json.loads((raw / RECIPE_FILE).read_text())
+    content = json.loads((raw / RECORD_FILE).read_text())
     content["cases"]["a"]["source"]["orientation"] = 6
-    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    (raw / RECORD_FILE).write_text(json.dumps(content))
     restore(raw / "labelsTr", raw, tmp_path / "restored")
     found = pixels(tmp_path / "restored")
     assert np.array_equal(found["a"], np.rot90(draw_blob(SHAPES["a"], 0)) * np.uint8(255))
@@ -186,7 +186,7 @@ def write_volume_dataset(folder, source):
     (folder / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ".nii.gz"}))
     (folder / "channel.nii.gz").write_bytes(b"x")
     case = Case(identifier="case0001", channels=(folder / "channel.nii.gz",), is_training=False)
-    Recipe.of("test", {"source_labels": ORGANS}, [case]).write(folder, {"case0001": source})
+    ConversionRecord.of("test", {"source_labels": ORGANS}, [case]).write(folder, {"case0001": source})
     return folder
 
 
@@ -234,9 +234,9 @@ def test_a_stack_comes_back_as_one_mask_for_each_slice(tmp_path):
 
 
 def test_a_picture_comes_back_under_the_name_of_its_source(raw, tmp_path):
-    content = json.loads((raw / RECIPE_FILE).read_text())
+    content = json.loads((raw / RECORD_FILE).read_text())
     content["cases"]["a"]["source"]["file"] = "patient.1/slice.tif"
-    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    (raw / RECORD_FILE).write_text(json.dumps(content))
     assert restore(raw / "labelsTr", raw, tmp_path / "restored").n_written == 3
     files = sorted(path.relative_to(tmp_path / "restored") for path in (tmp_path / "restored").rglob("*.png"))
     assert [file.as_posix() for file in files] == ["b.png", "c.png", "patient.1/slice.png"]
@@ -246,9 +246,9 @@ def test_a_picture_comes_back_under_the_name_of_its_source(raw, tmp_path):
 def test_the_result_does_not_depend_on_the_number_of_jobs(raw, tmp_path):
     for number in range(20):
         shutil.copy(raw / "labelsTr" / "c.png", raw / "labelsTr" / f"c{number}.png")
-    content = json.loads((raw / RECIPE_FILE).read_text())
+    content = json.loads((raw / RECORD_FILE).read_text())
     content["cases"].update({f"c{number}": content["cases"]["c"] for number in range(20)})
-    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    (raw / RECORD_FILE).write_text(json.dumps(content))
     for jobs in (1, 2):
         assert restore(raw / "labelsTr", raw, tmp_path / f"jobs{jobs}", jobs=jobs).n_written == 23
     found = [{path.name: path.read_bytes() for path in (tmp_path / f"jobs{jobs}").iterdir()} for jobs in (1, 2)]
@@ -266,9 +266,9 @@ def test_what_nnunet_writes_is_read(raw, tmp_path):
 
 
 def test_slices_that_the_mask_does_not_have_are_a_problem(raw, tmp_path):
-    content = json.loads((raw / RECIPE_FILE).read_text())
+    content = json.loads((raw / RECORD_FILE).read_text())
     content["cases"]["a"]["source"]["slices"] = ["1.png", "2.png"]
-    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    (raw / RECORD_FILE).write_text(json.dumps(content))
     with pytest.raises(InvalidDatasetError, match=r"a: restores to the shape .* and its source had 2 slices"):
         restore(raw / "labelsTr", raw, tmp_path / "restored")
 

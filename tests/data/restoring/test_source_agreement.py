@@ -9,7 +9,7 @@ from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.formats.nifti_files import Volume, encode_nifti, write_compressed
 from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def make(tmp_path):
         case = Case(identifier="a", channels=(image,), label=mask)
         if source_labels:
             options["source_labels"] = source_labels
-        Recipe.of("test", options, [case]).write(raw, {"a": {"shape": list(label.shape)}})
+        ConversionRecord.of("test", options, [case]).write(raw, {"a": {"shape": list(label.shape)}})
         if label.ndim == 3:
             write_compressed(raw / "labelsTr" / f"a{ending}", encode_nifti(Volume(label, np.eye(4))))
         else:
@@ -121,23 +121,23 @@ def test_what_cannot_be_compared_says_why(make, tmp_path, obstacle):
         label, Image.fromarray(label * 255).save, source_labels=source_labels, labels={"background": 0, "lesion": 1}
     )
     mask = tmp_path / "masks" / "a.png"
-    recipe = raw / "nnunet_mamba_conversion.json"
+    record = raw / "nnunet_mamba_conversion.json"
     if obstacle == "mask moved":
         mask.rename(tmp_path / "a.png")
     elif obstacle == "mask changed":
         Image.fromarray(np.zeros((11, 12), np.uint8) + 255).save(mask)
-        content = json.loads(recipe.read_text())
+        content = json.loads(record.read_text())
         content["cases"]["a"]["bytes"][-1] = mask.stat().st_size
-        recipe.write_text(json.dumps(content))
+        record.write_text(json.dumps(content))
     elif obstacle == "damaged":
         mask.write_bytes(b"x" * mask.stat().st_size)
     elif obstacle == "several files":
-        recipe.write_text(recipe.read_text().replace('"shape"', '"slices": ["a.png"], "shape"'))
+        record.write_text(record.read_text().replace('"shape"', '"slices": ["a.png"], "shape"'))
     elif obstacle == "no mask":
         # As of a test case without one.
-        content = json.loads(recipe.read_text())
+        content = json.loads(record.read_text())
         del content["cases"]["a"]["label_folder"]
-        recipe.write_text(json.dumps(content))
+        record.write_text(json.dumps(content))
     found = compare(raw)
     reasons = {
         "values": "does not tell which values",
@@ -168,7 +168,7 @@ def alike(tmp_path):
         Image.fromarray(label).save(raw / "labelsTr" / f"{name}.png")
         cases.append(Case(identifier=name, channels=(image,), label=mask))
     options = {"source_labels": LESION}
-    Recipe.of("test", options, cases).write(raw, {case.identifier: {"shape": [10, 12]} for case in cases})
+    ConversionRecord.of("test", options, cases).write(raw, {case.identifier: {"shape": [10, 12]} for case in cases})
     return raw
 
 

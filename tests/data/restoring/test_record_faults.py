@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from nnunet_mamba.data.restoring.source_records import record_faults
+from nnunet_mamba.data.restoring.record_faults import record_faults
 
 
 def record():
