@@ -27,12 +27,3 @@ def trainers_folder() -> str:
         FileNotFoundError: the installation is damaged.
     """
     return _folder("trainers")
-
-
-def dataset_conversion_folder() -> str:
-    """Return the folder of the ``Dataset<id>_<Name>.py`` converters.
-
-    Raises:
-        FileNotFoundError: the installation is damaged.
-    """
-    return _folder("dataset_conversion")

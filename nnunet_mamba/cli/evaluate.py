@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
 from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
 from nnunet_mamba.evaluation.folders import evaluate_folders
 

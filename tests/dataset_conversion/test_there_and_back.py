@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnunet_mamba.cli.convert.shared import load_converter
+from nnunet_mamba.data.converters.folder import convert_folder
+from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
 from nnunet_mamba.data.restoring.restoration import restore_masks
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
-
-folder_converter = load_converter("Dataset105_Folder")
+from nnunet_mamba.data.sources.pattern_source import Source
 
 
 def read(path):
@@ -40,8 +40,8 @@ def convert(tmp_path):
             else:
                 nib.save(nib.Nifti1Image(array, np.diag([-1, -1, 2, 1.0])), tmp_path / kind / "a.nii.gz")
         raw = tmp_path / "raw"
-        options = folder_converter.FolderOptions(**options)
-        folder_converter.convert_folder(folder_converter.Source(images=tmp_path), raw, options=options)
+        options = FolderOptions(**options)
+        convert_folder(Source(images=tmp_path), raw, options=options)
         return raw, next((tmp_path / "masks").iterdir())
 
     return run

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.converters.image_cases import PictureCaseConverter
+from nnunet_mamba.data.converters.image_cases import ImageCaseConverter
 from nnunet_mamba.data.formats.image_files import ByteImage, Shape, load_binary_mask
 from nnunet_mamba.data.formats.label_values import LabelValues
+from nnunet_mamba.data.formats.picture_sizes import size_text
 from nnunet_mamba.data.writing.raw_dataset import DatasetDescription
 from nnunet_mamba.data.writing.run_options import RunOptions
 
@@ -42,7 +43,7 @@ class PhotographOptions:
             foreground: name of the label.
         """
         return {
-            "size": "original" if self.size is None else f"{self.size[0]}x{self.size[1]}",
+            "size": size_text(self.size),
             "sigmoid": self.sigmoid,
             "source_labels": {"background": 0, foreground: 255},
         }
@@ -66,7 +67,7 @@ def photograph_description(foreground: str, *, sigmoid: bool) -> DatasetDescript
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotographConverter(PictureCaseConverter):
+class PhotographConverter(ImageCaseConverter):
     """Check, read and write one photograph with its black-and-white mask."""
 
     def label_of(self, path: Path) -> ByteImage:

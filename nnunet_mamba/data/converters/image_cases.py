@@ -28,7 +28,7 @@ from nnunet_mamba.data.problems import CaseCheck, Problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureCaseConverter:
+class ImageCaseConverter:
     """Check, read and write one case of pictures; a subclass says how masks become labels.
 
     Args:

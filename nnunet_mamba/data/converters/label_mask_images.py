@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.converters.image_cases import PictureCaseConverter
+from nnunet_mamba.data.converters.image_cases import ImageCaseConverter
 from nnunet_mamba.data.formats import image_files
 from nnunet_mamba.data.formats.image_files import ImageFileError
 from nnunet_mamba.data.formats.label_values import ByteImage, LabelValues, UnknownValuesError, colour_codes, label_map
@@ -30,7 +30,7 @@ def is_colour_file(path: Path) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureConverter(PictureCaseConverter):
+class LabelMaskImageConverter(ImageCaseConverter):
     """Check, read and write one picture, in colour or as grey channels, with a mask of any labels.
 
     Args:

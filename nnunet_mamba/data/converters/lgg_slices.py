@@ -85,7 +85,7 @@ def load_slice(path: Path) -> ByteImage:
         return np.asarray(image)
 
 
-def load_mask(path: Path) -> ByteImage:
+def load_slice_mask(path: Path) -> ByteImage:
     """Read a mask as (y, x), 0 background, 1 foreground. Nothing but black and white is accepted.
 
     Other values would be those of a copy that was resized or compressed with losses, or of a damaged file.
@@ -288,7 +288,7 @@ def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
         faults.append((f"no mask for this slice, expected {mask_file.name} beside it; copy it again", path))
         return _Pair(pixels, None, tuple(faults))
     try:
-        mask = load_mask(mask_file)
+        mask = load_slice_mask(mask_file)
     except ImageFileError as error:
         faults.append((str(error), mask_file))
     else:
@@ -300,7 +300,7 @@ def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
 def _load_pair(case: Case, path: Path) -> tuple[ByteImage, ByteImage | None]:
     """Return a slice (y, x, 3) that passed the check, and its mask (y, x) if the case has a label."""
     try:
-        pixels, mask = load_slice(path), None if case.label is None else load_mask(mask_of(path))
+        pixels, mask = load_slice(path), None if case.label is None else load_slice_mask(mask_of(path))
     except ImageFileError as error:
         raise ValueError(f"{case.identifier}: {error} ({path} or its mask)") from error
     if mask is not None and mask.shape != pixels.shape[:2]:
