@@ -1,4 +1,4 @@
-"""The same function over many items in worker processes, results in order."""
+"""Apply a function to many items in worker processes; results come in order."""
 
 import multiprocessing
 import os
@@ -99,7 +99,7 @@ def in_own_process(function: Callable[[Item], Result], item: Item) -> Result:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends, and never reach the processes that it starts: each would tell of it."""
+    """Hold Ctrl-C back until the block ends, and from the processes that it starts: each would print a traceback."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -109,7 +109,7 @@ def _interrupts_held_back() -> Iterator[None]:
         nonlocal is_interrupted
         is_interrupted = True
 
-    # New processes inherit the mask; the handler is for a signal that a library's thread takes.
+    # New processes inherit the mask. The handler is for signals that another thread receives.
     handler = signal.signal(signal.SIGINT, remember)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

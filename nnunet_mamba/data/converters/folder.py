@@ -20,11 +20,12 @@ from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.converters.joined_masks import log_disjoint
 from nnunet_mamba.data.converters.label_mask_images import LabelMaskImageConverter, is_colour_file
 from nnunet_mamba.data.converters.labelled_volumes import VolumeConverter
+from nnunet_mamba.data.formats.file_endings import VOLUME_ENDINGS
 from nnunet_mamba.data.formats.image_files import ImageFileError
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.formats.picture_sizes import size_text
 from nnunet_mamba.data.problems import Problem
-from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+from nnunet_mamba.data.sources.filename_patterns import FoundFile
 from nnunet_mamba.data.sources.group_table import recorded_groups
 from nnunet_mamba.data.sources.pairing import pair_found_files, without_masks
 from nnunet_mamba.data.sources.parts import joined_parts

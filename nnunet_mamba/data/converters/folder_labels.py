@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.folder_options import FolderOptions
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.image_files import ImageFileError
-from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
+from nnunet_mamba.data.formats.label_values import LabelValues, colour_codes
 from nnunet_mamba.data.formats.mask_pixels import load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.nifti_files import VolumeError
 from nnunet_mamba.data.formats.volume_files import read_volume

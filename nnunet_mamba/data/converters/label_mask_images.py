@@ -20,7 +20,7 @@ def is_colour_file(path: Path) -> bool:
     """Return whether a picture is stored in colour, whatever its colours are.
 
     Args:
-        path: any of IMAGE_ENDINGS.
+        path: any of PICTURE_ENDINGS.
 
     Raises:
         ImageFileError: damaged.

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.lgg_slices import MASK_SUFFIX, mask_of
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.filename_patterns import OTHER_IMAGE_ENDINGS
 from nnunet_mamba.data.sources.folder_walk import is_broken_link, lost_folder, visible_entries
@@ -94,7 +94,7 @@ def _slices_of_other_formats(folder: Path) -> list[Path]:
     return [
         path
         for path in visible_entries(folder)
-        if path.suffix.lower() in (*IMAGE_ENDINGS, *OTHER_IMAGE_ENDINGS)
+        if path.suffix.lower() in (*PICTURE_ENDINGS, *OTHER_IMAGE_ENDINGS)
         and path.suffix.lower() not in TIFF
         and path.stem not in stems
         and _SLICE.fullmatch(path.stem)

@@ -22,7 +22,7 @@ def load_mask_pixels(path: Path) -> MaskPixels:
     """Read a mask as it looks: colours count, never palette indices.
 
     Args:
-        path: any of IMAGE_ENDINGS; 1-bit, grey of 8 bits, palette, RGB, or a TIFF of 32-bit numbers.
+        path: any of PICTURE_ENDINGS; 1-bit, grey of 8 bits, palette, RGB, or a TIFF of 32-bit numbers.
 
     Returns:
         (y, x) grey levels, or (y, x, 3) RGB, as bytes; a 1-bit mask holds 0 and 255. A TIFF of 32-bit numbers, (y, x).

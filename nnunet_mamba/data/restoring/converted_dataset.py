@@ -1,14 +1,13 @@
-"""What a conversion remembers for the way back from predicted masks to the source's, checked before it is used."""
+"""What a conversion recorded for the way back from label maps to the source's masks, checked before use."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.formats.dataset_json import DatasetJson, read_dataset_json
+from nnunet_mamba.data.formats.dataset_json import IGNORE, DatasetJson, read_dataset_json
 from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
-from nnunet_mamba.data.formats.label_values import IGNORE
 from nnunet_mamba.data.formats.picture_sizes import parse_size
 from nnunet_mamba.data.restoring.record_faults import SourceValue, record_faults
 from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord, read_conversion_record

@@ -1,4 +1,4 @@
-"""Check what a conversion's file says of the sources before anything is restored with it: people edit such files."""
+"""What is wrong with the file of a conversion, which people may have edited, before anything is restored with it."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ MOST_POSITIONS = 2**32
 
 
 def record_faults(content: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the content of a conversion's file, as far as the way back needs it.
+    """Return what is wrong with the parts of a conversion's file that restoring needs.
 
     Args:
-        content: of the file, whose parts are all there.
+        content: of the file, with all parts of a ``ConversionRecord``.
 
     Returns:
         One text for each fault; empty if it can be used.

@@ -1,4 +1,4 @@
-"""Bring predicted masks back to the grid and the values of the images that a data set was converted from."""
+"""Bring predicted label maps back to the grid of the source's images and the values of its masks."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -98,7 +98,7 @@ def restore_masks(
 
 @contextmanager
 def _explained(output: Path) -> Iterator[None]:
-    """Say of an error of the system what was written and how to go on."""
+    """Add to a system error what was being written and how to go on."""
     try:
         yield
     except OSError as error:
@@ -212,7 +212,7 @@ def label_back(identifier: str, label: Volume, dataset: ConvertedDataset) -> Vol
 
 
 def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) -> None:
-    """Refuse a folder that holds anything else than what is to come, and write what is to come."""
+    """Refuse a folder with other content than this run's, and write down what this run is."""
     conversion = (dataset.folder / RECORD_FILE).read_bytes()
     content = {"conversion": blake2b(conversion, digest_size=16).hexdigest(), "predictions": dict(digests)}
     record = output / RESTORATION_FILE

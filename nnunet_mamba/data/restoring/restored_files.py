@@ -1,4 +1,4 @@
-"""Where restored masks are written: under the names that their sources had."""
+"""Names of restored masks: those of their sources."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def restored_files(identifier: str, dataset: ConvertedDataset, output: Path) -> 
 
 
 def same_files(files: Mapping[str, Path], dataset: ConvertedDataset) -> list[Problem]:
-    """Return a problem for each mask whose file is also that of another one, of which only one would stay.
+    """Return a problem for each mask whose file would replace that of another.
 
     Args:
         files: predictions by identifier.
@@ -33,7 +33,7 @@ def same_files(files: Mapping[str, Path], dataset: ConvertedDataset) -> list[Pro
     problems = []
     for identifier, path in files.items():
         for target in restored_files(identifier, dataset, Path()) if identifier in dataset.cases else []:
-            # Some file systems hold names to be the same that differ in capitals.
+            # Names that differ in capitals only are the same for some file systems.
             first = owner.setdefault(str(target).lower(), identifier)
             if first != identifier:
                 text = f"its mask would be {target}, as that of {first} is; restore one of them into another folder"

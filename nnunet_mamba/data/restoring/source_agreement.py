@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.image_files import ImageFileError, load_binary_mask
-from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, colour_code, colour_codes
+from nnunet_mamba.data.formats.label_values import colour_code, colour_codes
 from nnunet_mamba.data.formats.mask_pixels import grey_levels, load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, turned_onto
 from nnunet_mamba.data.formats.volume_files import read_volume
@@ -43,7 +44,7 @@ class Agreement:
 def compare_with_source(
     predictions: Path, dataset: ConvertedDataset, *, jobs: int = 1, progress: bool = False
 ) -> list[Agreement]:
-    """Compare label maps with the masks that the data set was converted from, on the grid of these.
+    """Compare label maps with the masks that the data set was converted from, on the grid of the masks.
 
     For the data set's own labels, this is what the conversion costs: 1 at the original size.
 
@@ -98,7 +99,7 @@ def _source_mask(identifier: str, dataset: ConvertedDataset) -> Path | str:
 
 
 def _regions(mask_file: Path, label: Volume, dataset: ConvertedDataset) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield where the source's mask has each label but the background."""
+    """Yield for each label but the background where the source's mask has it."""
     is_volume = label.voxels.ndim == 3
     values: npt.NDArray[Any]
     if is_volume:

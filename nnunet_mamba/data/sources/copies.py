@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nnunet_mamba.data.formats.file_endings import VOLUME_ENDINGS
 from nnunet_mamba.data.formats.image_files import ImageFileError, opened_image
 from nnunet_mamba.data.problems import same_name
-from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+from nnunet_mamba.data.sources.filename_patterns import FoundFile
 
 LOSSLESS_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 COPY_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".gif")

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.data.formats import file_endings
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.folder_walk import files_below, lost_folders
 
-VOLUME_ENDINGS = file_endings.VOLUME_ENDINGS
 PLACEHOLDERS = ("case", "group", "channel")
 MASK_PLACEHOLDERS = ("case", "group", "label")
 # Other formats of images, some of which can be read.
@@ -79,7 +77,7 @@ class FilenamePattern:
             raise ValueError(f"pattern {self.text!r}: expected {{case}} in it, such as '{{case}}.png'")
         if text.startswith("/") or ".." in text.split("/"):
             raise ValueError(f"pattern {self.text!r}: expected a path below the folder, such as 'masks/{{case}}.png'")
-        endings = (*VOLUME_ENDINGS, *IMAGE_ENDINGS)
+        endings = (*VOLUME_ENDINGS, *PICTURE_ENDINGS)
         self.placeholders = tuple(found)
         expression = "".join(parts)
         any_ending = "" if text.lower().endswith(endings) else f"(?:{'|'.join(map(re.escape, endings))})"
@@ -131,7 +129,7 @@ class FilenamePattern:
             path
             for path in files_below(folder, depth=self.depth)
             if path.suffix
-            and not path.name.lower().endswith((*VOLUME_ENDINGS, *IMAGE_ENDINGS))
+            and not path.name.lower().endswith((*VOLUME_ENDINGS, *PICTURE_ENDINGS))
             and self._but_for_ending.fullmatch(_name_below(path, folder))
         ]
 
@@ -145,7 +143,7 @@ def unread_images(paths: Sequence[Path], kind: str, read: Sequence[Path]) -> lis
         read: files that are read.
     """
     known = {path.with_suffix("") for path in read}
-    readable = ", ".join((*IMAGE_ENDINGS, *VOLUME_ENDINGS))
+    readable = ", ".join((*PICTURE_ENDINGS, *VOLUME_ENDINGS))
     return [
         Problem(
             path.name,

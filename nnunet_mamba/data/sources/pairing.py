@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 from nnunet_mamba.data.problems import Problem, same_name
 from nnunet_mamba.data.sources.copies import stem_of, without_copies
 from nnunet_mamba.data.sources.filename_patterns import FoundFile
@@ -51,7 +51,7 @@ def list_images(folder: Path, *, ignored_suffixes: Sequence[str] = ()) -> list[P
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_ENDINGS
+    return path.suffix.lower() in PICTURE_ENDINGS
 
 
 def identifier_of(path: Path, *, suffix: str = "") -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.filename_patterns import (
     MASK_PLACEHOLDERS,
-    VOLUME_ENDINGS,
     FilenamePattern,
     FoundFile,
     unread_images,
@@ -114,7 +113,7 @@ class Source:
             # One folder deeper, where a pattern for that depth would have found them.
             depth = None if pattern.depth is None else pattern.depth + 1
             for path in files_below(folder, depth=depth):
-                if path.name.lower().endswith((*IMAGE_ENDINGS, *VOLUME_ENDINGS)) and path.resolve() not in there:
+                if path.name.lower().endswith((*PICTURE_ENDINGS, *VOLUME_ENDINGS)) and path.resolve() not in there:
                     others.setdefault(path.resolve(), path)
         if others:
             first = min(others.values())
@@ -189,9 +188,10 @@ def _nothing_fits(pattern: FilenamePattern, folder: Path, kind: str) -> str:
     if unreadable := pattern.unreadable(folder):
         endings = Counter(path.suffix.lower() for path in unreadable).most_common()
         listed = ", ".join(f"{count} {ending}" for ending, count in endings[:SHOWN_NAMES])
+        readable = ", ".join((*PICTURE_ENDINGS, *VOLUME_ENDINGS))
         return (
             f"no {kind} in {folder} can be read: the pattern {pattern.text!r} fits {unreadable[0].name}, but files of "
-            f"this ending cannot be read ({listed}); save them as one of {', '.join((*IMAGE_ENDINGS, *VOLUME_ENDINGS))}"
+            f"this ending cannot be read ({listed}); save them as one of {readable}"
         )
     there = [path.name for path in visible_entries(folder)][:SHOWN_NAMES]
     return (

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.problems import Problem, same_name
 from nnunet_mamba.data.sources.copies import stem_of
-from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+from nnunet_mamba.data.sources.filename_patterns import FoundFile
 from nnunet_mamba.data.sources.folder_walk import visible_entries
 
 # A number or letter tells a second mask from the first, as in mask_1, mask (2) and mask_b. It needs a separator after
@@ -169,7 +169,7 @@ def numbered_twins(masks: Sequence[Path], used: Set[Path]) -> dict[Path, Path]:
     twins = {}
     for folder in sorted(stems):
         for path in visible_entries(folder) if folder.is_dir() else ():
-            if (folder, path.name) in names or not path.name.lower().endswith((*IMAGE_ENDINGS, *VOLUME_ENDINGS)):
+            if (folder, path.name) in names or not path.name.lower().endswith((*PICTURE_ENDINGS, *VOLUME_ENDINGS)):
                 continue
             match = _NUMBERED.fullmatch(stem_of(path))
             first = (match["first"] or match["letters"]) if match else ""

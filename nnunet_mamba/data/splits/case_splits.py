@@ -47,7 +47,7 @@ class Split:
     """What becomes of all cases of a data set.
 
     Args:
-        name: as the command line has it.
+        name: one of SPLIT_NAMES.
         folds: of the training cases; none if there is nothing to hold out.
         test: sorted identifiers of the cases that belong into imagesTs.
         source: where the split comes from.
@@ -61,9 +61,9 @@ class Split:
     warning: str | None = None
 
     def only(self, identifiers: Collection[str]) -> "Split":
-        """Return the split of some of its cases, such as those that a conversion did not leave out.
+        """Return the split of some of its cases, such as those that a conversion keeps.
 
-        Folds with nothing left to validate with are left out too, as of a patient that is no longer there.
+        Folds that lose all of their validation cases, such as those of one patient, are left out.
 
         Args:
             identifiers: of the cases to keep.
@@ -94,8 +94,7 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
         cases: all cases; those that are test cases already stay so.
 
     Returns:
-        The cases in their order, and the split. Groups of training cases among given test cases are told of in its
-        warning.
+        The cases in their order, and the split, which warns of given test cases whose group trains.
 
     Raises:
         ValueError: unknown name, or cases that the split is not for.
@@ -142,9 +141,9 @@ def _papers_split(name: str, groups: Groups) -> Split:
 def five_fold(groups: Groups, *, seed: int = NNUNET_SEED) -> Split:
     """Split into five folds of nearly equal size, a group on one side only; with fewer groups, leave one out.
 
-    Where all groups have the same size, as where there are none, they are dealt as nnU-Net deals cases: for cases
-    without groups, these are nnU-Net's own folds. Other groups are dealt in rounds of five, the largest of a round to
-    the smallest fold: folds then hold as many groups, give or take one, and nearly as many cases.
+    Groups of equal size are dealt as nnU-Net deals cases, so cases without groups get nnU-Net's own folds. Other groups
+    are dealt in rounds of five, the largest of a round to the smallest fold. Folds then hold equally many groups, give
+    or take one, and nearly equally many cases.
 
     Args:
         groups: of the training cases.
@@ -192,7 +191,7 @@ def leave_one_out(groups: Groups) -> Split:
 
 
 def published_split(name: str, groups: Groups) -> Split:
-    """Draw a split of the sizes that papers print, case by case as they did, whatever the groups.
+    """Draw a split of the sizes that papers print, by case as they did, without regard to groups.
 
     Drawn as two calls of scikit-learn's ``train_test_split`` with the same seed: training cases, then test cases of
     the others.
@@ -202,8 +201,8 @@ def published_split(name: str, groups: Groups) -> Split:
         groups: of all cases.
 
     Returns:
-        One fold and the test cases; five folds of the training cases where the papers have no validation cases. Groups
-        on both sides are told of in its warning.
+        One fold and the test cases; five folds of the training cases where the papers have no validation cases. It
+        warns of groups on both sides.
 
     Raises:
         ValueError: another number of cases than the papers had.

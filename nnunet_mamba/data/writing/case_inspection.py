@@ -1,4 +1,4 @@
-"""Look at all cases before the first byte is written, and put what is wrong with them on a list."""
+"""Check all cases before the first byte is written, and gather what is wrong with them."""
 
 import lzma
 import struct
@@ -16,7 +16,7 @@ ENDED_A_PROCESS = (
     "looking at it ended the process, probably for want of memory; convert it on a larger machine, or leave it out "
     "with `skip_invalid=True`"
 )
-# What libraries raise on files that are damaged or lie about themselves, where a reader has not found words for it.
+# Libraries raise these on damaged files; readers turn most of them into errors of their own before.
 _DAMAGES = (
     OSError,
     EOFError,
@@ -60,7 +60,7 @@ def check_cases(
 def _look_at_all(
     cases: Sequence[Case], check: Callable[[Case], CaseCheck], *, jobs: int, progress: bool
 ) -> list[CaseCheck]:
-    """Return what was found of every case, of those too that end the process which looks at them."""
+    """Return the check of every case, also of those that end the process which checks them."""
     done: list[CaseCheck] = []
     is_apart = False
     while len(done) < len(cases):
@@ -72,9 +72,9 @@ def _look_at_all(
             for one in looked_at:
                 done.append(one)
         except ChildProcessError:
-            # What is left may end a process too, and must not end this one however little it is.
+            # What is left may end a process too; however little it is, it must not end this one.
             is_apart = True
-            # A worker was looking at one of the next cases, each of which gets a process of its own.
+            # A worker was checking one of the next cases: each gets a process of its own.
             suspects = cases[len(done) :][: 2 * jobs + 1]
             found = [_checked_apart(check, case) for case in suspects]
             if len(suspects) > 1 and all(map(_has_ended_a_process, found)):
@@ -85,7 +85,7 @@ def _look_at_all(
 
 
 def _checked(checker: CaseChecker, case: Case) -> CaseCheck:
-    """Look at a case; whatever its files make fail is a problem of this case, beside which others are found."""
+    """Check a case; whatever fails on its files becomes a problem of this case, so that the others are checked too."""
     try:
         return checker.check(case)
     except MemoryError:
@@ -111,7 +111,7 @@ def _has_ended_a_process(checked: CaseCheck) -> bool:
 
 
 def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, CaseCheck]) -> list[Problem]:
-    """Report every case whose picture an earlier one has: on both sides of a split it would be known already."""
+    """Report every case with the picture of an earlier one, which would leak across a split."""
     holders: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
         digest = checked[case.identifier].digest

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nnunet_mamba.system.nnunet_folders import VARIABLES, nnunet_folder, nnunet_folder_if_set
 
-# A file system holds 255, and a lock and an unpacked archive are called after it.
+# A file system holds 255; the names of a lock and of an unpacked archive add to it.
 LONGEST_DATASET_NAME = 100
 _DATASET = re.compile(r"Dataset\d{3}_.+")
 

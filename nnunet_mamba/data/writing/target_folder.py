@@ -1,4 +1,4 @@
-"""Whether a folder may be the target of a conversion: what is there already, and what else it belongs to."""
+"""Whether a folder may be the target of a conversion: what it holds, and whether it lies among the sources."""
 
 from collections.abc import Collection, Set
 from pathlib import Path
@@ -10,7 +10,7 @@ _WAY_OUT = "Choose another place (`output`, `name`, `dataset_id` or `images_only
 
 
 def stored_record(folder: Path) -> ConversionRecord | None:
-    """Return the record in a target.
+    """Return the record that a target holds.
 
     Args:
         folder: need not exist.
@@ -74,7 +74,7 @@ def refuse_other_content(
 
 
 def refuse_overlap(target: Path, sources: Collection[Path]) -> None:
-    """Raise if a target lies in a folder of source files, or holds one: the next run would take one for the other.
+    """Raise if a target lies in a folder of source files or holds one: the next run would mistake one for the other.
 
     Args:
         target: need not exist.

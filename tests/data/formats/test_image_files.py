@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 from nnunet_mamba.data.formats.image_files import (
-    IMAGE_ENDINGS,
     ImageFileError,
     load_binary_mask,
     load_photograph,
@@ -311,7 +311,7 @@ def test_masks_of_old_formats_are_read(tmp_path, lesion, ending):
 @pytest.mark.parametrize("ending", [".jfif", ".jpe", ".JPEG"])
 def test_jpeg_has_several_endings(tmp_path, photograph, ending):
     Image.fromarray(photograph).save(tmp_path / f"a{ending}", format="JPEG")
-    assert ending.lower() in IMAGE_ENDINGS
+    assert ending.lower() in PICTURE_ENDINGS
     assert load_photograph(tmp_path / f"a{ending}")[1] == photograph.shape[:2]
 
 
