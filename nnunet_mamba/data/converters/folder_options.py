@@ -12,7 +12,7 @@ from nnunet_mamba.data.writing.run_options import RunOptions
 def refuse_threshold(threshold: float | None) -> None:
     """Raise if a threshold is no number; what it may be for pictures is told when it is known that there are some."""
     if threshold is not None and not math.isfinite(threshold):
-        raise ValueError(f"--threshold {threshold}: expected a number, such as 127 for grey borders")
+        raise ValueError(f"`threshold={threshold}`: expected a number, such as 127 for grey borders")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,7 @@ def places_of_challenge(folder: Path, *, split: str, given: Mapping[str, Path | 
         return {}
     found = one_challenge(parts, folder)
     if TEST in found and split in PUBLISHED_SIZES:
-        _log.info("%s is left out: --split %s draws its own test cases", found.pop(TEST).images, split)
+        _log.info("%s is left out: `split=%r` draws its own test cases", found.pop(TEST).images, split)
     found = {role: part for role, part in found.items() if not given.get(f"{role}_images")}
     log_parts(found)
     places: dict[str, Path | None] = {}
@@ -171,7 +171,7 @@ def find_cases(
     if not mask_files and (is_training or masks is not None):
         raise ValueError(
             f"no masks in {found_masks or images}: nnU-Net cannot be trained without; give the folder of the masks "
-            "as second argument, or prepare photographs for prediction with --images-only OUT"
+            "as second argument, or prepare photographs for prediction with `images_only=OUT`"
         )
     return pair_images_with_masks(
         photographs,

@@ -12,7 +12,7 @@ from nnunet_mamba.data.formats.label_values import NAME_VALUES, ByteImage
 _log = logging.getLogger(__name__)
 
 SHOWN_FILES = 5
-CUT_VALUES = "take all that is above 0 for the label with --threshold 0"
+CUT_VALUES = "take all that is above 0 for the label with `threshold=0`"
 
 
 class MaskFileError(ValueError):
@@ -76,7 +76,7 @@ def log_disjoint(cases: Sequence[Case]) -> None:
         "%s",
         f"{images} several masks that mark different places, which are joined to one label, such as "
         f"{', '.join(path.name for path in first.masks[:SHOWN_FILES])}{', ...' * (len(first.masks) > SHOWN_FILES)} of "
-        f"{first.identifier}; --no-join-masks refuses such images, and --skip-invalid then leaves them out",
+        f"{first.identifier}; `join_masks=False` refuses such images, and `skip_invalid=True` then leaves them out",
     )
 
 
@@ -90,15 +90,15 @@ def _refuse_unlike(case: Case, index: int, label: ByteImage, joined: ByteImage) 
     others = ", ".join(other.name for other in case.masks[first:index][:SHOWN_FILES])
     if not numbers and len({*np.unique(joined[earlier]), *np.unique(label[label != 0])}) > 1:
         raise MaskFileError(
-            f"it and {others} mark different labels, so they are not joined unasked; --join-masks joins them, and "
+            f"it and {others} mark different labels, so they are not joined unasked; `join_masks=True` joins them, and "
             "where they overlap, the later name counts",
             path,
         )
     if n_both := np.count_nonzero(earlier & (label != 0)):
         raise MaskFileError(
             f"{n_both} {'pixels' if label.ndim == 2 else 'voxels'} are marked in {others}, too. Masks of several "
-            "lesions are joined unasked only where they do not overlap: --join-masks joins these, too; if they show "
-            "the same lesion, as several readers drew it, move all but one away",
+            "lesions are joined unasked only where they do not overlap: `join_masks=True` joins these, too; if they "
+            "show the same lesion, as several readers drew it, move all but one away",
             path,
         )
 

@@ -84,5 +84,5 @@ class LabelMaskImageConverter(ImageCaseConverter):
 def _grey_picture(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     if is_coloured(pixels):
-        raise ImageFileError("a coloured picture among grey ones; name three channels, --channel-names R,G,B")
+        raise ImageFileError("a coloured picture among grey ones; name three channels, `channel_names=R,G,B`")
     return image.convert("L")

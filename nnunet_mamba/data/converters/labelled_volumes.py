@@ -124,7 +124,7 @@ class VolumeConverter(WritesNifti):
         if not self.may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
             raise VolumeError(
                 f"values down to {lowest:g}, as in a CT, which nnU-Net normalises in its own way; say what it is with "
-                "--channel-names CT, or give another name"
+                "`channel_names=CT`, or give another name"
             )
         ratio = image.spacing.max() / image.spacing.min()
         if min(image.voxels.shape) > 1 and ratio > LARGEST_ANISOTROPY:

@@ -163,7 +163,9 @@ class StackConverter:
         if voxels.min() == voxels.max():
             faults.append(("blank: every voxel of every slice has the same value", case.channels[0].parent))
         if foreground == 0:
-            text = "no tumour in any slice, expected some in every patient; leave the patient out with --skip-invalid"
+            text = (
+                "no tumour in any slice, expected some in every patient; leave the patient out with `skip_invalid=True`"
+            )
             faults.append((text, case.channels[0].parent))
         return CaseCheck(
             problems=_problems(case, faults),
@@ -224,7 +226,7 @@ class SliceConverter:
         faults = list(pair.faults)
         if pair.mask is not None and pair.mask.any() and not resized_mask(pair.mask, self.size).any():
             text = f"{int(pair.mask.sum())} tumour pixels, and none of them is left at the size {self.size}"
-            faults.append((f"{text}; choose a larger --size", mask_of(file)))
+            faults.append((f"{text}; choose a larger `size`", mask_of(file)))
         foreground = None if pair.mask is None else float(pair.mask.mean())
         if pair.pixels is None:
             return CaseCheck(problems=_problems(case, faults), foreground=foreground)

@@ -58,7 +58,7 @@ def _inverted(checked: Mapping[str, CaseCheck]) -> str:
         mean = sum(mostly.values()) / len(mostly)
         return (
             f"the masks of {_counted(mostly)}, of {len(judged)}, are mostly foreground ({mean:.0%} on average): they "
-            f"may be inverted; {way_out} the masks; nnunet-mamba convert folder does so with --labels, a file with "
+            f"may be inverted; {way_out} the masks; nnunet-mamba convert folder does so with `labels`, a file with "
             '{"background": 255, "lesion": 0}, or 1 instead of 255 for masks of 0 and 1'
         )
     framed = {name: share for name, (share, border) in judged.items() if share > MOSTLY and border >= WHOLE_BORDER}

@@ -71,7 +71,7 @@ class OrganNumbers:
                 "set does"
             )
         elif not any(self.voxels(counts).values()):
-            yield f"none of the {len(self.kept)} organs is labelled; leave the case out with --skip-invalid"
+            yield f"none of the {len(self.kept)} organs is labelled; leave the case out with `skip_invalid=True`"
 
 
 def whole_numbers(label: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
