@@ -129,6 +129,8 @@ def test_page_is_made_for_phones_and_dark_rooms(report):
     html = render_report(report)
     assert 'name="viewport"' in html
     assert "prefers-color-scheme: dark" in html
+    # A trainer's name among the steps made the page wider than a telephone.
+    assert re.search(r"^body \{[^}]*overflow-wrap: anywhere", html, flags=re.M)
 
 
 def test_report_without_training_or_panels_leaves_those_sections_out():
