@@ -14,7 +14,7 @@ from nnunet_mamba.evaluation.folders import evaluate_folders
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nnunet_mamba.report.statistics import LabelScores
+    from nnunet_mamba.evaluation.protocols import LabelScores
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
             predictions, labels, description, output=folder, allow_missing=allow_missing, processes=processes
         )
 
-    from nnunet_mamba.report.statistics import score_labels
+    from nnunet_mamba.evaluation.protocols import score_labels
 
     scores = score_labels(cases)
     if as_json:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
+from nnunet_mamba.results.layout import fold_of_dataset
+from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
-from nnunet_mamba.training.plans_checks import inherited, read_splits, refuse_senseless_plans
+from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 
 
@@ -163,13 +165,6 @@ def _largest_batch(trainer: type) -> int | None:
     """Return the largest batch of the recipe of one of our trainers; None for others and where there is no limit."""
     largest: int | None = getattr(getattr(trainer, "recipe", None), "largest_batch_size", None)
     return largest
-
-
-def fold_of_dataset(teacher: Path, dataset: str) -> str | None:
-    """Return which fold of a data set's trainings a checkpoint or folder is, None if it is none."""
-    folder = teacher if teacher.is_dir() else teacher.parent
-    is_fold = folder.name.startswith("fold_") and folder.parent.parent.name == dataset
-    return folder.name.removeprefix("fold_") if is_fold else None
 
 
 def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:

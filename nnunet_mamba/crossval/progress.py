@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from nnunet_mamba.report.collect import Epoch, read_training_log, training_logs
-from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.results.training_logs import Epoch, planned_epochs, read_training_log, training_logs
 
 _RECENT = 10
 
@@ -57,7 +56,7 @@ class ProgressReader:
         sizes = [(log.name, log.stat().st_size) for log in logs]
         if sizes != self._seen:
             self._seen = sizes
-            self._progress = _progress(read_training_log(logs), _n_epochs(self._folder))
+            self._progress = _progress(read_training_log(logs), planned_epochs(self._folder))
         return self._progress
 
 
@@ -75,13 +74,3 @@ def _progress(epochs: Sequence[Epoch], n_epochs: int | None) -> Progress:
         pseudo_dice=mean(scores) if scores else math.nan,
         epoch_seconds=mean(epoch.seconds for epoch in finished[-_RECENT:]),
     )
-
-
-def _n_epochs(folder: Path) -> int | None:
-    """Return the trainer's number of epochs, which stock nnU-Net tells in debug.json alone."""
-    try:
-        n_epochs = int(read_json_object(folder / "debug.json")["num_epochs"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        # Not there yet, or being written.
-        return None
-    return n_epochs if n_epochs > 0 else None

@@ -4,8 +4,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.crossval.capacity import cores_of_this_job
-from nnunet_mamba.crossval.runs import Run, checkpoint_to_continue
+from nnunet_mamba.crossval.runs import Run
 from nnunet_mamba.crossval.training import Options, Share, Training
+from nnunet_mamba.results.checkpoints import checkpoint_to_continue
 
 if TYPE_CHECKING:
     from submitit.core.utils import DelayedSubmission

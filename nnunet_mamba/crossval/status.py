@@ -34,7 +34,7 @@ class Status:
     def __post_init__(self) -> None:
         self._reader = ProgressReader(self.run.folder)
         self._n_before = 0
-        self._newest_mask_before = 0.0
+        self._newest_label_map_before = 0.0
         self.only_validates = False
 
     @property
@@ -51,7 +51,7 @@ class Status:
     def has_shown_its_memory(self) -> bool:
         """Whether it has trained an epoch since it was started, or validated a case if that is all it does."""
         if self.only_validates:
-            return self.state == "done" or self._newest_mask() > self._newest_mask_before
+            return self.state == "done" or self._newest_label_map() > self._newest_label_map_before
         return self.progress.n_done > self._n_before or self.state == "validating"
 
     def refresh(self) -> None:
@@ -65,7 +65,7 @@ class Status:
         self.state, self._n_before = "starting", self.progress.n_done
         with suppress(OSError):
             self.only_validates = self.run.is_trained
-            self._newest_mask_before = self._newest_mask()
+            self._newest_label_map_before = self._newest_label_map()
 
     def follow(self) -> None:
         """Read how far a run is that a process works on."""
@@ -89,9 +89,9 @@ class Status:
         except OSError as error:
             self.state, self.reason = "failed", f"It ended, and its files cannot be read: {error}"
 
-    def _newest_mask(self) -> float:
-        masks = self.run.summary.parent.glob("*")
-        return max((mask.stat().st_mtime for mask in masks if mask != self.run.summary), default=0.0)
+    def _newest_label_map(self) -> float:
+        files = self.run.summary.parent.glob("*")
+        return max((file.stat().st_mtime for file in files if file != self.run.summary), default=0.0)
 
 
 def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, Sequence[str]] | None = None) -> list[Status]:

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunet_mamba.crossval.runs import Run, set_damaged_checkpoints_aside
+from nnunet_mamba.crossval.runs import Run
+from nnunet_mamba.results.checkpoints import CONTINUED_FROM, SPARE
 from nnunet_mamba.system.folder_lock import only_writer
 
 # nnU-Net's own numbers of processes, which more cores do not change.
@@ -164,6 +166,29 @@ def _start_process(run: Run, options: Options, share: Share) -> "subprocess.Pope
             env=environment(options, share),
             start_new_session=True,
         )
+
+
+def set_damaged_checkpoints_aside(fold: Path) -> list[Path]:
+    """Rename the checkpoints of a fold that are not whole, so that nnU-Net continues from the one before.
+
+    nnU-Net's own trainers write checkpoints in place, so a training that was killed meanwhile leaves part of one.
+    Ours keep a spare, which they find themselves.
+
+    Args:
+        fold: folder of a fold that nobody is training.
+
+    Returns:
+        The files under their new names.
+    """
+    aside: list[Path] = []
+    if (fold / SPARE).exists():
+        return aside
+    for name in CONTINUED_FROM:
+        checkpoint = fold / name
+        # torch writes zip files, whose directory comes last.
+        if checkpoint.exists() and not zipfile.is_zipfile(checkpoint):
+            aside.append(checkpoint.replace(checkpoint.with_suffix(".pth.damaged")))
+    return aside
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

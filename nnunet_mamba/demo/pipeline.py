@@ -14,6 +14,8 @@ from nnunet_mamba import __version__
 from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.demo.lesions import write_isic_folder
 from nnunet_mamba.demo.steps import FinishedStep, Listener, OnLine, Step, claim_folder, program, run_command, run_steps
+from nnunet_mamba.results.layout import ModelName, fold_name
+from nnunet_mamba.system.nnunet_folders import VARIABLES
 
 DATASET_ID = 901
 DATASET = f"Dataset{DATASET_ID}_DrawnLesions"
@@ -62,7 +64,8 @@ class Settings:
     @property
     def fold(self) -> Path:
         """Where nnU-Net puts what is trained, relative to the demo's folder."""
-        return Path("nnUNet_results", DATASET, f"{self.trainer}__nnUNetPlans__2d", "fold_0")
+        model = ModelName(trainer=self.trainer, plans="nnUNetPlans", configuration="2d")
+        return Path("nnUNet_results", DATASET, str(model), fold_name(0))
 
 
 def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: bool = False) -> list[FinishedStep]:
@@ -156,7 +159,7 @@ def _call(words: list[str], folder: Path, log: str, shown: str, on_line: OnLine)
 def demo_environment(folder: Path) -> dict[str, str]:
     """Return this process's environment with nnU-Net's own variables replaced by the demo's."""
     environment = {name: value for name, value in os.environ.items() if not _is_nnunets(name)}
-    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+    for name in VARIABLES:
         environment[name] = str(folder / name)
     environment.update(PROCESSES, nnUNet_extTrainer=trainers_folder(), MPLBACKEND="Agg", PYTHONUNBUFFERED="1")
     return environment

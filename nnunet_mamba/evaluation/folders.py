@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nnunet_mamba.data.formats.dataset_json import DatasetJson
     from nnunet_mamba.evaluation.label_map_reading import LabelMapReader
-    from nnunet_mamba.report.statistics import ScoredCase
+    from nnunet_mamba.results.confusion import ScoredCase
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,9 +49,10 @@ def evaluate_folders(
     """
     from nnunet_mamba.data.formats.dataset_json import read_dataset_json
     from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
+    from nnunet_mamba.evaluation.case_table import write_case_table
+    from nnunet_mamba.evaluation.label_map_checks import check_label_maps
     from nnunet_mamba.evaluation.label_map_reading import label_map_reader
-    from nnunet_mamba.report.collect import read_summary, write_case_table
-    from nnunet_mamba.report.label_map_checks import check_label_maps, label_values
+    from nnunet_mamba.results.summaries import read_summary
     from nnunet_mamba.system.atomic import replacing
     from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
@@ -63,7 +64,7 @@ def evaluate_folders(
     names = _paired_files(predictions, labels, dataset.file_ending, allow_missing=allow_missing)
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another --output")
     reader = label_map_reader(dataset, labels / names[0])
-    check_label_maps(predictions, labels, names, reader, label_values(dataset.content))
+    check_label_maps(predictions, labels, names, reader, dataset.labels.in_label_maps)
     if text := reader.missed_text():
         _LOGGER.info(text)
     summary = _summary(predictions, labels, names, reader=reader, dataset=dataset, processes=processes)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.formats.whole_numbers import TOLERANCE, near_whole_numbers
-from nnunet_mamba.report.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
+from nnunet_mamba.evaluation.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.formats.dataset_json import DatasetJson

@@ -13,7 +13,7 @@ from contourpy import contour_generator
 from markupsafe import Markup
 from PIL import Image
 
-from nnunet_mamba.report.label_pictures import NoLabelMapError, read_label_picture
+from nnunet_mamba.evaluation.label_pictures import NoLabelMapError, read_label_picture
 
 Array = npt.NDArray[np.generic]
 

@@ -9,9 +9,10 @@ from statistics import median
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nnunet_mamba.report.collect import Epoch
+from nnunet_mamba.evaluation.protocols import score_labels
 from nnunet_mamba.report.figures import Panel, Series, line_chart
-from nnunet_mamba.report.statistics import ScoredCase, mean, score_labels
+from nnunet_mamba.results.confusion import ScoredCase, mean
+from nnunet_mamba.results.training_logs import Epoch
 from nnunet_mamba.system.atomic import replacing
 
 

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from nnunet_mamba.crossval.nnunet_side import Preparation, fold_of_dataset, prepare
+from nnunet_mamba.crossval.nnunet_side import Preparation, prepare
 
 STOCK = "nnUNetTrainer_5epochs"
 OURS = "nnUNetTrainerUltraLightVM_1epoch_2iterations"
@@ -33,17 +33,6 @@ def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monke
     monkeypatch.setenv("NNUNET_MAMBA_TEACHER", f"/results/{dataset.name}/T__nnUNetPlans__2d/fold_0/checkpoint_best.pth")
     found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
     assert (found.teachers, found.teacher_fold) == ({}, "0")
-
-
-def test_a_teacher_is_of_one_fold_if_its_path_says_so(tmp_path):
-    folder = tmp_path / "Dataset901_Tiny/T__nnUNetPlans__2d/fold_all"
-    folder.mkdir(parents=True)
-    (tmp_path / "teacher.pth").touch()
-    assert fold_of_dataset(folder, "Dataset901_Tiny") == "all"
-    assert fold_of_dataset(folder / "checkpoint_best.pth", "Dataset901_Tiny") == "all"
-    for of_no_fold in (folder.parent, tmp_path / "teacher.pth"):
-        assert fold_of_dataset(of_no_fold, "Dataset901_Tiny") is None
-    assert fold_of_dataset(folder, "Dataset007_Other") is None
 
 
 def test_all_problems_are_told_together(dataset):

@@ -95,7 +95,7 @@ def test_files_stay_as_they_were_where_new_ones_cannot_be_written(folders, monke
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nnunet_mamba.report.collect.write_case_table", full)
+    monkeypatch.setattr("nnunet_mamba.evaluation.case_table.write_case_table", full)
     with pytest.raises(OSError, match=r"No space left on device: .*cases\.csv"):
         evaluate(folders, allow_missing=True, processes=1)
     assert {path.name: path.read_bytes() for path in (folders / "scores").iterdir()} == before

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnunet_mamba.report.collect import Epoch
 from nnunet_mamba.report.figures import Series, draw_panel, line_chart, outline, ticks
 from nnunet_mamba.report.render import Report, Step, duration, render_report, write_report
-from nnunet_mamba.report.statistics import Confusion, ScoredCase
+from nnunet_mamba.results.confusion import Confusion, ScoredCase
+from nnunet_mamba.results.training_logs import Epoch
 
 VOID = {"meta", "img", "input", "br"}
 

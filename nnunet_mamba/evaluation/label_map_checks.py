@@ -8,28 +8,22 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.data.formats.dataset_json import labels_in
 from nnunet_mamba.data.formats.whole_numbers import shown_number
-from nnunet_mamba.report.label_pictures import NoLabelMapError
+from nnunet_mamba.evaluation.label_pictures import NoLabelMapError
 
 # A voxel that has moved by more lies in another one.
 _MOST_VOXELS = 0.5
 
 
-class Reader(Protocol):
+class ReadsLabelMaps(Protocol):
     """The part of nnU-Net's readers that is used here."""
 
     def read_seg(self, seg_fname: str) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Return a label map, (1, *spatial), and what the file tells of its place."""
 
 
-def label_values(dataset: Mapping[str, Any]) -> list[int]:
-    """Return the values that label maps of a data set may have, from the content of its dataset.json."""
-    return labels_in(dataset).in_label_maps
-
-
 def check_label_maps(
-    predictions: Path, labels: Path, names: Sequence[str], reader: Reader, values: Collection[int]
+    predictions: Path, labels: Path, names: Sequence[str], reader: ReadsLabelMaps, values: Collection[int]
 ) -> None:
     """Read all label maps and raise if some cannot be scored.
 
@@ -53,7 +47,7 @@ def check_label_maps(
         raise ValueError(f"label maps cannot be scored, problems: {len(problems)}\n  {listed}")
 
 
-def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[int]) -> list[str]:
+def _problems(prediction: Path, label: Path, reader: ReadsLabelMaps, values: Collection[int]) -> list[str]:
     maps, problems = [], []
     for kind, path in (("prediction", prediction), ("label", label)):
         try:
