@@ -37,7 +37,7 @@ def demo(
     from nnunet_mamba.demo.pipeline import Settings, run_demo
     from nnunet_mamba.demo.steps import StepFailedError
     from nnunet_mamba.demo.summary import write_summary
-    from nnunet_mamba.report.render import duration
+    from nnunet_mamba.system.durations import duration
 
     console = progress_console()
     settings = Settings(n_training=images, n_unseen=unseen, size=size, epochs=epochs, iterations=iterations, seed=seed)
@@ -76,7 +76,7 @@ class _Display:
             self._status.update(f"{step.title}: {found[1]}")
 
     def finished(self, step: "Step", seconds: float, *, was_done: bool) -> None:
-        from nnunet_mamba.report.render import duration
+        from nnunet_mamba.system.durations import duration
 
         time = "done before" if was_done else duration(seconds)
         self._console.print(f"  [green]✓[/green] {step.title:<60} [dim]{time}[/dim]")

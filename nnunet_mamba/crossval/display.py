@@ -12,7 +12,7 @@ from rich.table import Table
 
 from nnunet_mamba.crossval.outcome import Score
 from nnunet_mamba.crossval.status import Status
-from nnunet_mamba.report.render import duration
+from nnunet_mamba.system.durations import duration
 
 _STYLES = {"done": "green", "failed": "red", "training": "cyan", "validating": "cyan", "starting": "cyan"}
 

@@ -17,6 +17,7 @@ from nnunet_mamba.results.layout import fold_of_dataset
 from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 
@@ -115,10 +116,9 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
     if not isinstance(identifier, str) or not identifier:
         raise ValueError(f"{file} has the data_identifier {identifier!r}, expected the name of a folder")
     if not (dataset / identifier).is_dir():
-        number = int(dataset.name[len("Dataset") :].partition("_")[0])
         raise ValueError(
             f"{dataset / identifier} does not exist: the data are not preprocessed for {plans}, {configuration}. "
-            f"Do it first: nnUNetv2_preprocess -d {number} -plans_name {plans} -c {configuration}"
+            f"Do it first: nnUNetv2_preprocess -d {dataset_number(dataset.name)} -plans_name {plans} -c {configuration}"
         )
     return identifier
 

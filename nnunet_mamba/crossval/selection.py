@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_mamba.bundled import trainers_folder
+from nnunet_mamba.bundled import trainer_names
 
 OWN_PLANS = "own"
 BASE_PLANS = "nnUNetPlans"
@@ -71,7 +71,7 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
     from nnunet_mamba.planning.plans_files import plans_name
 
     # Plans are made for our trainers alone; others were written for nnU-Net's. Recipe and budget follow an underscore.
-    ours = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}
+    ours = trainer_names()
     models = [
         (trainer, plans_name(trainer, BASE_PLANS) if trainer.partition("_")[0] in ours else BASE_PLANS)
         for trainer in trainers

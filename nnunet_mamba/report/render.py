@@ -14,6 +14,7 @@ from nnunet_mamba.report.figures import Panel, Series, line_chart
 from nnunet_mamba.results.confusion import ScoredCase, mean
 from nnunet_mamba.results.training_logs import Epoch
 from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.durations import duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +126,3 @@ def _score(value: float) -> str:
 
 def _percent(value: float) -> str:
     return "0" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a reader says them: "8 s", "2 min 05 s", "3 h 12 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if whole >= 10 else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

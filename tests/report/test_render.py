@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.report.figures import Series, draw_panel, line_chart, outline, ticks
-from nnunet_mamba.report.render import Report, Step, duration, render_report, write_report
+from nnunet_mamba.report.render import Report, Step, render_report, write_report
 from nnunet_mamba.results.confusion import Confusion, ScoredCase
 from nnunet_mamba.results.training_logs import Epoch
 
@@ -180,10 +180,6 @@ def test_ticks_are_few_round_and_inside(low, high):
     found = ticks(low, high)
     assert 1 <= len(found) <= 12
     assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
-
-
-def test_durations_read_well():
-    assert [duration(seconds) for seconds in (1.23, 59.4, 125, 7300)] == ["1.2 s", "59 s", "2 min 05 s", "2 h 01 min"]
 
 
 def test_wide_tables_scroll_and_say_so_and_no_word_tells_a_side(panel_files):
