@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
 from nnunet_mamba.results.layout import fold_of_dataset
@@ -60,8 +61,18 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
     """
     identifiers = [_data_identifier(dataset, name, configuration) for name in plans]
     adopt_splits(dataset)
+    answer = _ask_process(dataset, identifiers[0], trainers)
+    if answer["problems"]:
+        raise ValueError("\n".join(answer["problems"]))
+    del answer["problems"]
+    largest = answer.pop("largest_batches")
+    return Preparation(**answer, notices=_notices(dataset, configuration, plans=plans, largest=largest))
+
+
+def _ask_process(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, Any]:
+    """Return what ``_answer`` returns in a process of its own."""
     process = subprocess.run(
-        [sys.executable, "-m", __name__, str(dataset), identifiers[0], *trainers],
+        [sys.executable, "-m", __name__, str(dataset), identifier, *trainers],
         capture_output=True,
         text=True,
         check=False,
@@ -69,12 +80,8 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
     if process.returncode:
         reason = (process.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ChildProcessError(f"nnU-Net cannot be asked for its trainers: {reason}. Try: nnunet-mamba doctor")
-    answer = json.loads(process.stdout.splitlines()[-1])
-    if answer["problems"]:
-        raise ValueError("\n".join(answer["problems"]))
-    del answer["problems"]
-    largest = answer.pop("largest_batches")
-    return Preparation(**answer, notices=_notices(dataset, configuration, plans=plans, largest=largest))
+    answer: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return answer
 
 
 def _notices(
@@ -123,7 +130,8 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
     return identifier
 
 
-def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, object]:
+def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, Any]:
+    """Return the problems of data set and trainers, and else what a ``Preparation`` is made of."""
     import torch
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 

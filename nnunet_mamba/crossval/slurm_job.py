@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MOST_FRUITLESS_STARTS = 3
 # Slurm's KillWait, after which a job that was told to end is killed, is 30 s by default.
 SECONDS_BEFORE_RESTART = 90
+SECONDS_BETWEEN_LOOKS = 1.0
 _TERMINATED = -15
 
 
@@ -59,7 +60,7 @@ class TrainingJob:
         assert self._training is not None
         # Not one long wait, in the middle of which the checkpoint could not wait for the training's end.
         while (code := self._training.poll()) is None:
-            time.sleep(1)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         return code
 
     def checkpoint(self) -> "DelayedSubmission | None":

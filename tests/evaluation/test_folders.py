@@ -1,8 +1,10 @@
 import json
+from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder
+from nnunetv2.evaluation import evaluate_predictions
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from PIL import Image
 
@@ -34,12 +36,15 @@ def evaluate(folders, dataset=LABELS, **options):
 @pytest.mark.parametrize(
     ("dataset", "scored", "ignored"), [(LABELS, [1, 2, 3], None), (REGIONS, [(1, 2), 2], 3)], ids=["labels", "regions"]
 )
-def test_the_summary_is_that_of_nnunet(folders, dataset, scored, ignored):
+def test_the_summary_is_that_of_nnunet(folders, monkeypatch, dataset, scored, ignored):
     evaluate(folders, dataset, processes=1)
     predictions, labels = str(folders / "predictions"), str(folders / "labels")
     expected = folders / "expected.json"
-    reader = NaturalImage2DIO()
-    compute_metrics_on_folder(labels, predictions, str(expected), reader, ".png", scored, ignored, num_processes=1)
+    # A process of its own would import torch first.
+    threads = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=ThreadPool))
+    monkeypatch.setattr(evaluate_predictions, "multiprocessing", threads)
+    count = evaluate_predictions.compute_metrics_on_folder
+    count(labels, predictions, str(expected), NaturalImage2DIO(), ".png", scored, ignored, num_processes=1)
     assert (folders / "scores" / "summary.json").read_text() == expected.read_text()
 
 
