@@ -19,7 +19,7 @@ from nnunet_mamba.system.json_files import read_json_object
 if TYPE_CHECKING:
     from submitit import Executor
 
-    from nnunet_mamba.crossval.training import Options
+    from nnunet_mamba.crossval.attempt import TrainingOptions
 
 # A training may need many time slots; one that gets nowhere is stopped by its job.
 _MOST_TIMEOUTS = 1_000_000
@@ -121,7 +121,7 @@ def slurm_executor(folder: Path, resources: Resources) -> "Executor":
     return executor
 
 
-def submit(executor: "Executor", statuses: Sequence[Status], options: "Options") -> dict[str, str]:
+def submit(executor: "Executor", statuses: Sequence[Status], options: "TrainingOptions") -> dict[str, str]:
     """Submit one array of jobs.
 
     Args:
@@ -194,7 +194,7 @@ def queued_jobs(jobs: Sequence[str]) -> dict[str, str]:
 def submit_missing(
     executor: "Executor",
     statuses: Sequence[Status],
-    options: "Options",
+    options: "TrainingOptions",
     record: JobRecord,
     *,
     queue: Callable[[Sequence[str]], Mapping[str, str]] = queued_jobs,

@@ -1,14 +1,14 @@
-"""What is known of each run of a cross-validation, for those who start them and those who show them."""
+"""How far each run of a cross-validation is, for what starts the runs and what shows them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nnunet_mamba.crossval.attempt import last_attempt
 from nnunet_mamba.crossval.failure import reason
 from nnunet_mamba.crossval.progress import Progress, ProgressReader
 from nnunet_mamba.crossval.runs import Run
-from nnunet_mamba.crossval.training import last_attempt
 
 State = Literal["waiting", "queued", "starting", "training", "validating", "done", "failed"]
 

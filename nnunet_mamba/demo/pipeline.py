@@ -13,7 +13,16 @@ from pathlib import Path
 from nnunet_mamba import __version__
 from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.demo.lesions import write_isic_folder
-from nnunet_mamba.demo.steps import FinishedStep, Listener, OnLine, Step, claim_folder, program, run_command, run_steps
+from nnunet_mamba.demo.steps import (
+    DemoStep,
+    FinishedDemoStep,
+    Listener,
+    OnLine,
+    claim_folder,
+    program,
+    run_command,
+    run_steps,
+)
 from nnunet_mamba.results.layout import ModelName, fold_name
 from nnunet_mamba.system.nnunet_folders import VARIABLES
 
@@ -68,7 +77,7 @@ class Settings:
         return Path("nnUNet_results", DATASET, str(model), fold_name(0))
 
 
-def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: bool = False) -> list[FinishedStep]:
+def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: bool = False) -> list[FinishedDemoStep]:
     """Run the demo in ``folder``, or what is left of it to run.
 
     Args:
@@ -79,14 +88,14 @@ def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: boo
 
     Raises:
         FileExistsError: the folder holds something else.
-        StepFailedError: a command failed; the message names its log.
+        DemoFailedError: a command failed; the message names its log.
     """
     claim_folder(folder, fresh=fresh, contents=CONTENTS)
     folder = folder.resolve()
     return run_steps(folder, demo_steps(folder, settings, device=prediction_device()), listener)
 
 
-def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[Step]:
+def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[DemoStep]:
     """Return the steps of the demo.
 
     Args:
@@ -97,10 +106,10 @@ def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[Step]:
     raw = folder / "nnUNet_raw" / DATASET
     drawn = {part: folder / "photographs" / part for part in ("training", "unseen")}
 
-    def step(name: str, title: str, command: list[str | Path], *makes: Path) -> Step:
+    def step(name: str, title: str, command: list[str | Path], *makes: Path) -> DemoStep:
         words = [str(word) for word in command]
         shown = shlex.join([os.path.relpath(word, folder) if os.path.isabs(word) else word for word in words])
-        return Step(
+        return DemoStep(
             name=name,
             title=title,
             command=shown,
@@ -123,7 +132,7 @@ def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[Step]:
     plan = ["nnUNetv2_plan_and_preprocess", "-d", str(DATASET_ID), "-c", "2d", "-npfp", "1", "-np", "1"]
     n_drawn = settings.n_training + settings.n_unseen
     return [
-        Step(
+        DemoStep(
             name="1-draw",
             title=f"Draw {n_drawn} photographs",
             command=f"draw {settings.n_training} training and {settings.n_unseen} unseen photographs "

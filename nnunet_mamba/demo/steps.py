@@ -26,12 +26,12 @@ _CONTINUE = "Put it right (free space, permissions) and run the same demo comman
 OnLine = Callable[[str], None]
 
 
-class StepFailedError(RuntimeError):
-    """A step did not finish; says which, shows the end of its output and names its log."""
+class DemoFailedError(RuntimeError):
+    """The demo cannot go on: a step did not finish; says which, shows the end of its output and names its log."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class DemoStep:
     """One part of the demo.
 
     Args:
@@ -51,7 +51,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishedStep:
+class FinishedDemoStep:
     """What is remembered of a step.
 
     Args:
@@ -68,13 +68,13 @@ class FinishedStep:
 class Listener(Protocol):
     """Is told what happens, to show it."""
 
-    def started(self, step: Step) -> None:
+    def started(self, step: DemoStep) -> None:
         """Show that a step has begun."""
 
-    def line(self, step: Step, text: str) -> None:
+    def line(self, step: DemoStep, text: str) -> None:
         """Show a line of its output, or not."""
 
-    def finished(self, step: Step, seconds: float, *, was_done: bool) -> None:
+    def finished(self, step: DemoStep, seconds: float, *, was_done: bool) -> None:
         """Show that it is done, by this run or by an earlier one."""
 
 
@@ -112,7 +112,7 @@ def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
     _write_record(folder, [])
 
 
-def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[FinishedStep]:
+def run_steps(folder: Path, steps: Sequence[DemoStep], listener: Listener) -> list[FinishedDemoStep]:
     """Run what has not been run yet, in order.
 
     A step is repeated if its command or that of any step before it is another one than last time, or if what it made
@@ -124,11 +124,11 @@ def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[F
         listener: is told of every step.
 
     Raises:
-        StepFailedError: a step failed; the ones before it stay finished.
+        DemoFailedError: a step failed; the ones before it stay finished.
         OSError: a file could not be written; the same holds.
     """
     record = {step.name: step for step in _read_record(folder / RECORD)}
-    finished: list[FinishedStep] = []
+    finished: list[FinishedDemoStep] = []
     fingerprint = ""
     for step in steps:
         fingerprint = hashlib.sha256(f"{fingerprint}\n{step.name}\n{step.command}".encode()).hexdigest()
@@ -140,13 +140,13 @@ def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[F
         record = {}
         _write_record(folder, finished)
         seconds = _run(step, listener)
-        finished.append(FinishedStep(name=step.name, fingerprint=fingerprint, seconds=seconds))
+        finished.append(FinishedDemoStep(name=step.name, fingerprint=fingerprint, seconds=seconds))
         _write_record(folder, finished)
         listener.finished(step, seconds, was_done=False)
     return finished
 
 
-def _run(step: Step, listener: Listener) -> float:
+def _run(step: DemoStep, listener: Listener) -> float:
     for path in step.makes:
         _remove(path)
     listener.started(step)
@@ -162,7 +162,7 @@ def _run(step: Step, listener: Listener) -> float:
         raise OSError(error.errno, text) from error
     seconds = time.monotonic() - start
     if missing := [str(path) for path in step.makes if not path.exists()]:
-        raise StepFailedError(f"'{step.command}' ended without an error, but did not write {', '.join(missing)}")
+        raise DemoFailedError(f"'{step.command}' ended without an error, but did not write {', '.join(missing)}")
     return seconds
 
 
@@ -179,7 +179,7 @@ def run_command(
         shown: the command as people type it.
 
     Raises:
-        StepFailedError: the command did not exit with 0; shows its last lines.
+        DemoFailedError: the command did not exit with 0; shows its last lines.
     """
     last: deque[str] = deque(maxlen=_SHOWN_LINES)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -210,7 +210,7 @@ def run_command(
                 process.terminate()
                 process.wait()
     if code:
-        raise StepFailedError(
+        raise DemoFailedError(
             f"'{shown}' failed (exit code {code}). The last lines of its output:\n\n"
             + "\n".join(f"  {line}" for line in last)
             + f"\n\nAll of it is in {log}. Run the same demo command again to continue at this step."
@@ -248,10 +248,10 @@ def _is_of_demo(path: Path) -> bool:
         return False
 
 
-def _read_record(path: Path) -> list[FinishedStep]:
+def _read_record(path: Path) -> list[FinishedDemoStep]:
     """Return the finished steps."""
     try:
-        steps = [FinishedStep(**entry) for entry in read_json_object(path)["steps"]]
+        steps = [FinishedDemoStep(**entry) for entry in read_json_object(path)["steps"]]
         for step in steps:
             if not math.isfinite(step.seconds) or not isinstance(step.name, str):
                 raise ValueError(f"{step}")
@@ -260,7 +260,7 @@ def _read_record(path: Path) -> list[FinishedStep]:
     return steps
 
 
-def _write_record(folder: Path, finished: Sequence[FinishedStep]) -> None:
+def _write_record(folder: Path, finished: Sequence[FinishedDemoStep]) -> None:
     content = {"made_by": _MADE_BY, "steps": [vars(step) for step in finished]}
     with replacing(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from nnunet_mamba.system.durations import duration
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class RanCommand:
     """A command that was run.
 
     Args:
@@ -43,7 +43,7 @@ class Report:
         cases: the scored cases, at least one.
         panels: photographs with outlines; shown from the worst case to the best.
         epochs: of the training; without them the report has no curve.
-        steps: the commands, in order.
+        commands: in order.
         facts: name and value: trainer, machine, versions, …
     """
 
@@ -53,7 +53,7 @@ class Report:
     cases: Sequence[ScoredCase]
     panels: Sequence[Panel] = ()
     epochs: Sequence[Epoch] = ()
-    steps: Sequence[Step] = ()
+    commands: Sequence[RanCommand] = ()
     facts: Sequence[tuple[str, str]] = ()
 
 
@@ -83,7 +83,7 @@ def render_report(report: Report) -> str:
         spread=(known[0], median(known), known[-1]) if known else None,
         panels=sorted(report.panels, key=_rank),
         curves=_curves(report.epochs),
-        total_seconds=sum(step.seconds for step in report.steps),
+        total_seconds=sum(ran.seconds for ran in report.commands),
     )
 
 

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.demo import demo
 from nnunet_mamba.demo import pipeline
-from nnunet_mamba.demo.steps import RECORD, Step, StepFailedError
+from nnunet_mamba.demo.steps import RECORD, DemoFailedError, DemoStep
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(demo)
@@ -16,11 +16,11 @@ app.command()(demo)
 def failing_steps(monkeypatch):
     def fail(on_line):
         on_line("2026-11-20 20:55:22.858501: Epoch 3")
-        raise StepFailedError("'nnUNetv2_train' failed (exit code 1), all of it is in 4-train.log")
+        raise DemoFailedError("'nnUNetv2_train' failed (exit code 1), all of it is in 4-train.log")
 
     def steps(folder, settings, *, device):
-        good = Step(name="a", title="Draw", command="draw", action=lambda on_line: None, makes=())
-        return [good, Step(name="b", title="Train", command="train", action=fail, makes=())]
+        good = DemoStep(name="a", title="Draw", command="draw", action=lambda on_line: None, makes=())
+        return [good, DemoStep(name="b", title="Train", command="train", action=fail, makes=())]
 
     monkeypatch.setattr(pipeline, "demo_steps", steps)
 

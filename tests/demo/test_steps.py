@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from nnunet_mamba.demo.steps import RECORD, Step, StepFailedError, claim_folder, program, run_command, run_steps
+from nnunet_mamba.demo.steps import RECORD, DemoFailedError, DemoStep, claim_folder, program, run_command, run_steps
 
 CONTENTS = ("made", "logs")
 
@@ -38,7 +38,7 @@ def python_step(folder, name, code, *, command=None, makes=None):
             shown=command or f"python {name}",
         )
 
-    return Step(name=name, title=name, command=command or f"python {name}", action=action, makes=(made,))
+    return DemoStep(name=name, title=name, command=command or f"python {name}", action=action, makes=(made,))
 
 
 WRITE = "import sys; open(sys.argv[1], 'a').write('x'); print('wrote')"
@@ -105,7 +105,7 @@ def test_finished_steps_are_not_repeated(folder):
 
 def test_continues_at_the_step_that_failed(folder):
     first, last = python_step(folder, "a", WRITE), python_step(folder, "c", WRITE)
-    with pytest.raises(StepFailedError):
+    with pytest.raises(DemoFailedError):
         run(folder, first, python_step(folder, "b", "raise SystemExit(3)"), last)
     assert run(folder, first, python_step(folder, "b", WRITE), last).ran() == ["b", "c"]
 
@@ -133,7 +133,7 @@ def test_what_an_interrupted_attempt_left_is_removed_first(folder):
 
 def test_failure_shows_the_last_lines_and_the_log(folder):
     code = "print('first line')\nfor i in range(30): print('line', i)\nraise RuntimeError('the network is tired')"
-    with pytest.raises(StepFailedError) as caught:
+    with pytest.raises(DemoFailedError) as caught:
         run(folder, python_step(folder, "a", code, command="train --hard"))
     text = str(caught.value)
     assert "'train --hard' failed (exit code 1)" in text
@@ -146,7 +146,7 @@ def test_failure_shows_the_last_lines_and_the_log(folder):
 
 
 def test_a_command_that_writes_nothing_is_no_success(folder):
-    with pytest.raises(StepFailedError, match="did not write"):
+    with pytest.raises(DemoFailedError, match="did not write"):
         run(folder, python_step(folder, "a", "print('done')"))
 
 
@@ -178,7 +178,7 @@ def test_a_full_disk_is_told_with_the_step_and_the_way_to_go_on(folder):
     def full(on_line):
         raise OSError(28, "No space left on device", "a.jpg")
 
-    step = Step(name="draw", title="Draw", command="draw", action=full, makes=())
+    step = DemoStep(name="draw", title="Draw", command="draw", action=full, makes=())
     with pytest.raises(OSError, match=r"No space left on device: a\.jpg, at the step 'Draw'\. .* it continues"):
         run(folder, step)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.report.figures import Series, draw_panel, line_chart, outline, ticks
-from nnunet_mamba.report.render import Report, Step, render_report, write_report
+from nnunet_mamba.report.render import RanCommand, Report, render_report, write_report
 from nnunet_mamba.results.confusion import Confusion, ScoredCase
 from nnunet_mamba.results.training_logs import Epoch
 
@@ -72,7 +72,7 @@ def report(panel_files):
             Epoch(number=0, train_loss=0.5, validation_loss=0.6, pseudo_dice=(0.4,), seconds=2),
             Epoch(number=1, train_loss=-0.5, validation_loss=-0.4, pseudo_dice=(0.8,), seconds=2),
         ],
-        steps=[Step(title="Train", command="nnUNetv2_train 1 2d 0", seconds=65)],
+        commands=[RanCommand(title="Train", command="nnUNetv2_train 1 2d 0", seconds=65)],
         facts=[("Machine", "two cores")],
     )
 

@@ -1,4 +1,4 @@
-"""One training: a process of its own with its share of the machine, and a log of all that it prints."""
+"""One attempt at a run: a training in a process of its own, with its share of the machine and a log."""
 
 import os
 import shlex
@@ -23,13 +23,13 @@ ATTEMPT = "=== attempt "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class TrainingOptions:
     """What all runs of a cross-validation have in common.
 
     Args:
         device: "cpu" or "cuda", nnU-Net's ``-device``.
         npz: keep the probabilities of the validation cases.
-        program: what takes the arguments of ``nnUNetv2_train``.
+        program: takes the arguments of ``nnUNetv2_train``.
         variables: of the environment, in place of what is there.
     """
 
@@ -40,7 +40,7 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class TrainingShare:
     """What one training may use of the machine.
 
     Args:
@@ -52,7 +52,7 @@ class Share:
     gpu: str | None = None
 
 
-def arguments(run: Run, options: Options) -> list[str]:
+def arguments(run: Run, options: TrainingOptions) -> list[str]:
     """Return the arguments of ``nnUNetv2_train`` that begin a run, continue it, or validate it."""
     stage = run.stage(npz=options.npz)
     resume = {"new": [], "begun": ["--c"], "trained": ["--val"], "complete": ["--val"]}[stage]
@@ -61,7 +61,7 @@ def arguments(run: Run, options: Options) -> list[str]:
     return [run.dataset, run.configuration, str(run.fold), *plans, *npz, *resume]
 
 
-def environment(options: Options, share: Share) -> dict[str, str]:
+def environment(options: TrainingOptions, share: TrainingShare) -> dict[str, str]:
     """Return the environment of a training; numbers of nnU-Net's processes that the user set stay."""
     on_gpu = options.device == "cuda"
     # On the CPU the network itself takes the cores, and augmentation can keep up with half of them.
@@ -84,8 +84,8 @@ def environment(options: Options, share: Share) -> dict[str, str]:
     return variables
 
 
-class Training:
-    """A running training; begin with :meth:`start`, end with :meth:`stop`.
+class Attempt:
+    """A training that runs; begin with :meth:`start`, end with :meth:`stop`.
 
     Args:
         run: what is trained.
@@ -99,7 +99,7 @@ class Training:
         self._held = held
 
     @classmethod
-    def start(cls, run: Run, options: Options, share: Share) -> "Training":
+    def start(cls, run: Run, options: TrainingOptions, share: TrainingShare) -> "Attempt":
         """Begin or continue a run.
 
         Raises:
@@ -149,7 +149,7 @@ class Training:
         self._held.close()
 
 
-def _start_process(run: Run, options: Options, share: Share) -> "subprocess.Popen[bytes]":
+def _start_process(run: Run, options: TrainingOptions, share: TrainingShare) -> "subprocess.Popen[bytes]":
     aside = set_damaged_checkpoints_aside(run.folder)
     words = arguments(run, options)
     run.log.parent.mkdir(parents=True, exist_ok=True)

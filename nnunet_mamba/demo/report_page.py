@@ -1,4 +1,4 @@
-"""What the demo shows in the end: the scores of the unseen photographs, and the page about them."""
+"""What the demo ends with: the scores of the unseen photographs, and the page about them."""
 
 import math
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
 from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, Settings, demo_steps, prediction_device
-from nnunet_mamba.demo.steps import FinishedStep
+from nnunet_mamba.demo.steps import FinishedDemoStep
 from nnunet_mamba.evaluation.protocols import LabelScores, score_labels
 from nnunet_mamba.report.figures import Panel, draw_panel
-from nnunet_mamba.report.render import Report, Step, write_report
+from nnunet_mamba.report.render import RanCommand, Report, write_report
 from nnunet_mamba.results.confusion import ScoredCase, mean
 from nnunet_mamba.results.layout import SUMMARY
 from nnunet_mamba.results.summaries import read_summary
@@ -23,7 +23,7 @@ from nnunet_mamba.system.nnunet_folders import VARIABLES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class DemoOutcome:
     """What the demo ends with.
 
     Args:
@@ -37,7 +37,7 @@ class Summary:
     seconds: float
 
 
-def write_summary(folder: Path, settings: Settings, finished: Sequence[FinishedStep]) -> Summary:
+def write_demo_report(folder: Path, settings: Settings, finished: Sequence[FinishedDemoStep]) -> DemoOutcome:
     """Write ``report.html`` into the folder of a finished demo.
 
     Args:
@@ -59,15 +59,15 @@ def write_summary(folder: Path, settings: Settings, finished: Sequence[FinishedS
         cases=cases,
         panels=[_panel(folder, case) for case in cases],
         epochs=fold.epochs,
-        steps=[
-            Step(title=step.title, command=step.command, seconds=done.seconds)
+        commands=[
+            RanCommand(title=step.title, command=step.command, seconds=done.seconds)
             for step, done in zip(steps, finished, strict=True)
         ],
         facts=_facts(folder, settings, fold),
     )
     path = folder / "report.html"
     write_report(report, path)
-    return Summary(report=path, scores=score_labels(cases)[0], seconds=sum(step.seconds for step in finished))
+    return DemoOutcome(report=path, scores=score_labels(cases)[0], seconds=sum(step.seconds for step in finished))
 
 
 def _panel(folder: Path, case: ScoredCase) -> Panel:

@@ -2,7 +2,7 @@ import zipfile
 
 import pytest
 
-from nnunet_mamba.crossval.training import set_damaged_checkpoints_aside
+from nnunet_mamba.crossval.attempt import set_damaged_checkpoints_aside
 
 
 @pytest.fixture
