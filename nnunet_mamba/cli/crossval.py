@@ -174,7 +174,7 @@ def _nnunet_variables() -> dict[str, str]:
 def _here(
     statuses: "Sequence[Status]", options: "TrainingOptions", *, n_gpus: int, jobs: int | None, console: "Console"
 ) -> None:
-    from nnunet_mamba.crossval.capacity import cores_of_this_job, default_jobs, visible_gpus
+    from nnunet_mamba.crossval.capacity import cores_of_this_job, default_trainings, visible_gpus
     from nnunet_mamba.crossval.display import Display
     from nnunet_mamba.crossval.local import LocalRuns
 
@@ -182,7 +182,7 @@ def _here(
     if not n_open:
         return
     cores, gpus = cores_of_this_job(), visible_gpus(n_gpus)
-    jobs = min(jobs or default_jobs(n_open, cores=cores, gpus=gpus), n_open)
+    jobs = min(jobs or default_trainings(n_open, cores=cores, gpus=gpus), n_open)
     where = f"{len(gpus)} GPUs and {cores} cores" if gpus else f"{cores} cores"
     console.print(f"{n_open} of {len(statuses)} runs to do, at most {jobs} at a time on {where}")
     with _ending_signals_interrupt(), Display(statuses, jobs=jobs, console=console) as display:

@@ -54,8 +54,8 @@ class TrainingShare:
 
 def arguments(run: Run, options: TrainingOptions) -> list[str]:
     """Return the arguments of ``nnUNetv2_train`` that begin a run, continue it, or validate it."""
-    stage = run.stage(npz=options.npz)
-    resume = {"new": [], "begun": ["--c"], "trained": ["--val"], "complete": ["--val"]}[stage]
+    phase = run.phase(npz=options.npz)
+    resume = {"new": [], "begun": ["--c"], "trained": ["--val"], "complete": ["--val"]}[phase]
     npz = ["--npz"] if options.npz else []
     plans = ["-tr", run.trainer, "-p", run.plans, "-device", options.device]
     return [run.dataset, run.configuration, str(run.fold), *plans, *npz, *resume]

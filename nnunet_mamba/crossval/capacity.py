@@ -20,7 +20,7 @@ def cores_of_this_job() -> int:
     return int(given) if given.isdigit() and int(given) > 0 else usable_cores()
 
 
-def default_jobs(n_runs: int, *, cores: int, gpus: Collection[str]) -> int:
+def default_trainings(n_runs: int, *, cores: int, gpus: Collection[str]) -> int:
     """Return how many trainings to run at the same time: one on each GPU, or one on every two cores."""
     return max(1, min(n_runs, len(gpus) or cores // CORES_PER_CPU_JOB))
 

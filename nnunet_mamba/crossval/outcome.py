@@ -41,7 +41,7 @@ def scores(runs: Sequence[Run]) -> list[Score]:
     Raises:
         ValueError: a summary.json is not nnU-Net's.
     """
-    complete = [run for run in runs if run.stage() == "complete"]
+    complete = [run for run in runs if run.phase() == "complete"]
     models = list(dict.fromkeys(run.model for run in complete))
     return [
         Score(model=model, dice={run.fold: run.dice() for run in complete if run.model == model}) for model in models

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nnunet_mamba.results.checkpoints import is_trained
 from nnunet_mamba.results.layout import ModelName, fold_name, validation_summary
-from nnunet_mamba.results.stages import Stage, stage_of
+from nnunet_mamba.results.phases import Phase, phase_of
 from nnunet_mamba.results.summaries import read_mean_dice
 
 LOGS = "crossval_logs"
@@ -61,13 +61,13 @@ class Run:
         """Whether its last epoch is over."""
         return is_trained(self.folder)
 
-    def stage(self, *, npz: bool = False) -> Stage:
+    def phase(self, *, npz: bool = False) -> Phase:
         """Return how far the run is.
 
         Args:
             npz: complete means with the probabilities of all validation cases, which ensembling needs.
         """
-        return stage_of(self.folder, npz=npz)
+        return phase_of(self.folder, npz=npz)
 
     def dice(self) -> float:
         """Return nnU-Net's mean Dice of the final validation, over cases and then over labels or regions.

@@ -268,7 +268,7 @@ def watch(
             if state is None:
                 now = time.monotonic()
                 is_recent = now - left.setdefault(job, now) < SECONDS_UNTIL_FILES_SHOW
-                if is_recent and status.run.stage(npz=npz) != "complete":
+                if is_recent and status.run.phase(npz=npz) != "complete":
                     continue
                 status.ended(None, npz=npz)
                 if status.state == "failed":

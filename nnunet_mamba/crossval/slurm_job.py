@@ -41,14 +41,14 @@ class TrainingJob:
             RuntimeError: the training failed; the log of the run says why.
         """
         self._checkpoint_before = self._checkpoint_time()
-        while self.run.stage(npz=self.options.npz) != "complete":
+        while self.run.phase(npz=self.options.npz) != "complete":
             self._attempt = Attempt.start(self.run, self.options, TrainingShare(cores=cores_of_this_job()))
             code = self._wait()
             if code == _TERMINATED:
                 # Slurm tells all processes to end before it kills them, so wait for that. If it does not come, start
                 # the training again.
                 time.sleep(SECONDS_BEFORE_RESTART)
-            elif code or self.run.stage(npz=self.options.npz) != "complete":
+            elif code or self.run.phase(npz=self.options.npz) != "complete":
                 raise RuntimeError(f"The training ended with exit code {code} and is not complete; see {self.run.log}")
 
     def _checkpoint_time(self) -> float:

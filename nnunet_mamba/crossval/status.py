@@ -82,7 +82,7 @@ class Status:
         """Note how it ended: complete files and nothing else mean success."""
         self.refresh()
         try:
-            if code in (0, None) and self.run.stage(npz=npz) == "complete":
+            if code in (0, None) and self.run.phase(npz=npz) == "complete":
                 self.state = "done"
             else:
                 self.state, self.reason = "failed", reason(last_attempt(self.run.log), code)
@@ -105,7 +105,7 @@ def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, Sequen
     statuses = [Status(run=run) for run in runs]
     for status in statuses:
         status.refresh()
-        if status.run.stage(npz=npz) == "complete":
+        if status.run.phase(npz=npz) == "complete":
             status.state = "done"
         names = (teachers or {}).get(status.run.trainer, ())
         status.after = [other for other in statuses if other.run.trainer in names and other.run.fold == status.run.fold]

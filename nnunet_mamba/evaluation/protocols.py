@@ -1,8 +1,8 @@
-"""Two ways to score the same masks: nnU-Net's mean over cases, and the skin papers' one matrix over all pixels.
+"""Two ways to score the same label maps: nnU-Net's mean over cases, and the skin papers' one matrix over all pixels.
 
 Per case Dice = 2 TP / (2 TP + FP + FN), then the mean over cases; a small lesion counts as much as a large one.
 Pooled: TP, FP, FN and TN are summed over all pixels of all cases first; a large lesion counts for more. The two differ
-by points on the same masks, so both are always reported, each under its name.
+by points on the same label maps, so both are always reported, each under its name.
 """
 
 import math

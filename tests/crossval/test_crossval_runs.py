@@ -12,9 +12,9 @@ def test_a_run_lies_where_nnunet_writes_it(stub):
 
 def test_a_run_is_as_far_as_its_fold(stub):
     run = stub.run()
-    assert (run.stage(), run.is_trained) == ("new", False)
+    assert (run.phase(), run.is_trained) == ("new", False)
     run.summary.parent.mkdir(parents=True)
     (run.folder / "checkpoint_final.pth").touch()
     run.summary.write_text(json.dumps({"foreground_mean": {"Dice": 0.75}}))
-    assert (run.stage(), run.is_trained, run.dice()) == ("complete", True, 0.75)
-    assert run.stage(npz=True) == "trained"
+    assert (run.phase(), run.is_trained, run.dice()) == ("complete", True, 0.75)
+    assert run.phase(npz=True) == "trained"

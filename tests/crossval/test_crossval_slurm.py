@@ -137,7 +137,7 @@ def test_a_training_that_the_cluster_ends_goes_on_if_the_job_does(stub, monkeypa
     run = stub.run()
     stub.behave(run, at=1, do="resume or os.kill(os.getpid(), 15)")
     TrainingJob(run, stub.options())()
-    assert run.stage() == "complete"
+    assert run.phase() == "complete"
     assert [start["arguments"][-1] for start in stub.starts(run)] == ["cpu", "--c"]
 
 

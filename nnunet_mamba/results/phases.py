@@ -7,10 +7,10 @@ from nnunet_mamba.results.checkpoints import checkpoint_to_continue, is_trained
 from nnunet_mamba.results.layout import validation_summary
 from nnunet_mamba.results.summaries import count_cases, read_mean_dice
 
-Stage = Literal["new", "begun", "trained", "complete"]
+Phase = Literal["new", "begun", "trained", "complete"]
 
 
-def stage_of(fold: Path, *, npz: bool = False) -> Stage:
+def phase_of(fold: Path, *, npz: bool = False) -> Phase:
     """Return how far a fold is.
 
     Args:

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from nnunet_mamba.results.stages import stage_of
+from nnunet_mamba.results.phases import phase_of
 
 SUMMARY = json.dumps({"foreground_mean": {"Dice": 0.75}, "metric_per_case": [{}, {}]})
 
@@ -19,39 +19,39 @@ def validated(tmp_path):
 
 
 @pytest.mark.parametrize("checkpoint", ["checkpoint_latest.pth", "checkpoint_best.pth"])
-def test_stages_follow_from_nnunets_files(tmp_path, checkpoint):
+def test_phases_follow_from_nnunets_files(tmp_path, checkpoint):
     fold = tmp_path / "fold_0"
-    assert stage_of(fold) == "new"
+    assert phase_of(fold) == "new"
     fold.mkdir()
     (fold / checkpoint).touch()
-    assert stage_of(fold) == "begun"
+    assert phase_of(fold) == "begun"
     (fold / "checkpoint_final.pth").touch()
-    assert stage_of(fold) == "trained"
+    assert phase_of(fold) == "trained"
     (fold / "validation").mkdir()
     for part in ("", "{}", SUMMARY[:-1]):
         (fold / "validation/summary.json").write_text(part)
-        assert stage_of(fold) == "trained"
+        assert phase_of(fold) == "trained"
     (fold / "validation/summary.json").write_text(SUMMARY)
-    assert stage_of(fold) == "complete"
-    assert stage_of(fold, npz=True) == "trained"
+    assert phase_of(fold) == "complete"
+    assert phase_of(fold, npz=True) == "trained"
 
 
 def test_probabilities_are_complete_if_every_case_has_them_and_the_summary_came_last(tmp_path, validated):
     before, now = validated.stat().st_mtime - 5, validated.stat().st_mtime
     files = [validated.parent / f"case_{case}.npz" for case in range(2)]
-    for file, stage in zip(files, ("trained", "complete"), strict=True):
+    for file, phase in zip(files, ("trained", "complete"), strict=True):
         file.touch()
         os.utime(file, (before, before))
-        assert stage_of(tmp_path, npz=True) == stage
+        assert phase_of(tmp_path, npz=True) == phase
     # Validated again and interrupted: this one may be torn.
     os.utime(files[1], (now + 1, now + 1))
-    assert stage_of(tmp_path, npz=True) == "trained"
-    assert stage_of(tmp_path) == "complete"
+    assert phase_of(tmp_path, npz=True) == "trained"
+    assert phase_of(tmp_path) == "complete"
 
 
 def test_a_summary_alone_is_not_a_complete_run(tmp_path, validated):
     (tmp_path / "checkpoint_final.pth").unlink()
-    assert stage_of(tmp_path) == "new"
+    assert phase_of(tmp_path) == "new"
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_a_summary_alone_is_not_a_complete_run(tmp_path, validated):
 )
 def test_a_summary_without_sense_is_validated_again(tmp_path, validated, content):
     validated.write_bytes(content)
-    assert stage_of(tmp_path) == "trained"
+    assert phase_of(tmp_path) == "trained"
 
 
 def test_a_fold_without_foreground_is_complete(tmp_path, validated):
     validated.write_text('{"foreground_mean": {"Dice": NaN}}')
-    assert stage_of(tmp_path) == "complete"
+    assert phase_of(tmp_path) == "complete"
