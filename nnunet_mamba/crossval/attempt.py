@@ -30,7 +30,7 @@ class TrainingOptions:
         device: "cpu" or "cuda", nnU-Net's ``-device``.
         npz: keep the probabilities of the validation cases.
         program: takes the arguments of ``nnUNetv2_train``.
-        variables: of the environment, in place of what is there.
+        variables: of the environment; each replaces the one that is there.
     """
 
     device: str
@@ -62,7 +62,7 @@ def arguments(run: Run, options: TrainingOptions) -> list[str]:
 
 
 def environment(options: TrainingOptions, share: TrainingShare) -> dict[str, str]:
-    """Return the environment of a training; numbers of nnU-Net's processes that the user set stay."""
+    """Return the environment of a training; the user's own numbers of nnU-Net's processes stay."""
     on_gpu = options.device == "cuda"
     # On the CPU the network itself takes the cores, and augmentation can keep up with half of them.
     workers = share.cores if on_gpu else max(1, share.cores // 2)
@@ -76,7 +76,7 @@ def environment(options: TrainingOptions, share: TrainingShare) -> dict[str, str
         "OMP_NUM_THREADS": str(share.cores),
         "NNUNET_MAMBA_CROSSVAL_PARENT": str(os.getpid()),
         "PYTHONUNBUFFERED": "1",
-        # As for an installed command, modules in the working directory are not found before all others.
+        # Do not import modules of the working directory first, as an installed command does not.
         "PYTHONSAFEPATH": "1",
     }
     if share.gpu is not None:
@@ -138,7 +138,7 @@ class Attempt:
             self.process.wait(timeout=grace)
         except subprocess.TimeoutExpired:
             _signal_group(self.session, signal.SIGKILL)
-            # A wait without end could wait for itself where a signal's handler calls this in the middle of poll().
+            # A signal's handler may call this in the middle of poll(): a wait without a limit could wait for itself.
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=grace)
         self._clear_away()

@@ -14,7 +14,7 @@ class LocalRuns:
     """Runs trainings side by side.
 
     Args:
-        statuses: kept up to date; what is done is not run.
+        statuses: of all runs, kept up to date; those that are done are not run.
         options: of all trainings.
         jobs: trainings at the same time, at most.
         cores: for all of them together.
@@ -51,7 +51,7 @@ class LocalRuns:
                 attempt.stop()
 
     def advance(self) -> bool:
-        """Look at what runs and start what there is room for; return whether anything is left to do."""
+        """Look at the running trainings and start the next if there is room; return whether anything is left to do."""
         for entry in list(self._running):
             status, attempt, _ = entry
             code = attempt.poll()

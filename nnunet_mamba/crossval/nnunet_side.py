@@ -1,4 +1,4 @@
-"""What only nnU-Net can tell, asked in a process of its own: nnunet-mamba itself stays without torch.
+"""Ask nnU-Net what only it can tell, in a process of its own: nnunet-mamba itself stays without torch.
 
 ``python -m nnunet_mamba.crossval.nnunet_side DATASET DATA_IDENTIFIER TRAINER …`` prints JSON.
 """
@@ -25,15 +25,14 @@ from nnunet_mamba.training.plans_names import large_batch_notice
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """What is known before anything runs.
+    """What nnU-Net tells before anything runs.
 
     Args:
         n_folds: of splits_final.json.
         n_gpus: that torch sees.
-        teachers: for each trainer that learns from the training of another one, those among the trainers that may be
-            that other one.
-        teacher_fold: the only fold whose teacher they get, where NNUNET_MAMBA_TEACHER names one of this data set.
-        notices: for a trainer with plans that do not fit its recipe, by both names, a sentence for the user.
+        teachers: for each trainer that learns from another one, the trainers that may be its teacher.
+        teacher_fold: the only fold with a teacher, where NNUNET_MAMBA_TEACHER names one fold of this data set.
+        notices: sentences for the user, by trainer and plans, where the plans do not fit the trainer's recipe.
     """
 
     n_folds: int
@@ -46,7 +45,7 @@ class Preparation:
 def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
     """Check that nnU-Net can begin, and make splits_final.json if there is none.
 
-    It is made here because trainings that start together would write it over each other.
+    Trainings that start together would write it over each other.
 
     Args:
         dataset: ``$nnUNet_preprocessed/DatasetXXX_Name``.
@@ -70,7 +69,7 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
 
 
 def _ask_process(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, Any]:
-    """Return what ``_answer`` returns in a process of its own."""
+    """Run ``_answer`` in a process of its own and return what it returns."""
     process = subprocess.run(
         [sys.executable, "-m", __name__, str(dataset), identifier, *trainers],
         capture_output=True,
@@ -106,7 +105,7 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
             f"{dataset} has no plans {plans!r}; there are {', '.join(known) or 'none'}, choose with --plans"
         )
     content = read_json_object(file)
-    # nnU-Net calls the folder of the results by the name that is in the file.
+    # nnU-Net names the folder of the results after the entry, not after the file.
     for key, wanted in (("plans_name", plans), ("dataset_name", dataset.name)):
         if content.get(key) != wanted:
             raise ValueError(
@@ -131,7 +130,7 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
 
 
 def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, Any]:
-    """Return the problems of data set and trainers, and else what a ``Preparation`` is made of."""
+    """Return the parts of a ``Preparation``, and the problems that stand in the way."""
     import torch
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
@@ -141,7 +140,7 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     for trainer in trainers:
         try:
             classes[trainer] = recursive_find_trainer_class_by_name(trainer)
-        # ValueError is our own trainers' word on a budget in the name; AssertionError is nnU-Net's on other classes.
+        # Our trainers raise ValueError for a wrong budget in the name, nnU-Net AssertionError for other classes.
         except (RuntimeError, ValueError, AssertionError) as error:
             own_word = isinstance(error, ValueError)
             problems.append(
@@ -170,7 +169,7 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
 
 
 def _largest_batch(trainer: type) -> int | None:
-    """Return the largest batch of the recipe of one of our trainers; None for others and where there is no limit."""
+    """Return the largest batch in the recipe of one of our trainers; None for other trainers or without a limit."""
     largest: int | None = getattr(getattr(trainer, "recipe", None), "largest_batch_size", None)
     return largest
 
@@ -184,7 +183,7 @@ def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:
 
 
 def _write_five_folds(dataset: Path, identifier: str) -> int:
-    """Write the splits that nnU-Net's trainers make when there are none."""
+    """Write the splits that nnU-Net's trainers would make."""
     from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
@@ -195,7 +194,7 @@ def _write_five_folds(dataset: Path, identifier: str) -> int:
             f"there are {len(cases)} training cases, and nnU-Net's five folds need five; write splits with fewer folds "
             "there, as nnunet-mamba convert does"
         )
-    # The seed and the number of folds are those of nnU-Net's trainers.
+    # Seed and number of folds are those of nnU-Net's trainers.
     folds = generate_crossval_split(cases, seed=12345, n_splits=5)
     splits = [{side: [str(case) for case in fold[side]] for side in fold} for fold in folds]
     with replacing(dataset / SPLITS_FILE) as temporary:

@@ -1,4 +1,4 @@
-"""How far a training is, from what stock nnU-Net writes into the fold's folder while it trains."""
+"""How far a training is, by the files that stock nnU-Net writes into the fold's folder while it trains."""
 
 import math
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Progress:
 
 
 class ProgressReader:
-    """Reads the progress of one fold; what has not grown is not read again.
+    """Reads the progress of one fold; logs that have not grown are not read again.
 
     Args:
         folder: of the fold; need not exist.
@@ -51,7 +51,7 @@ class ProgressReader:
         self._progress = Progress()
 
     def read(self) -> Progress:
-        """Return the progress of now."""
+        """Return the progress at this moment."""
         logs = training_logs(self._folder)
         sizes = [(log.name, log.stat().st_size) for log in logs]
         if sizes != self._seen:
@@ -61,7 +61,7 @@ class ProgressReader:
 
 
 def _progress(epochs: Sequence[Epoch], n_epochs: int | None) -> Progress:
-    # Epoch time is the last that nnU-Net logs of an epoch.
+    # nnU-Net logs the epoch's time last.
     finished = [epoch for epoch in epochs if not math.isnan(epoch.seconds)]
     if not finished:
         return Progress(n_epochs=n_epochs)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from nnunet_mamba.crossval.attempt import TrainingOptions
 
-# A training may need many time slots; one that gets nowhere is stopped by its job.
+# A training may need many time slots; its job stops one that gets nowhere.
 _MOST_TIMEOUTS = 1_000_000
-# A disk of the network may show for a minute what a folder held before.
+# A disk of the network may show the old content of a folder for a minute.
 SECONDS_UNTIL_FILES_SHOW = 90
 _JOB = re.compile(r"[0-9]+(?:_[0-9]+)?")
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)")
@@ -143,7 +143,7 @@ def submit(executor: "Executor", statuses: Sequence[Status], options: "TrainingO
 
 
 class JobRecord:
-    """Which job works on which run, for later calls of the command.
+    """Remembers which job works on which run, for later calls of the command.
 
     Args:
         folder: ``$nnUNet_results/DatasetXXX_Name``.

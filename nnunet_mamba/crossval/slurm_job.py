@@ -1,4 +1,4 @@
-"""What a Slurm job does: train one run, end in order when it must, and continue when it is put back into the queue."""
+"""The work of a Slurm job: train one run, end in order when told to, and continue when the job is queued again."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _TERMINATED = -15
 
 
 class TrainingJob:
-    """What a job does; submitit pickles it, calls it, and asks it for a checkpoint when the job must end.
+    """Trains one run; submitit pickles it, calls it, and asks it for a checkpoint when the job must end.
 
     Args:
         run: to train.

@@ -82,7 +82,7 @@ def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: boo
 
     Args:
         folder: new, empty, or an earlier demo's.
-        settings: another number of epochs than last time repeats only the training and what follows.
+        settings: a changed number of epochs repeats only the training and what follows.
         listener: is told of every step.
         fresh: delete what an earlier demo made there and start over.
 
@@ -128,7 +128,7 @@ def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[DemoSte
     predict += ["-npp", "1", "-nps", "1"]
     evaluate: list[str | Path] = ["nnunet-mamba", "evaluate", folder / "predictions", raw / "labelsTs"]
     evaluate += ["--dataset-json", raw / "dataset.json", "--output", folder / "scores", "--processes", "1"]
-    # -npfp: the variable nnUNet_def_n_proc does not reach the eight processes that look at the intensities.
+    # -npfp sets the number of processes that look at the intensities: nnUNet_def_n_proc does not reach them.
     plan = ["nnUNetv2_plan_and_preprocess", "-d", str(DATASET_ID), "-c", "2d", "-npfp", "1", "-np", "1"]
     n_drawn = settings.n_training + settings.n_unseen
     return [

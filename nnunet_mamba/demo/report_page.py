@@ -1,4 +1,4 @@
-"""What the demo ends with: the scores of the unseen photographs, and the page about them."""
+"""Write the page that the demo ends with, about the scores of the unseen photographs."""
 
 import math
 import os

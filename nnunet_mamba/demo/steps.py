@@ -1,4 +1,4 @@
-"""Run steps in a folder of their own, one log each; a second run continues after the last step that finished."""
+"""Run the steps of the demo in one folder, with a log each; a second run continues after the last finished step."""
 
 import hashlib
 import json
@@ -39,8 +39,8 @@ class DemoStep:
         title: what it does, for people.
         command: as it would be typed.
         action: does it; is given a function that takes each line of output.
-        makes: files or folders that exist when it has succeeded; removed before it starts, so that what an
-            interrupted attempt left is not taken for a result.
+        makes: files or folders that exist when it has succeeded. They are removed before it starts: an interrupted
+            attempt may have left part of them.
     """
 
     name: str
@@ -56,7 +56,7 @@ class FinishedDemoStep:
 
     Args:
         name: of the step.
-        fingerprint: of its command and of everything before it.
+        fingerprint: of its command and of the commands before it.
         seconds: wall time.
     """
 
@@ -115,8 +115,7 @@ def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
 def run_steps(folder: Path, steps: Sequence[DemoStep], listener: Listener) -> list[FinishedDemoStep]:
     """Run what has not been run yet, in order.
 
-    A step is repeated if its command or that of any step before it is another one than last time, or if what it made
-    is gone; then all after it are repeated too.
+    A step is repeated with all that follow it if its command has changed or its results are gone.
 
     Args:
         folder: claimed by :func:`claim_folder`.
@@ -154,7 +153,7 @@ def _run(step: DemoStep, listener: Listener) -> float:
     try:
         step.action(lambda text: listener.line(step, text))
     except OSError as error:
-        # Without a number, the error is somebody's own text.
+        # An error without a number has a text of its own.
         if error.errno is None:
             raise
         place = f": {error.filename}" if error.filename else ""
@@ -185,7 +184,7 @@ def run_command(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         file.write(f"$ {shown}\n")
-        # Universal newlines end a line at each \r as well, with which progress bars overwrite themselves.
+        # Universal newlines end a line at \r, too, with which progress bars overwrite themselves.
         process = subprocess.Popen(
             list(arguments),
             stdin=subprocess.DEVNULL,

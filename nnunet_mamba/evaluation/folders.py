@@ -1,4 +1,4 @@
-"""Score two folders of label maps: nnU-Net counts the pixels of each case, after all cases were checked."""
+"""Score two folders of label maps: check all cases first, then let nnU-Net count the pixels of each."""
 
 import logging
 import warnings
@@ -73,7 +73,7 @@ def evaluate_folders(
         dataset_json: names the labels or regions and the file ending; None takes the one beside ``labels``.
         output: created if it is not there; None takes ``predictions``.
         allow_missing: score the predicted cases only; otherwise a label without prediction is an error.
-        processes: how many count.
+        processes: how many processes count.
 
     Raises:
         MissingDatasetJsonError: there is no dataset.json.
@@ -150,7 +150,7 @@ def _summary(
     cases = list(counted)
     metrics = list(cases[0]["metrics"][scored[0]])
     with warnings.catch_warnings():
-        # A label that no case has is NaN, as in nnU-Net.
+        # As in nnU-Net, a label that no case has is NaN.
         warnings.simplefilter("ignore", RuntimeWarning)
         means = {
             label: {metric: float(np.nanmean([case["metrics"][label][metric] for case in cases])) for metric in metrics}
@@ -176,7 +176,7 @@ def _save(summary: dict[str, Any], path: Path) -> None:
 
 
 def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_missing: bool) -> list[str]:
-    """Return the names that both folders hold."""
+    """Return the names of the files that both folders hold."""
     from nnunet_mamba.data.formats.label_map_files import label_map_files, other_forms
 
     # nnU-Net would score them too.
@@ -191,7 +191,7 @@ def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_mi
     unpredicted = sorted(reference.keys() - predicted.keys())
     unlabelled = sorted(predicted.keys() - reference.keys())
     there = other_forms(predictions, unpredicted, file_ending)
-    # A prediction that is there under another name is never left out without a word.
+    # Never leave out silently a prediction that is there under another name.
     missing = [identifier for identifier in unpredicted if not allow_missing or identifier in there]
     for folder, text, identifiers, found in (
         (predictions, f"labels in {labels} have no prediction in {predictions}", missing, there),

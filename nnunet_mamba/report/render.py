@@ -88,7 +88,7 @@ def render_report(report: Report) -> str:
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the report; an older one is replaced only by a whole new one.
+    """Write the report; only a whole new one replaces an older one.
 
     Raises:
         ValueError: the report has no case.

@@ -1,4 +1,4 @@
-"""The teacher of a distillation: where its checkpoint is, and its network from it."""
+"""The teacher of a distillation: find its checkpoint, and build its network from it."""
 
 import builtins
 import importlib.util
@@ -24,7 +24,7 @@ from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
-# Packages whose modules do nothing when they are imported, and that hold the networks and layers of nnU-Net's plans.
+# Packages that hold the networks and layers of nnU-Net's plans; importing their modules does nothing else.
 _HOLD_LAYERS = ("torch", "dynamic_network_architectures", "nnunetv2", "nnunet_mamba")
 # What a checkpoint's init_args tell of the training that wrote it.
 _ORIGIN = {"plans": Mapping, "configuration": str, "dataset_json": Mapping, "fold": int | str}
@@ -35,17 +35,17 @@ _SENSELESS = (ArithmeticError, LookupError, TypeError, AttributeError, ValueErro
 def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     """Return the checkpoint of the student's teacher.
 
-    It is the one that ``NNUNET_MAMBA_TEACHER`` names: a file, a fold's folder, or the folder of all folds, of which the
-    student's own is taken. Without the variable it is the only finished training of ``teacher_trainer``, with any
-    recipe and budget, on the student's data set, configuration and fold, with the student's plans; or, if there is
-    none, with other plans for the same preprocessed data.
+    ``NNUNET_MAMBA_TEACHER`` names it: a file, a fold's folder, or the folder of all folds, which holds that of the
+    student's fold. Without the variable it is the only finished training of ``teacher_trainer`` on the student's data
+    set, configuration and fold, with any recipe and budget, and with the student's plans; if there is none, with other
+    plans for the same preprocessed data.
 
     Args:
         student: the trainer that needs a teacher.
         teacher_trainer: name of a bundled trainer.
 
     Raises:
-        FileNotFoundError: there is none; says where it was looked for and how to make one.
+        FileNotFoundError: there is none; says where it should be and how to make one.
         ValueError: several trainings fit; names them.
     """
     if named := os.environ.get(TEACHER_VARIABLE):
@@ -63,7 +63,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         identifier = student.configuration_manager.data_identifier
         found = [path for path in trained if _data_identifier(path) == identifier]
     if len(found) > 1:
-        # The folder of all folds: a fold's would be the teacher of all students, of those too that it must not teach.
+        # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
         lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(one.parent.parent))}" for one in found)
         raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{lines}")
     if not found:
@@ -81,7 +81,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
 
 
 def named_teacher(value: str) -> Path:
-    """Return the full path that ``NNUNET_MAMBA_TEACHER`` names; what is there is not looked at.
+    """Return the full path that ``NNUNET_MAMBA_TEACHER`` names, whether anything is there or not.
 
     Args:
         value: of the variable.
@@ -224,9 +224,9 @@ def _refuse_other_than_layers(checkpoint: Path, configuration: ConfigurationMana
 
 
 def _is_elsewhere(name: str) -> bool:
-    """Return whether to look at what a name stands for would first import, and so run, a module of whatever kind."""
+    """Return whether looking a name up would import, and so run, a module that is not known to be harmless."""
     top, *inner = name.split(".")
-    # nnU-Net tells of its own networks by the last part, wherever plans of another version have them.
+    # nnU-Net finds its own networks by the last part of the name, wherever another version had them.
     is_there = importlib.util.find_spec(top) is not None if top.isidentifier() else False
     return bool(inner) and is_there and top not in _HOLD_LAYERS and name.rpartition(".")[0] not in sys.modules
 
@@ -242,7 +242,7 @@ def _is_layer_or_nothing(name: str) -> bool:
 
 
 def _labels(dataset_json: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides the outputs of a network; no output is for the label that is ignored."""
+    """Return what decides the outputs of a network; the label that is ignored has none."""
     labels = {name: values for name, values in dataset_json["labels"].items() if name != IGNORE}
     order = dataset_json.get("regions_class_order")
     return labels if order is None else {**labels, "regions_class_order": order}
