@@ -44,6 +44,16 @@ def test_folder_with_other_content_is_refused(failing_steps, tmp_path):
     assert not (tmp_path / RECORD).exists()
 
 
+def test_a_damaged_record_and_a_file_name_their_options(failing_steps, tmp_path):
+    (tmp_path / RECORD).write_text('{"made_by": "nnunet-mamba demo", "steps": 3}')
+    result = CliRunner().invoke(app, ["--folder", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith("start over with --fresh")
+    result = CliRunner().invoke(app, ["--folder", str(tmp_path / RECORD)])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith(f"{RECORD} is a file; name a folder for the demo with --folder")
+
+
 def test_defaults_are_those_of_the_settings():
     defaults = {name: parameter.default for name, parameter in inspect.signature(demo).parameters.items()}
     settings = pipeline.Settings()

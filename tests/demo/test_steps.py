@@ -3,7 +3,17 @@ import sys
 
 import pytest
 
-from nnunet_mamba.demo.steps import RECORD, DemoFailedError, DemoStep, claim_folder, program, run_command, run_steps
+from nnunet_mamba.demo.steps import (
+    RECORD,
+    DamagedRecordError,
+    DemoFailedError,
+    DemoFolderError,
+    DemoStep,
+    claim_folder,
+    program,
+    run_command,
+    run_steps,
+)
 
 CONTENTS = ("made", "logs")
 
@@ -31,7 +41,7 @@ def python_step(folder, name, code, *, command=None, makes=None):
     def action(on_line):
         made.parent.mkdir(exist_ok=True)
         run_command(
-            [sys.executable, "-c", code, str(made)],
+            [sys.executable, "-S", "-c", code, str(made)],
             on_line,
             environment=os.environ,
             log=folder / "logs" / f"{name}.log",
@@ -60,21 +70,21 @@ def run(folder, *steps):
 def test_refuses_a_folder_with_other_content_and_leaves_it_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     for fresh in (False, True):
-        with pytest.raises(FileExistsError, match=r"thesis\.txt"):
+        with pytest.raises(DemoFolderError, match=r"thesis\.txt"):
             claim_folder(tmp_path, fresh=fresh, contents=("thesis.txt",))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_refuses_a_folder_whose_record_is_not_the_demos(tmp_path):
     (tmp_path / RECORD).write_text('{"steps": []}')
-    with pytest.raises(FileExistsError):
+    with pytest.raises(DemoFolderError):
         claim_folder(tmp_path, fresh=True, contents=CONTENTS)
     assert (tmp_path / RECORD).is_file()
 
 
 def test_refuses_a_file(tmp_path):
     (tmp_path / "demo").write_text("")
-    with pytest.raises(NotADirectoryError, match="--folder"):
+    with pytest.raises(DemoFolderError, match=r"is a file; name a folder for the demo$"):
         claim_folder(tmp_path / "demo", fresh=False, contents=CONTENTS)
 
 
@@ -168,7 +178,7 @@ def test_program_is_the_one_beside_the_running_python():
 @pytest.mark.parametrize("steps", ["3", '[{"name": "a"}]', '[{"name": "a", "fingerprint": "f", "seconds": NaN}]'])
 def test_a_damaged_record_is_told_and_fresh_starts_over(folder, steps):
     (folder / RECORD).write_text(f'{{"made_by": "nnunet-mamba demo", "steps": {steps}}}')
-    with pytest.raises(ValueError, match=rf"{RECORD} is damaged .*; start over with --fresh"):
+    with pytest.raises(DamagedRecordError, match=rf"{RECORD} is damaged .*; start over$"):
         claim_folder(folder, fresh=False, contents=CONTENTS)
     claim_folder(folder, fresh=True, contents=CONTENTS)
     assert run(folder).events == []
@@ -185,5 +195,5 @@ def test_a_full_disk_is_told_with_the_step_and_the_way_to_go_on(folder):
 
 def test_a_folder_below_a_file_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .*with --folder"):
+    with pytest.raises(DemoFolderError, match=r"is a file, expected a folder .*name another folder$"):
         claim_folder(tmp_path / "file" / "demo", fresh=False, contents=CONTENTS)
