@@ -37,12 +37,3 @@ def trainer_names() -> list[str]:
     """
     files = os.listdir(trainers_folder())
     return sorted(file[: -len(".py")] for file in files if file.startswith("nnUNetTrainer") and file.endswith(".py"))
-
-
-def dataset_conversion_folder() -> str:
-    """Return the folder of the ``Dataset<id>_<Name>.py`` converters.
-
-    Raises:
-        FileNotFoundError: the installation is damaged.
-    """
-    return _folder("dataset_conversion")

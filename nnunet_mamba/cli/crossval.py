@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nnunet_mamba.cli.console import progress_console, results_console
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

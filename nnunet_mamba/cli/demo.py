@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
 from nnunet_mamba.evaluation.folders import MissingDatasetJsonError, MissingPredictionsError, evaluate_folders
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnunet_mamba.cli.console import results_console
-from nnunet_mamba.cli.convert.option_types import Progress
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
+from nnunet_mamba.cli.option_types import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -145,7 +145,7 @@ def _summary(
         description="counting",
         progress=False,
         items_per_worker=ITEMS_PER_WORKER if reader.reads_pictures else _VOLUMES_PER_WORKER,
-        option="--processes",
+        setting="processes",
     )
     cases = list(counted)
     metrics = list(cases[0]["metrics"][scored[0]])

@@ -1,4 +1,4 @@
-"""nnU-Net's own folders, as its environment variables name them, and paths as nobody means them."""
+"""nnU-Net's own folders, as its environment variables name them, and paths that nobody can mean."""
 
 import os
 import re
@@ -98,7 +98,7 @@ def export(variable: str, path: str) -> str:
 
 
 def unexpanded(path: str) -> str | None:
-    """Return what of a path only a shell, or nobody, would understand; None for a path that can be taken as it stands.
+    """Return what makes a path useless without a shell, such as a tilde; None for a path that can be taken as it is.
 
     Args:
         path: as a variable or an option gives it.

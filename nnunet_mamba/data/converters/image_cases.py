@@ -24,11 +24,11 @@ from nnunet_mamba.data.formats.image_files import (
     resized_mask,
     write_png,
 )
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureCaseConverter:
+class ImageCaseConverter:
     """Check, read and write one case of pictures; a subclass says how masks become labels.
 
     Args:
@@ -55,7 +55,7 @@ class PictureCaseConverter:
         """
         return picture
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files.
 
         Args:
@@ -80,7 +80,7 @@ class PictureCaseConverter:
             digest = content.hexdigest()
             if label is not None and label.shape != shape:
                 problems.append(Problem(case.identifier, _mismatch(shape, label.shape), case.label))
-        return Checked(
+        return CaseCheck(
             problems=tuple(problems),
             source={
                 "shape": list(shape),

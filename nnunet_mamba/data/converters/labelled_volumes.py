@@ -22,7 +22,7 @@ from nnunet_mamba.data.formats.nifti_files import (
 )
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers, undefined_text
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 # Only CT has values below this (HU): air is -1000.
 LOWEST_VALUE_BESIDES_CT = -500
@@ -48,7 +48,7 @@ class VolumeConverter(WritesNifti):
     may_be_ct: bool = True
     allow_empty_masks: bool = False
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files.
 
         Args:
@@ -72,7 +72,7 @@ class VolumeConverter(WritesNifti):
                 problems.append(Problem(case.identifier, str(error), error.path))
             if len(case.masks) > 1:
                 source["masks"] = len(case.masks)
-        return Checked(
+        return CaseCheck(
             problems=tuple(problems),
             source=source,
             digest=digest,

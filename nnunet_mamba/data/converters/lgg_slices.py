@@ -24,7 +24,7 @@ from nnunet_mamba.data.formats.image_files import (
     write_png,
 )
 from nnunet_mamba.data.formats.nifti_files import Volume, encode_nifti, write_compressed
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 Spacing: TypeAlias = tuple[float, float, float]
 
@@ -85,7 +85,7 @@ def load_slice(path: Path) -> ByteImage:
         return np.asarray(image)
 
 
-def load_mask(path: Path) -> ByteImage:
+def load_slice_mask(path: Path) -> ByteImage:
     """Read a mask as (y, x), 0 background, 1 foreground. Nothing but black and white is accepted.
 
     Other values would be those of a copy that was resized or compressed with losses, or of a damaged file.
@@ -140,7 +140,7 @@ class StackConverter:
         # Refuses a spacing before anything is read.
         axial_affine(self.spacing)
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a patient's files.
 
         Args:
@@ -156,7 +156,7 @@ class StackConverter:
         ]
         source: dict[str, Any] = {"shape": [len(pairs), *first]}
         if faults:
-            return Checked(problems=_problems(case, faults), source=source)
+            return CaseCheck(problems=_problems(case, faults), source=source)
         voxels = np.stack([pair.pixels for pair in pairs if pair.pixels is not None])
         masks = [pair.mask for pair in pairs if pair.mask is not None]
         foreground = float(np.mean(masks)) if masks else None
@@ -165,7 +165,7 @@ class StackConverter:
         if foreground == 0:
             text = "no tumour in any slice, expected some in every patient; leave the patient out with --skip-invalid"
             faults.append((text, case.channels[0].parent))
-        return Checked(
+        return CaseCheck(
             problems=_problems(case, faults),
             source={
                 **source,
@@ -213,7 +213,7 @@ class SliceConverter:
 
     size: Shape | None
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a slice and its mask.
 
         Args:
@@ -227,8 +227,8 @@ class SliceConverter:
             faults.append((f"{text}; choose a larger --size", mask_of(file)))
         foreground = None if pair.mask is None else float(pair.mask.mean())
         if pair.pixels is None:
-            return Checked(problems=_problems(case, faults), foreground=foreground)
-        return Checked(
+            return CaseCheck(problems=_problems(case, faults), foreground=foreground)
+        return CaseCheck(
             problems=_problems(case, faults),
             source={
                 "shape": list(pair.pixels.shape[:2]),
@@ -288,7 +288,7 @@ def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
         faults.append((f"no mask for this slice, expected {mask_file.name} beside it; copy it again", path))
         return _Pair(pixels, None, tuple(faults))
     try:
-        mask = load_mask(mask_file)
+        mask = load_slice_mask(mask_file)
     except ImageFileError as error:
         faults.append((str(error), mask_file))
     else:
@@ -300,7 +300,7 @@ def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
 def _load_pair(case: Case, path: Path) -> tuple[ByteImage, ByteImage | None]:
     """Return a slice (y, x, 3) that passed the check, and its mask (y, x) if the case has a label."""
     try:
-        pixels, mask = load_slice(path), None if case.label is None else load_mask(mask_of(path))
+        pixels, mask = load_slice(path), None if case.label is None else load_slice_mask(mask_of(path))
     except ImageFileError as error:
         raise ValueError(f"{case.identifier}: {error} ({path} or its mask)") from error
     if mask is not None and mask.shape != pixels.shape[:2]:

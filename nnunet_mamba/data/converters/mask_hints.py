@@ -6,7 +6,7 @@ from typing import Any
 import numpy.typing as npt
 
 from nnunet_mamba.data.formats.whole_numbers import TOLERANCE
-from nnunet_mamba.data.problems import Checked
+from nnunet_mamba.data.problems import CaseCheck
 
 # A lesion may fill nine tenths of a close photograph, but hardly in four cases of five.
 MOSTLY = 0.5
@@ -27,7 +27,7 @@ def border_share(is_foreground: npt.NDArray[Any]) -> float:
     return float((rows.mean() * rows.size + columns.mean() * columns.size) / (rows.size + columns.size))
 
 
-def mask_hints(checked: Mapping[str, Checked]) -> list[str]:
+def mask_hints(checked: Mapping[str, CaseCheck]) -> list[str]:
     """Return what a user should look at, in sentences; empty if nothing is odd.
 
     Args:
@@ -36,7 +36,7 @@ def mask_hints(checked: Mapping[str, Checked]) -> list[str]:
     return [text for text in (_rounded(checked), _inverted(checked)) if text]
 
 
-def _rounded(checked: Mapping[str, Checked]) -> str:
+def _rounded(checked: Mapping[str, CaseCheck]) -> str:
     cases = {identifier: one.n_rounded for identifier, one in checked.items() if one.n_rounded}
     if not cases:
         return ""
@@ -46,7 +46,7 @@ def _rounded(checked: Mapping[str, Checked]) -> str:
     )
 
 
-def _inverted(checked: Mapping[str, Checked]) -> str:
+def _inverted(checked: Mapping[str, CaseCheck]) -> str:
     judged = {
         identifier: (one.foreground, one.border)
         for identifier, one in checked.items()

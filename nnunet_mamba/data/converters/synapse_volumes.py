@@ -22,7 +22,7 @@ from nnunet_mamba.data.formats.nifti_files import (
     turned_onto,
 )
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 from nnunet_mamba.data.writing.raw_dataset import DatasetDescription
 
 # Every CT of a body shows air: -1000 HU. Images without are windowed, rescaled or not CT.
@@ -97,7 +97,7 @@ class CtConverter(WritesNifti):
 
     numbers: OrganNumbers
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files.
 
         Args:
@@ -128,7 +128,7 @@ class CtConverter(WritesNifti):
                     turned_onto(label, image)
             except VolumeError as error:
                 problems.append(Problem(case.identifier, f"label: {error}", case.label))
-        return Checked(
+        return CaseCheck(
             problems=tuple(problems), source=source, digest=digest, foreground=foreground, n_rounded=n_rounded
         )
 

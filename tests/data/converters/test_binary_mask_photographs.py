@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, PhotographOptions, parse_size
+from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, PhotographOptions
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 
@@ -17,20 +17,6 @@ def case(tmp_path):
     mask[4:12, 8:24] = 255
     Image.fromarray(mask).save(tmp_path / "a_mask.png")
     return Case(identifier="a", channels=(tmp_path / "a.png",), label=tmp_path / "a_mask.png")
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("256", (256, 256)), ("192x256", (192, 256)), ("192X256", (192, 256)), ("original", None), ("Original", None)],
-)
-def test_size_is_read(text, size):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "256x", "x256", "256x0", "1x2x3", "2.5", "huge", "99999"])
-def test_size_that_means_nothing_is_refused(text):
-    with pytest.raises(ValueError, match="expected 'original', a side such as 256"):
-        parse_size(text)
 
 
 def test_good_case_has_no_problems_and_its_size_is_told(case):

@@ -98,7 +98,7 @@ def test_unknown_values_are_a_problem(case, values):
     values[0, 0, 0], values[1, :2, 0] = 9, 4
     save(case.label, values)
     text = only_text(VolumeConverter(labels=LABELS), case)
-    assert text == "2 unknown values: 4 (2x), 9 (1x); expected 0, 1, 2, 7; name them in --labels"
+    assert text == "2 unknown values: 4 (2x), 9 (1x); expected 0, 1, 2, 7; name them in `labels`"
 
 
 def test_threshold_divides_probabilities(case, tmp_path):
@@ -147,7 +147,7 @@ def test_spacings_that_no_scanner_has_are_a_problem(case, voxels, values):
 
 def test_empty_labels_are_refused_unless_they_are_allowed(case):
     save(case.label, np.zeros((6, 5, 4), np.uint8))
-    assert "--allow-empty-masks" in only_text(VolumeConverter(labels=LABELS), case)
+    assert "`allow_empty_masks=True`" in only_text(VolumeConverter(labels=LABELS), case)
     assert VolumeConverter(labels=LABELS, allow_empty_masks=True).check(case).problems == ()
 
 

@@ -186,8 +186,8 @@ def test_missing_masks_and_images_are_reported_with_the_way_out(folder):
     root = folder("i/a.png", "i/b.png", "m/b.png", "m/c.png")
     cases, problems = pair(root, "i/{case}.png", "m/{case}.png")
     assert [(problem.identifier, problem.file.name) for problem in problems] == [("a", "a.png"), ("c", "c.png")]
-    assert "--allow-missing-masks" in problems[0].text
-    assert "--allow-missing-images" in problems[1].text
+    assert "`allow_missing_masks=True`" in problems[0].text
+    assert "`allow_missing_images=True`" in problems[1].text
     assert [case.identifier for case in cases if case.is_training] == ["b"]
     allowed = {"allow_missing_masks": True, "allow_missing_images": True}
     assert pair(root, "i/{case}.png", "m/{case}.png", **allowed) == (cases, [])

@@ -195,5 +195,5 @@ def test_a_heading_without_rows_is_refused(write):
 
 def test_pictures_are_no_table(write, tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    with pytest.raises(ValueError, match=r"--groups .*a\.csv: no text"):
+    with pytest.raises(ValueError, match=r"`groups` .*a\.csv: no text"):
         read_group_table(tmp_path / "a.csv")

@@ -8,8 +8,9 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from nnunet_mamba.cli.convert.shared import load_converter
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.converters.lgg import LggOptions, convert_lgg, missing_sequences, prepare_lgg_images
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 
 pytestmark = [
     pytest.mark.real_data,
@@ -22,20 +23,15 @@ MISSING = [
 ]
 
 
-@pytest.fixture(scope="module")
-def lgg():
-    return load_converter("Dataset103_LGG")
-
-
 @pytest.fixture
 def tree():
     return Path(os.environ["NNUNET_MAMBA_REAL_DATA"]) / "kaggle_3m"
 
 
-def test_volumes_hold_every_pixel_of_the_slices(lgg, tree, tmp_path):
-    done = lgg.convert_lgg(tree, tmp_path / "raw")
+def test_volumes_hold_every_pixel_of_the_slices(tree, tmp_path):
+    done = convert_lgg(tree, tmp_path / "raw")
     assert done.n_training == 14
-    assert lgg.missing_sequences(done) == MISSING
+    assert missing_sequences(done) == MISSING
     shares = {identifier: found.foreground for identifier, found in done.checked.items()}
     assert min(shares, key=shares.get) == "TCGA_CS_5395_19981004"
     assert max(shares, key=shares.get) == "TCGA_DU_A5TU_19980312"
@@ -56,18 +52,18 @@ def test_volumes_hold_every_pixel_of_the_slices(lgg, tree, tmp_path):
     assert n_slices == 316
 
 
-def test_slices_are_a_third_with_tumour(lgg, tree, tmp_path):
-    done = lgg.convert_lgg(tree, tmp_path / "raw", options=lgg.LggOptions(as_volumes=False))
+def test_slices_are_a_third_with_tumour(tree, tmp_path):
+    done = convert_lgg(tree, tmp_path / "raw", options=LggOptions(as_volumes=False))
     assert done.n_training == 316
-    assert lgg.missing_sequences(done) == MISSING
+    assert missing_sequences(done) == MISSING
     assert len({case.group for case in done.cases}) == 14
     with_tumour = sum(bool(found.foreground) for found in done.checked.values())
     assert 0.3 < with_tumour / 316 < 0.45
 
 
 @pytest.mark.parametrize("as_volumes", [True, False], ids=["volumes", "slices"])
-def test_folds_keep_patients_apart(lgg, tree, tmp_path, as_volumes):
-    done = lgg.convert_lgg(tree, tmp_path / "raw", options=lgg.LggOptions(as_volumes=as_volumes))
+def test_folds_keep_patients_apart(tree, tmp_path, as_volumes):
+    done = convert_lgg(tree, tmp_path / "raw", options=LggOptions(as_volumes=as_volumes))
     patient_of = {case.identifier: case.group for case in done.cases}
     folds = json.loads((tmp_path / "raw" / "splits_final.json").read_text())
     assert sorted(identifier for fold in folds for identifier in fold["val"]) == sorted(patient_of)
@@ -82,11 +78,11 @@ def test_folds_keep_patients_apart(lgg, tree, tmp_path, as_volumes):
     ids=["volumes", "slices", "slices of 128"],
 )
 def test_images_alone_are_those_of_a_training_and_lead_back_to_every_mask(
-    lgg, tree, tmp_path, options, n_files, lowest_share
+    tree, tmp_path, options, n_files, lowest_share
 ):
     raw, images, predictions = (tmp_path / name for name in ("raw", "images", "predictions"))
-    lgg.convert_lgg(tree, raw, options=lgg.LggOptions(**options))
-    lgg.prepare_lgg_images(tree, images, options=lgg.LggOptions(**options))
+    convert_lgg(tree, raw, options=LggOptions(**options))
+    prepare_lgg_images(tree, images, options=LggOptions(**options))
     files = [path for path in sorted(images.iterdir()) if path.suffix != ".json"]
     assert len(files) == n_files
     for path in files:

@@ -1,24 +1,13 @@
-"""Small photographs and masks in ISIC's layouts, and the converter."""
+"""Small photographs and masks in ISIC's layouts, and nnU-Net's own check of a raw data set."""
 
-import importlib.util
+import multiprocessing.dummy
 from pathlib import Path
+from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from nnunet_mamba.bundled import dataset_conversion_folder
-
-
-@pytest.fixture(scope="session")
-def converter():
-    spec = importlib.util.spec_from_file_location(
-        "Dataset101_ISIC", Path(dataset_conversion_folder()) / "Dataset101_ISIC.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -43,3 +32,13 @@ def draw_part():
                 Image.fromarray(lesion.astype(np.uint8) * 255).save(masks / f"{identifier}{suffix}.png")
 
     return draw
+
+
+@pytest.fixture
+def verify_integrity(monkeypatch):
+    """nnU-Net's own check of a raw data set, in a thread: every process that it starts would import torch first."""
+    from nnunetv2.experiment_planning import verify_dataset_integrity
+
+    threads = SimpleNamespace(get_context=lambda method: multiprocessing.dummy)
+    monkeypatch.setattr(verify_dataset_integrity, "multiprocessing", threads)
+    return lambda folder: verify_dataset_integrity.verify_dataset_integrity(str(folder), num_processes=1)

@@ -1,25 +1,18 @@
 import csv
 import json
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
+from lgg_scans import SCANS, draw_scan, draw_tree
 from PIL import Image
 
-from nnunet_mamba.cli.convert.shared import load_converter
+from nnunet_mamba.data.converters.lgg import LggOptions, convert_lgg, missing_sequences
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
-
-SCANS = {"TCGA_CS_4941_19960909": 12, "TCGA_DU_A5TU_19980312": 3}
-
-
-@pytest.fixture(scope="module")
-def lgg():
-    return load_converter("Dataset103_LGG")
 
 
 @pytest.fixture
@@ -27,30 +20,9 @@ def target(tmp_path):
     return tmp_path / "raw" / "Dataset103_LGG"
 
 
-def draw_scan(folder: Path, n_slices: int, *, seed: int = 0, copied_channels: tuple[int, ...] = ()) -> None:
-    """Write noise with a bright tumour in every third slice; ``copied_channels`` hold FLAIR."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng([seed, n_slices])
-    for number in range(1, n_slices + 1):
-        mask = np.zeros((24, 32), np.uint8)
-        if number % 3 == 1:
-            mask[5:12, 8 : 15 + number] = 255
-        pixels = rng.integers(0, 120, (24, 32, 3), dtype=np.uint8) + mask[..., None] // 2
-        for channel in copied_channels:
-            pixels[..., channel] = pixels[..., 1]
-        Image.fromarray(pixels).save(folder / f"{folder.name}_{number}.tif")
-        Image.fromarray(mask).save(folder / f"{folder.name}_{number}_mask.tif")
-
-
 @pytest.fixture
 def tree(tmp_path):
-    tree = tmp_path / "kaggle_3m"
-    for name, n_slices in SCANS.items():
-        draw_scan(tree / name, n_slices)
-    (tree / "data.csv").write_text("Patient,RNASeqCluster\n")
-    (tree / "README.md").write_text("x")
-    (tree / "TCGA_CS_4941_19960909" / "._TCGA_CS_4941_19960909_1.tif").write_bytes(b"Mac OS X")
-    return tree
+    return draw_tree(tmp_path)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -61,15 +33,15 @@ def written(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def problems_of(lgg, tree, target, **options) -> list[str]:
+def problems_of(tree, target, **options) -> list[str]:
     with pytest.raises(InvalidDatasetError) as caught:
-        lgg.convert_lgg(tree, target, options=lgg.LggOptions(**options))
+        convert_lgg(tree, target, options=LggOptions(**options))
     assert not target.exists()
     return [f"{problem.identifier}: {problem.text}" for problem in caught.value.problems]
 
 
-def test_volumes_hold_the_slices_in_the_order_of_their_numbers(lgg, tree, target):
-    done = lgg.convert_lgg(tree, target)
+def test_volumes_hold_the_slices_in_the_order_of_their_numbers(tree, target):
+    done = convert_lgg(tree, target)
     assert (done.n_training, done.n_test) == (2, 0)
     assert written(target / "imagesTr") == [f"{name}_000{channel}.nii.gz" for name in SCANS for channel in range(3)]
     assert written(target / "labelsTr") == [f"{name}.nii.gz" for name in SCANS]
@@ -85,8 +57,8 @@ def test_volumes_hold_the_slices_in_the_order_of_their_numbers(lgg, tree, target
         assert np.array_equal(label * 255, np.stack([np.asarray(Image.open(mask)) for mask in masks]))
 
 
-def test_slices_are_pictures_whose_names_sort_by_number(lgg, tree, target):
-    done = lgg.convert_lgg(tree, target, options=lgg.LggOptions(as_volumes=False))
+def test_slices_are_pictures_whose_names_sort_by_number(tree, target):
+    done = convert_lgg(tree, target, options=LggOptions(as_volumes=False))
     assert done.n_training == 15
     expected = [f"{name}_{number:03d}" for name, n_slices in SCANS.items() for number in range(1, n_slices + 1)]
     assert written(target / "imagesTr") == [f"{name}_0000.png" for name in expected]
@@ -98,21 +70,12 @@ def test_slices_are_pictures_whose_names_sort_by_number(lgg, tree, target):
     assert np.array_equal(label * 255, np.asarray(Image.open(source.with_name(f"{source.stem}_mask.tif"))))
 
 
-@pytest.mark.parametrize("as_volumes", [True, False])
-def test_cases_of_one_patient_are_one_group(lgg, tree, as_volumes):
-    draw_scan(tree / "TCGA_CS_4941_20000101", 2, seed=1)
-    cases, problems = lgg.find_cases(tree, as_volumes=as_volumes)
-    assert problems == []
-    assert {case.group for case in cases} == {"TCGA_CS_4941", "TCGA_DU_A5TU"}
-    assert {case.group for case in cases if "CS_4941" in case.identifier} == {"TCGA_CS_4941"}
-
-
 @pytest.mark.parametrize(
     ("as_volumes", "sigmoid", "reader"),
     [(True, False, "SimpleITKIO"), (True, True, "SimpleITKIO"), (False, False, "NaturalImage2DIO")],
 )
-def test_dataset_json(lgg, tree, target, as_volumes, sigmoid, reader):
-    done = lgg.convert_lgg(tree, target, options=lgg.LggOptions(as_volumes=as_volumes, sigmoid=sigmoid))
+def test_dataset_json(tree, target, as_volumes, sigmoid, reader):
+    done = convert_lgg(tree, target, options=LggOptions(as_volumes=as_volumes, sigmoid=sigmoid))
     content = json.loads((target / "dataset.json").read_text())
     assert content.pop("regions_class_order", None) == ([1] if sigmoid else None)
     assert content == {
@@ -124,73 +87,37 @@ def test_dataset_json(lgg, tree, target, as_volumes, sigmoid, reader):
     }
 
 
-def test_nnunet_normalises_every_channel_by_its_mean(lgg):
+def test_nnunet_normalises_every_channel_by_its_mean():
     from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
 
-    for name in lgg.LggOptions().description().channel_names:
+    for name in LggOptions().description().channel_names:
         assert get_normalization_scheme(name).__name__ == "ZScoreNormalization"
 
 
 @pytest.mark.parametrize("as_volumes", [True, False])
-def test_missing_sequences_are_on_a_table(lgg, tree, target, as_volumes):
+def test_missing_sequences_are_on_a_table(tree, target, as_volumes):
     draw_scan(tree / "TCGA_FG_7634_20000128", 2, seed=1, copied_channels=(2,))
     draw_scan(tree / "TCGA_HT_7877_19980917", 2, seed=2, copied_channels=(0, 2))
     draw_scan(tree / "TCGA_HT_8563_19981209", 2, seed=3)
     # A blank slice at the end of a stack shows no sequence, and says nothing about the others.
     Image.new("RGB", (32, 24)).save(tree / "TCGA_HT_8563_19981209" / "TCGA_HT_8563_19981209_2.tif")
-    options = lgg.LggOptions(as_volumes=as_volumes)
+    options = LggOptions(as_volumes=as_volumes)
     expected = [
         ("TCGA_FG_7634_20000128", "post-contrast"),
         ("TCGA_HT_7877_19980917", "pre-contrast"),
         ("TCGA_HT_7877_19980917", "post-contrast"),
     ]
-    assert lgg.missing_sequences(lgg.convert_lgg(tree, target, options=options)) == expected
+    assert missing_sequences(convert_lgg(tree, target, options=options)) == expected
     table = target / "missing_sequences.csv"
     rows = list(csv.reader(table.read_text().splitlines()))
     assert rows == [["scan", "sequence", "equals"], *([scan, name, "FLAIR"] for scan, name in expected)]
     before = contents(target)
     table.unlink()
-    assert lgg.missing_sequences(lgg.convert_lgg(tree, target, options=options)) == expected
+    assert missing_sequences(convert_lgg(tree, target, options=options)) == expected
     assert contents(target) == before
 
 
-def test_takes_the_tree_of_the_archive_once(lgg, tree, target, tmp_path):
-    assert lgg.find_tree(tree) == lgg.find_tree(tmp_path) == (tree, None)
-    twin = tmp_path / "lgg-mri-segmentation" / "kaggle_3m"
-    shutil.copytree(tree, twin)
-    (twin / "data.csv").write_text("Patient;RNASeqCluster\r\n")
-    assert lgg.find_tree(tmp_path) == (tree, twin)
-    assert lgg.convert_lgg(tmp_path, target).n_training == 2
-    shutil.rmtree(tree)
-    assert lgg.find_tree(tmp_path) == (twin, None)
-
-
-@pytest.mark.parametrize("difference", ["pixel", "missing in the first", "missing in the second"])
-def test_refuses_two_trees_that_differ(lgg, tree, tmp_path, difference):
-    twin = tmp_path / "lgg-mri-segmentation" / "kaggle_3m"
-    shutil.copytree(tree, twin)
-    name = "TCGA_DU_A5TU_19980312/TCGA_DU_A5TU_19980312_2_mask.tif"
-    if difference == "pixel":
-        before = (twin / name).stat()
-        content = bytearray((twin / name).read_bytes())
-        content[100] ^= 255
-        (twin / name).write_bytes(content)
-        os.utime(twin / name, ns=(before.st_atime_ns, before.st_mtime_ns))
-        os.utime(tree / name, ns=(before.st_atime_ns, before.st_mtime_ns))
-    else:
-        ((tree if difference == "missing in the first" else twin) / name).unlink()
-    with pytest.raises(ValueError, match=f"two trees that differ in {name}.*name the one that is meant"):
-        lgg.find_tree(tmp_path)
-
-
-def test_names_what_it_looked_for(lgg, tmp_path):
-    with pytest.raises(NotADirectoryError, match="nowhere is not a folder; expected kaggle_3m"):
-        lgg.find_tree(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"no patients in .*expected folders such as TCGA_CS_4941_19960909"):
-        lgg.find_tree(tmp_path)
-
-
-def test_all_problems_of_names_and_files_are_listed_together(lgg, tree, target):
+def test_all_problems_of_names_and_files_are_listed_together(tree, target):
     first, second = (tree / name for name in SCANS)
     (first / f"{first.name}_1_mask.tif").unlink()
     (first / f"{first.name}_4.tif").unlink()
@@ -204,7 +131,7 @@ def test_all_problems_of_names_and_files_are_listed_together(lgg, tree, target):
     (tree / "TCGA_HT_7602_19951103").mkdir()
     (tree / "TCGA_HT 7616 (1)").mkdir()
     shutil.copytree(first, tree / "new patient")
-    assert problems_of(lgg, tree, target) == [
+    assert problems_of(tree, target) == [
         f"{first.name}: no image for the mask of slice 4; copy it again",
         f"{first.name}: slices 6 to 7 are missing, expected all from 1; copy the folder again",
         f"{first.name}: slice 9 is missing, expected all from 1; copy the folder again",
@@ -222,7 +149,7 @@ def test_all_problems_of_names_and_files_are_listed_together(lgg, tree, target):
     ]
 
 
-def test_problems_of_a_slice_name_the_slice(lgg, tree, target):
+def test_problems_of_a_slice_name_the_slice(tree, target):
     first, second = (tree / name for name in SCANS)
     (first / f"{first.name}_1_mask.tif").unlink()
     (first / f"{first.name}_4.tif").unlink()
@@ -230,7 +157,7 @@ def test_problems_of_a_slice_name_the_slice(lgg, tree, target):
     (second / f"{second.name}_1_mask.tif").unlink()
     # No slice of the scan is to be left out for it.
     shutil.copy(second / f"{second.name}_2.tif", second / f"{second.name}_2 copy.tif")
-    assert problems_of(lgg, tree, target, as_volumes=False) == [
+    assert problems_of(tree, target, as_volumes=False) == [
         f"{first.name}_004: no image for the mask of slice 4; copy it again",
         f"{second.name}_2 copy: expected {second.name}_1.tif or {second.name}_1_mask.tif with the number of a slice; "
         "is it of another scan?",
@@ -239,46 +166,37 @@ def test_problems_of_a_slice_name_the_slice(lgg, tree, target):
     ]
 
 
-def test_a_slice_number_in_the_millions_costs_nothing(lgg, tree, target):
-    scan = tree / "TCGA_DU_A5TU_19980312"
-    for ending in ("", "_mask"):
-        (scan / f"{scan.name}_3{ending}.tif").rename(scan / f"{scan.name}_9000000000{ending}.tif")
-    assert problems_of(lgg, tree, target) == [
-        f"{scan.name}: slices 3 to 8999999999 are missing, expected all from 1; copy the folder again"
-    ]
-
-
 @pytest.mark.parametrize("as_volumes", [True, False])
-def test_the_same_scan_under_two_names_is_refused(lgg, tree, target, as_volumes):
+def test_the_same_scan_under_two_names_is_refused(tree, target, as_volumes):
     copy = tree / "TCGA_HT_7602_19951103"
     copy.mkdir()
     for path in (tree / "TCGA_DU_A5TU_19980312").iterdir():
         shutil.copy(path, copy / path.name.replace("TCGA_DU_A5TU_19980312", copy.name))
-    found = problems_of(lgg, tree, target, as_volumes=as_volumes)
+    found = problems_of(tree, target, as_volumes=as_volumes)
     assert len(found) == (1 if as_volumes else 3)
     assert all(
         text.startswith("TCGA_HT_7602_19951103") and "the same picture as TCGA_DU_A5TU" in text for text in found
     )
 
 
-def test_skips_the_patient_with_a_problem(lgg, tree, target):
+def test_skips_the_patient_with_a_problem(tree, target):
     (tree / "TCGA_CS_4941_19960909" / "TCGA_CS_4941_19960909_5_mask.tif").unlink()
-    done = lgg.convert_lgg(tree, target, options=lgg.LggOptions(run=RunOptions(skip_invalid=True)))
+    done = convert_lgg(tree, target, options=LggOptions(run=RunOptions(skip_invalid=True)))
     assert [case.identifier for case in done.cases] == ["TCGA_DU_A5TU_19980312"]
     assert list(done.skipped) == ["TCGA_CS_4941_19960909"]
     assert written(target / "labelsTr") == ["TCGA_DU_A5TU_19980312.nii.gz"]
 
 
-def test_dry_run_writes_nothing_and_finds_missing_sequences(lgg, tree, target):
+def test_dry_run_writes_nothing_and_finds_missing_sequences(tree, target):
     draw_scan(tree / "TCGA_FG_7634_20000128", 2, seed=1, copied_channels=(2,))
-    done = lgg.convert_lgg(tree, target, options=lgg.LggOptions(run=RunOptions(dry_run=True)))
-    assert lgg.missing_sequences(done) == [("TCGA_FG_7634_20000128", "post-contrast")]
+    done = convert_lgg(tree, target, options=LggOptions(run=RunOptions(dry_run=True)))
+    assert missing_sequences(done) == [("TCGA_FG_7634_20000128", "post-contrast")]
     assert not target.exists()
 
 
-def test_refuses_a_size_for_volumes(lgg):
+def test_refuses_a_size_for_volumes():
     with pytest.raises(ValueError, match="--size 128x96 is for --as slices; nnU-Net brings volumes to one spacing"):
-        lgg.LggOptions(size=(128, 96))
+        LggOptions(size=(128, 96))
 
 
 @pytest.mark.parametrize(
@@ -290,43 +208,39 @@ def test_refuses_a_size_for_volumes(lgg):
         ({"sigmoid": True}, "sigmoid: the folder has False, this run has True"),
     ],
 )
-def test_other_options_are_refused(lgg, tree, target, option, text):
-    lgg.convert_lgg(tree, target)
+def test_other_options_are_refused(tree, target, option, text):
+    convert_lgg(tree, target)
     before = contents(target)
     with pytest.raises(FileExistsError, match=text):
-        lgg.convert_lgg(tree, target, options=lgg.LggOptions(**option))
+        convert_lgg(tree, target, options=LggOptions(**option))
     assert contents(target) == before
 
 
-def test_recipe_names_every_slice_and_mask(lgg, tree, target):
-    lgg.convert_lgg(tree, target)
-    recipe = json.loads((target / RECIPE_FILE).read_text())
-    case = recipe["cases"]["TCGA_DU_A5TU_19980312"]
+def test_record_names_every_slice_and_mask(tree, target):
+    convert_lgg(tree, target)
+    record = json.loads((target / RECORD_FILE).read_text())
+    case = record["cases"]["TCGA_DU_A5TU_19980312"]
     assert sorted(case["files"]) == written(tree / "TCGA_DU_A5TU_19980312")
     assert case["source"]["shape"] == [3, 24, 32]
     mask = tree / "TCGA_DU_A5TU_19980312" / "TCGA_DU_A5TU_19980312_3_mask.tif"
     mask.write_bytes(mask.read_bytes() + b"x")
     with pytest.raises(FileExistsError, match="made from other source files"):
-        lgg.convert_lgg(tree, target)
+        convert_lgg(tree, target)
 
 
 @pytest.mark.parametrize("as_volumes", [True, False])
-def test_resumed_run_equals_an_undisturbed_one(lgg, tree, target, as_volumes):
-    options = lgg.LggOptions(as_volumes=as_volumes)
-    lgg.convert_lgg(tree, target, options=options)
+def test_resumed_run_equals_an_undisturbed_one(tree, target, as_volumes):
+    options = LggOptions(as_volumes=as_volumes)
+    convert_lgg(tree, target, options=options)
     before = contents(target)
     (target / "dataset.json").unlink()
     (target / "missing_sequences.csv").unlink()
     next(path for path in sorted((target / "labelsTr").iterdir())).unlink()
     next(path for path in sorted((target / "imagesTr").iterdir())).write_bytes(b"")
-    assert lgg.convert_lgg(tree, target, options=options).n_written == 1
+    assert convert_lgg(tree, target, options=options).n_written == 1
     assert contents(target) == before
 
 
-def test_worker_processes_give_the_same_files(lgg, tmp_path):
-    for number in range(20):
-        draw_scan(tmp_path / "kaggle_3m" / f"TCGA_CS_{number:04d}_19960909", 2, seed=number)
-    for jobs in (1, 2):
-        options = lgg.LggOptions(run=RunOptions(jobs=jobs))
-        lgg.convert_lgg(tmp_path, tmp_path / f"jobs{jobs}", options=options)
-    assert contents(tmp_path / "jobs1") == contents(tmp_path / "jobs2")
+def test_a_tree_that_is_there_twice_is_converted_once(tree, target, tmp_path):
+    shutil.copytree(tree, tmp_path / "lgg-mri-segmentation" / "kaggle_3m")
+    assert convert_lgg(tmp_path, target).n_training == 2

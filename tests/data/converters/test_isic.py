@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.data.converters import image_cases
+from nnunet_mamba.data.converters.isic import IsicOptions, convert_isic, prepare_isic_images
 from nnunet_mamba.data.formats.image_files import write_png
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 IDENTIFIERS = ["ISIC_0000001", "ISIC_0000002", "ISIC_0000003"]
@@ -46,24 +47,24 @@ def target(tmp_path):
     ],
 )
 @pytest.mark.parametrize("named", ["both folders", "the folder above"])
-def test_knows_the_layout(converter, draw_part, tmp_path, target, images, masks, suffix, named):
+def test_knows_the_layout(draw_part, tmp_path, target, images, masks, suffix, named):
     source = tmp_path / "source"
     draw_part(source / images, source / masks, suffix=suffix)
     if named == "both folders":
-        converter.convert_isic(source / images, source / masks, target)
+        convert_isic(source / images, source / masks, target)
     else:
-        converter.convert_isic(source, None, target)
+        convert_isic(source, None, target)
     assert written_identifiers(target / "imagesTr") == [f"{name}_0000" for name in IDENTIFIERS]
     assert written_identifiers(target / "labelsTr") == IDENTIFIERS
 
 
-def test_takes_masks_that_lie_beside_their_images(converter, draw_part, tmp_path, target):
+def test_takes_masks_that_lie_beside_their_images(draw_part, tmp_path, target):
     draw_part(tmp_path / "all", tmp_path / "all")
-    done = converter.convert_isic(tmp_path / "all", None, target)
+    done = convert_isic(tmp_path / "all", None, target)
     assert (done.n_training, done.n_test) == (3, 0)
 
 
-def test_ignores_superpixels_texts_and_hidden_files(converter, part, target):
+def test_ignores_superpixels_texts_and_hidden_files(part, target):
     images, masks = part
     Image.new("RGB", (40, 30)).save(images / "ISIC_0000001_superpixels.png")
     (images / "ATTRIBUTION.txt").write_text("x")
@@ -71,20 +72,20 @@ def test_ignores_superpixels_texts_and_hidden_files(converter, part, target):
     (images / "._ISIC_0000001.jpg").write_bytes(b"Mac OS X")
     (masks / "LICENSE").write_text("x")
     (masks / "._ISIC_0000001_segmentation.png").write_bytes(b"Mac OS X")
-    assert converter.convert_isic(images, masks, target).n_training == 3
+    assert convert_isic(images, masks, target).n_training == 3
 
 
-def test_ignores_ground_truth_of_other_tasks(converter, draw_part, tmp_path, target):
+def test_ignores_ground_truth_of_other_tasks(draw_part, tmp_path, target):
     draw_part(tmp_path / "ISIC2018_Task1-2_Training_Input", tmp_path / "ISIC2018_Task1_Training_GroundTruth")
     draw_part(tmp_path / "elsewhere", tmp_path / "ISIC2018_Task2_Training_GroundTruth_v3", suffix="_attribute_globules")
     draw_part(tmp_path / "elsewhere", tmp_path / "ISIC2018_Task2_Training_GroundTruth", suffix="_attribute_globules")
     # Task 3 has photographs of its own.
     draw_part(tmp_path / "ISIC2018_Task3_Training_Input", tmp_path / "ISIC2018_Task3_Training_GroundTruth")
-    assert converter.convert_isic(tmp_path, None, target).n_training == 3
+    assert convert_isic(tmp_path, None, target).n_training == 3
 
 
-def test_writes_what_nnunet_expects(converter, part, target):
-    converter.convert_isic(*part, target, options=converter.IsicOptions(size=(64, 48)))
+def test_writes_what_nnunet_expects(part, target):
+    convert_isic(*part, target, options=IsicOptions(size=(64, 48)))
     image = np.asarray(Image.open(target / "imagesTr" / "ISIC_0000001_0000.png"))
     label = np.asarray(Image.open(target / "labelsTr" / "ISIC_0000001.png"))
     assert image.shape == (64, 48, 3)
@@ -101,9 +102,9 @@ def test_writes_what_nnunet_expects(converter, part, target):
     }
 
 
-def test_resizes_to_256_by_default_and_keeps_the_original_size_on_request(converter, part, target, tmp_path):
-    converter.convert_isic(*part, target)
-    converter.convert_isic(*part, tmp_path / "original", options=converter.IsicOptions(size=None))
+def test_resizes_to_256_by_default_and_keeps_the_original_size_on_request(part, target, tmp_path):
+    convert_isic(*part, target)
+    convert_isic(*part, tmp_path / "original", options=IsicOptions(size=None))
     assert Image.open(target / "imagesTr" / "ISIC_0000001_0000.png").size == (256, 256)
     assert Image.open(tmp_path / "original" / "imagesTr" / "ISIC_0000001_0000.png").size == (40, 30)
     label = np.asarray(Image.open(tmp_path / "original" / "labelsTr" / "ISIC_0000001.png"))
@@ -111,17 +112,18 @@ def test_resizes_to_256_by_default_and_keeps_the_original_size_on_request(conver
     assert np.array_equal(label, source // 255)
 
 
-def test_passes_nnunets_own_integrity_check(converter, part, target):
-    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+def test_passes_nnunets_own_integrity_check(part, target, verify_integrity):
+    convert_isic(*part, target)
+    verify_integrity(target)
+    (target / "labelsTr" / "ISIC_0000002.png").unlink()
+    with pytest.raises(AssertionError):
+        verify_integrity(target)
 
-    converter.convert_isic(*part, target)
-    verify_dataset_integrity(str(target), num_processes=1)
 
-
-def test_sigmoid_gives_one_output_in_nnunets_label_manager(converter, part, target):
+def test_sigmoid_gives_one_output_in_nnunets_label_manager(part, target):
     from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-    converter.convert_isic(*part, target, options=converter.IsicOptions(sigmoid=True))
+    convert_isic(*part, target, options=IsicOptions(sigmoid=True))
     dataset = json.loads((target / "dataset.json").read_text())
     labels = LabelManager(dataset["labels"], dataset["regions_class_order"])
     assert labels.has_regions
@@ -130,28 +132,26 @@ def test_sigmoid_gives_one_output_in_nnunets_label_manager(converter, part, targ
     assert labels.convert_logits_to_segmentation(logits).ravel().tolist() == [0, 0, 1, 1]
 
 
-def test_test_part_goes_to_images_and_labels_ts(converter, draw_part, part, target, tmp_path):
+def test_test_part_goes_to_images_and_labels_ts(draw_part, part, target, tmp_path):
     draw_part(tmp_path / "test", tmp_path / "test_masks", ["ISIC_0000008", "ISIC_0000009"])
-    done = converter.convert_isic(*part, target, test_images=tmp_path / "test", test_masks=tmp_path / "test_masks")
+    done = convert_isic(*part, target, test_images=tmp_path / "test", test_masks=tmp_path / "test_masks")
     assert (done.n_training, done.n_test, done.n_test_labels) == (3, 2, 2)
     assert written_identifiers(target / "imagesTs") == ["ISIC_0000008_0000", "ISIC_0000009_0000"]
     assert written_identifiers(target / "labelsTs") == ["ISIC_0000008", "ISIC_0000009"]
     assert json.loads((target / "dataset.json").read_text())["numTraining"] == 3
 
 
-def test_test_part_needs_no_masks(converter, draw_part, part, target, tmp_path):
+def test_test_part_needs_no_masks(draw_part, part, target, tmp_path):
     draw_part(tmp_path / "test", None, ["ISIC_0000009"])
-    done = converter.convert_isic(*part, target, test_images=tmp_path / "test")
+    done = convert_isic(*part, target, test_images=tmp_path / "test")
     assert (done.n_test, done.n_test_labels) == (1, 0)
     assert not (target / "labelsTs").exists()
 
 
-def test_validation_part_joins_the_training_cases(converter, draw_part, part, target, tmp_path):
+def test_validation_part_joins_the_training_cases(draw_part, part, target, tmp_path):
     draw_part(tmp_path / "val", tmp_path / "val_masks", ["ISIC_0000008", "ISIC_0000009"])
 
-    done = converter.convert_isic(
-        *part, target, validation_images=tmp_path / "val", validation_masks=tmp_path / "val_masks"
-    )
+    done = convert_isic(*part, target, validation_images=tmp_path / "val", validation_masks=tmp_path / "val_masks")
 
     assert (done.n_training, done.n_test) == (5, 0)
     folds = json.loads((target / "splits_final.json").read_text())
@@ -159,40 +159,40 @@ def test_validation_part_joins_the_training_cases(converter, draw_part, part, ta
     assert sorted(name for fold in folds for name in fold["val"]) == written_identifiers(target / "labelsTr")
 
 
-def test_papers_split_of_another_number_of_cases_is_refused_with_both(converter, part, target):
-    options = converter.IsicOptions(run=RunOptions(split="isic17-1500-650"))
+def test_papers_split_of_another_number_of_cases_is_refused_with_both(part, target):
+    options = IsicOptions(run=RunOptions(split="isic17-1500-650"))
 
     with pytest.raises(ValueError, match=r"2150[\s\S]*\b3\b|\b3\b[\s\S]*2150"):
-        converter.convert_isic(*part, target, options=options)
+        convert_isic(*part, target, options=options)
 
     assert not target.exists()
 
 
-def test_refuses_an_image_in_both_parts(converter, draw_part, part, target, tmp_path):
+def test_refuses_an_image_in_both_parts(draw_part, part, target, tmp_path):
     draw_part(tmp_path / "test", None, ["ISIC_0000003", "ISIC_0000009"])
     with pytest.raises(InvalidDatasetError, match=r"1 problem found[\s\S]*test/ISIC_0000003: a test image, and a"):
-        converter.convert_isic(*part, target, test_images=tmp_path / "test")
+        convert_isic(*part, target, test_images=tmp_path / "test")
 
 
-def test_missing_mask_is_refused_or_sent_to_images_ts(converter, part, target):
+def test_missing_mask_is_refused_or_sent_to_images_ts(part, target):
     (part[1] / "ISIC_0000002_segmentation.png").unlink()
-    with pytest.raises(InvalidDatasetError, match=r"ISIC_0000002: no mask .*--allow-missing-masks"):
-        converter.convert_isic(*part, target)
+    with pytest.raises(InvalidDatasetError, match=r"ISIC_0000002: no mask .*`allow_missing_masks=True`"):
+        convert_isic(*part, target)
     assert not target.exists()
-    converter.convert_isic(*part, target, options=converter.IsicOptions(allow_missing_masks=True))
+    convert_isic(*part, target, options=IsicOptions(allow_missing_masks=True))
     assert written_identifiers(target / "imagesTs") == ["ISIC_0000002_0000"]
     assert written_identifiers(target / "labelsTr") == ["ISIC_0000001", "ISIC_0000003"]
 
 
-def test_missing_image_is_refused_or_left_out(converter, part, target):
+def test_missing_image_is_refused_or_left_out(part, target):
     (part[0] / "ISIC_0000002.jpg").unlink()
     with pytest.raises(InvalidDatasetError, match=r"ISIC_0000002: no image for this mask"):
-        converter.convert_isic(*part, target)
-    done = converter.convert_isic(*part, target, options=converter.IsicOptions(allow_missing_images=True))
+        convert_isic(*part, target)
+    done = convert_isic(*part, target, options=IsicOptions(allow_missing_images=True))
     assert done.n_training == 2
 
 
-def test_shows_all_problems_together_and_writes_nothing(converter, draw_part, tmp_path, target):
+def test_shows_all_problems_together_and_writes_nothing(draw_part, tmp_path, target):
     images, masks = tmp_path / "images", tmp_path / "masks"
     draw_part(images, masks, [f"ISIC_{number}" for number in range(10)])
     (masks / "ISIC_0_segmentation.png").unlink()
@@ -205,7 +205,7 @@ def test_shows_all_problems_together_and_writes_nothing(converter, draw_part, tm
     (images / "ISIC_7.jpg").unlink()
     (masks / "ISIC_8_segmentation.png").write_text("not an image")
     with pytest.raises(InvalidDatasetError) as caught:
-        converter.convert_isic(images, masks, target)
+        convert_isic(images, masks, target)
     text = str(caught.value)
     for line in (
         "ISIC_0: no mask",
@@ -224,63 +224,63 @@ def test_shows_all_problems_together_and_writes_nothing(converter, draw_part, tm
 
 
 @pytest.mark.parametrize("missing", ["images", "masks"])
-def test_empty_folder_is_named(converter, part, target, missing, tmp_path):
+def test_empty_folder_is_named(part, target, missing, tmp_path):
     folder = part[0] if missing == "images" else part[1]
     for file in folder.iterdir():
         file.unlink()
     (folder / "readme.txt").write_text("x")
     with pytest.raises(ValueError, match=f"no (photographs|masks) in .*{missing}"):
-        converter.convert_isic(*part, target)
+        convert_isic(*part, target)
 
 
-def test_photographs_alone_point_to_images_only(converter, draw_part, tmp_path, target):
+def test_photographs_alone_point_to_images_only(draw_part, tmp_path, target):
     draw_part(tmp_path / "new", None)
     with pytest.raises(ValueError, match="--images-only"):
-        converter.convert_isic(tmp_path / "new", None, target)
+        convert_isic(tmp_path / "new", None, target)
 
 
-def test_second_run_finds_the_data_set_complete(converter, part, target):
-    assert converter.convert_isic(*part, target).n_written == 3
+def test_second_run_finds_the_data_set_complete(part, target):
+    assert convert_isic(*part, target).n_written == 3
     before = contents(target)
-    assert converter.convert_isic(*part, target).n_written == 0
+    assert convert_isic(*part, target).n_written == 0
     assert contents(target) == before
 
 
-def test_other_options_are_refused(converter, part, target):
-    converter.convert_isic(*part, target)
+def test_other_options_are_refused(part, target):
+    convert_isic(*part, target)
     before = contents(target)
     with pytest.raises(FileExistsError, match=r"size: the folder has 256x256, this run has original"):
-        converter.convert_isic(*part, target, options=converter.IsicOptions(size=None))
+        convert_isic(*part, target, options=IsicOptions(size=None))
     with pytest.raises(FileExistsError, match=r"sigmoid: the folder has False, this run has True"):
-        converter.convert_isic(*part, target, options=converter.IsicOptions(sigmoid=True))
+        convert_isic(*part, target, options=IsicOptions(sigmoid=True))
     assert contents(target) == before
 
 
-def test_other_source_files_are_noticed(converter, draw_part, part, target, tmp_path):
-    converter.convert_isic(*part, target)
+def test_other_source_files_are_noticed(draw_part, part, target, tmp_path):
+    convert_isic(*part, target)
     draw_part(tmp_path / "b", tmp_path / "c", ["ISIC_0000002", "ISIC_0000001", "ISIC_0000007"])
     with pytest.raises(FileExistsError) as caught:
-        converter.convert_isic(tmp_path / "b", tmp_path / "c", target)
+        convert_isic(tmp_path / "b", tmp_path / "c", target)
     text = str(caught.value)
     assert "in the folder but not among the source files: 1, the first is ISIC_0000003" in text
     assert "among the source files but not in the folder: 1, the first is ISIC_0000007" in text
     assert "made from other source files (name, size, or training instead of test): 2" in text
 
 
-def test_sources_may_move_between_two_runs(converter, part, target, tmp_path):
-    converter.convert_isic(*part, target)
+def test_sources_may_move_between_two_runs(part, target, tmp_path):
+    convert_isic(*part, target)
     part[0].rename(tmp_path / "elsewhere")
-    assert converter.convert_isic(tmp_path / "elsewhere", part[1], target).n_written == 0
+    assert convert_isic(tmp_path / "elsewhere", part[1], target).n_written == 0
 
 
-def test_foreign_files_are_refused(converter, part, target, tmp_path):
+def test_foreign_files_are_refused(part, target, tmp_path):
     (tmp_path / "theirs" / "imagesTr").mkdir(parents=True)
     with pytest.raises(FileExistsError, match="files of another origin"):
-        converter.convert_isic(*part, tmp_path / "theirs")
-    converter.convert_isic(*part, target)
+        convert_isic(*part, tmp_path / "theirs")
+    convert_isic(*part, target)
     Image.new("RGB", (4, 4)).save(target / "imagesTr" / "stray_0000.png")
     with pytest.raises(FileExistsError, match="stray_0000"):
-        converter.convert_isic(*part, target)
+        convert_isic(*part, target)
 
 
 def fail_at(k: int, error: OSError | KeyboardInterrupt):
@@ -298,12 +298,12 @@ def fail_at(k: int, error: OSError | KeyboardInterrupt):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 6])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_resumed_run_equals_an_undisturbed_one(converter, part, target, tmp_path, monkeypatch, k, error):
-    converter.convert_isic(*part, tmp_path / "undisturbed")
+def test_resumed_run_equals_an_undisturbed_one(part, target, tmp_path, monkeypatch, k, error):
+    convert_isic(*part, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
         patch.setattr(image_cases, "write_png", fail_at(k, error))
         with pytest.raises(type(error)) as caught:
-            converter.convert_isic(*part, target)
+            convert_isic(*part, target)
     if isinstance(error, OSError):
         assert caught.value.errno == errno.ENOSPC
         assert "No space left on device, while writing " in str(caught.value)
@@ -311,63 +311,61 @@ def test_resumed_run_equals_an_undisturbed_one(converter, part, target, tmp_path
     assert not (target / "dataset.json").exists()
     assert not any(content == b"half a file" for content in contents(target).values())
     assert len(list(target.glob("*/*"))) == k - 1
-    assert converter.convert_isic(*part, target).n_written == 3 - (k - 1) // 2
+    assert convert_isic(*part, target).n_written == 3 - (k - 1) // 2
     assert contents(target) == contents(tmp_path / "undisturbed")
 
 
-def test_resuming_cleans_up_after_a_killed_run(converter, part, target):
-    converter.convert_isic(*part, target)
+def test_resuming_cleans_up_after_a_killed_run(part, target):
+    convert_isic(*part, target)
     before = contents(target)
     (target / "dataset.json").unlink()
     (target / "imagesTr" / "ISIC_0000001_0000.png").unlink()
     (target / "imagesTr" / ".partial-123-ISIC_0000001_0000.png").write_bytes(b"half")
     (target / "labelsTr" / "ISIC_0000002.png").write_bytes(b"")
-    assert converter.convert_isic(*part, target).n_written == 2
+    assert convert_isic(*part, target).n_written == 2
     assert contents(target) == before
 
 
-def test_recipe_keeps_the_size_before_conversion(converter, part, target):
-    converter.convert_isic(*part, target)
-    recipe = json.loads((target / RECIPE_FILE).read_text())
-    assert recipe["cases"]["ISIC_0000001"]["source"]["shape"] == [30, 40]
-    assert recipe["sources"] == sorted(str(folder) for folder in part)
+def test_record_keeps_the_size_before_conversion(part, target):
+    convert_isic(*part, target)
+    record = json.loads((target / RECORD_FILE).read_text())
+    assert record["cases"]["ISIC_0000001"]["source"]["shape"] == [30, 40]
+    assert record["sources"] == sorted(str(folder) for folder in part)
 
 
-def test_result_does_not_depend_on_the_number_of_jobs(converter, draw_part, tmp_path):
-    draw_part(tmp_path / "images", tmp_path / "masks", [f"ISIC_{number:07d}" for number in range(20)])
-    for jobs in (1, 2):
-        options = converter.IsicOptions(size=(16, 16), run=RunOptions(jobs=jobs))
-        converter.convert_isic(tmp_path / "images", tmp_path / "masks", tmp_path / f"jobs{jobs}", options=options)
-    assert contents(tmp_path / "jobs1") == contents(tmp_path / "jobs2")
-    assert len(contents(tmp_path / "jobs1")) == 43
-
-
-def test_images_only_prepares_photographs_as_for_training(converter, part, target, tmp_path):
-    converter.convert_isic(*part, target)
-    done = converter.prepare_isic_images(part[0], tmp_path / "out")
+def test_images_only_prepares_photographs_as_for_training(part, target, tmp_path):
+    convert_isic(*part, target)
+    done = prepare_isic_images(part[0], tmp_path / "out")
     assert done.n_test == done.n_written == 3
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *(f"{name}_0000.png" for name in IDENTIFIERS),
-        RECIPE_FILE,
+        RECORD_FILE,
     ]
     for name in IDENTIFIERS:
         there = (tmp_path / "out" / f"{name}_0000.png").read_bytes()
         assert there == (target / "imagesTr" / f"{name}_0000.png").read_bytes()
-    assert converter.prepare_isic_images(part[0], tmp_path / "out").n_written == 0
+    assert prepare_isic_images(part[0], tmp_path / "out").n_written == 0
     with pytest.raises(FileExistsError, match="size"):
-        converter.prepare_isic_images(part[0], tmp_path / "out", options=converter.IsicOptions(size=None))
+        prepare_isic_images(part[0], tmp_path / "out", options=IsicOptions(size=None))
 
 
-def test_images_only_reports_all_unreadable_photographs(converter, part, tmp_path):
+def test_images_only_reports_all_unreadable_photographs(part, tmp_path):
     for name in IDENTIFIERS[:2]:
         (part[0] / f"{name}.jpg").write_bytes(b"")
     with pytest.raises(InvalidDatasetError, match="2 problems"):
-        converter.prepare_isic_images(part[0], tmp_path / "out")
+        prepare_isic_images(part[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_names_with_spaces_and_accents_find_their_masks(converter, draw_part, tmp_path, target):
+def test_names_with_spaces_and_accents_find_their_masks(draw_part, tmp_path, target):
     composed, decomposed = "l\u00e9sion 1", "le\u0301sion 1"
     draw_part(tmp_path / "images ü", None, [composed])
     draw_part(tmp_path / "elsewhere", tmp_path / "masks ü", [decomposed])
-    assert converter.convert_isic(tmp_path / "images ü", tmp_path / "masks ü", target).n_training == 1
+    assert convert_isic(tmp_path / "images ü", tmp_path / "masks ü", target).n_training == 1
+
+
+def test_several_masks_of_a_photograph_are_a_problem_of_it(part, target):
+    Image.new("L", (40, 30), 255).save(part[1] / "ISIC_0000002_segmentation_1.png")
+    done = convert_isic(*part, target, options=IsicOptions(run=RunOptions(skip_invalid=True)))
+    assert list(done.skipped) == ["ISIC_0000002"]
+    assert written_identifiers(target / "labelsTr") == ["ISIC_0000001", "ISIC_0000003"]

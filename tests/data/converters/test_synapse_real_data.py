@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import shutil
@@ -8,8 +7,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from nnunet_mamba.bundled import dataset_conversion_folder
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.converters.synapse import (
+    PAPERS_ORGANS,
+    RAW_DATA_NUMBERS,
+    SynapseOptions,
+    convert_synapse,
+    prepare_synapse_images,
+)
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 
 pytestmark = [
     pytest.mark.real_data,
@@ -17,15 +23,6 @@ pytestmark = [
 ]
 
 CASES = ("0001", "0002")
-
-
-@pytest.fixture(scope="module")
-def synapse():
-    path = Path(dataset_conversion_folder()) / "Dataset104_Synapse.py"
-    spec = importlib.util.spec_from_file_location("Dataset104_Synapse", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +36,13 @@ def load(path):
 
 
 @pytest.mark.parametrize("organs", [8, 13])
-def test_keeps_every_voxel(synapse, source, tmp_path, organs):
+def test_keeps_every_voxel(source, tmp_path, organs):
     target = tmp_path / "raw"
-    done = synapse.convert_synapse(source, target, options=synapse.SynapseOptions(organs=organs))
+    done = convert_synapse(source, target, options=SynapseOptions(organs=organs))
     assert done.n_training == 2
     original = source / "RawData" / "Training"
-    numbers = synapse.RAW_DATA_NUMBERS
-    kept = synapse.PAPERS_ORGANS if organs == 8 else tuple(numbers)
+    numbers = RAW_DATA_NUMBERS
+    kept = PAPERS_ORGANS if organs == 8 else tuple(numbers)
     for case in CASES:
         voxels, affine = load(target / "imagesTr" / f"case{case}_0000.nii.gz")
         expected, expected_affine = load(original / "img" / f"img{case}.nii.gz")
@@ -60,7 +57,7 @@ def test_keeps_every_voxel(synapse, source, tmp_path, organs):
         assert label.max() <= organs
 
 
-def test_labels_stored_in_other_orientations_give_the_same_files(synapse, source, tmp_path):
+def test_labels_stored_in_other_orientations_give_the_same_files(source, tmp_path):
     original = source / "RawData" / "Training"
     for folder in ("img", "label"):
         (tmp_path / "turned" / folder).mkdir(parents=True)
@@ -68,18 +65,18 @@ def test_labels_stored_in_other_orientations_give_the_same_files(synapse, source
         (tmp_path / "turned" / "img" / f"img{case}.nii.gz").symlink_to(original / "img" / f"img{case}.nii.gz")
         label = nib.load(original / "label" / f"label{case}.nii.gz").as_reoriented(np.array(orientation))
         nib.save(label, tmp_path / "turned" / "label" / f"label{case}.nii.gz")
-    synapse.convert_synapse(source, tmp_path / "raw")
-    synapse.convert_synapse(tmp_path / "turned", tmp_path / "other")
+    convert_synapse(source, tmp_path / "raw")
+    convert_synapse(tmp_path / "turned", tmp_path / "other")
     for path in (tmp_path / "raw").rglob("*.nii.gz"):
         assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "raw")).read_bytes()
 
 
 @pytest.mark.parametrize("organs", [8, 13])
-def test_sigmoid_makes_a_region_of_every_organ_and_each_case_is_held_out_once(synapse, source, tmp_path, organs):
-    options = synapse.SynapseOptions(organs=organs, sigmoid=True)
-    synapse.convert_synapse(source, tmp_path / "raw", options=options)
+def test_sigmoid_makes_a_region_of_every_organ_and_each_case_is_held_out_once(source, tmp_path, organs):
+    options = SynapseOptions(organs=organs, sigmoid=True)
+    convert_synapse(source, tmp_path / "raw", options=options)
     content = json.loads((tmp_path / "raw" / "dataset.json").read_text())
-    kept = synapse.PAPERS_ORGANS if organs == 8 else tuple(synapse.RAW_DATA_NUMBERS)
+    kept = PAPERS_ORGANS if organs == 8 else tuple(RAW_DATA_NUMBERS)
     assert content["labels"] == {"background": 0, **{organ: [n, n] for n, organ in enumerate(kept, start=1)}}
     assert content["regions_class_order"] == list(range(1, organs + 1))
     assert json.loads((tmp_path / "raw" / "splits_final.json").read_text()) == [
@@ -90,17 +87,17 @@ def test_sigmoid_makes_a_region_of_every_organ_and_each_case_is_held_out_once(sy
     assert np.unique(label).max() <= organs
 
 
-def test_predictions_of_images_alone_come_back_with_the_numbers_of_the_source(synapse, source, tmp_path):
+def test_predictions_of_images_alone_come_back_with_the_numbers_of_the_source(source, tmp_path):
     raw, images, predictions = (tmp_path / name for name in ("raw", "images", "predictions"))
-    synapse.convert_synapse(source, raw, options=synapse.SynapseOptions(sigmoid=True))
-    synapse.prepare_synapse_images(source, images)
+    convert_synapse(source, raw, options=SynapseOptions(sigmoid=True))
+    prepare_synapse_images(source, images)
     for case in CASES:
         name = f"case{case}_0000.nii.gz"
         assert (images / name).read_bytes() == (raw / "imagesTr" / name).read_bytes()
     (raw / "labelsTr").rename(predictions)
     shutil.copy(raw / "dataset.json", predictions)
     restore_masks(predictions, read_converted_dataset(images, predictions), tmp_path / "restored")
-    kept = [synapse.RAW_DATA_NUMBERS[organ] for organ in synapse.PAPERS_ORGANS]
+    kept = [RAW_DATA_NUMBERS[organ] for organ in PAPERS_ORGANS]
     for case in CASES:
         restored, affine = load(tmp_path / "restored" / f"case{case}.nii.gz")
         expected, _ = load(source / "RawData" / "Training" / "label" / f"label{case}.nii.gz")

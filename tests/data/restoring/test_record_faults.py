@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from nnunet_mamba.data.restoring.source_records import record_faults
+from nnunet_mamba.data.restoring.record_faults import record_faults
 
 
 def record():
@@ -41,6 +41,9 @@ def test_what_conversions_write_has_no_fault():
         (lambda content, case: case["source"].update(file="../out.png"), "file of its source is '../out.png'"),
         (lambda content, case: case["source"].update(file="/out.png"), "file of its source is '/out.png'"),
         (lambda content, case: case.update(files=[]), r"files are \[\], expected names"),
+        (lambda content, case: case.pop("source"), "^case a: source is None, expected an object with the shape"),
+        (lambda content, case: case["source"].pop("shape"), "^case a: source is {.*expected an object with the shape"),
+        (lambda content, case: case.update(label_folder=None), "label_folder is None, expected a number below"),
         (lambda content, case: case.update(label_folder=7), "label_folder is 7, expected a number below"),
     ],
 )

@@ -1,36 +1,22 @@
-import json
+from functools import partial
 
 import nibabel as nib
 import numpy as np
 import pytest
+from own_folders import convert, dataset_json, draw_folder, label
 from PIL import Image
 
-from nnunet_mamba.cli.convert.shared import load_converter
+from nnunet_mamba.data.converters.folder import convert_folder, prepare_folder_images
+from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.sources.pattern_source import Source
 from nnunet_mamba.data.writing.run_options import RunOptions
-
-folder_converter = load_converter("Dataset105_Folder")
-FolderOptions, Source = folder_converter.FolderOptions, folder_converter.Source
 
 
 @pytest.fixture
 def draw(tmp_path):
-    """Write pictures of noise and masks that repeat some values; every case has another size."""
-
-    def write(images, masks, values=(0, 255), cases="abc", *, mode="RGB"):
-        for number, name in enumerate(cases):
-            shape = (12 + number, 16)
-            noise = np.random.default_rng(ord(name)).integers(0, 255, (*shape, 3), dtype=np.uint8)
-            mask = np.resize(np.asarray(values, np.uint8), (*shape, *np.shape(values)[1:]))
-            for pattern, picture in ((images, Image.fromarray(noise).convert(mode)), (masks, Image.fromarray(mask))):
-                path = tmp_path / "source" / pattern.format(name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                picture.save(path)
-        return tmp_path / "source"
-
-    return write
+    return partial(draw_folder, tmp_path / "source")
 
 
 @pytest.fixture
@@ -55,21 +41,8 @@ def target(tmp_path):
     return tmp_path / "raw" / "Dataset105_Folder"
 
 
-def convert(root, target, *, images=None, masks=None, **options):
-    source = Source(images=root, image_pattern=images, mask_pattern=masks)
-    return folder_converter.convert_folder(source, target, options=FolderOptions(**options))
-
-
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def dataset_json(target):
-    return json.loads((target / "dataset.json").read_text())
-
-
-def label(target, name="a"):
-    return np.asarray(Image.open(target / "labelsTr" / f"{name}.png"))
 
 
 def test_needs_no_options_for_a_folder_of_images_and_one_of_masks(draw, target):
@@ -93,7 +66,7 @@ def test_needs_no_options_for_a_folder_of_images_and_one_of_masks(draw, target):
 def test_two_folders_need_no_patterns(draw, target):
     root = draw("photos/{}.png", "drawings/{}.bmp")
     source = Source(images=root / "photos", masks=root / "drawings")
-    assert folder_converter.convert_folder(source, target).n_training == 3
+    assert convert_folder(source, target).n_training == 3
 
 
 @pytest.mark.parametrize(
@@ -117,77 +90,6 @@ def test_group_is_kept_for_splits(draw, target):
     root = draw("{}/1.png", "{}/1_mask.png")
     done = convert(root, target, images="{group}/{case}.png", masks="{group}/{case}_mask.png")
     assert [(case.identifier, case.group) for case in done.cases] == [("a_1", "a"), ("b_1", "b"), ("c_1", "c")]
-
-
-@pytest.mark.parametrize("values", [(0, 255), (0, 1)])
-def test_two_valued_masks_need_no_mapping(draw, target, values):
-    root = draw("images/{}.png", "masks/{}.png", values)
-    convert(root, target)
-    for name in "abc":
-        assert np.array_equal(label(target, name), np.asarray(Image.open(root / f"masks/{name}.png")) == values[1])
-    assert json.loads((target / RECIPE_FILE).read_text())["options"]["source_labels"]["foreground"] == [values[1]]
-
-
-@pytest.mark.parametrize("values", [(0, 2), (0, 1, 2), (0, 254), (0, 1, 255), (0, 128, 255), (0, 127)])
-def test_no_other_mapping_is_inferred(draw, target, values):
-    with pytest.raises(InvalidDatasetError, match="3 problems found") as caught:
-        convert(draw("images/{}.png", "masks/{}.png", values), target)
-    assert "unknown value" in str(caught.value)
-    assert not target.exists()
-
-
-def test_both_ways_to_write_two_values_do_not_mix(draw, target):
-    draw("images/{}.png", "masks/{}.png", (0, 1), cases="a")
-    root = draw("images/{}.png", "masks/{}.png", (0, 255), cases="bc")
-    with pytest.raises(InvalidDatasetError, match=r"2 problems[\s\S]*b: 1 unknown value: 255 \(\d+x\); expected 0, 1"):
-        convert(root, target)
-
-
-def test_masks_of_one_value_do_not_decide(draw, target):
-    draw("images/{}.png", "masks/{}.png", (1,), cases="a")
-    root = draw("images/{}.png", "masks/{}.png", (0, 255), cases="bc")
-    with pytest.raises(InvalidDatasetError, match=r"a: 1 unknown value: 1 \(192x\); expected 0, 255"):
-        convert(root, target)
-
-
-def test_grey_levels_need_a_threshold(draw, target):
-    root = draw("images/{}.png", "masks/{}.png", range(256))
-    with pytest.raises(InvalidDatasetError, match="draw the line with --threshold 127"):
-        convert(root, target)
-    convert(root, target, threshold=127)
-    assert np.array_equal(label(target), np.asarray(Image.open(root / "masks/a.png")) > 127)
-
-
-def test_label_map_is_the_mapping_value_by_value(draw, target):
-    mapping = {"background": [0, 9], "naevus": 50, "hair": [51, 255], "ruler": 10}
-    root = draw("images/{}.png", "masks/{}.png", (0, 9, 50, 51, 255, 10, 0))
-    convert(root, target, labels=LabelValues.of(mapping))
-    mask = np.asarray(Image.open(root / "masks/a.png"))
-    for value, number in {0: 0, 9: 0, 50: 1, 51: 2, 255: 2, 10: 3}.items():
-        assert (label(target)[mask == value] == number).all()
-    assert dataset_json(target)["labels"] == {"background": 0, "naevus": 1, "hair": 2, "ruler": 3}
-    assert json.loads((target / RECIPE_FILE).read_text())["options"]["source_labels"] == {
-        "background": [0, 9], "naevus": [50], "hair": [51, 255], "ruler": [10],
-    }  # fmt: skip
-
-
-def test_colours_are_labels_too(draw, target):
-    root = draw("images/{}.png", "masks/{}.png", ((0, 0, 0), (255, 0, 0), (0, 255, 0)))
-    convert(root, target, labels=LabelValues.of({"lesion": "#ff0000", "hair": "#00ff00"}))
-    mask = np.asarray(Image.open(root / "masks/a.png"))
-    assert np.array_equal(label(target), (mask[..., 0] > 0) + 2 * (mask[..., 1] > 0))
-
-
-def test_labels_and_threshold_exclude_each_other(draw, target):
-    root = draw("images/{}.png", "masks/{}.png")
-    with pytest.raises(ValueError, match="give one"):
-        convert(root, target, labels=LabelValues.of({"a": 255}), threshold=127)
-
-
-def test_labels_that_pictures_cannot_have_are_refused_once(draw, target):
-    with pytest.raises(ValueError, match="label 'a', value 1000: pictures hold") as caught:
-        convert(draw("images/{}.png", "masks/{}.png"), target, labels=LabelValues.of({"a": 1000}))
-    assert not isinstance(caught.value, InvalidDatasetError)
 
 
 def test_grey_images_are_one_channel(draw, target):
@@ -226,9 +128,7 @@ def test_test_part_goes_to_images_and_labels_ts(draw, target):
     root = draw("images/{}.png", "masks/{}.png")
     Image.fromarray(np.random.default_rng(9).integers(0, 255, (5, 5, 3), np.uint8)).save(root / "test/images/e.png")
     options = FolderOptions(allow_missing_masks=True)
-    done = folder_converter.convert_folder(
-        Source(images=root), target, test=Source(images=root / "test"), options=options
-    )
+    done = convert_folder(Source(images=root), target, test=Source(images=root / "test"), options=options)
     assert (done.n_training, done.n_test, done.n_test_labels) == (3, 2, 1)
     assert names(target / "imagesTs") == ["d_0000.png", "e_0000.png"]
     assert names(target / "labelsTs") == ["d.png"]
@@ -240,7 +140,7 @@ def test_test_images_are_looked_for_as_those_of_training(draw, target, layout):
     draw("test/{}.png" if layout == "flat" else "test/images/{}.png", "elsewhere/{}.png", cases="d")
     source = Source(images=root / "photos", masks=root / "drawings")
     options = FolderOptions(allow_missing_masks=True)
-    done = folder_converter.convert_folder(source, target, test=source.for_test(root / "test", None), options=options)
+    done = convert_folder(source, target, test=source.for_test(root / "test", None), options=options)
     assert (done.n_training, done.n_test, done.n_test_labels) == (3, 1, 0)
     assert source.for_test(root / "a", root / "b") == Source(images=root / "a", masks=root / "b")
 
@@ -249,14 +149,14 @@ def test_case_in_both_parts_is_a_problem(draw, target):
     draw("test/images/{}.png", "test/masks/{}.png", cases="xa")
     root = draw("images/{}.png", "masks/{}.png")
     with pytest.raises(InvalidDatasetError, match="test/a: a test image, and a training image too"):
-        folder_converter.convert_folder(Source(images=root), target, test=Source(images=root / "test"))
+        convert_folder(Source(images=root), target, test=Source(images=root / "test"))
 
 
 @pytest.mark.parametrize(
     ("source", "text"),
     [
         ({}, r"no file in .* fits the pattern of the images; there is a.png, a_m.png, b.png, b_m.png, c.png"),
-        ({"image_pattern": "{case}", "mask_pattern": "{case}_seg"}, r"fits the pattern of the masks; .*--mask-pattern"),
+        ({"image_pattern": "{case}", "mask_pattern": "{case}_seg"}, r"fits the pattern of the masks; .*`mask_pattern`"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}.png"}, r"images and masks are both '\{case\}.png'"),
         ({"image_pattern": "{case}.png", "mask_pattern": "b_{case}.png"}, "no image and no mask belong together"),
         ({"image_pattern": "{case}.png", "mask_pattern": "{case}_{channel}.png"}, r"\{channel\} is not known here"),
@@ -265,7 +165,7 @@ def test_case_in_both_parts_is_a_problem(draw, target):
 def test_patterns_that_find_nothing_are_explained(draw, target, source, text):
     root = draw("{}.png", "{}_m.png")
     with pytest.raises(ValueError, match=text):
-        folder_converter.convert_folder(Source(images=root, **source), target)
+        convert_folder(Source(images=root, **source), target)
 
 
 def test_volumes_of_several_channels(draw_volumes, target):
@@ -318,9 +218,7 @@ def test_pictures_and_volumes_do_not_mix(draw, draw_volumes, target):
 
 
 @pytest.mark.parametrize("kind", ["colour", "two grey channels", "volumes"])
-def test_passes_nnunets_own_integrity_check(draw, draw_volumes, target, kind):
-    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
-
+def test_passes_nnunets_own_integrity_check(draw, draw_volumes, target, verify_integrity, kind):
     if kind == "volumes":
         labels = LabelValues.of({"a": 1, "b": 2})
         convert(draw_volumes(), target, images="{case}_{channel}", masks="{case}_seg", labels=labels)
@@ -331,7 +229,7 @@ def test_passes_nnunets_own_integrity_check(draw, draw_volumes, target, kind):
         root = draw("{}_flair.png", "{}_m.bmp", cases="abc", mode="L")
         convert(root, target, images="{case}_{channel}.png", masks="{case}_m")
         assert names(target / "imagesTr")[:2] == ["a_0000.png", "a_0001.png"]
-    verify_dataset_integrity(str(target), num_processes=1)
+    verify_integrity(target)
 
 
 def test_images_only_prepares_images_as_for_training(draw, draw_volumes, target, tmp_path):
@@ -340,20 +238,10 @@ def test_images_only_prepares_images_as_for_training(draw, draw_volumes, target,
     convert(root, target, images="{case}_{channel}", masks="{case}_seg", labels=labels)
     source = Source(images=root, image_pattern="{case}_{channel}")
     options = FolderOptions(channel_names=("flair", "t1"))
-    done = folder_converter.prepare_folder_images(source, tmp_path / "out", options=options)
+    done = prepare_folder_images(source, tmp_path / "out", options=options)
     assert done.n_test == 2
     for path in (target / "imagesTr").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
-
-
-def test_result_does_not_depend_on_the_number_of_jobs(draw, tmp_path):
-    root = draw("images/{}.png", "masks/{}.png", cases="abcdefghijklmnopqrstu")
-    for jobs in (1, 2):
-        convert(root, tmp_path / f"jobs{jobs}", size=(8, 8), run=RunOptions(jobs=jobs))
-    written = [path.relative_to(tmp_path / "jobs1") for path in (tmp_path / "jobs1").rglob("*") if path.is_file()]
-    assert len(written) == 45
-    for path in written:
-        assert (tmp_path / "jobs1" / path).read_bytes() == (tmp_path / "jobs2" / path).read_bytes()
 
 
 def test_invalid_cases_are_left_out_on_request(draw, target):

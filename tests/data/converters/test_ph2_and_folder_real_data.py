@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnunet_mamba.cli.convert.shared import load_converter
-from nnunet_mamba.data.converters.binary_mask_photographs import PhotographOptions
+from nnunet_mamba.data.converters.folder import convert_folder
+from nnunet_mamba.data.converters.folder_options import FolderOptions
+from nnunet_mamba.data.converters.ph2 import Ph2Options, convert_ph2
 from nnunet_mamba.data.formats.label_values import LabelValues
+from nnunet_mamba.data.sources.pattern_source import Source
 
 pytestmark = [
     pytest.mark.real_data,
@@ -20,18 +22,13 @@ def real_data() -> Path:
     return Path(os.environ["NNUNET_MAMBA_REAL_DATA"])
 
 
-@pytest.fixture(scope="module")
-def folder_converter():
-    return load_converter("Dataset105_Folder")
-
-
 def label(raw, identifier):
     return np.asarray(Image.open(raw / "labelsTr" / f"{identifier}.png"))
 
 
 def test_ph2_keeps_every_pixel(real_data, tmp_path):
-    options = PhotographOptions(size=None)
-    done = load_converter("Dataset102_PH2").convert_ph2(real_data / "PH2Dataset", tmp_path / "raw", options=options)
+    options = Ph2Options(size=None)
+    done = convert_ph2(real_data / "PH2Dataset", tmp_path / "raw", options=options)
     assert done.n_training == 10
     images = real_data / "PH2Dataset" / "PH2 Dataset images"
     for case in done.cases:
@@ -41,34 +38,34 @@ def test_ph2_keeps_every_pixel(real_data, tmp_path):
         assert 0.1 < lesion.mean() < 0.5
 
 
-def test_ph2_is_a_folder_like_any_other(folder_converter, real_data, tmp_path):
-    source = folder_converter.Source(
+def test_ph2_is_a_folder_like_any_other(real_data, tmp_path):
+    source = Source(
         images=real_data / "PH2Dataset",
         image_pattern="**/{case}/{case}_Dermoscopic_Image/{case}.bmp",
         mask_pattern="**/{case}/{case}_lesion/{case}_lesion.bmp",
     )
-    folder_converter.convert_folder(source, tmp_path / "folder")
-    options = PhotographOptions(size=None)
-    load_converter("Dataset102_PH2").convert_ph2(real_data / "PH2Dataset", tmp_path / "ph2", options=options)
+    convert_folder(source, tmp_path / "folder")
+    options = Ph2Options(size=None)
+    convert_ph2(real_data / "PH2Dataset", tmp_path / "ph2", options=options)
     for part in ("imagesTr", "labelsTr"):
         for path in (tmp_path / "ph2" / part).iterdir():
             assert path.read_bytes() == (tmp_path / "folder" / part / path.name).read_bytes()
 
 
-def test_mask_saved_again_in_colour_is_the_same_mask(folder_converter, real_data, tmp_path):
+def test_mask_saved_again_in_colour_is_the_same_mask(real_data, tmp_path):
     images = real_data / "PH2Dataset" / "PH2 Dataset images" / "IMD002"
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
     (tmp_path / "images" / "a.bmp").symlink_to(images / "IMD002_Dermoscopic_Image" / "IMD002.bmp")
     (tmp_path / "masks" / "a.bmp").symlink_to(real_data / "quirks" / "PH2_IMD002_lesion_rgb24_topdown.bmp")
-    folder_converter.convert_folder(folder_converter.Source(images=tmp_path), tmp_path / "raw")
+    convert_folder(Source(images=tmp_path), tmp_path / "raw")
     lesion = np.asarray(Image.open(images / "IMD002_lesion" / "IMD002_lesion.bmp"))
     assert np.array_equal(label(tmp_path / "raw", "a"), lesion)
 
 
-def test_palette_masks_mark_the_lesion(folder_converter, real_data, tmp_path):
+def test_palette_masks_mark_the_lesion(real_data, tmp_path):
     root = real_data / "ham10000_palette"
-    done = folder_converter.convert_folder(folder_converter.Source(images=root), tmp_path / "raw")
+    done = convert_folder(Source(images=root), tmp_path / "raw")
     assert done.n_training == 6
     for case in done.cases:
         found = label(tmp_path / "raw", case.identifier)
@@ -79,30 +76,26 @@ def test_palette_masks_mark_the_lesion(folder_converter, real_data, tmp_path):
         assert found[[0, -1]].mean() < found.mean()
 
 
-def test_masks_with_grey_borders_need_a_threshold(folder_converter, real_data, tmp_path):
+def test_masks_with_grey_borders_need_a_threshold(real_data, tmp_path):
     root = real_data / "isic2016_224"
-    source = folder_converter.Source(
-        images=root / "images", masks=root / "masks", mask_pattern="{case}_Segmentation.png"
-    )
-    with pytest.raises(ValueError, match=r"285 problems found[\s\S]*--threshold 127"):
-        folder_converter.convert_folder(source, tmp_path / "raw")
-    options = folder_converter.FolderOptions(threshold=127)
-    done = folder_converter.convert_folder(source, tmp_path / "raw", options=options)
+    source = Source(images=root / "images", masks=root / "masks", mask_pattern="{case}_Segmentation.png")
+    with pytest.raises(ValueError, match=r"285 problems found[\s\S]*`threshold=127`"):
+        convert_folder(source, tmp_path / "raw")
+    options = FolderOptions(threshold=127)
+    done = convert_folder(source, tmp_path / "raw", options=options)
     assert done.n_training == 285
     for case in done.cases:
         assert np.array_equal(label(tmp_path / "raw", case.identifier), np.asarray(Image.open(case.label)) > 127)
 
 
-def test_volumes_keep_the_count_of_every_label(folder_converter, real_data, tmp_path):
+def test_volumes_keep_the_count_of_every_label(real_data, tmp_path):
     import SimpleITK
 
     root = real_data / "btcv_like" / "RawData" / "Training"
-    source = folder_converter.Source(
-        images=root, image_pattern="img/img{case}.nii.gz", mask_pattern="label/label{case}.nii.gz"
-    )
+    source = Source(images=root, image_pattern="img/img{case}.nii.gz", mask_pattern="label/label{case}.nii.gz")
     organs = LabelValues.of({str(number): number for number in range(1, 14)})
-    options = folder_converter.FolderOptions(labels=organs, channel_names=("CT",))
-    folder_converter.convert_folder(source, tmp_path / "raw", options=options)
+    options = FolderOptions(labels=organs, channel_names=("CT",))
+    convert_folder(source, tmp_path / "raw", options=options)
     for name in ("0001", "0002"):
         image = SimpleITK.ReadImage(str(root / "img" / f"img{name}.nii.gz"))
         # Through physical space, by a reader that is not ours.

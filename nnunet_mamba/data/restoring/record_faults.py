@@ -1,4 +1,4 @@
-"""Check what a conversion's file says of the sources before anything is restored with it: people edit such files."""
+"""What is wrong with the file of a conversion, which people may have edited, before anything is restored with it."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ MOST_POSITIONS = 2**32
 
 
 def record_faults(content: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the content of a conversion's file, as far as the way back needs it.
+    """Return what is wrong with the parts of a conversion's file that restoring needs.
 
     Args:
-        content: of the file, whose parts are all there.
+        content: of the file, with all parts of a ``ConversionRecord``.
 
     Returns:
         One text for each fault; empty if it can be used.
@@ -72,10 +72,12 @@ def _case_faults(case: Mapping[str, Any], *, n_sources: int) -> list[str]:
         found.append(f"files are {files!r:.60}, expected names")
     elif not isinstance(sizes, list) or len(sizes) != len(files):
         found.append(f"bytes are {sizes!r:.60}, expected one number for each of {len(files)} files")
-    folder = case.get("label_folder", 0 if n_sources else None)
-    if folder is not None and not (isinstance(folder, int) and 0 <= folder < n_sources):
+    folder = case.get("label_folder")
+    if "label_folder" in case and not (isinstance(folder, int) and 0 <= folder < n_sources):
         found.append(f"label_folder is {folder!r:.60}, expected a number below {n_sources}, that of the sources")
-    source = case["source"]
+    source = case.get("source")
+    if not isinstance(source, dict) or "shape" not in source:
+        return [*found, f"source is {source!r:.60}, expected an object with the shape of the image"]
     checks: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         ("shape", _is_shape, "two or three sizes of an image"),
         ("orientation", lambda value: isinstance(value, int) and 2 <= value <= 8, "2 to 8"),
