@@ -27,3 +27,13 @@ def trainers_folder() -> str:
         FileNotFoundError: the installation is damaged.
     """
     return _folder("trainers")
+
+
+def trainer_names() -> list[str]:
+    """Return the names of the bundled trainers, sorted: nnU-Net finds each in the file of its name.
+
+    Raises:
+        FileNotFoundError: the installation is damaged.
+    """
+    files = os.listdir(trainers_folder())
+    return sorted(file[: -len(".py")] for file in files if file.startswith("nnUNetTrainer") and file.endswith(".py"))

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from nnunet_mamba.crossval.attempt import TrainingOptions
     from nnunet_mamba.crossval.slurm import Resources
     from nnunet_mamba.crossval.status import Status
-    from nnunet_mamba.crossval.training import Options
 
 Device = Literal["cpu", "cuda"]
 _WIDTH_WITHOUT_TERMINAL = 160
@@ -103,6 +103,7 @@ def crossval(
     command again. Ends with the Dice of every fold and nnU-Net's command that compares the trainers.
     """
     with errors_as_text(workers=""):
+        from nnunet_mamba.crossval.attempt import TrainingOptions
         from nnunet_mamba.crossval.nnunet_side import prepare
         from nnunet_mamba.crossval.runs import Run
         from nnunet_mamba.crossval.selection import (
@@ -115,7 +116,6 @@ def crossval(
         )
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
         from nnunet_mamba.crossval.status import statuses_of
-        from nnunet_mamba.crossval.training import Options
         from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 
         if os.name != "posix":
@@ -154,12 +154,14 @@ def crossval(
         ]
         statuses = statuses_of(runs, npz=npz, teachers=found.teachers)
         if executor == "slurm":
-            options = Options(device=device or ("cuda" if gpus else "cpu"), npz=npz, variables=_nnunet_variables())
+            options = TrainingOptions(
+                device=device or ("cuda" if gpus else "cpu"), npz=npz, variables=_nnunet_variables()
+            )
             if not _on_slurm(statuses, options, resources, console=console, wait=wait):
                 return
         else:
             n_gpus = 0 if device == "cpu" else found.n_gpus
-            options = Options(device=device or ("cuda" if n_gpus else "cpu"), npz=npz)
+            options = TrainingOptions(device=device or ("cuda" if n_gpus else "cpu"), npz=npz)
             _here(statuses, options, n_gpus=n_gpus, jobs=jobs, console=console)
         _print_outcome(statuses, npz=npz, console=results_console(width=_WIDTH_WITHOUT_TERMINAL))
 
@@ -170,9 +172,9 @@ def _nnunet_variables() -> dict[str, str]:
 
 
 def _here(
-    statuses: "Sequence[Status]", options: "Options", *, n_gpus: int, jobs: int | None, console: "Console"
+    statuses: "Sequence[Status]", options: "TrainingOptions", *, n_gpus: int, jobs: int | None, console: "Console"
 ) -> None:
-    from nnunet_mamba.crossval.capacity import cores_of_this_job, default_jobs, visible_gpus
+    from nnunet_mamba.crossval.capacity import cores_of_this_job, default_trainings, visible_gpus
     from nnunet_mamba.crossval.display import Display
     from nnunet_mamba.crossval.local import LocalRuns
 
@@ -180,7 +182,7 @@ def _here(
     if not n_open:
         return
     cores, gpus = cores_of_this_job(), visible_gpus(n_gpus)
-    jobs = min(jobs or default_jobs(n_open, cores=cores, gpus=gpus), n_open)
+    jobs = min(jobs or default_trainings(n_open, cores=cores, gpus=gpus), n_open)
     where = f"{len(gpus)} GPUs and {cores} cores" if gpus else f"{cores} cores"
     console.print(f"{n_open} of {len(statuses)} runs to do, at most {jobs} at a time on {where}")
     with _ending_signals_interrupt(), Display(statuses, jobs=jobs, console=console) as display:
@@ -205,7 +207,7 @@ def _ending_signals_interrupt() -> "Iterator[None]":
 
 
 def _on_slurm(
-    statuses: "Sequence[Status]", options: "Options", resources: "Resources", *, console: "Console", wait: bool
+    statuses: "Sequence[Status]", options: "TrainingOptions", resources: "Resources", *, console: "Console", wait: bool
 ) -> bool:
     """Submit what has no job yet and follow all; return whether all jobs are over."""
     from nnunet_mamba.crossval.display import Display

@@ -56,10 +56,10 @@ def plan(
     random data, each time in a process of its own. The preprocessed data stay as they are.
     """
     with errors_as_text(workers=""):
+        from nnunet_mamba.bundled import trainer_names
         from nnunet_mamba.planning.memory import GIB, resolve_budget
         from nnunet_mamba.planning.planner import Wishes, nothing_to_plan, suitable_configurations
         from nnunet_mamba.planning.plans_files import plans_name, read_base_plans, require_replaceable
-        from nnunet_mamba.training.generated_trainers import trainer_names
 
         budget = resolve_budget(device, memory)
         wishes = Wishes(batch_size=batch_size, patch_size=_sizes(patch_size))

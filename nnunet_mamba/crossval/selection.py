@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_mamba.bundled import trainers_folder
+from nnunet_mamba.bundled import trainer_names
 
 OWN_PLANS = "own"
 BASE_PLANS = "nnUNetPlans"
@@ -54,7 +54,7 @@ def parse_names(text: str, *, option: str) -> list[str]:
 def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) -> list[tuple[str, str]]:
     """Return each trainer with each of the plans, or with the plans that ``nnunet-mamba plan`` made for it.
 
-    Trainers that it makes no plans for, such as nnU-Net's, have nnU-Net's plans as their own.
+    ``nnunet-mamba plan`` makes none for nnU-Net's trainers, so nnU-Net's plans are their own.
 
     Args:
         trainers: class names.
@@ -70,8 +70,8 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
         raise ValueError(f"--plans {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
     from nnunet_mamba.planning.plans_files import plans_name
 
-    # Plans are made for our trainers alone; others were written for nnU-Net's. Recipe and budget follow an underscore.
-    ours = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}
+    # Only our trainers get plans of their own. Recipe and budget follow an underscore.
+    ours = trainer_names()
     models = [
         (trainer, plans_name(trainer, BASE_PLANS) if trainer.partition("_")[0] in ours else BASE_PLANS)
         for trainer in trainers

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.ops.warm import warm
 from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.system.machine import available_cores
 from nnunet_mamba.training.distillation import DistillationTrainer
 from nnunet_mamba.training.distillation_settings import DistillationSettings
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.crossval import crossval
-from nnunet_mamba.crossval import capacity, nnunet_side, slurm, training
+from nnunet_mamba.crossval import attempt, capacity, nnunet_side, slurm
 from nnunet_mamba.crossval.nnunet_side import Preparation
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -24,8 +24,8 @@ def command(tmp_path, monkeypatch):
     for name in ("raw", "preprocessed", "results"):
         monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
     monkeypatch.delenv("STUB", raising=False)
-    program = (training.sys.executable, "-S", STUB)
-    monkeypatch.setattr(training, "Options", functools.partial(training.Options, program=program))
+    program = (attempt.sys.executable, "-S", STUB)
+    monkeypatch.setattr(attempt, "TrainingOptions", functools.partial(attempt.TrainingOptions, program=program))
     monkeypatch.setattr(nnunet_side, "prepare", lambda *_, **__: Preparation(n_folds=3, n_gpus=0))
     monkeypatch.setattr(capacity, "usable_cores", lambda: 4)
 

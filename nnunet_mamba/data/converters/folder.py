@@ -93,7 +93,7 @@ def convert_folder(
         parts["test"] = (found, [*problems, *test.unfound(found)])
     cases, problems = joined_parts(parts)
     values = label_values(cases, options, are_volumes=channels.are_volumes)
-    # A file of one label says where it is, and its name which it is.
+    # A file of one label tells where the label is, and its name tells which label it is.
     labels = values if names is None else LabelValues.of({name: n for n, name in enumerate(names, start=1)})
     recorded = _recorded(channels, labels, options)
     if options.groups is not None:

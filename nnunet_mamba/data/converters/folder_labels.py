@@ -65,9 +65,10 @@ def label_tokens(
 
 
 def label_values(cases: Sequence[Case], options: FolderOptions, *, are_volumes: bool) -> LabelValues:
-    """Return what the values of masks mean; if nobody says it, the first mask with foreground tells which of two ways.
+    """Return what the values of masks mean.
 
-    It tells for all: a mask that is written the other way is a problem, and so is any other value.
+    If the options do not say it, the first mask with foreground tells whether 255 or 1 is the foreground. It tells for
+    all masks: one that is written the other way is a problem, and so is any other value.
 
     Args:
         cases: whose masks are looked at.
@@ -80,7 +81,7 @@ def label_values(cases: Sequence[Case], options: FolderOptions, *, are_volumes: 
     if options.labels is not None:
         if options.threshold is not None:
             raise ValueError("`labels` and `threshold` both say what the masks mean; give one")
-        # At once, instead of with every mask.
+        # Refuse them once, instead of with every mask.
         _ = options.labels.in_integers() if are_volumes else options.labels.in_colours()
         return options.labels
     facts = options.facts
@@ -103,7 +104,7 @@ def label_values(cases: Sequence[Case], options: FolderOptions, *, are_volumes: 
 
 
 def _values(path: Path, *, are_volumes: bool) -> frozenset[float]:
-    """Return the values of a mask, none if it is unreadable, which the checks will report."""
+    """Return the values of a mask; none if it cannot be read, which the checks report."""
     read: Callable[[Path], npt.NDArray[Any]] = (
         (lambda file: near_whole_numbers(read_volume(file).voxels)[0])
         if are_volumes

@@ -110,7 +110,7 @@ class ImageCaseConverter:
             ValueError: its files changed after the check.
         """
         try:
-            # At full size first: resizing grey levels would move the border.
+            # Read the label at full size first: resizing grey levels would move the border.
             label = None if case.mask is None else self._visible_label(case)
             pictures, shape = self._pictures(case, label)
         except (ImageFileError, MaskFileError) as error:

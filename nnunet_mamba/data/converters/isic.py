@@ -223,10 +223,8 @@ def convert_isic(
         if "test_images" in found:
             test_images, test_masks = found["test_images"], found["test_masks"]
     parts = {"training": find_cases(images, masks, is_training=True, options=options)}
-    for part, part_images, part_masks in (
-        ("validation", validation_images, validation_masks),
-        ("test", test_images, test_masks),
-    ):
+    others = (("validation", validation_images, validation_masks), ("test", test_images, test_masks))
+    for part, part_images, part_masks in others:
         if part_images is not None:
             parts[part] = find_cases(part_images, part_masks, is_training=part != "test", options=options)
     cases, problems = joined_parts(parts)

@@ -47,7 +47,7 @@ class Part:
 
 
 def unwrapped(folder: Path) -> Path:
-    """Return the folder that holds something: a folder around a single other one means that one.
+    """Return the folder that holds something: the only folder in a folder stands for it.
 
     Args:
         folder: of images, or of folders of images; anything else is returned as it is.

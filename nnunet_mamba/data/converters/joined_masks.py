@@ -16,7 +16,7 @@ CUT_VALUES = "take all that is above 0 for the label with `threshold=0`"
 
 
 class MaskFileError(ValueError):
-    """One of a case's mask files cannot be used; ``path`` is that file, the text does not name it."""
+    """A mask file of a case cannot be used; ``path`` names it, the text does not."""
 
     def __init__(self, text: str, path: Path) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ def joined_label(case: Case, label_of: Callable[[Path], ByteImage]) -> ByteImage
         try:
             label = label_of(path)
         except ValueError as error:
-            # What a file of one label marks is told by its name.
+            # The name of a file of one label tells what the file marks.
             text = str(error).replace(NAME_VALUES, CUT_VALUES) if case.mask_numbers else str(error)
             raise MaskFileError(f"{text}{_unless_other(case, index)}", path) from error
         if case.mask_numbers:
@@ -62,7 +62,7 @@ def joined_label(case: Case, label_of: Callable[[Path], ByteImage]) -> ByteImage
 
 
 def log_disjoint(cases: Sequence[Case]) -> None:
-    """Log how many images had several masks of one label that are joined because they are disjoint, if any.
+    """Log how many images have several masks of one label that are joined because they do not overlap.
 
     Args:
         cases: that are converted.
@@ -81,7 +81,7 @@ def log_disjoint(cases: Sequence[Case]) -> None:
 
 
 def _refuse_unlike(case: Case, index: int, label: ByteImage, joined: ByteImage) -> None:
-    """Raise if a mask marks what an earlier one of the same label marks, or labels that the earlier ones do not."""
+    """Raise if a mask overlaps an earlier one of its label, or marks labels that the earlier ones do not mark."""
     numbers = case.mask_numbers
     path = case.masks[index]
     # The files of one label follow each other, so that no other label has covered them.
@@ -104,7 +104,7 @@ def _refuse_unlike(case: Case, index: int, label: ByteImage, joined: ByteImage) 
 
 
 def _unless_other(case: Case, index: int) -> str:
-    """Return what may be done about a further mask; nothing if every file is of a label that was asked for."""
+    """Return what to do about a further mask; nothing if every file is of a label that the user named."""
     return (
         ""
         if index == 0 or case.mask_numbers

@@ -74,7 +74,7 @@ class LabelMaskImageConverter(ImageCaseConverter):
     def check(self, case: Case) -> CaseCheck:
         """Look at a case's files, and count the pixels of its mask that nearly miss a whole number."""
         checked = super().check(case)
-        # No other pictures hold numbers with a point.
+        # Only TIFF files hold numbers with a decimal point.
         if case.mask is None or checked.problems or case.mask.suffix.lower() not in (".tif", ".tiff"):
             return checked
         _, n_rounded = near_whole_numbers(load_mask_pixels(case.mask)) if self.threshold is None else (None, 0)

@@ -205,11 +205,11 @@ def _raw_source(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> 
             )
         labels, label_problems = _by_number(_files(folder / "label", _LABEL_NAME))
         problems += label_problems
-        # Where one file of a pair is missing, the checks look for it where it belongs, and miss it.
+        # The checks look for the missing file of a pair where it belongs, and report it.
         for case in images.keys() ^ labels.keys():
             images.setdefault(case, folder / "img" / f"img{case[4:]}.nii.gz")
             labels.setdefault(case, folder / "label" / f"label{case[4:]}.nii.gz")
-    # Images alone may be for a model of 8 organs or of 13, and what it finds gets its number in RawData again.
+    # Images alone may be for a model of 8 organs or of 13; restored masks get the numbers of RawData in both cases.
     facts = options.facts
     organs = facts.papers_organs if is_labelled and options.organs == 8 else tuple(facts.raw_data_numbers)
     numbers = OrganNumbers(organs, facts.raw_data_numbers)
@@ -227,7 +227,7 @@ def _files(folder: Path, name: re.Pattern[str]) -> list[tuple[str, Path]]:
     """Return the visible images in ``folder`` with their case, "" for names that ``name`` does not know."""
     found = []
     for path in visible_entries(folder):
-        # A link that leads nowhere is listed, and the checks miss its file.
+        # A link that leads nowhere counts, so that the checks report its missing file.
         if path.name.lower().endswith((".nii", ".nii.gz", *OTHER_IMAGE_ENDINGS)) and not path.is_dir():
             match = name.fullmatch(path.name)
             found.append((f"case{match[1]}" if match else "", path))
@@ -303,7 +303,7 @@ def _stack_problems(paths: Sequence[Path]) -> Iterator[str]:
         return
     n_missing = max(slices) + 1 - len(set(slices))
     if n_missing:
-        # A number in a name can be of any size.
+        # The number in a name may be huge.
         there = set(slices)
         missing = islice((number for number in count() if number not in there), min(n_missing, 10))
         listed = ", ".join(f"{number:03d}" for number in missing) + (" ..." if n_missing > 10 else "")

@@ -75,7 +75,7 @@ class OrganNumbers:
 
 
 def whole_numbers(label: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
-    """Return a label map in a type of integers; values near a whole number are taken as it.
+    """Return a label map as integers; a value near a whole number counts as that number.
 
     Args:
         label: any shape and type of number.
