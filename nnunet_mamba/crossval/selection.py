@@ -68,7 +68,7 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
         return [(trainer, name) for trainer in trainers for name in plans]
     if len(plans) > 1:
         raise ValueError(f"--plans {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
-    from nnunet_mamba.planning.plans_files import plans_name
+    from nnunet_mamba.training.plans_names import plans_name
 
     # Plans are made for our trainers alone; others were written for nnU-Net's. Recipe and budget follow an underscore.
     ours = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}

@@ -1,0 +1,15 @@
+"""The error for a value that the user gave and that planning cannot take."""
+
+
+class ArgumentError(ValueError):
+    """A value cannot be planned with. A command shows its option in the place of the argument.
+
+    Args:
+        argument: what the value stands for, such as "patch size".
+        problem: what was given, why it does not fit, and what would.
+    """
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(f"{argument} {problem}")
+        self.argument = argument
+        self.problem = problem
