@@ -14,13 +14,14 @@ from nnunet_mamba.cli.list_options import parse_names, parse_sizes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from nnunet_mamba.planning.argument_error import Argument
     from nnunet_mamba.planning.memory import Budget
     from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
     from nnunet_mamba.planning.trainer_plans import TrainerPlans
     from nnunet_mamba.planning.wishes import Wishes
 
 # What the arguments of planning are called here.
-_OPTIONS = {
+_OPTIONS: "dict[Argument, str]" = {
     "configuration": "--configuration",
     "device": "--device",
     "memory": "--memory",
