@@ -25,8 +25,9 @@ from nnunet_mamba.data.converters.binary_mask_photographs import CHANNEL_NAMES
 from nnunet_mamba.data.converters.joined_masks import log_disjoint
 from nnunet_mamba.data.converters.label_mask_images import PictureConverter, is_colour_file, load_mask, mask_bytes
 from nnunet_mamba.data.converters.labelled_volumes import VolumeConverter
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.image_files import ImageFileError, Shape
-from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, LabelValues, colour_codes
+from nnunet_mamba.data.formats.label_values import LabelValues, colour_codes
 from nnunet_mamba.data.formats.nifti_files import VolumeError
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers

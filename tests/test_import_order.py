@@ -9,11 +9,18 @@ import nnunet_mamba
 
 PACKAGE = Path(nnunet_mamba.__file__).parent
 FLOORS = ("ops", "blocks", "networks", "training", "planning", "crossval", "trainers", "cli")
-FLOORS_OF_RESULTS = ("system", "data", "report", "evaluation", "demo", "cli")
-LADDERS = [(floor, ladder[place + 1 :]) for ladder in (FLOORS, FLOORS_OF_RESULTS) for place, floor in enumerate(ladder)]
+FLOORS_OF_RESULTS = ("system", "results", "evaluation", "report", "demo", "cli")
+FLOORS_OF_DATA = ("system", "data", "evaluation", "report", "demo", "cli")
+FLOORS_OF_TRAINING = ("system", "results", "training", "planning", "crossval", "cli")
+LADDERS = [
+    (floor, ladder[place + 1 :])
+    for ladder in (FLOORS, FLOORS_OF_RESULTS, FLOORS_OF_DATA, FLOORS_OF_TRAINING)
+    for place, floor in enumerate(ladder)
+]
 WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
+    "results": {"torch", "nnunetv2", "numpy"},
     "presets.py": {"torch", "nnunetv2", "numpy"},
     "system": {"torch", "nnunetv2", "numpy"},
     "bundled.py": {"torch", "nnunetv2", "numpy", "pathlib"},

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nnunet_mamba.crossval.attempt import TrainingOptions
 from nnunet_mamba.crossval.nnunet_side import prepare
 from nnunet_mamba.crossval.runs import Run
 from nnunet_mamba.crossval.selection import (
@@ -14,7 +15,6 @@ from nnunet_mamba.crossval.selection import (
     refuse_teacher_of_other_folds,
 )
 from nnunet_mamba.crossval.status import Status, statuses_of
-from nnunet_mamba.crossval.training import Options
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 
 
@@ -57,7 +57,7 @@ class CrossValidation:
     """
 
     statuses: Sequence[Status]
-    options: Options
+    options: TrainingOptions
     n_gpus: int
     notices: Sequence[str]
 
@@ -109,10 +109,10 @@ def prepare_cross_validation(request: Request) -> CrossValidation:
     )
 
 
-def _options(request: Request, n_gpus: int) -> Options:
+def _options(request: Request, n_gpus: int) -> TrainingOptions:
     if request.executor == "local":
-        return Options(device=request.device or ("cuda" if n_gpus else "cpu"), npz=request.npz)
+        return TrainingOptions(device=request.device or ("cuda" if n_gpus else "cpu"), npz=request.npz)
     # Clusters may start jobs with another environment.
     variables = {name: value for name, value in os.environ.items() if name.lower().startswith("nnunet")}
     device = request.device or ("cuda" if request.n_slurm_gpus else "cpu")
-    return Options(device=device, npz=request.npz, variables=variables)
+    return TrainingOptions(device=device, npz=request.npz, variables=variables)

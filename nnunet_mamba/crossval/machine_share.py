@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnunet_mamba.crossval.capacity import cores_of_this_job, default_jobs, visible_gpus
+from nnunet_mamba.crossval.capacity import cores_of_this_job, default_trainings, visible_gpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,5 +34,5 @@ def machine_share(n_open: int, *, n_gpus: int, jobs: int | None) -> MachineShare
         jobs: that the user asks for; None for as many as the machine has GPUs or pairs of cores.
     """
     cores, gpus = cores_of_this_job(), visible_gpus(n_gpus)
-    jobs = jobs or default_jobs(n_open, cores=cores, gpus=gpus)
+    jobs = jobs or default_trainings(n_open, cores=cores, gpus=gpus)
     return MachineShare(jobs=min(jobs, n_open), cores=cores, gpus=gpus)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_mamba.bundled import trainers_folder
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training.plans_names import plans_name
 
 OWN_PLANS = "own"
@@ -41,7 +41,7 @@ def find_dataset(name_or_id: str, preprocessed: Path) -> str:
 def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) -> list[tuple[str, str]]:
     """Return each trainer with each of the plans, or with the plans that ``nnunet-mamba plan`` made for it.
 
-    Trainers that it makes no plans for, such as nnU-Net's, have nnU-Net's plans as their own.
+    ``nnunet-mamba plan`` makes none for nnU-Net's trainers, so nnU-Net's plans are their own.
 
     Args:
         trainers: class names.
@@ -55,8 +55,8 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
         return [(trainer, name) for trainer in trainers for name in plans]
     if len(plans) > 1:
         raise ValueError(f"--plans {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
-    # Plans are made for our trainers alone; others were written for nnU-Net's. Recipe and budget follow an underscore.
-    ours = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}
+    # Only our trainers get plans of their own. Recipe and budget follow an underscore.
+    ours = trainer_names()
     models = [
         (trainer, plans_name(trainer, BASE_PLANS) if trainer.partition("_")[0] in ours else BASE_PLANS)
         for trainer in trainers

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from nnunet_mamba.crossval.attempt import TrainingOptions
 from nnunet_mamba.crossval.runs import LOGS
 from nnunet_mamba.crossval.slurm import JobRecord, Resources, slurm_executor, submit_missing, watch
 from nnunet_mamba.crossval.status import Status
-from nnunet_mamba.crossval.training import Options
 
 
 class SlurmRuns:
@@ -37,7 +37,7 @@ class SlurmRuns:
         watch(self._statuses, self.jobs, show, npz=self._npz, logs=self._logs)
 
 
-def submit_runs(statuses: Sequence[Status], options: Options, resources: Resources) -> SlurmRuns:
+def submit_runs(statuses: Sequence[Status], options: TrainingOptions, resources: Resources) -> SlurmRuns:
     """Submit the runs that are neither complete nor in the queue.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnunet_mamba._startup import OPT_OUT, SEARCH_PATH
-from nnunet_mamba.bundled import REINSTALL, trainers_folder
+from nnunet_mamba.bundled import REINSTALL, trainer_names, trainers_folder
 from nnunet_mamba.doctor.findings import Finding, Level, gibibytes
 from nnunet_mamba.system.nnunet_folders import VARIABLES, export, unexpanded, wrong_folder
 
@@ -130,7 +130,7 @@ def trainers() -> Iterator[Finding]:
         remedy = REINSTALL
         yield Finding(name="trainers", level="problem", text=str(error), remedy=remedy)
         return
-    names = sorted(file.stem for file in Path(folder).glob("nnUNetTrainer*.py"))
+    names = trainer_names()
     environment = dict(os.environ)
     if not os.environ.get(OPT_OUT):
         # The start-up file has put our folder there, and must do so again.

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.planning.plans_files import BasePlans, require_own_plans
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer, resolve_trainers
 from nnunet_mamba.planning.wishes import Wishes, by
-from nnunet_mamba.training.generated_trainers import trainer_names
 
 CONFIGURATIONS = ("2d", "3d_lowres", "3d_fullres")
 

@@ -2,8 +2,9 @@
 
 from difflib import get_close_matches
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.planning.argument_error import ArgumentError
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 

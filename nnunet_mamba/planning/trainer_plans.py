@@ -10,6 +10,7 @@ from nnunet_mamba.planning.plans_files import merged_plans, write_plans
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
 from nnunet_mamba.planning.step_process import measure_step
 from nnunet_mamba.planning.wishes import Wishes
+from nnunet_mamba.system.nnunet_folders import dataset_number
 
 # Is told how many configurations are planned, and what is measured next.
 OnStep = Callable[[int, str], None]
@@ -34,10 +35,13 @@ class TrainerPlans:
     def training_commands(self) -> list[str]:
         """Return nnU-Net's command that trains the first fold of each configuration with these plans."""
         dataset = self.trainer.base.folder.name
-        number = int(dataset.removeprefix("Dataset").partition("_")[0])
+        number = dataset_number(dataset)
         plans = f"-tr {self.trainer.name} -p {self.trainer.plans_name}"
         device = "" if self.budget.device == "cuda" else " -device cpu"
-        return [f"nnUNetv2_train {number} {planned.name} 0 {plans}{device}" for planned in self.configurations]
+        return [
+            f"nnUNetv2_train {dataset if number is None else number} {planned.name} 0 {plans}{device}"
+            for planned in self.configurations
+        ]
 
 
 def plan_trainer(

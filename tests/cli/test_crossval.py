@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.crossval import crossval
 from nnunet_mamba.crossval import capacity, cross_validation, slurm
+from nnunet_mamba.crossval.attempt import TrainingOptions
 from nnunet_mamba.crossval.local import LocalRuns
 from nnunet_mamba.crossval.nnunet_side import Preparation
-from nnunet_mamba.crossval.training import Options
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(crossval)
@@ -28,7 +28,7 @@ def command(tmp_path, monkeypatch):
         monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
     monkeypatch.delenv("STUB", raising=False)
     program = (sys.executable, "-S", STUB)
-    monkeypatch.setattr(cross_validation, "Options", functools.partial(Options, program=program))
+    monkeypatch.setattr(cross_validation, "TrainingOptions", functools.partial(TrainingOptions, program=program))
     monkeypatch.setattr(cross_validation, "prepare", lambda *_, **__: Preparation(n_folds=3, n_gpus=0))
     monkeypatch.setattr(capacity, "usable_cores", lambda: 4)
     monkeypatch.setitem(LocalRuns.run.__kwdefaults__, "poll_seconds", 0.05)

@@ -121,7 +121,7 @@ def test_a_dry_run_writes_nothing(run, folder):
 
 
 def test_without_trainers_all_are_planned_and_one_that_fails_does_not_stop_the_others(run, folder):
-    from nnunet_mamba.training.generated_trainers import trainer_names
+    from nnunet_mamba.bundled import trainer_names
 
     result = run("--memory", "0.5")
     assert result.exit_code == 1

@@ -1,9 +1,9 @@
 from types import SimpleNamespace
 
 from nnunet_mamba.crossval import slurm_runs
+from nnunet_mamba.crossval.attempt import TrainingOptions
 from nnunet_mamba.crossval.slurm import Resources
 from nnunet_mamba.crossval.slurm_runs import SlurmRuns, submit_runs
-from nnunet_mamba.crossval.training import Options
 
 
 def test_the_arrays_of_all_jobs():
@@ -17,6 +17,6 @@ def test_jobs_are_followed_as_they_were_submitted(tmp_path, monkeypatch):
     monkeypatch.setattr(slurm_runs, "submit_missing", lambda *_: {"a": "7_0"})
     monkeypatch.setattr(slurm_runs, "watch", lambda statuses, jobs, show, **how: watched.update(how, jobs=jobs))
     status = SimpleNamespace(run=SimpleNamespace(results=tmp_path, dataset="Dataset901_Tiny"))
-    submit_runs([status], Options(device="cpu", npz=True), Resources(minutes=5)).follow(lambda: None)
+    submit_runs([status], TrainingOptions(device="cpu", npz=True), Resources(minutes=5)).follow(lambda: None)
     logs = tmp_path / "Dataset901_Tiny/crossval_logs/slurm"
     assert watched == {"npz": True, "logs": logs, "jobs": {"a": "7_0"}}

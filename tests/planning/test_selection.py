@@ -2,13 +2,13 @@ import json
 
 import pytest
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.planning.plans_files import MARK
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
 from nnunet_mamba.planning.selection import refuse_plans_of_others, select
 from nnunet_mamba.planning.trainer_lookup import trainer_class
 from nnunet_mamba.planning.wishes import Wishes
-from nnunet_mamba.training.generated_trainers import trainer_names
 
 IN_BOTH, IN_2D = "nnUNetTrainerUMambaBot", "nnUNetTrainerVMUNet"
 

@@ -9,7 +9,6 @@ from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_lo
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
 from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
-from nnunet_mamba.training.preset_trainer import readable_duration
 
 NAME = "nnUNetTrainerUltraLightVM"
 DISTILLATION = "nnUNetTrainerUltraLBMTDistill"
@@ -236,13 +235,6 @@ def test_estimates_the_time_left_once_after_the_first_epoch(make_trainer, capsys
     printed = capsys.readouterr().out
     assert printed.count("of training left (epochs done: 1 of 3)") == 1
     assert printed.index("Epoch 0") < printed.index("of training left") < printed.index("Epoch 1")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3000, "50 min"), (11_100, "3 h 05 min")]
-)
-def test_durations_read_as_people_say_them(seconds, text):
-    assert readable_duration(seconds) == text
 
 
 def test_what_a_killed_run_was_writing_is_cleared_away(make_trainer):

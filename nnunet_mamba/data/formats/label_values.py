@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.whole_numbers import UNDEFINED, shown_number
 from nnunet_mamba.system.json_files import read_json_object
 
@@ -16,8 +17,6 @@ from nnunet_mamba.system.json_files import read_json_object
 Value: TypeAlias = int | str
 ByteImage: TypeAlias = npt.NDArray[np.uint8]
 
-BACKGROUND = "background"
-IGNORE = "ignore"
 NAME_VALUES = "name them in --labels"
 SHOWN_VALUES = 8
 # So many values that no label has are hardly labels that were forgotten.

@@ -14,10 +14,9 @@ from PIL import Image
 
 from nnunet_mamba.data.converters.binary_mask_photographs import parse_size
 from nnunet_mamba.data.formats import image_files
-from nnunet_mamba.data.formats.dataset_json import DatasetJson, read_dataset_json
+from nnunet_mamba.data.formats.dataset_json import IGNORE, DatasetJson, read_dataset_json
 from nnunet_mamba.data.formats.image_files import ImageFileError, Shape
 from nnunet_mamba.data.formats.label_map_files import label_map_files, other_forms, refuse_if_no_folder
-from nnunet_mamba.data.formats.label_values import IGNORE
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, write_compressed
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 from nnunet_mamba.data.restoring.restored_files import restored_files, same_files

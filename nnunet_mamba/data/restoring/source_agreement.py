@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.converters.label_mask_images import grey_levels, load_mask, mask_bytes
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.image_files import ImageFileError, load_binary_mask
-from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, colour_code, colour_codes
+from nnunet_mamba.data.formats.label_values import colour_code, colour_codes
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, turned_onto
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers

@@ -3,20 +3,12 @@ import math
 
 import pytest
 
-from nnunet_mamba.report.statistics import Confusion, ScoredCase, mean, score_labels
+from nnunet_mamba.evaluation.protocols import score_labels
+from nnunet_mamba.results.confusion import Confusion, ScoredCase
 
 
 def case(identifier, tp, fp, fn, tn, label="lesion"):
     return ScoredCase(identifier=identifier, confusions={label: Confusion(tp=tp, fp=fp, fn=fn, tn=tn)})
-
-
-def test_ratios_by_hand():
-    confusion = Confusion(tp=30, fp=10, fn=20, tn=40)
-    assert confusion.dice == pytest.approx(60 / 90)
-    assert confusion.iou == pytest.approx(30 / 60)
-    assert confusion.sensitivity == pytest.approx(30 / 50)
-    assert confusion.specificity == pytest.approx(40 / 50)
-    assert confusion.accuracy == pytest.approx(70 / 100)
 
 
 def test_protocols_differ_on_a_large_good_and_a_small_bad_case():
@@ -53,18 +45,6 @@ def test_only_empty_cases_have_no_dice():
     json.dumps(as_dict, allow_nan=False)
 
 
-def test_dice_of_a_case_is_the_mean_of_the_labels_it_has():
-    both = ScoredCase(
-        identifier="a",
-        confusions={
-            "one": Confusion(tp=1, fp=0, fn=0, tn=9),
-            "two": Confusion(tp=1, fp=1, fn=1, tn=7),
-            "absent": Confusion(tp=0, fp=0, fn=0, tn=10),
-        },
-    )
-    assert both.dice == pytest.approx(0.75)
-
-
 def test_each_label_is_scored_by_itself():
     confusions = {"one": Confusion(tp=4, fp=0, fn=0, tn=6), "two": Confusion(tp=0, fp=4, fn=0, tn=6)}
     first, second = score_labels([ScoredCase(identifier="a", confusions=confusions)])
@@ -77,8 +57,3 @@ def test_refuses_no_case_and_cases_with_other_labels():
         score_labels([])
     with pytest.raises(ValueError, match="Case b"):
         score_labels([case("a", 1, 0, 0, 0), case("b", 1, 0, 0, 0, label="edema")])
-
-
-def test_mean_ignores_nan():
-    assert mean([1.0, math.nan, 3.0]) == 2.0
-    assert math.isnan(mean([]))

@@ -1,4 +1,4 @@
-"""One training: a process of its own with its share of the machine, and a log of all that it prints."""
+"""One attempt at a run: a training in a process of its own, with its share of the machine and a log."""
 
 import os
 import shlex
@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunet_mamba.crossval.runs import Run, set_damaged_checkpoints_aside
+from nnunet_mamba.crossval.runs import Run
+from nnunet_mamba.results.checkpoints import CONTINUED_FROM, SPARE
 from nnunet_mamba.system.folder_lock import only_writer
 
 # nnU-Net's own numbers of processes, which more cores do not change.
@@ -21,14 +23,14 @@ ATTEMPT = "=== attempt "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class TrainingOptions:
     """What all runs of a cross-validation have in common.
 
     Args:
         device: "cpu" or "cuda", nnU-Net's ``-device``.
         npz: keep the probabilities of the validation cases.
-        program: what takes the arguments of ``nnUNetv2_train``.
-        variables: of the environment, in place of what is there.
+        program: takes the arguments of ``nnUNetv2_train``.
+        variables: of the environment; each replaces the one that is there.
     """
 
     device: str
@@ -38,7 +40,7 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class TrainingShare:
     """What one training may use of the machine.
 
     Args:
@@ -50,17 +52,17 @@ class Share:
     gpu: str | None = None
 
 
-def arguments(run: Run, options: Options) -> list[str]:
+def arguments(run: Run, options: TrainingOptions) -> list[str]:
     """Return the arguments of ``nnUNetv2_train`` that begin a run, continue it, or validate it."""
-    stage = run.stage(npz=options.npz)
-    resume = {"new": [], "begun": ["--c"], "trained": ["--val"], "complete": ["--val"]}[stage]
+    phase = run.phase(npz=options.npz)
+    resume = {"new": [], "begun": ["--c"], "trained": ["--val"], "complete": ["--val"]}[phase]
     npz = ["--npz"] if options.npz else []
     plans = ["-tr", run.trainer, "-p", run.plans, "-device", options.device]
     return [run.dataset, run.configuration, str(run.fold), *plans, *npz, *resume]
 
 
-def environment(options: Options, share: Share) -> dict[str, str]:
-    """Return the environment of a training; numbers of nnU-Net's processes that the user set stay."""
+def environment(options: TrainingOptions, share: TrainingShare) -> dict[str, str]:
+    """Return the environment of a training; the user's own numbers of nnU-Net's processes stay."""
     on_gpu = options.device == "cuda"
     # On the CPU the network itself takes the cores, and augmentation can keep up with half of them.
     workers = share.cores if on_gpu else max(1, share.cores // 2)
@@ -74,7 +76,7 @@ def environment(options: Options, share: Share) -> dict[str, str]:
         "OMP_NUM_THREADS": str(share.cores),
         "NNUNET_MAMBA_CROSSVAL_PARENT": str(os.getpid()),
         "PYTHONUNBUFFERED": "1",
-        # As for an installed command, modules in the working directory are not found before all others.
+        # Do not import modules of the working directory first, as an installed command does not.
         "PYTHONSAFEPATH": "1",
     }
     if share.gpu is not None:
@@ -82,8 +84,8 @@ def environment(options: Options, share: Share) -> dict[str, str]:
     return variables
 
 
-class Training:
-    """A running training; begin with :meth:`start`, end with :meth:`stop`.
+class Attempt:
+    """A training that runs; begin with :meth:`start`, end with :meth:`stop`.
 
     Args:
         run: what is trained.
@@ -97,7 +99,7 @@ class Training:
         self._held = held
 
     @classmethod
-    def start(cls, run: Run, options: Options, share: Share) -> "Training":
+    def start(cls, run: Run, options: TrainingOptions, share: TrainingShare) -> "Attempt":
         """Begin or continue a run.
 
         Raises:
@@ -136,7 +138,7 @@ class Training:
             self.process.wait(timeout=grace)
         except subprocess.TimeoutExpired:
             _signal_group(self.session, signal.SIGKILL)
-            # A wait without end could wait for itself where a signal's handler calls this in the middle of poll().
+            # A signal's handler may call this in the middle of poll(): a wait without a limit could wait for itself.
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=grace)
         self._clear_away()
@@ -147,7 +149,7 @@ class Training:
         self._held.close()
 
 
-def _start_process(run: Run, options: Options, share: Share) -> "subprocess.Popen[bytes]":
+def _start_process(run: Run, options: TrainingOptions, share: TrainingShare) -> "subprocess.Popen[bytes]":
     aside = set_damaged_checkpoints_aside(run.folder)
     words = arguments(run, options)
     run.log.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +166,29 @@ def _start_process(run: Run, options: Options, share: Share) -> "subprocess.Pope
             env=environment(options, share),
             start_new_session=True,
         )
+
+
+def set_damaged_checkpoints_aside(fold: Path) -> list[Path]:
+    """Rename the checkpoints of a fold that are not whole, so that nnU-Net continues from the one before.
+
+    nnU-Net's own trainers write checkpoints in place, so a training that was killed meanwhile leaves part of one.
+    Ours keep a spare, which they find themselves.
+
+    Args:
+        fold: folder of a fold that nobody is training.
+
+    Returns:
+        The files under their new names.
+    """
+    aside: list[Path] = []
+    if (fold / SPARE).exists():
+        return aside
+    for name in CONTINUED_FROM:
+        checkpoint = fold / name
+        # torch writes zip files, whose directory comes last.
+        if checkpoint.exists() and not zipfile.is_zipfile(checkpoint):
+            aside.append(checkpoint.replace(checkpoint.with_suffix(".pth.damaged")))
+    return aside
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

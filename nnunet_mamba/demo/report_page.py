@@ -1,4 +1,4 @@
-"""What the demo shows in the end: the scores of the unseen photographs, and the page about them."""
+"""Write the page that the demo ends with, about the scores of the unseen photographs."""
 
 import math
 import os
@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from nnunet_mamba.data.formats.dataset_json import read_dataset_json
 from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, Settings, demo_steps, prediction_device
-from nnunet_mamba.demo.steps import FinishedStep
-from nnunet_mamba.report.collect import TrainedFold, label_names, read_fold, read_summary
+from nnunet_mamba.demo.steps import FinishedDemoStep
+from nnunet_mamba.evaluation.protocols import LabelScores, score_labels
 from nnunet_mamba.report.figures import Panel, draw_panel
-from nnunet_mamba.report.render import Report, Step, write_report
-from nnunet_mamba.report.statistics import LabelScores, ScoredCase, mean, score_labels
-from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.report.render import RanCommand, Report, write_report
+from nnunet_mamba.results.confusion import ScoredCase, mean
+from nnunet_mamba.results.layout import SUMMARY
+from nnunet_mamba.results.summaries import read_summary
+from nnunet_mamba.results.trained_fold import TrainedFold, read_fold
 from nnunet_mamba.system.machine import processor
+from nnunet_mamba.system.nnunet_folders import VARIABLES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class DemoOutcome:
     """What the demo ends with.
 
     Args:
@@ -33,7 +37,7 @@ class Summary:
     seconds: float
 
 
-def write_summary(folder: Path, settings: Settings, finished: Sequence[FinishedStep]) -> Summary:
+def write_demo_report(folder: Path, settings: Settings, finished: Sequence[FinishedDemoStep]) -> DemoOutcome:
     """Write ``report.html`` into the folder of a finished demo.
 
     Args:
@@ -42,9 +46,9 @@ def write_summary(folder: Path, settings: Settings, finished: Sequence[FinishedS
         finished: its steps.
     """
     folder = folder.resolve()
-    names = label_names(read_json_object(folder / "nnUNet_raw" / DATASET / "dataset.json"))
-    cases = read_summary(folder / "scores" / "summary.json", names=names)
-    fold = read_fold(folder / settings.fold)
+    names = read_dataset_json(folder / "nnUNet_raw" / DATASET / "dataset.json").labels.names
+    cases = read_summary(folder / "scores" / SUMMARY, names=names)
+    fold = read_fold(folder / settings.fold, names=names)
     steps = demo_steps(folder, settings, device=prediction_device())
     report = Report(
         title="A state-space network, trained by stock nnU-Net",
@@ -55,15 +59,15 @@ def write_summary(folder: Path, settings: Settings, finished: Sequence[FinishedS
         cases=cases,
         panels=[_panel(folder, case) for case in cases],
         epochs=fold.epochs,
-        steps=[
-            Step(title=step.title, command=step.command, seconds=done.seconds)
+        commands=[
+            RanCommand(title=step.title, command=step.command, seconds=done.seconds)
             for step, done in zip(steps, finished, strict=True)
         ],
         facts=_facts(folder, settings, fold),
     )
     path = folder / "report.html"
     write_report(report, path)
-    return Summary(report=path, scores=score_labels(cases)[0], seconds=sum(step.seconds for step in finished))
+    return DemoOutcome(report=path, scores=score_labels(cases)[0], seconds=sum(step.seconds for step in finished))
 
 
 def _panel(folder: Path, case: ScoredCase) -> Panel:
@@ -77,16 +81,19 @@ def _panel(folder: Path, case: ScoredCase) -> Panel:
 
 
 def _facts(folder: Path, settings: Settings, fold: TrainedFold) -> list[tuple[str, str]]:
-    n_validation = len(fold.validation)
+    model, n_validation = fold.model, len(fold.validation)
     seconds = [epoch.seconds for epoch in fold.epochs if not math.isnan(epoch.seconds)]
     per_epoch = f", {sum(seconds) / len(seconds):.1f} s each" if seconds else ""
     patch = " x ".join(str(side) for side in fold.patch_size)
     packages = ("nnunet-mamba", "nnunetv2", "torch", "numba", "numpy")
-    environment = {name: name for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")} | PROCESSES
+    environment = {name: name for name in VARIABLES} | PROCESSES
     return [
-        ("Trainer", f"{fold.trainer}, fold {fold.fold}, last checkpoint"),
+        ("Trainer", f"{model.trainer}, fold {fold.fold}, last checkpoint"),
         ("Budget", f"{settings.epochs} epochs of {settings.iterations} iterations{per_epoch}"),
-        ("Plans", f"{fold.plans}, {fold.configuration}: patches of {patch} pixels, {fold.batch_size} in a batch"),
+        (
+            "Plans",
+            f"{fold.model.plans}, {fold.model.configuration}: patches of {patch} pixels, {fold.batch_size} in a batch",
+        ),
         (
             "Photographs",
             f"{settings.n_training - n_validation} to train, {n_validation} for nnU-Net's validation, "

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from nnunet_mamba.report.label_pictures import NoLabelMapError, read_label_picture
+from nnunet_mamba.evaluation.label_pictures import NoLabelMapError, read_label_picture
 
 LABEL = (np.arange(42).reshape(6, 7) % 4).astype(np.uint8)
 COLOURS = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]

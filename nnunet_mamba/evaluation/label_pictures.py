@@ -1,4 +1,4 @@
-"""Read the picture of a label map, in whatever form a program has saved it: one number for each pixel, or a refusal."""
+"""Read a label map from a picture in any form: one number for each pixel, or a refusal."""
 
 import warnings
 from pathlib import Path
@@ -23,8 +23,8 @@ class NoLabelMapError(ValueError):
 def read_label_picture(path: Path) -> Array:
     """Read a label map from a picture.
 
-    Channels that are all equal are one, and an alpha channel that is opaque all over says nothing. The colours
-    of a palette count, not its indices, as they do for nnU-Net.
+    Equal channels count as one, and an alpha channel that is opaque everywhere is ignored. As for nnU-Net, the
+    colours of a palette count, not its indices.
 
     Args:
         path: .png, .bmp, .tif or another picture.
@@ -101,7 +101,7 @@ def _without_palette(indices: Array, palette: Array) -> Array:
 
 
 def one_channel(pixels: Array, *, has_alpha: bool, kind: str = "channels") -> Array:
-    """Return the one channel that several equal ones are.
+    """Return one of several equal channels.
 
     Args:
         pixels: (*spatial, c).

@@ -6,7 +6,7 @@ from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReori
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from PIL import Image
 
-from nnunet_mamba.report.label_map_checks import check_label_maps, label_values
+from nnunet_mamba.evaluation.label_map_checks import check_label_maps
 
 AFFINE = np.diag([0.5, 0.5, 3, 1])
 LABEL = np.arange(60).reshape(3, 4, 5) % 3
@@ -96,8 +96,3 @@ def test_pictures_have_no_place(check, tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r"a\.png: the prediction cannot be read"):
         check(NaturalImage2DIO, name="a.png")
-
-
-def test_the_values_are_those_of_labels_regions_background_and_ignore():
-    labels = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}
-    assert label_values({"labels": labels}) == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""Whether two folders of label maps can be scored against each other: nnU-Net counts whatever it is given."""
+"""Check that two folders of label maps can be scored against each other: nnU-Net counts whatever it is given."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
@@ -8,35 +8,29 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.data.formats.dataset_json import labels_in
 from nnunet_mamba.data.formats.whole_numbers import shown_number
-from nnunet_mamba.report.label_pictures import NoLabelMapError
+from nnunet_mamba.evaluation.label_pictures import NoLabelMapError
 
-# A voxel that has moved by more lies in another one.
+# A voxel that moves further lies in another one.
 _MOST_VOXELS = 0.5
 
 
-class Reader(Protocol):
+class ReadsLabelMaps(Protocol):
     """The part of nnU-Net's readers that is used here."""
 
     def read_seg(self, seg_fname: str) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Return a label map, (1, *spatial), and what the file tells of its place."""
 
 
-def label_values(dataset: Mapping[str, Any]) -> list[int]:
-    """Return the values that label maps of a data set may have, from the content of its dataset.json."""
-    return labels_in(dataset).in_label_maps
-
-
 def check_label_maps(
-    predictions: Path, labels: Path, names: Sequence[str], reader: Reader, values: Collection[int]
+    predictions: Path, labels: Path, names: Sequence[str], reader: ReadsLabelMaps, values: Collection[int]
 ) -> None:
     """Read all label maps and raise if some cannot be scored.
 
     Args:
         predictions: folder of predicted label maps.
         labels: folder of reference label maps.
-        names: files that both hold.
+        names: of the files, which both folders hold.
         reader: nnU-Net's for these files.
         values: that label maps may have.
 
@@ -53,7 +47,7 @@ def check_label_maps(
         raise ValueError(f"label maps cannot be scored, problems: {len(problems)}\n  {listed}")
 
 
-def _problems(prediction: Path, label: Path, reader: Reader, values: Collection[int]) -> list[str]:
+def _problems(prediction: Path, label: Path, reader: ReadsLabelMaps, values: Collection[int]) -> list[str]:
     maps, problems = [], []
     for kind, path in (("prediction", prediction), ("label", label)):
         try:
@@ -108,11 +102,11 @@ def _unknown_values(voxels: npt.NDArray[Any], values: Collection[int]) -> str:
 
 
 def _voxels_apart(one: Mapping[str, Any], other: Mapping[str, Any], shape: Sequence[int]) -> float:
-    """Return how far apart the same voxels of two files lie at most; 0 where the files do not tell a place."""
+    """Return the largest distance between the same voxels of two files; 0 where the files do not tell a place."""
     first, second = _affine(one), _affine(other)
     if first is None or second is None or first.shape != second.shape or len(first) != len(shape) + 1:
         return 0.0
-    # The files count their axes from the other end.
+    # Affines count the axes from the other end.
     corners = np.array(list(product(*((0, size - 1) for size in reversed(shape)))))
     moved = corners @ (first - second)[:-1, :-1].T + (first - second)[:-1, -1]
     smallest = np.linalg.norm(second[:-1, :-1], axis=0).min()
@@ -120,7 +114,7 @@ def _voxels_apart(one: Mapping[str, Any], other: Mapping[str, Any], shape: Seque
 
 
 def _affine(properties: Mapping[str, Any]) -> npt.NDArray[np.float64] | None:
-    """Return where a file's voxels lie, by what nnU-Net's readers have from its header; None for pictures."""
+    """Return where a file's voxels lie, from the header as nnU-Net's readers tell it; None for pictures."""
     if "nibabel_stuff" in properties:
         stuff = properties["nibabel_stuff"]
         return np.asarray(stuff.get("reoriented_affine", stuff["original_affine"]), np.float64)
