@@ -87,7 +87,7 @@ def validation_summary(fold: Path) -> Path:
     return validation_folder(fold) / SUMMARY
 
 
-def trained_folds(dataset: Path, fold: int | str) -> Iterator[tuple[ModelName, Path]]:
+def finished_folds(dataset: Path, fold: int | str) -> Iterator[tuple[ModelName, Path]]:
     """Yield the models of a data set whose training of one fold has ended, and that fold's folder, sorted.
 
     Args:

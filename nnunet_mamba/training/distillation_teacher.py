@@ -19,7 +19,7 @@ from torch import nn
 from nnunet_mamba.data.formats.dataset_json import IGNORE
 from nnunet_mamba.networks.published_values import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
-from nnunet_mamba.results.layout import ModelName, fold_name, trained_folds
+from nnunet_mamba.results.layout import ModelName, finished_folds, fold_name
 from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 
@@ -55,7 +55,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
     trained = {
         fold / FINAL: model.plans
-        for model, fold in trained_folds(results, student.fold)
+        for model, fold in finished_folds(results, student.fold)
         if model.configuration == configuration and model.trainer.partition("_")[0] == teacher_trainer
     }
     found = [path for path, its_plans in trained.items() if its_plans == plans]

@@ -4,10 +4,10 @@ import pytest
 
 from nnunet_mamba.results.layout import (
     ModelName,
+    finished_folds,
     fold_name,
     fold_of,
     fold_of_dataset,
-    trained_folds,
     validation_summary,
 )
 
@@ -42,11 +42,11 @@ def test_a_checkpoint_is_of_one_fold_if_its_path_says_so(tmp_path):
     assert fold_of_dataset(folder, "Dataset007_Other") is None
 
 
-def test_trained_folds_are_those_with_a_final_checkpoint(tmp_path):
-    assert list(trained_folds(tmp_path / "Dataset901_Tiny", 0)) == []
+def test_finished_folds_are_those_with_a_final_checkpoint(tmp_path):
+    assert list(finished_folds(tmp_path / "Dataset901_Tiny", 0)) == []
     for name in ("B__P__2d/fold_0", "A__P__2d/fold_0", "A__P__2d/fold_1", "A__Q__2d/fold_0", "A__P__2d__old/fold_0"):
         (tmp_path / name).mkdir(parents=True)
         if "Q" not in name:
             (tmp_path / name / "checkpoint_final.pth").touch()
-    found = [(str(model), folder) for model, folder in trained_folds(tmp_path, 0)]
+    found = [(str(model), folder) for model, folder in finished_folds(tmp_path, 0)]
     assert found == [(name, tmp_path / name / "fold_0") for name in ("A__P__2d", "B__P__2d")]
