@@ -1,11 +1,12 @@
 """``nnunet-mamba convert folder``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.option_groups import Grouping, Leniency, Run, Target
+from nnunet_mamba.cli.convert.option_groups import Grouping, Leniency, Run, Target, refuse_masks_without_images
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
 from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
@@ -125,11 +126,9 @@ def folder(
     root = source or images
     if root is None or (source is not None and images is not None):
         raise typer.BadParameter("give either SOURCE, the folder of images and masks, or --images and --masks")
-    if test_masks is not None and test_images is None:
-        raise typer.BadParameter("--test-masks needs --test-images")
-    is_threshold, is_joining = threshold is not None, join_masks is not None
-    of_training = (masks, mask_pattern, test_images, labels, is_threshold, sigmoid, grouping.groups, is_joining)
-    if images_only is not None and any(of_training):
+    refuse_masks_without_images("test", test_images, test_masks)
+    of_masks = any((masks, mask_pattern, labels, threshold is not None, join_masks is not None))
+    if images_only is not None and (of_masks or test_images or sigmoid or grouping.groups):
         raise typer.BadParameter(
             "--images-only takes SOURCE or --images, --image-pattern, --channel-names, --size and the options of the "
             "run; nothing is trained"
@@ -152,9 +151,7 @@ def folder(
             allow_missing_labels=allow_missing_labels,
             size=pixels,
             sigmoid=sigmoid,
-            allow_missing_masks=leniency.allow_missing_masks,
-            allow_missing_images=leniency.allow_missing_images,
-            allow_empty_masks=leniency.allow_empty_masks,
+            **asdict(leniency),
             groups=grouping.table(),
             run=run_options,
             facts=context.obj or FolderFacts(),

@@ -1,12 +1,21 @@
 """``nnunet-mamba convert isic``."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.option_groups import Grouping, Leniency, PhotographSize, Run, SkinSigmoid, Target
+from nnunet_mamba.cli.convert.option_groups import (
+    Grouping,
+    Leniency,
+    PhotographSize,
+    Run,
+    SkinSigmoid,
+    Target,
+    refuse_masks_without_images,
+)
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
 from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
@@ -72,10 +81,8 @@ def isic(
 
     if images_only is not None and any((masks, validation_images, test_images, test_masks, sigmoid, grouping.groups)):
         raise typer.BadParameter("--images-only takes IMAGES, --size, --jobs and --no-progress; nothing is trained")
-    if test_masks is not None and test_images is None:
-        raise typer.BadParameter("--test-masks needs --test-images")
-    if validation_masks is not None and validation_images is None:
-        raise typer.BadParameter("--validation-masks needs --validation-images")
+    refuse_masks_without_images("test", test_images, test_masks)
+    refuse_masks_without_images("validation", validation_images, validation_masks)
     grouping.refuse_options_without_table()
     sources = {
         "images": images,
@@ -93,9 +100,7 @@ def isic(
         options = IsicOptions(
             size=pixels,
             sigmoid=sigmoid,
-            allow_missing_masks=leniency.allow_missing_masks,
-            allow_missing_images=leniency.allow_missing_images,
-            allow_empty_masks=leniency.allow_empty_masks,
+            **asdict(leniency),
             groups=grouping.table(),
             run=run_options,
             facts=context.obj or IsicFacts(),

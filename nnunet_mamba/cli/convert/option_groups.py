@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Leniency:
-    """What a conversion of pairs of images and masks accepts instead of refusing it."""
+    """What a conversion of pairs of images and masks accepts instead of refusing it, named as the converters do."""
 
     allow_missing_masks: Annotated[
         bool,
@@ -166,3 +166,15 @@ class Run:
             sources=tuple(source for source in sources if source is not None),
             wording=with_option_names,
         )
+
+
+def refuse_masks_without_images(part: str, images: Path | None, masks: Path | None) -> None:
+    """End the command if masks of a part of the data are given, and no images.
+
+    Args:
+        part: as its two options have it.
+        images: of the part.
+        masks: of the part.
+    """
+    if masks is not None and images is None:
+        raise typer.BadParameter(f"--{part}-masks needs --{part}-images")

@@ -1,7 +1,7 @@
 """``nnunet-mamba convert ph2``."""
 
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -63,9 +63,7 @@ def ph2(
             options = Ph2Options(
                 size=parse_size(size),
                 sigmoid=sigmoid,
-                allow_missing_masks=leniency.allow_missing_masks,
-                allow_missing_images=leniency.allow_missing_images,
-                allow_empty_masks=leniency.allow_empty_masks,
+                **asdict(leniency),
                 run=run.options(source),
                 facts=context.obj or Ph2Facts(),
             )

@@ -77,7 +77,7 @@ def convert_folder(
     """
     options = options or FolderOptions()
     if options.groups is not None and source.has_groups:
-        raise ValueError("--groups and {group} in a pattern both say which cases belong together; give one")
+        raise ValueError("`groups` and {group} in a pattern both say which cases belong together; give one")
     images = source.some_images()
     masks = source.some_masks()
     channels = _channels(source, without_masks(images, masks), options)
@@ -93,7 +93,7 @@ def convert_folder(
         parts["test"] = (found, [*problems, *test.unfound(found)])
     cases, problems = joined_parts(parts)
     values = label_values(cases, options, are_volumes=channels.are_volumes)
-    # A file of one label says where it is, and its name which it is.
+    # A file of one label tells where the label is, and its name tells which label it is.
     labels = values if names is None else LabelValues.of({name: n for n, name in enumerate(names, start=1)})
     recorded = _recorded(channels, labels, options)
     if options.groups is not None:
@@ -152,10 +152,10 @@ def _channels(source: Source, images: Sequence[FoundFile], options: FolderOption
     volumes = [found.path for found in images if found.path.name.lower().endswith(VOLUME_ENDINGS)]
     if volumes and len(volumes) < len(images):
         picture = next(found.path for found in images if found.path not in volumes)
-        raise ValueError(f"pictures and volumes together, {picture} and {volumes[0]}; narrow --image-pattern")
+        raise ValueError(f"pictures and volumes together, {picture} and {volumes[0]}; narrow `image_pattern`")
     given = options.channel_names
     if volumes and options.size is not None:
-        raise ValueError("--size is for pictures; nnU-Net brings volumes to one spacing by itself, leave it out")
+        raise ValueError("`size` is for pictures; nnU-Net brings volumes to one spacing by itself, leave it out")
     if source.has_channels:
         pairs = [name.partition("=") for name in given or sorted({found.channel or "" for found in images})]
         return _Channels(
@@ -172,7 +172,7 @@ def _channels(source: Source, images: Sequence[FoundFile], options: FolderOption
     if len(names) != 1 and (volumes or len(names) != len(CHANNEL_NAMES)):
         raise ValueError(
             f"channel names {', '.join(names)}: expected {expected} for images of one file each; if a case has several "
-            "files, put {channel} into --image-pattern"
+            "files, put {channel} into `image_pattern`"
         )
     return _Channels(names=names, tokens=None, are_volumes=bool(volumes))
 
@@ -208,7 +208,7 @@ def _cases(
     if masks and cases and not any(case.label for case in cases):
         raise ValueError(
             f"no image and no mask belong together: cases are called {cases[0].identifier!r}, ... in the images and "
-            f"{masks[0].case!r}, ... in the masks; correct --image-pattern and --mask-pattern"
+            f"{masks[0].case!r}, ... in the masks; correct `image_pattern` and `mask_pattern`"
         )
     return cases, problems
 

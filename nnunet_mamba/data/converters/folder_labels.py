@@ -39,12 +39,12 @@ def label_tokens(
     """
     if not source.has_labels:
         if options.label_names is not None or options.allow_missing_labels:
-            raise ValueError("--label-names and --allow-missing-labels need {label} in --mask-pattern")
+            raise ValueError("`label_names` and `allow_missing_labels=True` need {label} in `mask_pattern`")
         return None, None
     if options.labels is not None:
         raise ValueError(
-            "--labels and {label} in --mask-pattern both say which labels there are; give one, or name those of "
-            "{label} with --label-names"
+            "`labels` and {label} in `mask_pattern` both say which labels there are; give one, or name those of "
+            "{label} with `label_names`"
         )
     # Spellings that differ in capitals are one label.
     spellings = {same_name(found.label or ""): found.label or "" for found in masks}
@@ -55,19 +55,20 @@ def label_tokens(
     tokens, names = tuple(token for token, _ in named), tuple(name for _, name in named)
     if unknown := {same_name(token) for token in tokens} - {same_name(token) for token in there}:
         raise ValueError(
-            f"--label-names {', '.join(sorted(unknown))}: no mask is called so, expected some of {', '.join(there)}"
+            f"`label_names={', '.join(sorted(unknown))}`: no mask is called so, expected some of {', '.join(there)}"
         )
     if BACKGROUND in names:
-        raise ValueError(f"masks of {BACKGROUND!r}: that is what no mask marks; choose the labels with --label-names")
+        raise ValueError(f"masks of {BACKGROUND!r}: that is what no mask marks; choose the labels with `label_names`")
     if len(set(names)) < len(names):
-        raise ValueError(f"--label-names {', '.join(names)}: expected another name for every label")
+        raise ValueError(f"`label_names={', '.join(names)}`: expected another name for every label")
     return tokens, names
 
 
 def label_values(cases: Sequence[Case], options: FolderOptions, *, are_volumes: bool) -> LabelValues:
-    """Return what the values of masks mean; if nobody says it, the first mask with foreground tells which of two ways.
+    """Return what the values of masks mean.
 
-    It tells for all: a mask that is written the other way is a problem, and so is any other value.
+    If the options do not say it, the first mask with foreground tells whether 255 or 1 is the foreground. It tells for
+    all masks: one that is written the other way is a problem, and so is any other value.
 
     Args:
         cases: whose masks are looked at.
@@ -79,8 +80,8 @@ def label_values(cases: Sequence[Case], options: FolderOptions, *, are_volumes: 
     """
     if options.labels is not None:
         if options.threshold is not None:
-            raise ValueError("--labels and --threshold both say what the masks mean; give one")
-        # At once, instead of with every mask.
+            raise ValueError("`labels` and `threshold` both say what the masks mean; give one")
+        # Refuse them once, instead of with every mask.
         _ = options.labels.in_integers() if are_volumes else options.labels.in_colours()
         return options.labels
     facts = options.facts
@@ -88,7 +89,7 @@ def label_values(cases: Sequence[Case], options: FolderOptions, *, are_volumes: 
     if options.threshold is not None:
         if not are_volumes and not 0 <= options.threshold < LARGEST_GREY:
             raise ValueError(
-                f"--threshold {options.threshold:g}: pictures hold 0 to {LARGEST_GREY}, expected at least 0 and less "
+                f"`threshold={options.threshold:g}`: pictures hold 0 to {LARGEST_GREY}, expected at least 0 and less "
                 f"than {LARGEST_GREY}, or every pixel would be on one side"
             )
         return ways[0]
@@ -103,7 +104,7 @@ def label_values(cases: Sequence[Case], options: FolderOptions, *, are_volumes: 
 
 
 def _values(path: Path, *, are_volumes: bool) -> frozenset[float]:
-    """Return the values of a mask, none if it is unreadable, which the checks will report."""
+    """Return the values of a mask; none if it cannot be read, which the checks report."""
     read: Callable[[Path], npt.NDArray[Any]] = (
         (lambda file: near_whole_numbers(read_volume(file).voxels)[0])
         if are_volumes

@@ -1,4 +1,4 @@
-"""What may be said of somebody's own folder of images and masks, and what is assumed otherwise."""
+"""What a user may say of a folder of images and masks, and what is assumed otherwise."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from nnunet_mamba.data.writing.run_options import RunOptions
 
 
 def refuse_threshold(threshold: float | None) -> None:
-    """Raise if a threshold is no number; what it may be for pictures is told when it is known that there are some."""
+    """Raise if a threshold is no number; its range for pictures is checked once pictures are found."""
     if threshold is not None and not math.isfinite(threshold):
-        raise ValueError(f"--threshold {threshold}: expected a number, such as 127 for grey borders")
+        raise ValueError(f"`threshold={threshold}`: expected a number, such as 127 for grey borders")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderFacts:
-    """What is assumed of a folder where nothing else is said.
+    """What a conversion assumes of a folder unless the options say something else.
 
     Args:
         name: of the converter, which its record of a conversion keeps.
@@ -51,7 +51,7 @@ class FolderOptions:
         allow_missing_labels: an image without a mask of a label does not have it.
         groups: which cases show one patient or lesion, for patterns without ``{group}``.
         run: how to run the conversion.
-        facts: what is assumed where no option says anything else.
+        facts: what is assumed otherwise.
 
     Raises:
         ValueError: a threshold that is no number.

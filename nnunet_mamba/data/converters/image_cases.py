@@ -110,7 +110,7 @@ class ImageCaseConverter:
             ValueError: its files changed after the check.
         """
         try:
-            # At full size first: resizing grey levels would move the border.
+            # Read the label at full size first: resizing grey levels would move the border.
             label = None if case.label is None else self._visible_label(case)
             pictures, shape = self._pictures(case, label)
         except (ImageFileError, MaskFileError) as error:
@@ -144,12 +144,14 @@ class ImageCaseConverter:
         if not self.foreground_share(label):
             if self.allow_empty_masks:
                 return label
-            text = "empty masks: every pixel of all of them is background; if that is meant, use --allow-empty-masks"
+            text = (
+                "empty masks: every pixel of all of them is background; if that is meant, use `allow_empty_masks=True`"
+            )
             raise MaskFileError(text, case.label)
         if not self.foreground_share(resized_mask(label, self.size)):
             raise MaskFileError(
                 f"{np.count_nonzero(label)} labelled pixels, and none of them is left at the size {self.size}; "
-                "choose a larger --size",
+                "choose a larger `size`",
                 case.label,
             )
         return label

@@ -125,7 +125,7 @@ def places_of_challenge(folder: Path, *, split: str, given: Mapping[str, Path | 
         return {}
     found = one_challenge(parts, folder)
     if TEST in found and split in PUBLISHED_SIZES:
-        _log.info("%s is left out: --split %s draws its own test cases", found.pop(TEST).images, split)
+        _log.info("%s is left out: `split=%r` draws its own test cases", found.pop(TEST).images, split)
     found = {role: part for role, part in found.items() if not given.get(f"{role}_images")}
     log_parts(found)
     places: dict[str, Path | None] = {}
@@ -171,7 +171,7 @@ def find_cases(
     if not mask_files and (is_training or masks is not None):
         raise ValueError(
             f"no masks in {found_masks or images}: nnU-Net cannot be trained without; give the folder of the masks "
-            "as second argument, or prepare photographs for prediction with --images-only OUT"
+            "as second argument, or prepare photographs for prediction with `images_only=OUT`"
         )
     return pair_images_with_masks(
         photographs,
@@ -223,10 +223,8 @@ def convert_isic(
         if "test_images" in found:
             test_images, test_masks = found["test_images"], found["test_masks"]
     parts = {"training": find_cases(images, masks, is_training=True, options=options)}
-    for part, part_images, part_masks in (
-        ("validation", validation_images, validation_masks),
-        ("test", test_images, test_masks),
-    ):
+    others = (("validation", validation_images, validation_masks), ("test", test_images, test_masks))
+    for part, part_images, part_masks in others:
         if part_images is not None:
             parts[part] = find_cases(part_images, part_masks, is_training=part != "test", options=options)
     cases, problems = joined_parts(parts)

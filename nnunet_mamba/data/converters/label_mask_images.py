@@ -74,7 +74,7 @@ class LabelMaskImageConverter(ImageCaseConverter):
     def check(self, case: Case) -> CaseCheck:
         """Look at a case's files, and count the pixels of its mask that nearly miss a whole number."""
         checked = super().check(case)
-        # No other pictures hold numbers with a point.
+        # Only TIFF files hold numbers with a decimal point.
         if case.label is None or checked.problems or case.label.suffix.lower() not in (".tif", ".tiff"):
             return checked
         _, n_rounded = near_whole_numbers(load_mask_pixels(case.label)) if self.threshold is None else (None, 0)
@@ -84,5 +84,5 @@ class LabelMaskImageConverter(ImageCaseConverter):
 def _grey_picture(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     if is_coloured(pixels):
-        raise ImageFileError("a coloured picture among grey ones; name three channels, --channel-names R,G,B")
+        raise ImageFileError("a coloured picture among grey ones; name three channels, `channel_names=R,G,B`")
     return image.convert("L")

@@ -26,7 +26,7 @@ from nnunet_mamba.data.problems import CaseCheck, Problem
 
 # Only CT has values below this (HU): air is -1000.
 LOWEST_VALUE_BESIDES_CT = -500
-# Of the largest to the smallest spacing: 10 mm slices with pixels of 0.1 mm. Wider ones are errors of a header.
+# Largest to smallest spacing: 10 mm slices with pixels of 0.1 mm. A larger ratio is an error of the header.
 LARGEST_ANISOTROPY = 100
 
 
@@ -124,7 +124,7 @@ class VolumeConverter(WritesNifti):
         if not self.may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
             raise VolumeError(
                 f"values down to {lowest:g}, as in a CT, which nnU-Net normalises in its own way; say what it is with "
-                "--channel-names CT, or give another name"
+                "`channel_names=CT`, or give another name"
             )
         ratio = image.spacing.max() / image.spacing.min()
         if min(image.voxels.shape) > 1 and ratio > LARGEST_ANISOTROPY:

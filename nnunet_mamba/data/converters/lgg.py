@@ -89,12 +89,12 @@ class LggOptions:
 
     def __post_init__(self) -> None:
         thickness, in_plane, _ = self.spacing
-        for name, spacing in (("--slice-thickness", thickness), ("--pixel-spacing", in_plane)):
+        for name, spacing in (("slice_thickness", thickness), ("pixel_spacing", in_plane)):
             if not (math.isfinite(spacing) and 0 < spacing <= LARGEST_SPACING):
-                raise ValueError(f"{name} {spacing:g}: expected more than 0, {LARGEST_SPACING:g} mm at most")
+                raise ValueError(f"`{name}={spacing:g}`: expected more than 0, {LARGEST_SPACING:g} mm at most")
         if self.as_volumes and self.size is not None:
             raise ValueError(
-                f"--size {size_text(self.size)} is for --as slices; nnU-Net brings volumes to one spacing by "
+                f"`size={size_text(self.size)}` is for `as_volumes=False`; nnU-Net brings volumes to one spacing by "
                 "itself, leave it out"
             )
 

@@ -86,7 +86,7 @@ def load_slice(path: Path) -> ByteImage:
 
 
 def load_slice_mask(path: Path) -> ByteImage:
-    """Read a mask as (y, x), 0 background, 1 foreground. Nothing but black and white is accepted.
+    """Read a mask as (y, x), 0 background, 1 foreground. Only black and white are accepted.
 
     Other values would be those of a copy that was resized or compressed with losses, or of a damaged file.
 
@@ -112,7 +112,7 @@ def load_slice_mask(path: Path) -> ByteImage:
 
 
 def same_as_flair(pixels: ByteImage) -> list[str]:
-    """Return the sequences that are a copy of FLAIR: the publishers filled in so what was never acquired.
+    """Return the sequences that are a copy of FLAIR, which the publishers put in place of what was never acquired.
 
     Args:
         pixels: (..., 3), one slice or all.
@@ -137,7 +137,7 @@ class StackConverter:
     spacing: Spacing
 
     def __post_init__(self) -> None:
-        # Refuses a spacing before anything is read.
+        # Refuse a wrong spacing before anything is read.
         axial_affine(self.spacing)
 
     def check(self, case: Case) -> CaseCheck:
@@ -163,7 +163,9 @@ class StackConverter:
         if voxels.min() == voxels.max():
             faults.append(("blank: every voxel of every slice has the same value", case.channels[0].parent))
         if foreground == 0:
-            text = "no tumour in any slice, expected some in every patient; leave the patient out with --skip-invalid"
+            text = (
+                "no tumour in any slice, expected some in every patient; leave the patient out with `skip_invalid=True`"
+            )
             faults.append((text, case.channels[0].parent))
         return CaseCheck(
             problems=_problems(case, faults),
@@ -224,7 +226,7 @@ class SliceConverter:
         faults = list(pair.faults)
         if pair.mask is not None and pair.mask.any() and not resized_mask(pair.mask, self.size).any():
             text = f"{int(pair.mask.sum())} tumour pixels, and none of them is left at the size {self.size}"
-            faults.append((f"{text}; choose a larger --size", mask_of(file)))
+            faults.append((f"{text}; choose a larger `size`", mask_of(file)))
         foreground = None if pair.mask is None else float(pair.mask.mean())
         if pair.pixels is None:
             return CaseCheck(problems=_problems(case, faults), foreground=foreground)
@@ -235,7 +237,7 @@ class SliceConverter:
                 "same_as_flair": same_as_flair(pair.pixels),
                 "file": f"{file.parent.name}/{file.name}",
             },
-            # Blank slices are all alike without being the same.
+            # Blank slices look alike, but they are not one slice twice.
             digest=_digest(pair.pixels) if pair.pixels.min() < pair.pixels.max() else None,
             foreground=foreground,
             border=None if pair.mask is None else border_share(pair.mask),

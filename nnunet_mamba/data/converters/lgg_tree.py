@@ -27,7 +27,7 @@ from nnunet_mamba.data.sources.folder_walk import is_broken_link, lost_folder, v
 TIFF = (".tif", ".tiff")
 TREES = (".", "kaggle_3m", "lgg-mri-segmentation/kaggle_3m")
 _PATIENT_START = "TCGA_"
-# As dates come last in a scan's name, what is before them is the patient.
+# The date comes last in a scan's name; what stands before it is the patient.
 _SCAN = re.compile(r"(?P<patient>TCGA_[A-Za-z0-9]+_[A-Za-z0-9]+)(_[0-9]{8})?")
 _SLICE = re.compile(rf"(?P<scan>.+)_(?P<number>[0-9]+)(?P<mask>{MASK_SUFFIX})?")
 
@@ -89,7 +89,7 @@ def _slice_files(folder: Path) -> list[Path]:
 
 
 def _slices_of_other_formats(folder: Path) -> list[Path]:
-    """Return the slices of a scan that are no TIFF files and of which no TIFF file lies beside them."""
+    """Return the slices of a scan in other formats that have no TIFF file of the same name."""
     stems = {path.stem for path in _slice_files(folder)}
     return [
         path

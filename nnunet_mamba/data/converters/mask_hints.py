@@ -1,4 +1,4 @@
-"""What looks odd in the masks of a data set without being wrong for certain: a hint, never a refusal."""
+"""Masks that look odd and may still be right: a hint for the user, never a refusal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from nnunet_mamba.data.problems import CaseCheck
 # A lesion may fill nine tenths of a close photograph, but hardly in four cases of five.
 MOSTLY = 0.5
 NEARLY_ALL = 0.8
-# Of the pixels at the border: a lesion that is larger than its picture still leaves corners.
+# Share of the pixels at the border: a lesion larger than its picture still leaves corners.
 WHOLE_BORDER = 0.95
 SHOWN_CASES = 5
 
@@ -58,7 +58,7 @@ def _inverted(checked: Mapping[str, CaseCheck]) -> str:
         mean = sum(mostly.values()) / len(mostly)
         return (
             f"the masks of {_counted(mostly)}, of {len(judged)}, are mostly foreground ({mean:.0%} on average): they "
-            f"may be inverted; {way_out} the masks; nnunet-mamba convert folder does so with --labels, a file with "
+            f"may be inverted; {way_out} the masks; nnunet-mamba convert folder does so with `labels`, a file with "
             '{"background": 255, "lesion": 0}, or 1 instead of 255 for masks of 0 and 1'
         )
     framed = {name: share for name, (share, border) in judged.items() if share > MOSTLY and border >= WHOLE_BORDER}

@@ -113,15 +113,15 @@ class SynapseOptions:
 
     def __post_init__(self) -> None:
         for name, value, known in (
-            ("--organs", self.organs, (8, 13)),
-            ("--label-numbering", self.label_numbering, (None, *NUMBERINGS)),
+            ("organs", self.organs, (8, 13)),
+            ("label_numbering", self.label_numbering, (None, *NUMBERINGS)),
         ):
             if value not in known:
-                raise ValueError(f"{name} {value}: expected {' or '.join(str(one) for one in known if one)}")
+                raise ValueError(f"`{name}={value}`: expected {' or '.join(str(one) for one in known if one)}")
         lowest, highest = SPACING_LIMITS
-        for name, spacing in (("--pixel-spacing", self.pixel_spacing), ("--slice-thickness", self.slice_thickness)):
+        for name, spacing in (("pixel_spacing", self.pixel_spacing), ("slice_thickness", self.slice_thickness)):
             if spacing is not None and not lowest <= spacing <= highest:
-                raise ValueError(f"{name} {spacing}: expected {lowest:g} to {highest:g} mm")
+                raise ValueError(f"`{name}={spacing}`: expected {lowest:g} to {highest:g} mm")
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -192,7 +192,7 @@ _LABEL_NAME = re.compile(r"label(\d+)\.nii(\.gz)?")
 def _raw_source(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> Source:
     if any((options.label_numbering, options.pixel_spacing, options.slice_thickness)):
         raise ValueError(
-            f"--label-numbering, --pixel-spacing and --slice-thickness are of TransUNet's files, and {folder} holds "
+            f"`label_numbering`, `pixel_spacing` and `slice_thickness` are of TransUNet's files, and {folder} holds "
             "the original ones, which tell it themselves; leave them out"
         )
     images, problems = _by_number(_files(folder / "img" if (folder / "img").is_dir() else folder, _IMAGE_NAME))
@@ -201,15 +201,15 @@ def _raw_source(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> 
         if not (folder / "label").is_dir():
             raise ValueError(
                 f"no folder {folder / 'label'}: nnU-Net cannot be trained without labels; prepare images for "
-                "prediction with --images-only OUT"
+                "prediction with `images_only=OUT`"
             )
         labels, label_problems = _by_number(_files(folder / "label", _LABEL_NAME))
         problems += label_problems
-        # Where one file of a pair is missing, the checks look for it where it belongs, and miss it.
+        # The checks look for the missing file of a pair where it belongs, and report it.
         for case in images.keys() ^ labels.keys():
             images.setdefault(case, folder / "img" / f"img{case[4:]}.nii.gz")
             labels.setdefault(case, folder / "label" / f"label{case[4:]}.nii.gz")
-    # Images alone may be for a model of 8 organs or of 13, and what it finds gets its number in RawData again.
+    # Images alone may be for a model of 8 organs or of 13; restored masks get the numbers of RawData in both cases.
     facts = options.facts
     organs = facts.papers_organs if is_labelled and options.organs == 8 else tuple(facts.raw_data_numbers)
     numbers = OrganNumbers(organs, facts.raw_data_numbers)
@@ -227,7 +227,7 @@ def _files(folder: Path, name: re.Pattern[str]) -> list[tuple[str, Path]]:
     """Return the visible images in ``folder`` with their case, "" for names that ``name`` does not know."""
     found = []
     for path in visible_entries(folder):
-        # A link that leads nowhere is listed, and the checks miss its file.
+        # A link that leads nowhere counts, so that the checks report its missing file.
         if path.name.lower().endswith((".nii", ".nii.gz", *OTHER_IMAGE_ENDINGS)) and not path.is_dir():
             match = name.fullmatch(path.name)
             found.append((f"case{match[1]}" if match else "", path))
@@ -252,10 +252,10 @@ def _by_number(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], list
 
 def _transunet_source(folders: Sequence[Path], options: SynapseOptions, *, is_labelled: bool) -> Source:
     if options.organs != 8:
-        raise ValueError(f"--organs {options.organs}: TransUNet's files hold 8, convert RawData for all 13")
+        raise ValueError(f"`organs={options.organs}`: TransUNet's files hold 8, convert RawData for all 13")
     if options.label_numbering is None and is_labelled:
         raise ValueError(
-            f"{folders[0]} does not tell how its organs are numbered: give --label-numbering alphabetical (1 is the "
+            f"{folders[0]} does not tell how its organs are numbered: give `label_numbering=alphabetical` (1 is the "
             "aorta, the files of TransUNet's authors) or btcv (1 is the spleen, most scripts that make them anew)"
         )
     files: defaultdict[str, list[Path]] = defaultdict(list)
@@ -303,7 +303,7 @@ def _stack_problems(paths: Sequence[Path]) -> Iterator[str]:
         return
     n_missing = max(slices) + 1 - len(set(slices))
     if n_missing:
-        # A number in a name can be of any size.
+        # The number in a name may be huge.
         there = set(slices)
         missing = islice((number for number in count() if number not in there), min(n_missing, 10))
         listed = ", ".join(f"{number:03d}" for number in missing) + (" ..." if n_missing > 10 else "")

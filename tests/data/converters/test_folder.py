@@ -199,7 +199,7 @@ def test_channels_are_chosen_ordered_and_named_by_the_user(draw_volumes, target)
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"size": (8, 8)}, "--size is for pictures"),
+        ({"size": (8, 8)}, "`size` is for pictures"),
         ({"channel_names": ("a", "b", "c")}, r"channel names a, b, c: expected 1 .*put \{channel\}"),
         ({"labels": LabelValues.of({"a": "#ff0000"})}, "volumes have no colours"),
     ],

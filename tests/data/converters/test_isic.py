@@ -235,7 +235,7 @@ def test_empty_folder_is_named(part, target, missing, tmp_path):
 
 def test_photographs_alone_point_to_images_only(draw_part, tmp_path, target):
     draw_part(tmp_path / "new", None)
-    with pytest.raises(ValueError, match="--images-only"):
+    with pytest.raises(ValueError, match="`images_only=OUT`"):
         convert_isic(tmp_path / "new", None, target)
 
 

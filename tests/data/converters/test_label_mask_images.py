@@ -169,7 +169,7 @@ def test_grey_channels_have_one_size(grey_case):
 
 def test_colour_among_grey_pictures_is_a_problem(case):
     checked = LabelMaskImageConverter(labels=LABELS, is_colour=False).check(case)
-    assert "--channel-names R,G,B" in texts(checked)[0]
+    assert "`channel_names=R,G,B`" in texts(checked)[0]
 
 
 @pytest.mark.parametrize(("mode", "is_colour"), [("RGB", True), ("P", True), ("L", False), ("1", False), ("LA", False)])
@@ -232,7 +232,7 @@ def test_a_label_that_vanishes_at_the_size_is_told_even_if_ignored_pixels_stay(c
     Image.fromarray(values).save(case.label)
     converter = LabelMaskImageConverter(labels=LabelValues.of({"lesion": 1, "ignore": 255}), size=(2, 4))
     (text,) = texts(converter.check(case))
-    assert "choose a larger --size" in text
+    assert "choose a larger `size`" in text
 
 
 def test_the_border_is_looked_at_where_there_is_one_label(case):

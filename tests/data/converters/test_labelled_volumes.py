@@ -134,7 +134,7 @@ def test_undefined_voxels_are_a_problem(case, voxels):
 def test_asks_whether_values_as_in_a_ct_are_one(case, voxels):
     voxels[0, 0, 0] = -1000
     save(case.channels[0], voxels)
-    assert "--channel-names CT" in only_text(VolumeConverter(labels=LABELS, may_be_ct=False), case)
+    assert "`channel_names=CT`" in only_text(VolumeConverter(labels=LABELS, may_be_ct=False), case)
     assert VolumeConverter(labels=LABELS, may_be_ct=True).check(case).problems == ()
 
 
@@ -190,7 +190,7 @@ def test_nan_in_a_label_is_called_nan(case, values):
     save(case.label, undefined)
     text = only_text(VolumeConverter(labels=LABELS), case)
     assert "nan (1x)" in text
-    assert "--labels" not in text
+    assert "`labels`" not in text
 
 
 def test_the_share_of_the_border_is_told_of_one_label_alone(case, values):

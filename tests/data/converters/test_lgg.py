@@ -195,7 +195,9 @@ def test_dry_run_writes_nothing_and_finds_missing_sequences(tree, target):
 
 
 def test_refuses_a_size_for_volumes():
-    with pytest.raises(ValueError, match="--size 128x96 is for --as slices; nnU-Net brings volumes to one spacing"):
+    with pytest.raises(
+        ValueError, match="`size=128x96` is for `as_volumes=False`; nnU-Net brings volumes to one spacing"
+    ):
         LggOptions(size=(128, 96))
 
 

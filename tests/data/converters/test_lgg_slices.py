@@ -222,7 +222,7 @@ def test_refuses_a_size_at_which_the_tumour_vanishes(tmp_path, voxels, label):
     label[:] = 0
     label[0, 0, 0] = 1
     (problem,) = SliceConverter((3, 3)).check(stack_of(tmp_path, voxels[:1], label[:1])).problems
-    assert problem.text == "1 tumour pixels, and none of them is left at the size (3, 3); choose a larger --size"
+    assert problem.text == "1 tumour pixels, and none of them is left at the size (3, 3); choose a larger `size`"
 
 
 @pytest.mark.parametrize("converter", [SliceConverter(None), StackConverter((5.0, 1.0, 1.0))])

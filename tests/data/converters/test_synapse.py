@@ -293,7 +293,7 @@ def test_problems_of_slices_are_listed_together(tmp_path, target):
 
 def test_does_not_guess_the_numbering(tmp_path, target):
     draw_slices(tmp_path / "train_npz", [5])
-    with pytest.raises(ValueError, match=r"--label-numbering alphabetical .*or btcv"):
+    with pytest.raises(ValueError, match=r"`label_numbering=alphabetical` .*or btcv"):
         convert_synapse(tmp_path, target)
 
 
@@ -309,10 +309,10 @@ def test_refuses_options_that_the_source_has_not(raw, tmp_path, target):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"organs": 9}, "--organs 9: expected 8 or 13"),
-        ({"label_numbering": "mine"}, "--label-numbering mine: expected alphabetical or btcv"),
-        ({"slice_thickness": 0.0}, "--slice-thickness 0.0: expected 0.1 to 20 mm"),
-        ({"pixel_spacing": float("nan")}, "--pixel-spacing nan"),
+        ({"organs": 9}, "`organs=9`: expected 8 or 13"),
+        ({"label_numbering": "mine"}, "`label_numbering=mine`: expected alphabetical or btcv"),
+        ({"slice_thickness": 0.0}, "`slice_thickness=0.0`: expected 0.1 to 20 mm"),
+        ({"pixel_spacing": float("nan")}, "`pixel_spacing=nan`"),
     ],
 )
 def test_refuses_unknown_options(options, message):
