@@ -28,7 +28,7 @@ def convert(tmp_path):
         Image.fromarray(noise).save(image)
         y, x = np.mgrid[:60, :80]
         Image.fromarray(((y - 30) ** 2 + (x - 37) ** 2 < (9 + 5 * number) ** 2).astype(np.uint8) * 255).save(mask)
-        cases.append(Case(identifier=f"case{number}", channels=(image,), label=mask))
+        cases.append(Case(identifier=f"case{number}", channels=(image,), mask=mask))
 
     def write(size):
         options = {"size": f"{size[0]}x{size[1]}", "source_labels": {"background": 0, "lesion": 255}}

@@ -205,7 +205,7 @@ def _cases(
         allow_missing_images=options.allow_missing_images,
         rules=rules,
     )
-    if masks and cases and not any(case.label for case in cases):
+    if masks and cases and not any(case.mask for case in cases):
         raise ValueError(
             f"no image and no mask belong together: cases are called {cases[0].identifier!r}, ... in the images and "
             f"{masks[0].case!r}, ... in the masks; correct `image_pattern` and `mask_pattern`"

@@ -75,9 +75,9 @@ class LabelMaskImageConverter(ImageCaseConverter):
         """Look at a case's files, and count the pixels of its mask that nearly miss a whole number."""
         checked = super().check(case)
         # Only TIFF files hold numbers with a decimal point.
-        if case.label is None or checked.problems or case.label.suffix.lower() not in (".tif", ".tiff"):
+        if case.mask is None or checked.problems or case.mask.suffix.lower() not in (".tif", ".tiff"):
             return checked
-        _, n_rounded = near_whole_numbers(load_mask_pixels(case.label)) if self.threshold is None else (None, 0)
+        _, n_rounded = near_whole_numbers(load_mask_pixels(case.mask)) if self.threshold is None else (None, 0)
         return replace(checked, n_rounded=n_rounded)
 
 

@@ -65,7 +65,7 @@ class VolumeConverter(WritesNifti):
             digest = " ".join(digest_of(channel.voxels) for channel in channels)
         except _ChannelError as error:
             problems.append(Problem(case.identifier, str(error), error.path))
-        if case.label is not None:
+        if case.mask is not None:
             try:
                 label, n_rounded = self._label(case, grid)
             except MaskFileError as error:
@@ -95,11 +95,11 @@ class VolumeConverter(WritesNifti):
         try:
             channels = self._channels(case)
             volumes = channels
-            if case.label is not None:
+            if case.mask is not None:
                 label, _ = self._label(case, channels[0])
                 volumes = [*channels, Volume(label, channels[0].affine)]
         except (VolumeError, MaskFileError) as error:
-            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
+            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.mask})") from error
         return [encode_nifti(volume) for volume in volumes]
 
     def _channels(self, case: Case) -> list[Volume]:
@@ -148,8 +148,8 @@ class VolumeConverter(WritesNifti):
 
         label = joined_label(case, read)
         if not self.allow_empty_masks and (empty := self.labels.empty_text(label, "voxel")):
-            assert case.label is not None
-            raise MaskFileError(empty, case.label)
+            assert case.mask is not None
+            raise MaskFileError(empty, case.mask)
         return label, n_rounded
 
     def _mask(self, path: Path, grid: Volume | None) -> tuple[ByteImage, int]:

@@ -146,7 +146,7 @@ class StackConverter:
         Args:
             case: a patient.
         """
-        pairs = [_look_at(path, is_labelled=case.label is not None) for path in case.channels]
+        pairs = [_look_at(path, is_labelled=case.mask is not None) for path in case.channels]
         faults = [fault for pair in pairs for fault in pair.faults]
         first = next((pair.pixels.shape[:2] for pair in pairs if pair.pixels is not None), ())
         faults += [
@@ -222,7 +222,7 @@ class SliceConverter:
             case: a slice.
         """
         file = case.channels[0]
-        pair = _look_at(file, is_labelled=case.label is not None)
+        pair = _look_at(file, is_labelled=case.mask is not None)
         faults = list(pair.faults)
         if pair.mask is not None and pair.mask.any() and not resized_mask(pair.mask, self.size).any():
             text = f"{int(pair.mask.sum())} tumour pixels, and none of them is left at the size {self.size}"
@@ -302,7 +302,7 @@ def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
 def _load_pair(case: Case, path: Path) -> tuple[ByteImage, ByteImage | None]:
     """Return a slice (y, x, 3) that passed the check, and its mask (y, x) if the case has a label."""
     try:
-        pixels, mask = load_slice(path), None if case.label is None else load_slice_mask(mask_of(path))
+        pixels, mask = load_slice(path), None if case.mask is None else load_slice_mask(mask_of(path))
     except ImageFileError as error:
         raise ValueError(f"{case.identifier}: {error} ({path} or its mask)") from error
     if mask is not None and mask.shape != pixels.shape[:2]:

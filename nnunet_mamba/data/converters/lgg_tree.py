@@ -134,7 +134,7 @@ def find_cases(tree: Path, *, as_volumes: bool, is_labelled: bool = True) -> tup
             Case(
                 identifier=identifier,
                 channels=tuple(files),
-                label=mask_of(files[0]) if is_labelled else None,
+                mask=mask_of(files[0]) if is_labelled else None,
                 is_training=is_labelled,
                 group=match["patient"],
             )

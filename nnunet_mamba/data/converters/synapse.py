@@ -313,7 +313,7 @@ def _stack_problems(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _case(identifier: str, channels: tuple[Path, ...], label: Path | None) -> Case:
-    return Case(identifier=identifier, channels=channels, label=label, is_training=label is not None, group=identifier)
+    return Case(identifier=identifier, channels=channels, mask=label, is_training=label is not None, group=identifier)
 
 
 def convert_synapse(source: Path, folder: Path, *, options: SynapseOptions | None = None) -> Conversion:

@@ -152,7 +152,7 @@ class TransUNetConverter(WritesNifti):
             case: its channels are all slices in order, or one volume; the label is in the same files.
         """
         try:
-            image, label = read_stack(case.channels, is_labelled=case.label is not None)
+            image, label = read_stack(case.channels, is_labelled=case.mask is not None)
         except VolumeError as error:
             return CaseCheck(problems=(Problem(case.identifier, str(error)),))
         found = list(scaled_problems(image))
@@ -189,7 +189,7 @@ class TransUNetConverter(WritesNifti):
         z, y, x = self.spacing
         affine = np.diag([-x, -y, z, 1.0])
         try:
-            image, label = read_stack(case.channels, is_labelled=case.label is not None)
+            image, label = read_stack(case.channels, is_labelled=case.mask is not None)
             files = [encode_nifti(Volume(image, affine))]
             if label is not None:
                 files.append(encode_nifti(Volume(self.numbers.renumbered(whole_numbers(label)), affine)))

@@ -190,7 +190,7 @@ def _case_of(
     case = Case(
         identifier=identifier,
         channels=tuple(image_files),
-        label=chosen.files[0] if chosen.files else None,
+        mask=chosen.files[0] if chosen.files else None,
         other_masks=chosen.files[1:],
         mask_numbers=chosen.numbers,
         must_be_disjoint=chosen.must_be_disjoint,
@@ -265,7 +265,7 @@ def _with_twins(
 
 
 def _log_unlabelled(cases: Sequence[Case]) -> None:
-    files = [case.channels[0] for case in cases if case.label is None]
+    files = [case.channels[0] for case in cases if case.mask is None]
     if files:
         _log.info("%d of %d images have no mask, such as %s", len(files), len(cases), files[0])
 

@@ -70,7 +70,7 @@ class ConversionRecord:
                 for case in cases
             },
             sources=sources,
-            label_folders={case.identifier: place[resolved[case.label.parent]] for case in cases if case.label},
+            label_folders={case.identifier: place[resolved[case.mask.parent]] for case in cases if case.mask},
         )
 
     def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "ConversionRecord":

@@ -120,7 +120,7 @@ class Conversion:
     @property
     def n_test_labels(self) -> int:
         """Test cases with a label."""
-        return sum(case.label is not None for case in self.cases if not case.is_training)
+        return sum(case.mask is not None for case in self.cases if not case.is_training)
 
 
 def write_raw_dataset(
@@ -170,7 +170,7 @@ def write_raw_dataset(
                 content = json.dumps(description.dataset_json(written.n_training), indent=2)
                 temporary.write_text(content + "\n", encoding="utf-8")
 
-    if not problems and not any(case.label for case in cases):
+    if not problems and not any(case.mask for case in cases):
         raise ValueError(f"no training case for {folder}: none of {len(cases)} images has a mask")
     work = _Work(folder, converter, files_of, options, split)
     return work.run(cases, record, problems, finish=finish)

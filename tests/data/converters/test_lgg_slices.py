@@ -22,7 +22,7 @@ def stack_of(folder, voxels, label):
     for file, pixels, mask in zip(files, voxels, label, strict=True):
         Image.fromarray(pixels).save(file)
         Image.fromarray(mask * 255).save(mask_of(file))
-    return Case(identifier="scan", channels=tuple(files), label=mask_of(files[0]))
+    return Case(identifier="scan", channels=tuple(files), mask=mask_of(files[0]))
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_palette_masks_mark_the_lesion(real_data, tmp_path):
     assert done.n_training == 6
     for case in done.cases:
         found = label(tmp_path / "raw", case.identifier)
-        indices = np.asarray(Image.open(case.label))
+        indices = np.asarray(Image.open(case.mask))
         # Index 0 is white.
         assert np.array_equal(found, indices == 0)
         assert 0.01 < found.mean() < 0.6
@@ -85,7 +85,7 @@ def test_masks_with_grey_borders_need_a_threshold(real_data, tmp_path):
     done = convert_folder(source, tmp_path / "raw", options=options)
     assert done.n_training == 285
     for case in done.cases:
-        assert np.array_equal(label(tmp_path / "raw", case.identifier), np.asarray(Image.open(case.label)) > 127)
+        assert np.array_equal(label(tmp_path / "raw", case.identifier), np.asarray(Image.open(case.mask)) > 127)
 
 
 def test_volumes_keep_the_count_of_every_label(real_data, tmp_path):

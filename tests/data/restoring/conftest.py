@@ -19,7 +19,7 @@ def cases(tmp_path):
         image, mask = tmp_path / "images" / f"{name}.png", tmp_path / "masks" / f"{name}.png"
         Image.fromarray(noise).save(image)
         Image.fromarray(draw_blob(shape, number).astype(np.uint8) * 255).save(mask)
-        found.append(Case(identifier=name, channels=(image,), label=mask))
+        found.append(Case(identifier=name, channels=(image,), mask=mask))
     return found
 
 

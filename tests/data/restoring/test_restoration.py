@@ -37,7 +37,7 @@ def test_masks_of_the_original_size_come_back_identical(cases, convert, tmp_path
     for case in cases:
         restored = Image.open(tmp_path / "restored" / f"{case.identifier}.png")
         assert restored.mode == "L"
-        assert np.array_equal(np.asarray(restored), np.asarray(Image.open(case.label)))
+        assert np.array_equal(np.asarray(restored), np.asarray(Image.open(case.mask)))
 
 
 def test_resized_masks_come_back_in_the_size_of_their_image(cases, convert, tmp_path):
@@ -52,7 +52,7 @@ def test_resized_masks_come_back_in_the_size_of_their_image(cases, convert, tmp_
 
 def test_photographs_prepared_for_prediction_need_the_dataset_json_beside_the_masks(cases, raw, tmp_path):
     prepared = tmp_path / "prepared"
-    cases = [replace(case, label=None, is_training=False) for case in cases]
+    cases = [replace(case, mask=None, is_training=False) for case in cases]
     record = ConversionRecord.of("test", {"size": "16x16", "images_only": True, "source_labels": VALUES}, cases)
     description = photograph_description("lesion", sigmoid=False)
     write_prediction_images(cases, prepared, description, converter=PhotographConverter(size=(16, 16)), record=record)

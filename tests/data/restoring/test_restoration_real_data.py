@@ -43,7 +43,7 @@ def test_real_masks_come_back(cases, tmp_path, size, lowest_dice):
     dataset = read_converted_dataset(raw, raw / "labelsTr")
     restore_masks(raw / "labelsTr", dataset, restored)
     for case in cases:
-        mask = load_binary_mask(case.label) * np.uint8(255)
+        mask = load_binary_mask(case.mask) * np.uint8(255)
         found = np.asarray(Image.open(restored / f"{case.identifier}.png"))
         assert found.shape == mask.shape
         assert size is not None or np.array_equal(found, mask)

@@ -24,7 +24,7 @@ def make(tmp_path):
         save_mask(mask)
         raw = tmp_path / "raw"
         (raw / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ending}))
-        case = Case(identifier="a", channels=(image,), label=mask)
+        case = Case(identifier="a", channels=(image,), mask=mask)
         if source_labels:
             options["source_labels"] = source_labels
         ConversionRecord.of("test", options, [case]).write(raw, {"a": {"shape": list(label.shape)}})
@@ -166,7 +166,7 @@ def alike(tmp_path):
             path.parent.mkdir(parents=True)
             Image.fromarray(pixels * 255).save(path)
         Image.fromarray(label).save(raw / "labelsTr" / f"{name}.png")
-        cases.append(Case(identifier=name, channels=(image,), label=mask))
+        cases.append(Case(identifier=name, channels=(image,), mask=mask))
     options = {"source_labels": LESION}
     ConversionRecord.of("test", options, cases).write(raw, {case.identifier: {"shape": [10, 12]} for case in cases})
     return raw

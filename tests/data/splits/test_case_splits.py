@@ -214,7 +214,7 @@ def test_synapse_names_the_cases_that_are_missing_or_too_many(numbers, message):
 
 def cases_of(groups, **options):
     return [
-        Case(identifier=name, channels=(Path(f"{name}.jpg"),), label=Path(f"{name}.png"), group=group, **options)
+        Case(identifier=name, channels=(Path(f"{name}.jpg"),), mask=Path(f"{name}.png"), group=group, **options)
         for name, group in groups.items()
     ]
 
@@ -226,7 +226,7 @@ def test_test_cases_of_a_split_become_test_cases():
     assert [case.identifier for case in marked] == [case.identifier for case in cases]
     assert {case.identifier for case in marked if not case.is_training} == set(split.test)
     assert len(split.test) == 600
-    assert marked[0].label == cases[0].label
+    assert marked[0].mask == cases[0].mask
     assert "1 of 1 patients" in split.warning
 
 

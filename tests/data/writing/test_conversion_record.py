@@ -12,7 +12,7 @@ def record(tmp_path):
     source.mkdir()
     (source / "a.jpg").write_text("image")
     (source / "a.png").write_text("mask")
-    case = Case(identifier="a", channels=(source / "a.jpg",), label=source / "a.png")
+    case = Case(identifier="a", channels=(source / "a.jpg",), mask=source / "a.png")
     return ConversionRecord.of("Dataset101_ISIC", {"size": "256x256"}, [case])
 
 
@@ -36,8 +36,8 @@ def test_tells_the_folder_of_every_label(tmp_path):
         path.parent.mkdir()
         path.touch()
     cases = [
-        Case(identifier="x", channels=(paths[0],), label=paths[1]),
-        Case(identifier="y", channels=(paths[0],), label=paths[2]),
+        Case(identifier="x", channels=(paths[0],), mask=paths[1]),
+        Case(identifier="y", channels=(paths[0],), mask=paths[2]),
         Case(identifier="z", channels=(paths[1],), is_training=False),
     ]
     made = ConversionRecord.of("test", {}, cases)
@@ -54,7 +54,7 @@ def test_folder_without_record(tmp_path):
 
 def test_notices_a_source_file_of_another_size(tmp_path, record):
     (tmp_path / "source" / "a.png").write_text("other mask")
-    case = Case(identifier="a", channels=(tmp_path / "source" / "a.jpg",), label=tmp_path / "source" / "a.png")
+    case = Case(identifier="a", channels=(tmp_path / "source" / "a.jpg",), mask=tmp_path / "source" / "a.png")
     changed = ConversionRecord.of("Dataset101_ISIC", {"size": "256x256"}, [case])
     assert changed.differences(record) == [
         "cases made from other source files (name, size, or training instead of test): 1, the first is a"

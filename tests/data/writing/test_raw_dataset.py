@@ -30,7 +30,7 @@ class TwoChannelConverter:
         return CaseCheck(problems=problems, source={"shape": [2, 2]}, digest=digest, foreground=0.5)
 
     def read(self, case):
-        return [np.zeros(2), np.ones(2), *([np.full(2, 7)] if case.label else [])]
+        return [np.zeros(2), np.ones(2), *([np.full(2, 7)] if case.mask else [])]
 
     def write(self, path, array):
         np.save(path, array)
@@ -49,7 +49,7 @@ def convert(cases, folder, **options):
 
 def test_spreads_channels_over_files(tmp_path):
     cases = [
-        Case(identifier="a", channels=(Path("a"),), label=Path("m")),
+        Case(identifier="a", channels=(Path("a"),), mask=Path("m")),
         Case(identifier="b", channels=(Path("b"),), is_training=False),
     ]
     done = convert(cases, tmp_path / "raw")
@@ -66,7 +66,7 @@ def test_spreads_channels_over_files(tmp_path):
 
 
 def test_problems_of_names_and_files_are_shown_together(tmp_path):
-    cases = [Case(identifier=name, channels=(Path("a"),), label=Path("m")) for name in ("bad1", "good", "bad2")]
+    cases = [Case(identifier=name, channels=(Path("a"),), mask=Path("m")) for name in ("bad1", "good", "bad2")]
     with pytest.raises(InvalidDatasetError) as caught:
         convert(cases, tmp_path / "raw", problems=[Problem("c", "no mask")])
     assert [problem.identifier for problem in caught.value.problems] == ["c", "bad1", "bad2"]
@@ -81,11 +81,11 @@ def test_refuses_to_write_a_data_set_without_training_cases(tmp_path):
 def test_refuses_a_file_as_folder(tmp_path):
     (tmp_path / "raw").write_text("x")
     with pytest.raises(FileExistsError, match="is a file"):
-        convert([Case(identifier="a", channels=(Path("a"),), label=Path("m"))], tmp_path / "raw")
+        convert([Case(identifier="a", channels=(Path("a"),), mask=Path("m"))], tmp_path / "raw")
 
 
 def cases_called(*names):
-    return [Case(identifier=name, channels=(Path(name),), label=Path("m")) for name in names]
+    return [Case(identifier=name, channels=(Path(name),), mask=Path("m")) for name in names]
 
 
 def written_files(folder):
