@@ -71,7 +71,7 @@ def _folder(variable: str) -> Finding:
 
 
 def _is_writable(folder: Path) -> bool:
-    # Tried, because access rights alone do not tell on network disks.
+    # Try it, because access rights alone do not tell on network disks.
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True
@@ -101,7 +101,7 @@ def commands() -> Finding:
             text="nnUNetv2_train is not on your PATH",
             remedy=f"activate the environment, or call {own / 'nnUNetv2_train'}",
         )
-    # A link, as pipx makes, is not where the command is.
+    # The command may be a link, as pipx makes it.
     places = {Path(found).parent.resolve(), Path(found).resolve().parent}
     if places.isdisjoint({own.resolve(), of_user.resolve()}):
         return Finding(
@@ -114,7 +114,7 @@ def commands() -> Finding:
 
 
 def checkpoints() -> Finding:
-    """Tell which commands run what is hidden in a file; nothing of the installation changes it."""
+    """Warn of the commands that run code hidden in a checkpoint; every installation has them."""
     return Finding(
         name="checkpoints",
         text="nnUNetv2_predict, and nnU-Net's own trainers with --c, --val or -pretrained_weights, run code that is in "
@@ -164,7 +164,7 @@ def _file_in(search_path: str, traceback: str, *, not_in: str) -> str | None:
 
 
 def _lost_folders(search_path: str) -> Iterator[Finding]:
-    """Tell of folders of trainers that nnU-Net passes over in silence."""
+    """Report folders of trainers that nnU-Net skips in silence."""
     for part in filter(None, search_path.split(os.pathsep)):
         what = unexpanded(part) or (None if os.path.isdir(part) else "there is no such folder")
         if what is not None:

@@ -36,7 +36,7 @@ def large_batch_notice(
     base = str(mark["base"]) if isinstance(mark, Mapping) and "base" in mark else name
     option = "" if base == "nnUNetPlans" else f" --base {base}"
     dataset = plans["dataset_name"] if number is None else number
-    command = f"nnunet-mamba plan {dataset} --trainer {trainer} --configuration {configuration}{option}"
+    command = f"nnunet-mamba plan {dataset} --trainers {trainer} --configuration {configuration}{option}"
     return (
         f"{name} has batches of {batch_size} for {configuration}, and the recipe of {trainer}, after its paper, has "
         f"{largest} at most. So an epoch takes about {batch_size / largest:.1f} times as long, and the network gets no "

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ ONLY_WHERE_IT_IS = {
 }
 
 
+@cache
 def strings(file: Path) -> list[str]:
     """Return the texts in a file without its docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -66,6 +68,7 @@ def options_of(command: str) -> set[str]:
     return {name for parameter in click_command.params for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
+@cache
 def missing_options(command: str) -> set[tuple[str, str]]:
     """Return the options that texts name and that a command does not have, with the files that hold the texts."""
     options = options_of(command) | OTHERS

@@ -265,7 +265,7 @@ def test_a_batch_larger_than_the_papers_is_told_in_the_log_with_the_way_to_fitti
     trainer.on_train_start()
     text = Path(trainer.log_file).read_text()
     command = (
-        f"nnunet-mamba plan 901 --trainer {NAME}_1epoch_1iteration --configuration 2d; then train with -p nnUNetUltra"
+        f"nnunet-mamba plan 901 --trainers {NAME}_1epoch_1iteration --configuration 2d; then train with -p nnUNetUltra"
     )
     assert (f"nnUNetPlans has batches of {batch_size} for 2d" in text) is told
     assert (command in text) is told
