@@ -24,9 +24,9 @@ from nnunet_mamba.ops.directions.operands import (
     states_shape,
     whole_sizes,
 )
+from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
 from nnunet_mamba.ops.scan.op import is_exporting, will_be_differentiated
-from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
 from nnunet_mamba.ops.transforms import (
     function_for_transforms,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK
 from nnunet_mamba.ops.operand_checks import (
     refuse_count,
     require_alike,
@@ -15,8 +16,6 @@ from nnunet_mamba.ops.operand_checks import (
     require_shapes,
     require_sizes,
 )
-
-LANES, CHUNK = 16, 64
 
 
 class CrossScanOperands(NamedTuple):

@@ -5,11 +5,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.kernel_task import KernelTask
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.mixer.numba_backward import backward_jobs
 from nnunet_mamba.ops.mixer.numba_forward import forward_jobs
 from nnunet_mamba.ops.mixer.numba_layout import MambaTask, sum_rows
-from nnunet_mamba.ops.mixer.operands import LANES, TENSOR_NAMES, MambaOperands, states_shape
-from nnunet_mamba.ops.scan.kernel_task import KernelTask
+from nnunet_mamba.ops.mixer.operands import TENSOR_NAMES, MambaOperands, states_shape
 
 
 class _Task(KernelTask):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 from nnunet_mamba.ops.operand_checks import (
     refuse_count,
     require_alike,
@@ -17,7 +18,6 @@ from nnunet_mamba.ops.operand_checks import (
 LARGEST_D_INNER = 64
 # The convolution may look back into the chunk of tokens before its own, not further.
 LARGEST_D_CONV = 64
-LANES, CHUNK = 16, 64
 
 
 class MambaOperands(NamedTuple):

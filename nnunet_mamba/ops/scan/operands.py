@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK
 from nnunet_mamba.ops.operand_checks import is_like, require_alike, require_floats, require_shapes
 
 
@@ -59,8 +60,9 @@ def state_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-# A saved scan keeps the states before tokens 0, 64, 128 and so on: a quarter of u's size for 16 states.
-SAVED_EVERY = 64
+# A saved scan keeps the states before tokens 0, 64, 128 and so on: a quarter of u's size for 16 states. The CPU kernels
+# keep them before each of their chunks.
+SAVED_EVERY = CHUNK
 
 
 def states_shape(b: int, d: int, length: int, n: int) -> tuple[int, int, int, int]:

@@ -17,9 +17,9 @@ from torch import nn
 import nnunet_mamba
 from nnunet_mamba.blocks.mamba import Mamba
 from nnunet_mamba.ops import selective_scan
-from nnunet_mamba.ops.scan import kernel_cache
+from nnunet_mamba.ops.cpu_kernels import kernel_cache
+from nnunet_mamba.ops.cpu_kernels.kernel_cache import kernel_files
 from nnunet_mamba.ops.scan.backends import BACKENDS
-from nnunet_mamba.ops.scan.kernel_cache import kernel_files
 from nnunet_mamba.ops.scan.survey import random_operands
 
 PACKAGE = Path(nnunet_mamba.__file__).parent

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.ops.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
+from nnunet_mamba.ops.directions.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 
 SIZES = [(3, 5), (4, 4), (6, 2), (1, 7), (7, 1), (1, 1), (2, 3, 4), (5,)]
 

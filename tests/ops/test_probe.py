@@ -17,8 +17,8 @@ from nnunet_mamba import create_network
 from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.directions import op as directions
 from nnunet_mamba.ops.mixer import op as mixer
+from nnunet_mamba.ops.probe import told_failure
 from nnunet_mamba.ops.scan import backends, numba_cpu
-from nnunet_mamba.ops.scan.probe import told_failure
 
 TEST_RUNS = (backends._probe_failure, mixer._probe_failure, directions._probe_failure)
 SMALL = {"dims": (16, 32), "depths": (1, 1), "depths_decoder": (1, 1)}
