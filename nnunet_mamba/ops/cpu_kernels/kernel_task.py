@@ -97,3 +97,8 @@ class KernelTask:
         self._structure.next_job = 0
         n_threads = max(1, min(torch.get_num_threads(), n_threads))
         run_on_threads(compiled_kernel(kernel).address, ctypes.addressof(self._structure), n_threads)
+
+
+def own_copy(part: Tensor) -> Tensor:
+    """Return a part of a larger tensor in memory of its own: the results of an operator may not share theirs."""
+    return part.clone(memory_format=torch.contiguous_format)

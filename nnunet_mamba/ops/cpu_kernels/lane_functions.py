@@ -36,7 +36,7 @@ def _fraction_exp2(r: Lanes) -> Lanes:
 
 @inlined
 def exp2_of_product(x: Lanes, y: Lanes) -> Lanes:
-    """Return 2 ** (x y) within 3e-7 of its size, for |x y| < 125 alone; with fused operations x y is not rounded."""
+    """Return 2 ** (x y) within 3e-7 of its size, if |x y| < 125; with fused operations x y is not rounded."""
     shifted = multiply_add(x, y, splat(_ROUNDER))
     return times_power_of_two(_fraction_exp2(multiply_add(x, y, _ROUNDER - shifted)), shifted)
 

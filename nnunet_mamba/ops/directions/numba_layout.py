@@ -144,7 +144,7 @@ def new_direction(sizes: Sizes) -> Direction:
 
 @compiled
 def read_weights(task: Any, k: int, share: Share, sizes: Sizes, weights: Weights) -> None:
-    """Arrange the weights of direction k; channels that there are not get zeros."""
+    """Arrange the weights of direction k; missing channels get zeros."""
     for lane in range(share.blocks * LANES):
         channel = share.first + lane
         is_there, row = channel < sizes.d, k * sizes.d + channel

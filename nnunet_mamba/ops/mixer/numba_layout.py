@@ -1,9 +1,7 @@
-"""What the compiled loops of the fused Mamba block share: task, sizes, weights in lanes, and products with them.
+"""What the compiled loops of the fused Mamba block share: its task, its sizes, and its weights in lanes.
 
-One job is one sequence of tokens. It walks over them in the scan's chunks, from the last token if the task is reversed:
-then the stride to the next token is negative, and nothing else differs. The inner channels are blocks of 16 lanes.
-A linear layer is a sum over its inputs: each is spread over the lanes and multiplies a row of weights. With so few
-inputs this needs no blocking and no copy of either side.
+One job is one sequence of tokens. It walks over them in chunks, from the last token if the task is reversed: then the
+stride to the next token is negative, and nothing else differs. The inner channels are blocks of 16 lanes.
 """
 
 from typing import Any, ClassVar, NamedTuple

@@ -193,7 +193,7 @@ def read_chunk(x: Scan, block: Block, start: int, count: int, D: Lanes, bias: La
 
 @inlined
 def prefetch_row(flat: Address, offset: int) -> None:
-    """Fetch one chunk of a row in the background: rows as far apart as ours are no stream that the CPU foresees."""
+    """Fetch one chunk of a row in the background: the rows are too far apart for the CPU to foresee them."""
     for t in range(0, CHUNK, LANES):
         prefetch(flat, offset + t)
 

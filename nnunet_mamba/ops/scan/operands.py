@@ -70,6 +70,12 @@ def states_shape(b: int, d: int, length: int, n: int) -> tuple[int, int, int, in
     return b, (length + SAVED_EVERY - 1) // SAVED_EVERY, n, d
 
 
+def new_states(x: ScanOperands) -> Tensor:
+    """Return room for the states that a scan saves for its backward pass, in their dtype."""
+    b, d, length = x.u.shape
+    return x.u.new_empty(states_shape(b, d, length, x.A.shape[1]), dtype=state_dtype(x.u.dtype))
+
+
 def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int, ...]) -> None:
     if tuple(tensor.shape) != expected:
         raise ValueError(
