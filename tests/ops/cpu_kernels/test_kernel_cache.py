@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 import torch
 
+from nnunet_mamba import ops
 from nnunet_mamba.ops.cpu_kernels import kernel_cache
 from nnunet_mamba.ops.cpu_kernels.kernel_cache import (
     FOLDER_PREFIX,
@@ -166,6 +167,10 @@ def test_a_changed_source_has_a_folder_of_its_own(tmp_path):
         fingerprints.append(kernel_cache._fingerprint(folder.parent))
     first, same, changed = fingerprints
     assert first == same != changed
+
+
+def test_the_sources_are_all_of_the_operators():
+    assert Path(ops.__file__).parent == kernel_cache._OPERATORS
 
 
 def test_an_upgrade_does_not_get_the_kernels_of_a_process_that_began_before_it(tmp_path):
