@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.scan.op import is_exporting
-from nnunet_mamba.ops.transforms import is_traced
+from nnunet_mamba.ops.transforms import is_exporting, is_traced
 
 
 def with_contiguous_gradient(x: Tensor) -> Tensor:

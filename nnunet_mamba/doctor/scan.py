@@ -55,7 +55,7 @@ def first_scan(device: str = "cpu") -> FirstScan:
 def _kernels() -> set[tuple[Path, int]]:
     """Return the compiled kernels and when they were written; none where numba cannot be imported."""
     try:
-        from nnunet_mamba.ops.scan.kernel_cache import cache_folder, kernel_files
+        from nnunet_mamba.ops.cpu_kernels.kernel_cache import cache_folder, kernel_files
     except (ImportError, AttributeError, OSError):
         return set()
     return {(file, file.stat().st_mtime_ns) for file in kernel_files(cache_folder())}
@@ -99,7 +99,7 @@ def _choice(name: str, tokens: Tensor) -> Finding:
 
 
 def _cache() -> Finding:
-    from nnunet_mamba.ops.scan.kernel_cache import cache_folder, ignored_folder, user_folders
+    from nnunet_mamba.ops.cpu_kernels.kernel_cache import cache_folder, ignored_folder, user_folders
 
     folder, wanted = cache_folder(), user_folders()
     if why := ignored_folder():

@@ -55,7 +55,7 @@ def require_alike(owner: str, names: Sequence[str], operands: Sequence[Any], opt
         optional: names of those that may be None.
 
     Raises:
-        TypeError: an operand is no dense floating-point tensor, or of another dtype than the first.
+        TypeError: an operand is not a dense floating-point tensor, or of another dtype than the first.
         ValueError: an operand is on another device than the first.
     """
     first = operands[0]

@@ -21,7 +21,7 @@ def needs_definition(*operands: Any) -> bool:
     """Return whether a call must be composed of torch's own operators, which know every kind of derivative.
 
     Args:
-        operands: of the call; what is no tensor is passed over.
+        operands: of the call; only tensors count.
     """
     # Both are private, but asking torch about every operand would cost each call a few microseconds.
     in_forward_mode = forward_ad._current_level >= 0
@@ -39,6 +39,18 @@ def is_differentiated_by_transform() -> bool:
 def records_operations(x: Tensor) -> bool:
     """Return whether torch may differentiate what is done to ``x``, so that nothing may change it in place."""
     return torch.is_grad_enabled() and (x.requires_grad or are_transforms_active())
+
+
+# torch 2.6 cannot tell exporting from compiling; a compiled training step then only computes its states again.
+is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+
+
+def will_be_differentiated(*operands: Any) -> bool:
+    """Return whether a backward pass may follow that starts from saved states."""
+    # An exported or traced graph serves inference; it should not carry the states of a backward pass.
+    if not torch.is_grad_enabled() or is_exporting() or is_traced():
+        return False
+    return any(isinstance(x, Tensor) and x.requires_grad for x in operands)
 
 
 def function_for_transforms(

@@ -7,7 +7,8 @@ import pytest
 
 from nnunet_mamba.doctor import scan
 from nnunet_mamba.doctor.scan import FirstScan
-from nnunet_mamba.ops.scan import backends, kernel_cache
+from nnunet_mamba.ops.cpu_kernels import kernel_cache
+from nnunet_mamba.ops.scan import backends
 from nnunet_mamba.ops.scan.backends import VARIABLE
 
 QUICK = FirstScan(0.5, 0)
@@ -106,7 +107,7 @@ def test_a_forced_backend_that_does_not_exist_is_a_problem(look, monkeypatch):
 
 
 def test_without_numba_nothing_is_counted(monkeypatch):
-    monkeypatch.setitem(sys.modules, "nnunet_mamba.ops.scan.kernel_cache", None)
+    monkeypatch.setitem(sys.modules, "nnunet_mamba.ops.cpu_kernels.kernel_cache", None)
     assert scan._kernels() == set()
 
 

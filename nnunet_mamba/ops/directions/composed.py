@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.directions.operands import CrossScanOperands
+from nnunet_mamba.ops.directions.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 from nnunet_mamba.ops.scan.op import selective_scan
-from nnunet_mamba.ops.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 
 
 def forward(x: CrossScanOperands) -> Tensor:

@@ -6,9 +6,27 @@ states again.
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import carray
 
+from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
+from nnunet_mamba.ops.cpu_kernels.lane_functions import LN2, sigmoid
+from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load_row, multiply_add, new_rows, store_row
+from nnunet_mamba.ops.cpu_kernels.products import Scalars, add_outer_product
+from nnunet_mamba.ops.cpu_kernels.recurrence import Adjoint, matrices_of, new_adjoint, retrace_state, reverse_state
+from nnunet_mamba.ops.cpu_kernels.rows import (
+    Rows,
+    blocks_of,
+    clear,
+    fill,
+    free_all,
+    gather,
+    read_row,
+    shifted,
+    sum_over_channels,
+    write_row,
+    zeros,
+)
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 from nnunet_mamba.ops.directions.numba_layout import (
     TASK_NUMBERS,
     Direction,
@@ -16,32 +34,16 @@ from nnunet_mamba.ops.directions.numba_layout import (
     Sizes,
     Weights,
     chunk_of,
-    matrices_of,
     new_direction,
     new_weights,
     position_of,
     read_block,
     read_projected,
-    read_row,
     read_weights,
     share_of,
     sizes_of,
     states_offset,
-    write_row,
 )
-from nnunet_mamba.ops.mixer.numba_layout import Scalars, add_outer_product, blocks_of, fill, zeros
-from nnunet_mamba.ops.scan.lane_functions import sigmoid
-from nnunet_mamba.ops.scan.lanes import LANES, compiled, load_row, multiply_add, new_rows, store_row
-from nnunet_mamba.ops.scan.numba_backward import (
-    Adjoint,
-    new_adjoint,
-    retrace_state,
-    reverse_state,
-    sum_over_channels,
-)
-from nnunet_mamba.ops.scan.numba_blocks import CHUNK, Rows, claim_job, clear, free_all, gather, shifted
-
-_LN2 = np.float32(np.log(2))
 
 
 class Reverse(NamedTuple):
@@ -86,7 +88,7 @@ def _reverse_scan(share: Share, block: int, count: int, largest_step: Any, sizes
     clear(adjoint.to_update, CHUNK)
     for n in range(sizes.n):
         row = n * share.blocks + block
-        matrices, rate = matrices_of(direction, sizes, n), load_row(weights.rate, row)
+        matrices, rate = matrices_of(direction.matrices, sizes.dt_rank, sizes.n, n), load_row(weights.rate, row)
         retrace_state(chunk, adjoint, matrices, load_row(direction.h, row), rate, count, largest_step, False)
         reverse_state(chunk, adjoint, matrices, reverse.g, dA, row, rate, count)
         dB = (sizes.dt_rank + n) * CHUNK
@@ -105,7 +107,7 @@ def _reverse_steps(share: Share, block: int, count: int, sizes: Sizes, buffers: 
     dbias, dD = load_row(reverse.sums, bias_row), load_row(reverse.sums, D_row)
     for t in range(count):
         u, dy, to_update = load_row(direction.u, t), load_row(adjoint.dy, t), load_row(adjoint.to_update, t)
-        ddelta = (to_update * u + load_row(adjoint.to_step, t) * _LN2) * sigmoid(load_row(direction.delta, t))
+        ddelta = (to_update * u + load_row(adjoint.to_step, t) * LN2) * sigmoid(load_row(direction.delta, t))
         store_row(reverse.ddelta, t, ddelta)
         store_row(adjoint.to_update, t, to_update * load_row(direction.step, t) + D * dy)
         dD = multiply_add(dy, u, dD)
@@ -129,7 +131,7 @@ def _backward_block(task: Any, share: Share, block: int, k: int, start: int, siz
     channel = share.first + block * LANES
     largest_step = read_block(task, share, block, k, start, count, sizes, weights, direction)
     for t in range(count):
-        position = position_of(task.order, k * sizes.length + start + t)
+        position = position_of(task, k, start + t, sizes)
         read_row(task.dy, (share.case * sizes.length + position) * sizes.d + channel, sizes.d - channel, adjoint.dy, t)
     offset = states_offset(sizes, share, k, start, block)
     for n in range(sizes.n):
@@ -137,7 +139,7 @@ def _backward_block(task: Any, share: Share, block: int, k: int, start: int, siz
     _reverse_scan(share, block, count, largest_step, sizes, buffers)
     _reverse_steps(share, block, count, sizes, buffers)
     for t in range(count):
-        position = position_of(task.order, k * sizes.length + start + t)
+        position = position_of(task, k, start + t, sizes)
         offset = (share.case * sizes.length + position) * sizes.d + channel
         write_row(adjoint.to_update, t, task.du, offset, sizes.d - channel, k == 0)
 
@@ -151,7 +153,7 @@ def _write_projected(task: Any, share: Share, k: int, start: int, count: int, si
         width = min(LANES, sizes.n_projected - part * LANES)
         gather(reverse.dmatrices, part * LANES * CHUNK, CHUNK, width, direction.projected, count)
         for t in range(count):
-            position = position_of(task.order, k * sizes.length + start + t)
+            position = position_of(task, k, start + t, sizes)
             offset = ((copy + position) * sizes.directions + k) * sizes.n_projected + part * LANES
             write_row(direction.projected, t, task.dprojected, offset, width, True)
 

@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.kernel_task import KernelTask, own_copy
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.directions.numba_backward import backward_jobs
 from nnunet_mamba.ops.directions.numba_forward import forward_jobs
 from nnunet_mamba.ops.directions.numba_layout import CrossScanTask
-from nnunet_mamba.ops.directions.operands import LANES, TENSOR_NAMES, CrossScanOperands, states_shape
-from nnunet_mamba.ops.scan.kernel_task import KernelTask
-from nnunet_mamba.ops.scan_order import positions
+from nnunet_mamba.ops.directions.operands import TENSOR_NAMES, CrossScanOperands, new_states
+from nnunet_mamba.ops.directions.scan_order import positions
 
 # Jobs that a scan is divided into at least, if it has as many blocks; a constant, so that results do not depend on the
 # number of threads.
@@ -30,7 +31,8 @@ class _Task(KernelTask):
             shares=self.shares,
         )
         super().__init__(structure, owner="cross_scan")
-        self.point(**dict(zip(TENSOR_NAMES, x.tensors, strict=True)), order=positions(*x.spatial))
+        self.point(**dict(zip(TENSOR_NAMES, x.tensors, strict=True)))
+        self.point_to_integers(order=positions(*x.spatial))
 
 
 def _forward(x: CrossScanOperands, states: Tensor | None) -> Tensor:
@@ -49,8 +51,7 @@ def forward(x: CrossScanOperands) -> Tensor:
 
 def forward_saving(x: CrossScanOperands) -> tuple[Tensor, Tensor]:
     """Scan and keep the states that the backward pass starts from, see ``states_shape``."""
-    b, length, d = x.u.shape
-    states = x.u.new_empty(states_shape(b, x.dt_proj.shape[0], length, x.A_logs.shape[1], d))
+    states = new_states(x)
     return _forward(x, states), states
 
 
@@ -76,8 +77,8 @@ def backward(dy: Tensor, x: CrossScanOperands, states: Tensor) -> tuple[Tensor, 
     return (
         du,
         dprojected.sum(0) if copies else dprojected,
-        dt_proj.mT,
-        dt_bias[:, 0],
+        own_copy(dt_proj.mT),
+        own_copy(dt_bias[:, 0]),
         A.mT.flatten(0, 1) * -torch.exp(x.A_logs),
-        D.flatten(),
+        own_copy(D.flatten()),
     )

@@ -4,6 +4,11 @@ from typing import Any
 
 from numba import carray
 
+from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
+from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load_row, store_row
+from nnunet_mamba.ops.cpu_kernels.recurrence import add_state, matrices_of
+from nnunet_mamba.ops.cpu_kernels.rows import clear, free_all, write_row
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 from nnunet_mamba.ops.directions.numba_layout import (
     TASK_NUMBERS,
     Direction,
@@ -11,7 +16,6 @@ from nnunet_mamba.ops.directions.numba_layout import (
     Sizes,
     Weights,
     chunk_of,
-    matrices_of,
     new_direction,
     new_weights,
     position_of,
@@ -21,11 +25,7 @@ from nnunet_mamba.ops.directions.numba_layout import (
     share_of,
     sizes_of,
     states_offset,
-    write_row,
 )
-from nnunet_mamba.ops.scan.lanes import LANES, compiled, load_row, store_row
-from nnunet_mamba.ops.scan.numba_blocks import CHUNK, claim_job, clear, free_all
-from nnunet_mamba.ops.scan.numba_forward import add_state
 
 
 @compiled
@@ -44,9 +44,10 @@ def _forward_block(
     for n in range(sizes.n):
         row = n * share.blocks + block
         h, rate = load_row(direction.h, row), load_row(weights.rate, row)
-        store_row(direction.h, row, add_state(chunk, matrices_of(direction, sizes, n), h, rate, count, largest_step))
+        matrices = matrices_of(direction.matrices, sizes.dt_rank, sizes.n, n)
+        store_row(direction.h, row, add_state(chunk, matrices, h, rate, count, largest_step))
     for t in range(count):
-        position = position_of(task.order, k * sizes.length + start + t)
+        position = position_of(task, k, start + t, sizes)
         write_row(
             direction.y,
             t,

@@ -4,40 +4,31 @@ One job is one case times one share of the channels, in all directions, one afte
 is the job's own. A chunk's dt, B and C are read once for all blocks of 16 channels of the share.
 """
 
-import ctypes
-import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-from llvmlite import ir
-from numba import types
-
-from nnunet_mamba.ops.mixer.numba_layout import Scalars, add_product, blocks_of, fill, zeros
-from nnunet_mamba.ops.scan.lane_functions import softplus
-from nnunet_mamba.ops.scan.lanes import (
-    LANES,
+from nnunet_mamba.ops.cpu_kernels.kernel_task import Fields, Task, integers, task_numbers
+from nnunet_mamba.ops.cpu_kernels.lane_functions import softplus
+from nnunet_mamba.ops.cpu_kernels.lanes import (
     Lanes,
     compiled,
-    intrinsic,
+    integer,
     larger_magnitude,
-    load,
     load_row,
     new_rows,
     number,
     set_number,
-    store,
     store_row,
 )
-from nnunet_mamba.ops.scan.numba_blocks import CHUNK, Address, Chunk, Matrices, Rows, scatter, shifted
+from nnunet_mamba.ops.cpu_kernels.products import Scalars, add_product
+from nnunet_mamba.ops.cpu_kernels.recurrence import Chunk, decay_rate
+from nnunet_mamba.ops.cpu_kernels.rows import ZERO, Rows, blocks_of, fill, read_row, scatter, shifted, zeros
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 
-_ZERO = np.float32(0)
 
-
-class CrossScanTask(ctypes.Structure):
+class CrossScanTask(Task):
     """A cross scan as the kernels get it: addresses of contiguous float32 arrays (0: absent), and sizes."""
 
-    NAMES = (
-        "next_job",  # claimed by the threads one by one
+    _fields_: ClassVar[Fields] = integers(
         *("u", "y", "dy", "du"),  # (b, l, d)
         "projected",  # (b, l, K, n_projected)
         "dprojected",  # (shares, b, l, K, n_projected)
@@ -48,10 +39,9 @@ class CrossScanTask(ctypes.Structure):
         *("cases", "length", "channels", "directions", "dt_rank", "d_state"),
         "shares",  # into how many jobs the channels of a case are divided
     )
-    _fields_ = tuple((name, ctypes.c_int64) for name in NAMES)
 
 
-TASK_NUMBERS = np.dtype([(name, np.int64) for name in CrossScanTask.NAMES])
+TASK_NUMBERS = task_numbers(CrossScanTask)
 
 
 class Sizes(NamedTuple):
@@ -154,52 +144,25 @@ def new_direction(sizes: Sizes) -> Direction:
 
 @compiled
 def read_weights(task: Any, k: int, share: Share, sizes: Sizes, weights: Weights) -> None:
-    """Arrange the weights of direction k; channels that there are not get zeros."""
+    """Arrange the weights of direction k; missing channels get zeros."""
     for lane in range(share.blocks * LANES):
         channel = share.first + lane
         is_there, row = channel < sizes.d, k * sizes.d + channel
         for r in range(sizes.dt_rank):
-            value = number(task.dt_proj, row * sizes.dt_rank + r) if is_there else _ZERO
+            value = number(task.dt_proj, row * sizes.dt_rank + r) if is_there else ZERO
             set_number(weights.dt_proj, r * share.blocks * LANES + lane, value)
         for n in range(sizes.n):
-            rate = np.float32(-math.exp(number(task.A_logs, row * sizes.n + n)) / math.log(2)) if is_there else _ZERO
+            rate = decay_rate(number(task.A_logs, row * sizes.n + n)) if is_there else ZERO
             set_number(weights.rate, n * share.blocks * LANES + lane, rate)
-        set_number(weights.dt_bias, lane, number(task.dt_bias, row) if is_there else _ZERO)
-        set_number(weights.D, lane, number(task.Ds, row) if is_there else _ZERO)
-
-
-@intrinsic
-def position_of(typingctx: Any, order: Any, index: Any) -> Any:
-    """Return entry ``index`` of the int64 array at an address."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.load(builder.gep(address, [args[1]]))
-
-    return types.int64(types.int64, types.int64), codegen
+        set_number(weights.dt_bias, lane, number(task.dt_bias, row) if is_there else ZERO)
+        set_number(weights.D, lane, number(task.Ds, row) if is_there else ZERO)
 
 
 @compiled
-def read_row(flat: Address, offset: int, width: int, rows: Rows, row: int) -> None:
-    """Read ``width`` numbers, at most 16, into a row; the others are zero."""
-    if width >= LANES:
-        store_row(rows, row, load(flat, offset))
-    else:
-        store_row(rows, row, zeros())
-        for lane in range(width):
-            set_number(rows, row * LANES + lane, number(flat, offset + lane))
-
-
-@compiled
-def write_row(rows: Rows, row: int, flat: Address, offset: int, width: int, is_first: bool) -> None:
-    """Write the first ``width`` numbers of a row, at most 16, or add them if not ``is_first``."""
-    if width >= LANES:
-        lanes = load_row(rows, row)
-        store(flat, offset, lanes if is_first else lanes + load(flat, offset))
-    else:
-        for lane in range(width):
-            before = _ZERO if is_first else number(flat, offset + lane)
-            set_number(flat, offset + lane, before + number(rows, row * LANES + lane))
+def position_of(task: Any, k: int, token: int, sizes: Sizes) -> int:
+    """Return the position that direction k reads as its token number ``token``."""
+    position: int = integer(task.order, k * sizes.length + token)
+    return position
 
 
 @compiled
@@ -208,7 +171,7 @@ def read_projected(task: Any, case: int, k: int, start: int, count: int, sizes: 
     for part in range(blocks_of(sizes.n_projected)):
         width = min(LANES, sizes.n_projected - part * LANES)
         for t in range(count):
-            position = position_of(task.order, k * sizes.length + start + t)
+            position = position_of(task, k, start + t, sizes)
             offset = ((case * sizes.length + position) * sizes.directions + k) * sizes.n_projected + part * LANES
             read_row(task.projected, offset, width, direction.projected, part * CHUNK + t)
         rows = shifted(direction.projected, part * CHUNK * LANES)
@@ -219,13 +182,6 @@ def read_projected(task: Any, case: int, k: int, start: int, count: int, sizes: 
 def chunk_of(direction: Direction) -> Chunk:
     """Return the buffers as the scan's loops take them; there is no gate."""
     return Chunk(direction.u, direction.step, direction.update, direction.u, direction.y)
-
-
-@compiled
-def matrices_of(direction: Direction, sizes: Sizes, n: int) -> Matrices:
-    """Return where B and C of state n are."""
-    B = shifted(direction.matrices, (sizes.dt_rank + n) * CHUNK)
-    return Matrices(B, shifted(B, sizes.n * CHUNK))
 
 
 @compiled
@@ -243,7 +199,7 @@ def read_block(
     """Read u of one block, compute step, update and y = D u; return the largest step of each channel."""
     channel = share.first + block * LANES
     for t in range(count):
-        position = position_of(task.order, k * sizes.length + start + t)
+        position = position_of(task, k, start + t, sizes)
         read_row(task.u, (share.case * sizes.length + position) * sizes.d + channel, sizes.d - channel, direction.u, t)
     fill(direction.delta, 0, count, load_row(weights.dt_bias, block))
     dt = Scalars(direction.matrices, 0, 1, CHUNK, sizes.dt_rank)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK
 from nnunet_mamba.ops.operand_checks import (
     refuse_count,
     require_alike,
@@ -15,8 +16,6 @@ from nnunet_mamba.ops.operand_checks import (
     require_shapes,
     require_sizes,
 )
-
-LANES, CHUNK = 16, 64
 
 
 class CrossScanOperands(NamedTuple):
@@ -50,17 +49,23 @@ TENSOR_NAMES = CrossScanOperands._fields[:-1]
 _OWNER = "cross_scan"
 
 
-def states_shape(b: int, directions: int, length: int, n: int, d: int) -> tuple[int, int, int, int, int]:
+def states_shape(x: CrossScanOperands) -> tuple[int, int, int, int, int]:
     """Return the shape of the states that a fused forward pass saves, (b, K, chunks, n, d)."""
+    b, length, d = x.u.shape
     # Not -(-length // CHUNK): torch's compiler cannot divide a negative size that it does not know.
-    return b, directions, (length + CHUNK - 1) // CHUNK, n, d
+    return b, x.dt_proj.shape[0], (length + CHUNK - 1) // CHUNK, x.A_logs.shape[1], d
+
+
+def new_states(x: CrossScanOperands) -> Tensor:
+    """Return room for the states that a fused forward pass saves."""
+    return x.u.new_empty(states_shape(x))
 
 
 def check_operands(x: CrossScanOperands) -> None:
     """Refuse what is not a map and the weights of its scans.
 
     Raises:
-        TypeError: an operand is no dense floating-point tensor, or has another dtype than ``u``.
+        TypeError: an operand is not a dense floating-point tensor, or has another dtype than ``u``.
         ValueError: shapes do not fit together, or devices differ.
     """
     # Spelled out: torch.compile of torch 2.6 unpacks a named tuple but traces neither its properties nor its slices.
@@ -104,7 +109,7 @@ def whole_sizes(owner: str, spatial: Sequence[Any]) -> tuple[int, ...]:
     """Return the sizes of a map's axes as integers, which ``torch.jit.trace`` and numpy make others of.
 
     Raises:
-        TypeError: they are no sequence of whole numbers.
+        TypeError: they are not a sequence of whole numbers.
     """
     if not isinstance(spatial, Sequence):
         refuse_count(owner, "spatial", spatial, expected="a sequence of whole numbers")
@@ -130,17 +135,11 @@ def check_saved(dy: Tensor, states: Tensor, x: CrossScanOperands) -> None:
         ValueError: they have other shapes, or are on another device.
     """
     require_alike(_OWNER, ("u", "dy", "states"), (x.u, dy, states))
-    b, length, d = x.u.shape
     require_shapes(
         _OWNER,
         (
-            ("dy", dy, "(b, l, d)", (b, length, d)),
-            (
-                "states",
-                states,
-                "(b, K, chunks of 64 tokens, n, d)",
-                states_shape(b, x.dt_proj.shape[0], length, x.A_logs.shape[1], d),
-            ),
+            ("dy", dy, "(b, l, d)", tuple(x.u.shape)),
+            ("states", states, "(b, K, chunks of 64 tokens, n, d)", states_shape(x)),
         ),
         origin="from the operands of the forward pass",
     )

@@ -7,14 +7,19 @@ the first gradients of the convolution's result.
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import carray
 
+from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
+from nnunet_mamba.ops.cpu_kernels.lane_functions import LN2, sigmoid, silu_slope
+from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load, load_row, multiply_add, new_rows, store, store_row
+from nnunet_mamba.ops.cpu_kernels.products import Scalars, add_outer_product, add_product, columns_of_rows
+from nnunet_mamba.ops.cpu_kernels.recurrence import Adjoint, matrices_of, new_adjoint, retrace_state, reverse_state
+from nnunet_mamba.ops.cpu_kernels.rows import Rows, clear, fill, free_all, shifted, sum_over_channels, zeros
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 from nnunet_mamba.ops.mixer.numba_forward import (
     Mixer,
     chunk_of,
     convolve,
-    matrices_of,
     new_mixer,
     project_in,
     project_state_space,
@@ -23,45 +28,16 @@ from nnunet_mamba.ops.mixer.numba_forward import (
 )
 from nnunet_mamba.ops.mixer.numba_layout import (
     TASK_NUMBERS,
-    Scalars,
     Sizes,
     SumRows,
     TransposedWeights,
     Weights,
-    add_outer_product,
-    add_product,
-    columns_of_rows,
-    fill,
     sizes_of,
     sum_rows_in_kernels,
     transposed_weights_of,
     weights_of,
     write_tokens,
-    zeros,
 )
-from nnunet_mamba.ops.scan.lane_functions import sigmoid
-from nnunet_mamba.ops.scan.lanes import (
-    LANES,
-    Lanes,
-    compiled,
-    inlined,
-    load,
-    load_row,
-    multiply_add,
-    new_rows,
-    store,
-    store_row,
-)
-from nnunet_mamba.ops.scan.numba_backward import (
-    Adjoint,
-    new_adjoint,
-    retrace_state,
-    reverse_state,
-    sum_over_channels,
-)
-from nnunet_mamba.ops.scan.numba_blocks import CHUNK, Rows, claim_job, clear, free_all, shifted
-
-_ONE, _LN2 = np.float32(1), np.float32(np.log(2))
 
 
 class Reverse(NamedTuple):
@@ -106,12 +82,6 @@ def _new_reverse(sizes: Sizes, total: int) -> Reverse:
     )
 
 
-@inlined
-def _silu_slope(x: Lanes, gate: Lanes) -> Lanes:
-    """Return the derivative of SiLU at x from gate = sigmoid(x)."""
-    return gate * (x * (_ONE - gate) + _ONE)
-
-
 @compiled
 def _reverse_out(
     dmixed: Scalars, block: int, count: int, weights: TransposedWeights, sizes: Sizes, buffers: Buffers
@@ -124,7 +94,7 @@ def _reverse_out(
         z, dgated = load_row(mixer.z, block * CHUNK + t), load_row(adjoint.dy, t)
         gate = sigmoid(z)
         # y is still to come: both products with it wait for it.
-        store_row(reverse.dz, block * CHUNK + t, dgated * _silu_slope(z, gate))
+        store_row(reverse.dz, block * CHUNK + t, dgated * silu_slope(z, gate))
         store_row(reverse.gated, block * CHUNK + t, z * gate)
         store_row(adjoint.dy, t, dgated * (z * gate))
     clear(adjoint.to_step, CHUNK)
@@ -140,7 +110,7 @@ def _reverse_scan(block: int, count: int, weights: Weights, sizes: Sizes, sums: 
     dprojected = reverse.dprojected
     for n in range(sizes.n):
         row = n * sizes.blocks + block
-        matrices, rate = matrices_of(mixer, sizes, n), load_row(weights.rate, row)
+        matrices, rate = matrices_of(mixer.matrices, sizes.dt_rank, sizes.n, n), load_row(weights.rate, row)
         retrace_state(chunk, adjoint, matrices, load_row(mixer.h, row), rate, count, largest_step, True)
         reverse_state(chunk, adjoint, matrices, reverse.g, dA, row, rate, count)
         dB = (sizes.dt_rank + n) * CHUNK
@@ -163,7 +133,7 @@ def _reverse_steps(block: int, count: int, weights: Weights, sizes: Sizes, sums:
             load_row(mixer.y, row),
             load_row(adjoint.to_update, t),
         )
-        ddelta = (to_update * u + load_row(adjoint.to_step, t) * _LN2) * sigmoid(load_row(mixer.delta, row))
+        ddelta = (to_update * u + load_row(adjoint.to_step, t) * LN2) * sigmoid(load_row(mixer.delta, row))
         store_row(reverse.ddelta, row, ddelta)
         store_row(reverse.du, row, to_update * load_row(mixer.step, row) + D * dy)
         store_row(reverse.dz, row, load_row(reverse.dz, row) * y)
@@ -216,7 +186,7 @@ def _reverse_convolution(count: int, weights: Weights, sizes: Sizes, sums: SumRo
         dbias = load_row(reverse.sums, bias_row)
         for t in range(count):
             convolved = load_row(mixer.convolved, first + t)
-            dconvolved = load_row(reverse.du, first + t) * _silu_slope(convolved, sigmoid(convolved))
+            dconvolved = load_row(reverse.du, first + t) * silu_slope(convolved, sigmoid(convolved))
             store_row(reverse.dconvolved, reach + t, dconvolved)
             dbias = dbias + dconvolved
         store_row(reverse.sums, bias_row, dbias)

@@ -5,11 +5,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.kernel_task import KernelTask, own_copy
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.mixer.numba_backward import backward_jobs
 from nnunet_mamba.ops.mixer.numba_forward import forward_jobs
 from nnunet_mamba.ops.mixer.numba_layout import MambaTask, sum_rows
-from nnunet_mamba.ops.mixer.operands import LANES, TENSOR_NAMES, MambaOperands, states_shape
-from nnunet_mamba.ops.scan.kernel_task import KernelTask
+from nnunet_mamba.ops.mixer.operands import TENSOR_NAMES, MambaOperands, new_states
 
 
 class _Task(KernelTask):
@@ -48,9 +49,7 @@ def forward(x: MambaOperands) -> Tensor:
 
 def forward_saving(x: MambaOperands) -> tuple[Tensor, Tensor]:
     """Run the block and keep the states that its backward pass starts from, see ``states_shape``."""
-    cases, length, _ = x.tokens.shape
-    d_inner, n = x.A_log.shape
-    states = x.tokens.new_empty(states_shape(cases, length, x.n_parallel, d_inner, n))
+    states = new_states(x)
     return _forward(x, states), states
 
 
@@ -83,12 +82,12 @@ def backward(dmixed: Tensor, x: MambaOperands, states: Tensor) -> tuple[Tensor |
     return (
         dtokens,
         torch.cat([in_x.mT, in_z.mT]),
-        conv.mT[:, None],
-        None if x.conv_bias is None else conv_bias[0],
-        x_proj,
-        dt_proj.mT,
-        dt_bias[0],
+        own_copy(conv.mT[:, None]),
+        None if x.conv_bias is None else own_copy(conv_bias[0]),
+        own_copy(x_proj),
+        own_copy(dt_proj.mT),
+        own_copy(dt_bias[0]),
         A.mT * -torch.exp(x.A_log),
-        D[0],
-        out_proj,
+        own_copy(D[0]),
+        own_copy(out_proj),
     )

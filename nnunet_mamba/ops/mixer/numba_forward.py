@@ -4,22 +4,9 @@ from typing import Any, NamedTuple
 
 from numba import carray
 
-from nnunet_mamba.ops.mixer.numba_layout import (
-    TASK_NUMBERS,
-    Scalars,
-    Sizes,
-    Weights,
-    add_product,
-    columns_of_rows,
-    fill,
-    sizes_of,
-    weights_of,
-    write_tokens,
-    zeros,
-)
-from nnunet_mamba.ops.scan.lane_functions import sigmoid, softplus
-from nnunet_mamba.ops.scan.lanes import (
-    LANES,
+from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
+from nnunet_mamba.ops.cpu_kernels.lane_functions import sigmoid, softplus
+from nnunet_mamba.ops.cpu_kernels.lanes import (
     compiled,
     larger_magnitude,
     load_row,
@@ -28,19 +15,11 @@ from nnunet_mamba.ops.scan.lanes import (
     store,
     store_row,
 )
-from nnunet_mamba.ops.scan.numba_blocks import (
-    CHUNK,
-    Address,
-    Chunk,
-    Matrices,
-    Rows,
-    claim_job,
-    clear,
-    free_all,
-    scatter,
-    shifted,
-)
-from nnunet_mamba.ops.scan.numba_forward import add_state
+from nnunet_mamba.ops.cpu_kernels.products import Scalars, add_product, columns_of_rows
+from nnunet_mamba.ops.cpu_kernels.recurrence import Chunk, add_state, matrices_of
+from nnunet_mamba.ops.cpu_kernels.rows import Address, Rows, clear, fill, free_all, scatter, shifted, zeros
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
+from nnunet_mamba.ops.mixer.numba_layout import TASK_NUMBERS, Sizes, Weights, sizes_of, weights_of, write_tokens
 
 
 class Mixer(NamedTuple):
@@ -93,13 +72,6 @@ def chunk_of(mixer: Mixer, block: int) -> Chunk:
         shifted(mixer.z, first),
         shifted(mixer.y, first),
     )
-
-
-@compiled
-def matrices_of(mixer: Mixer, sizes: Sizes, n: int) -> Matrices:
-    """Return where B and C of state n are."""
-    B = shifted(mixer.matrices, (sizes.dt_rank + n) * CHUNK)
-    return Matrices(B, shifted(B, sizes.n * CHUNK))
 
 
 @compiled
@@ -206,7 +178,7 @@ def _forward_job(task: Any, sizes: Sizes, weights: Weights, mixer: Mixer, job: i
                 row = n * sizes.blocks + block
                 h = add_state(
                     chunk,
-                    matrices_of(mixer, sizes, n),
+                    matrices_of(mixer.matrices, sizes.dt_rank, sizes.n, n),
                     load_row(mixer.h, row),
                     load_row(weights.rate, row),
                     count,

@@ -1,51 +1,31 @@
-"""What the compiled loops of the fused Mamba block share: task, sizes, weights in lanes, and products with them.
+"""What the compiled loops of the fused Mamba block share: its task, its sizes, and its weights in lanes.
 
-One job is one sequence of tokens. It walks over them in the scan's chunks, from the last token if the task is reversed:
-then the stride to the next token is negative, and nothing else differs. The inner channels are blocks of 16 lanes.
-A linear layer is a sum over its inputs: each is spread over the lanes and multiplies a row of weights. With so few
-inputs this needs no blocking and no copy of either side.
+One job is one sequence of tokens. It walks over them in chunks, from the last token if the task is reversed: then the
+stride to the next token is negative, and nothing else differs. The inner channels are blocks of 16 lanes.
 """
 
-import ctypes
-import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-
-from nnunet_mamba.ops.scan.lanes import (
-    LANES,
-    Lanes,
-    compiled,
-    load_row,
-    multiply_add,
-    new_rows,
-    number,
-    set_number,
-    splat,
-    spread,
-    store,
-    store_row,
-)
-from nnunet_mamba.ops.scan.numba_blocks import CHUNK, Address, Rows
-
-_ZERO = np.float32(0)
+from nnunet_mamba.ops.cpu_kernels.kernel_task import Fields, Task, integers, task_numbers
+from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load_row, new_rows, number, set_number, store
+from nnunet_mamba.ops.cpu_kernels.recurrence import decay_rate
+from nnunet_mamba.ops.cpu_kernels.rows import ZERO, Address, Rows, blocks_of
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 
 
-class MambaTask(ctypes.Structure):
+class MambaTask(Task):
     """A block and its tokens as the kernels get them: addresses of contiguous float32 arrays (0: absent), and sizes."""
 
-    NAMES = (
-        "next_job",  # claimed by the threads one by one
+    _fields_: ClassVar[Fields] = integers(
         *("tokens", "mixed", "dmixed", "dtokens"),  # (cases, length, n_parallel d_model)
         "states",  # (jobs, chunks, n, blocks, 16): h before each chunk
         "sums",  # (jobs, rows, blocks, 16): gradients of the weights, in the order of ``SumRows``
         *("in_proj", "conv", "conv_bias", "x_proj", "dt_proj", "dt_bias", "A_log", "D", "out_proj"),
         *("cases", "n_parallel", "reverse", "length", "d_model", "d_inner", "d_conv", "dt_rank", "d_state"),
     )
-    _fields_ = tuple((name, ctypes.c_int64) for name in NAMES)
 
 
-TASK_NUMBERS = np.dtype([(name, np.int64) for name in MambaTask.NAMES])
+TASK_NUMBERS = task_numbers(MambaTask)
 
 
 class Sizes(NamedTuple):
@@ -108,12 +88,6 @@ class TransposedWeights(NamedTuple):
 
 
 @compiled
-def blocks_of(channels: int) -> int:
-    """Return how many blocks of lanes hold ``channels``."""
-    return (channels + LANES - 1) // LANES
-
-
-@compiled
 def sizes_of(task: Any) -> Sizes:
     """Read the sizes of a task."""
     n_projected = task.dt_rank + 2 * task.d_state
@@ -160,7 +134,7 @@ def _in_lanes(flat: Address, offset: int, count: int, row_stride: int, width: in
     for row in range(count):
         for lane in range(blocks * LANES):
             present = flat != 0 and lane < width
-            value = number(flat, offset + row * row_stride + lane * lane_stride) if present else _ZERO
+            value = number(flat, offset + row * row_stride + lane * lane_stride) if present else ZERO
             set_number(rows, row * blocks * LANES + lane, value)
     return rows
 
@@ -171,7 +145,7 @@ def weights_of(task: Any, sizes: Sizes) -> Weights:
     rate = _in_lanes(task.A_log, 0, sizes.n, 1, sizes.d_inner, sizes.n)
     for i in range(sizes.n * sizes.blocks * LANES):
         # Missing channels get a rate of -log2(e), which their zeros decay by.
-        set_number(rate, i, np.float32(-math.exp(number(rate, i)) / math.log(2)))
+        set_number(rate, i, decay_rate(number(rate, i)))
     return Weights(
         _in_lanes(task.in_proj, 0, sizes.d_model, 1, sizes.d_inner, sizes.d_model),
         _in_lanes(task.in_proj, sizes.d_inner * sizes.d_model, sizes.d_model, 1, sizes.d_inner, sizes.d_model),
@@ -197,88 +171,6 @@ def transposed_weights_of(task: Any, sizes: Sizes) -> TransposedWeights:
     )
 
 
-class Scalars(NamedTuple):
-    """A matrix of numbers, tokens by columns, each of which multiplies whole rows of lanes."""
-
-    address: Address
-    offset: int  # of the first token's first column
-    stride: int  # from one token to the next
-    column_stride: int
-    columns: int
-
-
-@compiled
-def columns_of_rows(rows: Rows, first: int, columns: int) -> Scalars:
-    """Return the first lanes of rows of lanes, one row per token from ``first`` on, as scalars."""
-    return Scalars(rows, first * LANES, LANES, 1, columns)
-
-
-@compiled
-def fill(rows: Rows, first: int, count: int, lanes: Lanes) -> None:
-    """Set ``count`` rows from ``first`` on to the same lanes."""
-    for row in range(first, first + count):
-        store_row(rows, row, lanes)
-
-
-@compiled
-def add_product(scalars: Scalars, weights: Rows, row: int, step: int, result: Rows, first: int, count: int) -> None:
-    """Add the sum over columns c of scalars[t, c] weights[row + c step] to result[first + t], for ``count`` tokens."""
-    x, stride = scalars.address, scalars.stride
-    whole = count - count % 4
-    # Four tokens at a time share each row of weights.
-    for t in range(0, whole, 4):
-        r0, r1 = load_row(result, first + t), load_row(result, first + t + 1)
-        r2, r3 = load_row(result, first + t + 2), load_row(result, first + t + 3)
-        i = scalars.offset + t * stride
-        for c in range(scalars.columns):
-            weight = load_row(weights, row + c * step)
-            r0 = multiply_add(spread(x, i), weight, r0)
-            r1 = multiply_add(spread(x, i + stride), weight, r1)
-            r2 = multiply_add(spread(x, i + 2 * stride), weight, r2)
-            r3 = multiply_add(spread(x, i + 3 * stride), weight, r3)
-            i += scalars.column_stride
-        store_row(result, first + t, r0)
-        store_row(result, first + t + 1, r1)
-        store_row(result, first + t + 2, r2)
-        store_row(result, first + t + 3, r3)
-    for t in range(whole, count):
-        r0 = load_row(result, first + t)
-        i = scalars.offset + t * stride
-        for c in range(scalars.columns):
-            r0 = multiply_add(spread(x, i + c * scalars.column_stride), load_row(weights, row + c * step), r0)
-        store_row(result, first + t, r0)
-
-
-@compiled
-def add_outer_product(scalars: Scalars, rows: Rows, first: int, count: int, sums: Rows, row: int, step: int) -> None:
-    """Add the sum over ``count`` tokens t of scalars[t, c] rows[first + t] to sums[row + c step], for each column c."""
-    x, column = scalars.address, scalars.column_stride
-    whole = scalars.columns - scalars.columns % 4
-    # Four columns at a time share each row.
-    for c in range(0, whole, 4):
-        s0, s1 = load_row(sums, row + c * step), load_row(sums, row + (c + 1) * step)
-        s2, s3 = load_row(sums, row + (c + 2) * step), load_row(sums, row + (c + 3) * step)
-        i = scalars.offset + c * column
-        for t in range(first, first + count):
-            lanes = load_row(rows, t)
-            s0 = multiply_add(spread(x, i), lanes, s0)
-            s1 = multiply_add(spread(x, i + column), lanes, s1)
-            s2 = multiply_add(spread(x, i + 2 * column), lanes, s2)
-            s3 = multiply_add(spread(x, i + 3 * column), lanes, s3)
-            i += scalars.stride
-        store_row(sums, row + c * step, s0)
-        store_row(sums, row + (c + 1) * step, s1)
-        store_row(sums, row + (c + 2) * step, s2)
-        store_row(sums, row + (c + 3) * step, s3)
-    for c in range(whole, scalars.columns):
-        s0 = load_row(sums, row + c * step)
-        i = scalars.offset + c * column
-        for t in range(first, first + count):
-            s0 = multiply_add(spread(x, i), load_row(rows, t), s0)
-            i += scalars.stride
-        store_row(sums, row + c * step, s0)
-
-
 @compiled
 def write_tokens(rows: Rows, count: int, sizes: Sizes, flat: Address, offset: int) -> None:
     """Write ``count`` tokens, d_model numbers each, from rows of lanes: block i of token t is row i * CHUNK + t."""
@@ -291,9 +183,3 @@ def write_tokens(rows: Rows, count: int, sizes: Sizes, flat: Address, offset: in
             else:
                 for lane in range(width):
                     set_number(flat, start + lane, number(rows, (block * CHUNK + t) * LANES + lane))
-
-
-@compiled
-def zeros() -> Lanes:
-    """Return lanes of zeros."""
-    return splat(_ZERO)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 from nnunet_mamba.ops.operand_checks import (
     refuse_count,
     require_alike,
@@ -17,7 +18,6 @@ from nnunet_mamba.ops.operand_checks import (
 LARGEST_D_INNER = 64
 # The convolution may look back into the chunk of tokens before its own, not further.
 LARGEST_D_CONV = 64
-LANES, CHUNK = 16, 64
 
 
 class MambaOperands(NamedTuple):
@@ -62,10 +62,16 @@ _OWNER = "mamba_mixer"
 _BIASES = ("in_bias", "out_bias")
 
 
-def states_shape(cases: int, length: int, n_parallel: int, d_inner: int, n: int) -> tuple[int, int, int, int, int]:
+def states_shape(x: MambaOperands) -> tuple[int, int, int, int, int]:
     """Return the shape of the states that a fused forward pass saves, (jobs, chunks, n, blocks of channels, 16)."""
+    (cases, length, _), (d_inner, n) = x.tokens.shape, x.A_log.shape
     # Not -(-length // CHUNK): torch's compiler cannot divide a negative size that it does not know.
-    return cases * n_parallel, (length + CHUNK - 1) // CHUNK, n, (d_inner + LANES - 1) // LANES, LANES
+    return cases * x.n_parallel, (length + CHUNK - 1) // CHUNK, n, (d_inner + LANES - 1) // LANES, LANES
+
+
+def new_states(x: MambaOperands) -> Tensor:
+    """Return room for the states that a fused forward pass saves."""
+    return x.tokens.new_empty(states_shape(x))
 
 
 def check_operands(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Tensor | None = None) -> None:
@@ -77,7 +83,7 @@ def check_operands(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Te
         out_bias: of out_proj, (d_model,).
 
     Raises:
-        TypeError: an operand is no dense floating-point tensor, or has another dtype than the tokens.
+        TypeError: an operand is not a dense floating-point tensor, or has another dtype than the tokens.
         ValueError: shapes do not fit together, or devices differ.
     """
     # Spelled out: torch.compile of torch 2.6 unpacks a named tuple but traces neither its properties nor its slices.
@@ -139,14 +145,12 @@ def check_saved(dmixed: Tensor, states: Tensor, x: MambaOperands) -> None:
         ValueError: they have other shapes, or are on another device.
     """
     require_alike(_OWNER, ("tokens", "dmixed", "states"), (x.tokens, dmixed, states))
-    b, length, width = x.tokens.shape
-    d_inner, n = x.A_log.shape
     symbols = "(b * n_parallel, chunks of 64 tokens, n, blocks of 16 channels, 16)"
     require_shapes(
         _OWNER,
         (
-            ("dmixed", dmixed, "(b, l, n_parallel * d_model)", (b, length, width)),
-            ("states", states, symbols, states_shape(b, length, x.n_parallel, d_inner, n)),
+            ("dmixed", dmixed, "(b, l, n_parallel * d_model)", tuple(x.tokens.shape)),
+            ("states", states, symbols, states_shape(x)),
         ),
         origin="from the operands of the forward pass",
     )

@@ -11,9 +11,9 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.scan import reference
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
-from nnunet_mamba.ops.scan.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 
 VARIABLE = "NNUNET_MAMBA_SCAN"
 

@@ -1,4 +1,4 @@
-"""The compiled loops of the backward CPU scan; ``numba_blocks`` tells how jobs, blocks and chunks are laid out.
+"""The compiled loops of the backward CPU scan; ``numba_layout`` tells how jobs, blocks and chunks are laid out.
 
 Chunks come last to first. From the saved states before it, each chunk retraces its own, keeping decay_t and
 decay_t h_{t-1}, and then runs the adjoint g_t = C_t dy_t + decay_{t+1} g_{t+1} back through it.
@@ -6,57 +6,47 @@ decay_t h_{t-1}, and then runs the adjoint g_t = C_t dy_t + decay_{t+1} g_{t+1} 
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import carray
 
-from nnunet_mamba.ops.scan.lane_functions import sigmoid
-from nnunet_mamba.ops.scan.lane_transposes import sum_lanes
-from nnunet_mamba.ops.scan.lanes import (
-    LANES,
-    Lanes,
-    compiled,
-    inlined,
-    load,
-    load_row,
-    multiply_add,
-    new_rows,
-    number,
-    set_number,
-    spread,
-    store,
-    store_row,
-)
-from nnunet_mamba.ops.scan.numba_blocks import (
-    CHUNK,
-    TASK_NUMBERS,
-    Address,
-    Block,
-    Channels,
+from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
+from nnunet_mamba.ops.cpu_kernels.lane_functions import LN2, sigmoid, silu_slope
+from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load_row, multiply_add, new_rows, number, set_number, store_row
+from nnunet_mamba.ops.cpu_kernels.recurrence import (
+    Adjoint,
     Chunk,
     Matrices,
+    new_adjoint,
+    retrace_state,
+    reverse_state,
+)
+from nnunet_mamba.ops.cpu_kernels.rows import (
+    ZERO,
+    Address,
     Rows,
+    clear,
+    free_all,
+    gather,
+    scatter,
+    shifted,
+    sum_over_channels,
+)
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
+from nnunet_mamba.ops.scan.numba_layout import (
+    TASK_NUMBERS,
+    Block,
+    Channels,
     Scan,
     block_of,
     blocks_per_share,
-    claim_job,
-    clear,
-    decay_of,
     first_block,
     following_rows,
-    free_all,
-    gather,
     gather_channels,
-    is_exponent_bounded,
     new_channels,
     new_chunk,
     prefetch_row,
     read_chunk,
     scan_of,
-    scatter,
-    shifted,
 )
-
-_ZERO, _ONE, _LN2 = np.float32(0), np.float32(1), np.float32(np.log(2))
 
 
 class Gradients(NamedTuple):
@@ -72,19 +62,6 @@ class Gradients(NamedTuple):
     dD: Address  # (b, d)
     dbias: Address  # (b, d)
     copy: int  # numbers of one share's dB
-
-
-class Adjoint(NamedTuple):
-    """Buffers of the backward pass of one chunk, one row of 16 channels per token."""
-
-    dy: Rows  # after the gate's backward
-    decay: Rows
-    decayed: Rows  # decay * h of the token before
-    to_step: Rows  # the gradient of the step size by way of the decay, over ln 2
-    to_update: Rows
-    input_terms: Rows  # what dB sums over the channels
-    output_terms: Rows  # what dC sums over the channels
-    sums: Rows  # (1, 16)
 
 
 class Carried(NamedTuple):
@@ -112,21 +89,6 @@ def _gradients_of(task: Any) -> Gradients:
 
 
 @compiled
-def new_adjoint() -> Adjoint:
-    """Return empty buffers."""
-    return Adjoint(
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(1),
-    )
-
-
-@compiled
 def _new_carried(x: Scan) -> Carried:
     blocks = blocks_per_share(x)
     return Carried(new_rows(blocks * x.n), new_rows(blocks * x.n), new_rows(blocks), new_rows(blocks))
@@ -138,7 +100,7 @@ def _gather_states(x: Scan, block: Block, number_of_chunk: int, h: Rows, row: in
     for n in range(x.n):
         offset = block.states + (number_of_chunk * x.n + n) * x.channels
         for lane in range(LANES):
-            value = number(x.states, offset + lane) if lane < block.width else _ZERO
+            value = number(x.states, offset + lane) if lane < block.width else ZERO
             set_number(h, (row + n) * LANES + lane, value)
 
 
@@ -155,90 +117,8 @@ def _read_adjoint(x: Scan, dy: Address, block: Block, start: int, count: int, ch
             z, to_y = load_row(chunk.gate, t), load_row(adjoint.dy, t)
             gate = sigmoid(z)
             # y is still to come: its gradient's other factor waits in the gate's place.
-            store_row(chunk.gate, t, to_y * (gate * (z * (_ONE - gate) + _ONE)))
+            store_row(chunk.gate, t, to_y * silu_slope(z, gate))
             store_row(adjoint.dy, t, to_y * (z * gate))
-
-
-@inlined
-def _retrace_bounded_state(
-    chunk: Chunk,
-    adjoint: Adjoint,
-    of: Matrices,
-    h: Lanes,
-    rate: Lanes,
-    count: int,
-    needs_y: bool,
-    is_bounded: bool,
-) -> None:
-    for t in range(count):
-        decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
-        decayed = decay * h
-        h = multiply_add(load_row(chunk.update, t), spread(of.B, t), decayed)
-        store_row(adjoint.decay, t, decay)
-        store_row(adjoint.decayed, t, decayed)
-        store_row(adjoint.output_terms, t, load_row(adjoint.dy, t) * h)
-        if needs_y:
-            store_row(chunk.y, t, multiply_add(h, spread(of.C, t), load_row(chunk.y, t)))
-
-
-@inlined
-def retrace_state(
-    chunk: Chunk,
-    adjoint: Adjoint,
-    of: Matrices,
-    h: Lanes,
-    rate: Lanes,
-    count: int,
-    largest_step: Lanes,
-    needs_y: bool,
-) -> None:
-    """Run one state forward through a chunk: keep what its adjoint needs, write the terms of dC, add C h to y."""
-    if not is_exponent_bounded(largest_step, rate):
-        _retrace_bounded_state(chunk, adjoint, of, h, rate, count, True, False)
-    elif needs_y:
-        _retrace_bounded_state(chunk, adjoint, of, h, rate, count, True, True)
-    else:
-        _retrace_bounded_state(chunk, adjoint, of, h, rate, count, False, True)
-
-
-@inlined
-def reverse_state(
-    chunk: Chunk,
-    adjoint: Adjoint,
-    of: Matrices,
-    g_rows: Rows,
-    dA_rows: Rows,
-    row: int,
-    rate: Lanes,
-    count: int,
-) -> None:
-    """Run g_t = C_t dy_t + decay_{t+1} g_{t+1} back through a chunk and add to what depends on it."""
-    dA, from_right = load_row(dA_rows, row), load_row(g_rows, row)
-    for back in range(count):
-        t = count - 1 - back
-        g = multiply_add(load_row(adjoint.dy, t), spread(of.C, t), from_right)
-        to_exponent = g * load_row(adjoint.decayed, t)
-        store_row(adjoint.to_step, t, multiply_add(to_exponent, rate, load_row(adjoint.to_step, t)))
-        store_row(adjoint.to_update, t, multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t)))
-        store_row(adjoint.input_terms, t, g * load_row(chunk.update, t))
-        dA = multiply_add(to_exponent, load_row(chunk.step, t), dA)
-        from_right = g * load_row(adjoint.decay, t)
-    store_row(dA_rows, row, dA)
-    store_row(g_rows, row, from_right)
-
-
-@compiled
-def sum_over_channels(rows: Rows, sums: Rows, flat: Address, offset: int, count: int, is_first: bool) -> None:
-    """Write the sum over the lanes of each of ``count`` rows to ``flat``, or add it if not ``is_first``."""
-    whole = count - count % LANES
-    for t in range(0, whole, LANES):
-        total = sum_lanes(rows, t)
-        store(flat, offset + t, total if is_first else total + load(flat, offset + t))
-    if whole < count:
-        store_row(sums, 0, sum_lanes(rows, whole))
-        for t in range(whole, count):
-            before = _ZERO if is_first else number(flat, offset + t)
-            set_number(flat, offset + t, before + number(sums, t - whole))
 
 
 @compiled
@@ -261,7 +141,7 @@ def _write_chunk(
         gather(x.delta, offset, x.tokens, block.width, adjoint.decay, count)
     for t in range(count):
         u, dy, to_update = load_row(chunk.u, t), load_row(adjoint.dy, t), load_row(adjoint.to_update, t)
-        ddelta = to_update * u + load_row(adjoint.to_step, t) * _LN2
+        ddelta = to_update * u + load_row(adjoint.to_step, t) * LN2
         if x.delta_softplus:
             ddelta = ddelta * sigmoid(load_row(adjoint.decay, t) + bias)
         store_row(adjoint.to_step, t, ddelta)

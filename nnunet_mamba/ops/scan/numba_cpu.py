@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.scan.kernel_task import KernelTask
-from nnunet_mamba.ops.scan.lanes import LANES
+from nnunet_mamba.ops.cpu_kernels.kernel_task import KernelTask
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.scan.numba_backward import backward_jobs
-from nnunet_mamba.ops.scan.numba_blocks import ScanTask
 from nnunet_mamba.ops.scan.numba_forward import forward_jobs
+from nnunet_mamba.ops.scan.numba_layout import ScanTask
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands, states_shape
 
 # Waking a thread costs about as much as this many state updates of a full block.

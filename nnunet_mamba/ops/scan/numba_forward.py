@@ -1,72 +1,34 @@
-"""The compiled loops of the forward CPU scan; ``numba_blocks`` tells how jobs, blocks and chunks are laid out."""
+"""The compiled loops of the forward CPU scan; ``numba_layout`` tells how jobs, blocks and chunks are laid out."""
 
 from typing import Any
 
 from numba import carray
 
-from nnunet_mamba.ops.scan.lane_functions import sigmoid
-from nnunet_mamba.ops.scan.lanes import (
-    LANES,
-    Lanes,
-    compiled,
-    inlined,
-    load_row,
-    multiply_add,
-    number,
-    set_number,
-    spread,
-    store,
-    store_row,
-)
-from nnunet_mamba.ops.scan.numba_blocks import (
-    CHUNK,
+from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
+from nnunet_mamba.ops.cpu_kernels.lane_functions import sigmoid
+from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load_row, number, set_number, store, store_row
+from nnunet_mamba.ops.cpu_kernels.recurrence import Chunk, Matrices, add_state
+from nnunet_mamba.ops.cpu_kernels.rows import Address, Rows, clear, free_all, gather, scatter, shifted
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
+from nnunet_mamba.ops.scan.numba_layout import (
     TASK_NUMBERS,
-    Address,
     Block,
     Channels,
-    Chunk,
-    Matrices,
-    Rows,
     Scan,
     block_of,
-    claim_job,
-    clear,
-    decay_of,
     first_block,
     following_rows,
-    free_all,
-    gather,
     gather_channels,
-    is_exponent_bounded,
     new_channels,
     new_chunk,
     prefetch_row,
     read_chunk,
     scan_of,
-    scatter,
-    shifted,
 )
 
 
-@inlined
-def _add_bounded_state(chunk: Chunk, of: Matrices, h: Lanes, rate: Lanes, count: int, is_bounded: bool) -> Lanes:
-    for t in range(count):
-        decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
-        h = multiply_add(decay, h, load_row(chunk.update, t) * spread(of.B, t))
-        store_row(chunk.y, t, multiply_add(h, spread(of.C, t), load_row(chunk.y, t)))
-    return h
-
-
-@inlined
-def add_state(chunk: Chunk, of: Matrices, h: Lanes, rate: Lanes, count: int, largest_step: Lanes) -> Lanes:
-    """Run h = decay h + update B through a chunk, add C h to y, and return the last h."""
-    if is_exponent_bounded(largest_step, rate):
-        return _add_bounded_state(chunk, of, h, rate, count, True)
-    return _add_bounded_state(chunk, of, h, rate, count, False)
-
-
 @compiled
-def save_states(x: Scan, block: Block, number_of_chunk: int, h: Rows, row: int) -> None:
+def _save_states(x: Scan, block: Block, number_of_chunk: int, h: Rows, row: int) -> None:
     """Save the states of a block, which are in the rows of ``h`` from ``row`` on."""
     for n in range(x.n):
         offset = block.states + (number_of_chunk * x.n + n) * x.channels
@@ -117,7 +79,7 @@ def _forward_job(x: Scan, y: Address, job: int, chunk: Chunk, channels: Channels
         for index in range(blocks):
             block = block_of(x, batch, group, first + index)
             if x.states != 0:
-                save_states(x, block, start // CHUNK, channels.h, index * x.n)
+                _save_states(x, block, start // CHUNK, channels.h, index * x.n)
             following = following_rows(x, block, index, start, blocks, CHUNK)
             _forward_block(x, y, block, index, start, following, chunk, channels)
 

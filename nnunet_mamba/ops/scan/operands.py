@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK
 from nnunet_mamba.ops.operand_checks import is_like, require_alike, require_floats, require_shapes
 
 
@@ -59,13 +60,20 @@ def state_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-# A saved scan keeps the states before tokens 0, 64, 128 and so on: a quarter of u's size for 16 states.
-SAVED_EVERY = 64
+# A saved scan keeps the states before tokens 0, 64, 128 and so on: a quarter of u's size for 16 states. The CPU kernels
+# keep them before each of their chunks.
+SAVED_EVERY = CHUNK
 
 
 def states_shape(b: int, d: int, length: int, n: int) -> tuple[int, int, int, int]:
     """Return the shape of the states that a scan saves for its backward pass, (b, ceil(l / 64), n, d)."""
     return b, (length + SAVED_EVERY - 1) // SAVED_EVERY, n, d
+
+
+def new_states(x: ScanOperands) -> Tensor:
+    """Return room for the states that a scan saves for its backward pass, in their dtype."""
+    b, d, length = x.u.shape
+    return x.u.new_empty(states_shape(b, d, length, x.A.shape[1]), dtype=state_dtype(x.u.dtype))
 
 
 def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int, ...]) -> None:

@@ -90,7 +90,7 @@ def measure_backends(seed: int, *, on_start: Callable[[str], None] = lambda text
                     yield Measurement(backend=backend.name, device=device, refusal=refusal)
                     continue
                 yield _measure(backend, device, seed)
-            # What a kernel raises that passed its test scan, or had no memory for it: no room for compiled files.
+            # A kernel that passed its test scan may still fail: no memory, or no room for its compiled files.
             except (OSError, RuntimeError, MemoryError) as error:
                 yield Measurement(backend=backend.name, device=device, refusal=f"{type(error).__name__}: {error}")
 

@@ -2,10 +2,9 @@ import numba
 import numpy as np
 import pytest
 
-from nnunet_mamba.ops.scan.lane_functions import EXP2_BOUND, exp2, exp2_of_product, sigmoid, softplus
-from nnunet_mamba.ops.scan.lane_transposes import load_transposed, store_transposed, sum_lanes
-from nnunet_mamba.ops.scan.lanes import (
-    LANES,
+from nnunet_mamba.ops.cpu_kernels.lane_functions import EXP2_BOUND, exp2, exp2_of_product, sigmoid, softplus
+from nnunet_mamba.ops.cpu_kernels.lane_transposes import load_transposed, store_transposed, sum_lanes
+from nnunet_mamba.ops.cpu_kernels.lanes import (
     all_below,
     clamp,
     free_rows,
@@ -21,6 +20,7 @@ from nnunet_mamba.ops.scan.lanes import (
     store,
     store_row,
 )
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 
 
 @numba.njit

@@ -3,7 +3,7 @@ import ctypes
 import numba
 import pytest
 
-from nnunet_mamba.ops.scan.kernel_compiler import compiled_kernel
+from nnunet_mamba.ops.cpu_kernels.kernel_compiler import compiled_kernel
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and in what state; ``test_scan_processes`` shows that other processes find them."""
+"""Where compiled kernels are kept, in what state; ``test_kernel_processes`` shows that other processes find them."""
 
 import errno
 import os
@@ -10,9 +10,16 @@ from threading import Thread
 import pytest
 import torch
 
-from nnunet_mamba.ops.scan import kernel_cache
+from nnunet_mamba import ops
+from nnunet_mamba.ops.cpu_kernels import kernel_cache
+from nnunet_mamba.ops.cpu_kernels.kernel_cache import (
+    FOLDER_PREFIX,
+    cache_folder,
+    ignored_folder,
+    kernel_files,
+    kernels_cached,
+)
 from nnunet_mamba.ops.scan.backends import BACKENDS
-from nnunet_mamba.ops.scan.kernel_cache import FOLDER_PREFIX, cache_folder, ignored_folder, kernel_files, kernels_cached
 
 DAY = 24 * 3600
 
@@ -147,7 +154,7 @@ def test_a_full_disk_is_not_chosen_for_kernels_that_are_not_there_yet(filled, cl
 )
 def test_each_compiler_and_cpu_has_a_folder_of_its_own(clean, monkeypatch, place, value):
     before = cache_folder()
-    monkeypatch.setattr(f"nnunet_mamba.ops.scan.kernel_cache.{place}", value)
+    monkeypatch.setattr(f"nnunet_mamba.ops.cpu_kernels.kernel_cache.{place}", value)
     assert cache_folder() != before
 
 
@@ -160,6 +167,10 @@ def test_a_changed_source_has_a_folder_of_its_own(tmp_path):
         fingerprints.append(kernel_cache._fingerprint(folder.parent))
     first, same, changed = fingerprints
     assert first == same != changed
+
+
+def test_the_sources_are_all_of_the_operators():
+    assert Path(ops.__file__).parent == kernel_cache._OPERATORS
 
 
 def test_an_upgrade_does_not_get_the_kernels_of_a_process_that_began_before_it(tmp_path):

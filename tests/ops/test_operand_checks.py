@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nnunet_mamba.ops import cross_scan, mamba_mixer, selective_scan
-from nnunet_mamba.ops.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
+from nnunet_mamba.ops.directions.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 
 
 def cross(l=30, spatial=(5, 6), d=8, n=4, r=2, k=4, dtype=torch.float32, **changes):  # noqa: E741

@@ -172,7 +172,7 @@ def _last_use(folder: Path) -> float:
 
 
 def _look_after(folder: Path) -> None:
-    """Mark ``folder`` as used, and delete siblings, of other versions or CPUs, that no process used for long."""
+    """Mark ``folder`` as used, and delete those of other versions or CPUs that no process has used for long."""
     now = time.time()
     if (folder / _MARK).exists() and now - _last_use(folder) < _LOOKED_AFTER_EVERY:
         return
@@ -185,7 +185,7 @@ def _look_after(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Delete a cache folder in such a way that a process that uses it after all finds it whole or absent."""
+    """Delete a cache folder so that a process that still uses it finds it whole or absent."""
     removed = folder.with_name(f"{FOLDER_PREFIX}removed-{os.getpid()}-{folder.name.removeprefix(FOLDER_PREFIX)}")
     folder.rename(removed)
     shutil.rmtree(removed, ignore_errors=True)

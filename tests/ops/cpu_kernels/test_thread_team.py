@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nnunet_mamba.ops.scan import thread_team
-from nnunet_mamba.ops.scan.thread_team import run_on_threads
+from nnunet_mamba.ops.cpu_kernels import thread_team
+from nnunet_mamba.ops.cpu_kernels.thread_team import run_on_threads
 
 
 class _Kernel:

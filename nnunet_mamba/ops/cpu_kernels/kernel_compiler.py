@@ -8,7 +8,7 @@ from typing import Any
 import numba
 from numba.core.errors import NumbaError
 
-from nnunet_mamba.ops.scan.kernel_cache import kernels_cached
+from nnunet_mamba.ops.cpu_kernels.kernel_cache import kernels_cached
 
 # Without it, two threads that need their first kernel at once would each get one, and one of them lose its code.
 _one_at_a_time = Lock()

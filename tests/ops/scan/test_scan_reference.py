@@ -10,7 +10,7 @@ from nnunet_mamba.ops.scan import numba_cpu, reference
 from nnunet_mamba.ops.scan.backends import VARIABLE
 from nnunet_mamba.ops.scan.operands import ScanOperands, grouped_alike
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = json.loads((GOLDEN / "selective_scan.json").read_text())["cases"]
 
 

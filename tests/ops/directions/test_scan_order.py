@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.ops.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
+from nnunet_mamba.ops.directions.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 
 SIZES = [(3, 5), (4, 4), (6, 2), (1, 7), (7, 1), (1, 1), (2, 3, 4), (5,)]
 
@@ -88,6 +88,7 @@ def test_operands_are_left_as_they_were():
     assert torch.equal(scans, copies[1])
 
 
+@pytest.mark.parametrize("spatial", [(5,), (3, 4), (7, 1), (2, 3, 2)], ids=str)
 def test_gradients_are_right_to_second_order(spatial):
     n, length = len(spatial), torch.Size(spatial).numel()
     cases = (

@@ -6,10 +6,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from nnunet_mamba.ops.scan.lanes import (
+from nnunet_mamba.ops.cpu_kernels.lanes import (
     FLOAT,
     INTEGERS,
-    LANES,
     LANES_TYPE,
     OFFSET,
     VECTOR,
@@ -19,6 +18,7 @@ from nnunet_mamba.ops.scan.lanes import (
     read,
     write,
 )
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 
 
 def _halves(distance: int) -> tuple[Any, Any]:

@@ -3,8 +3,9 @@
 A kernel is a C function that takes the address of its task, claims one job after the other from it and returns when
 there are none left, so any number of threads may run it on the same task.
 
-OpenMP keeps the threads of its last parallel region spinning for a moment, in wait of the next one. Threads of our own
-would have to share the cores with them; the kernel as the next region of the same team starts within a microsecond.
+OpenMP keeps the threads of its last parallel region spinning for a moment while they wait for the next one. Threads of
+our own would have to share the cores with them; the kernel as the next region of the same team starts within a
+microsecond.
 """
 
 import ctypes

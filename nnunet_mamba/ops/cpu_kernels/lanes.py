@@ -19,7 +19,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
-LANES = 16
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
+
 Lanes: TypeAlias = Any
 
 FLOAT = ir.FloatType()
@@ -185,6 +186,17 @@ def set_number(typingctx: Any, address: Any, offset: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(address, offset, types.float32), codegen
+
+
+@intrinsic
+def integer(typingctx: Any, address: Any, offset: Any) -> Any:
+    """Return entry ``offset`` of the int64 array at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = builder.inttoptr(args[0], OFFSET.as_pointer())
+        return builder.load(builder.gep(array, [args[1]]))
+
+    return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic

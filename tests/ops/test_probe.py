@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
@@ -17,8 +16,8 @@ from nnunet_mamba import create_network
 from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.directions import op as directions
 from nnunet_mamba.ops.mixer import op as mixer
+from nnunet_mamba.ops.probe import told_failure
 from nnunet_mamba.ops.scan import backends, numba_cpu
-from nnunet_mamba.ops.scan.probe import told_failure
 
 TEST_RUNS = (backends._probe_failure, mixer._probe_failure, directions._probe_failure)
 SMALL = {"dims": (16, 32), "depths": (1, 1), "depths_decoder": (1, 1)}
@@ -126,13 +125,6 @@ def test_the_first_call_of_a_process_may_be_with_fake_tensors():
     assert (run.returncode, run.stdout) == (0, "(1, 2, 32, 32)\n"), run.stderr
 
 
-@pytest.mark.filterwarnings("ignore:Accessing the data pointer")
-def test_kernels_refuse_tensors_without_memory(make_operands):
-    x = make_operands()
-    with FakeTensorMode() as mode, pytest.raises(RuntimeError, match="u is a FakeTensor without memory"):
-        numba_cpu._Task(x._replace(u=mode.from_tensor(x.u)))
-
-
 @pytest.mark.usefixtures("_first_call")
 def test_test_runs_take_place_in_a_thread_of_their_own(monkeypatch, make_operands):
     threads = []
@@ -144,27 +136,29 @@ def test_test_runs_take_place_in_a_thread_of_their_own(monkeypatch, make_operand
     assert threads[0] != threading.get_ident()
 
 
+LACKS = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"),
+    OSError(12, "Cannot allocate memory"),
+    RuntimeError("can't start new thread"),
+    MemoryError(),
+]
+TEST_RUN_OF = {
+    "scan": lambda: backends._probe_failure("numba_cpu", "cpu"),
+    "mixer": mixer._probe_failure,
+    "directions": directions._probe_failure,
+}
+
+
 @pytest.mark.usefixtures("_first_call")
 @pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"),
-        OSError(12, "Cannot allocate memory"),
-        RuntimeError("can't start new thread"),
-        MemoryError(),
-    ],
+    ("module", "error"),
+    [*(("scan", lack) for lack in LACKS), ("mixer", LACKS[0]), ("directions", LACKS[0])],
     ids=repr,
 )
-@pytest.mark.parametrize(
-    ("module", "test_run"),
-    [
-        ("scan", lambda: backends._probe_failure("numba_cpu", "cpu")),
-        ("mixer", mixer._probe_failure),
-        ("directions", directions._probe_failure),
-    ],
-)
-def test_a_lack_of_memory_is_told_and_passes(monkeypatch, module, test_run, error):
+def test_a_lack_of_memory_is_told_and_passes(monkeypatch, module, error):
+    test_run = TEST_RUN_OF[module]
+
     def forward_saving(x):
         raise error
 

@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from nnunet_mamba.ops.scan.lanes import Lanes, clamp, inlined, multiply_add, power_of_two, splat, times_power_of_two
+from nnunet_mamba.ops.cpu_kernels.lanes import (
+    Lanes,
+    clamp,
+    inlined,
+    multiply_add,
+    power_of_two,
+    splat,
+    times_power_of_two,
+)
 
 LOG2E = np.float32(np.log2(np.e))
+LN2 = np.float32(np.log(2))
 _ZERO, _ONE, _TWO, _INFINITY = (np.float32(x) for x in (0, 1, 2, np.inf))
 _LOWEST, _HIGHEST = np.float32(-127), np.float32(128)
 # Adding it to a float32 and subtracting it again rounds to the nearest integer.
@@ -27,7 +36,7 @@ def _fraction_exp2(r: Lanes) -> Lanes:
 
 @inlined
 def exp2_of_product(x: Lanes, y: Lanes) -> Lanes:
-    """Return 2 ** (x y) within 3e-7 of its size, for |x y| < 125 alone; with fused operations x y is not rounded."""
+    """Return 2 ** (x y) within 3e-7 of its size, if |x y| < 125; with fused operations x y is not rounded."""
     shifted = multiply_add(x, y, splat(_ROUNDER))
     return times_power_of_two(_fraction_exp2(multiply_add(x, y, _ROUNDER - shifted)), shifted)
 
@@ -44,6 +53,12 @@ def exp2(x: Lanes) -> Lanes:
 def sigmoid(x: Lanes) -> Lanes:
     """Return 1 / (1 + exp(-x))."""
     return _ONE / (exp2(x * -LOG2E) + _ONE)
+
+
+@inlined
+def silu_slope(x: Lanes, gate: Lanes) -> Lanes:
+    """Return the derivative of SiLU at x from gate = sigmoid(x)."""
+    return gate * (x * (_ONE - gate) + _ONE)
 
 
 @inlined

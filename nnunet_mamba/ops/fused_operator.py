@@ -1,0 +1,82 @@
+"""An operator that is fused on a CPU, and composed of torch's operators wherever that cannot be."""
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.autocast import without_autocast
+from nnunet_mamba.ops.operator_registration import Operands, Operator, register
+from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure
+from nnunet_mamba.ops.scan.backends import numba_is_chosen
+from nnunet_mamba.ops.transforms import is_exporting, needs_definition
+
+_logger = logging.getLogger(__name__)
+
+
+def register_fused(
+    operator: Operator[Operands],
+    *,
+    title: str,
+    definition: Callable[[Operands], Tensor],
+    refusal: Callable[[Operands], str | None],
+    probes: Callable[[], Iterable[Operands]],
+) -> tuple[Callable[[Operands], Tensor], Callable[[], str | None]]:
+    """Register an operator with torch whose kernels are used only where they agree with its definition.
+
+    Args:
+        operator: the fused operator.
+        title: what the log calls it.
+        definition: composes the same of torch's operators.
+        refusal: says why the kernels cannot take operands that are checked, None if they can.
+        probes: makes the operands of the test runs, float32 on the CPU, none of them absent.
+
+    Returns:
+        A function that computes operands that are checked, fused or composed. A function that says, from test runs
+        that take place once, why the kernels are not used, None if they are.
+    """
+    run = register(operator)
+
+    @cache
+    @outside_modes
+    def probe_failure() -> str | None:
+        for operands in probes():
+            if wrong := _test_run(operator, definition, operands):
+                _logger.info("%s on cpu: not used, %s", title, wrong)
+                return wrong
+        return None
+
+    def kernels_work() -> bool:
+        # The choice of the scan's backend holds for what contains a scan.
+        return numba_is_chosen() and probe_failure() is None
+
+    # What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
+    kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def call(operands: Operands) -> Tensor:
+        if is_exporting() or refusal(operands) or needs_definition(*operands) or not kernels_work():
+            # Autocast would reach the products and undo their float32.
+            with without_autocast(operands[0].device.type):
+                return definition(operands)
+        return run(*operands)
+
+    return call, probe_failure
+
+
+def _test_run(operator: Operator[Operands], definition: Callable[[Operands], Tensor], operands: Operands) -> str | None:
+    """Return how the kernels' result or gradients differ from the definition's in float64, or None."""
+    names = operator.tensor_names
+    tensors, options = operands[: len(names)], operands[len(names) :]
+    kernels = operator.load(operands)
+    try:
+        result, states = kernels.forward_saving(operands)
+        results = (result, *kernels.backward(tensors[0].flip(1), operands, states))
+    except TEST_RUN_ERRORS as error:
+        return told_failure(error)
+    leaves: list[Any] = [x.double().requires_grad_() for x in tensors]
+    exact = definition(operator.make([*leaves, *options]))
+    expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
+    return difference((operator.result, *names), results, expected)

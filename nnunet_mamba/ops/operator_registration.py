@@ -1,0 +1,197 @@
+"""What torch is told of an operator of ours: schemas, fake kernels, gradients, and how ``torch.func`` takes it.
+
+An operator comes as three. NAME returns its result, NAME_saving also the states that a backward pass starts from, and
+NAME_backward the gradients of the tensor operands. torch.compile and torch.export see one node and never what computes
+it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.ops.autocast import without_autocast
+from nnunet_mamba.ops.batching import register_folding, register_one_by_one
+from nnunet_mamba.ops.second_derivatives import refuse_second_derivatives
+from nnunet_mamba.ops.transforms import (
+    function_for_transforms,
+    is_differentiated_by_transform,
+    refuse_tangents,
+    will_be_differentiated,
+)
+
+Operands = TypeVar("Operands", bound=tuple[Any, ...])
+_Given = TypeVar("_Given", contravariant=True)
+
+
+class Implementation(Protocol[_Given]):
+    """What computes an operator on operands that are checked; a module of functions will do."""
+
+    def forward(self, operands: _Given, /) -> Tensor:
+        """Return the result, in the shape and dtype of the first operand."""
+
+    def forward_saving(self, operands: _Given, /) -> tuple[Tensor, Tensor]:
+        """Return the result and the states that a backward pass starts from."""
+
+    def backward(self, gradient: Tensor, operands: _Given, states: Any, /) -> tuple[Tensor | None, ...]:
+        """Return one gradient per tensor operand, None for an absent one; no two may share memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator(Generic[Operands]):
+    """An operator whose result has the shape and dtype of its first operand.
+
+    Args:
+        name: in the namespace ``nnunet_mamba``.
+        schema: the operands in torch's notation, tensors first.
+        result: what the result is called; its gradient is called "d" and this.
+        make: puts operands together from a sequence of them.
+        check: refuses operands that do not fit.
+        check_saved: refuses a gradient and states that do not come from a forward pass with the operands.
+        new_states: makes room for the states of a forward pass.
+        load: returns what computes these operands.
+        device: torch's dispatch key, "CPU", or "default" for every device.
+        with_batch: numbers of the operands that begin with the batch.
+        needs_states: whether the backward pass must be given states.
+    """
+
+    name: str
+    schema: str
+    result: str
+    make: Callable[[Iterable[Any]], Operands]
+    check: Callable[[Operands], None]
+    check_saved: Callable[[Tensor, Any, Operands], None]
+    new_states: Callable[[Operands], Tensor]
+    load: Callable[[Operands], Implementation[Operands]]
+    device: str
+    with_batch: tuple[int, ...]
+    needs_states: bool = True
+
+    @property
+    def tensor_names(self) -> tuple[str, ...]:
+        """The names of the tensor operands."""
+        return tuple(one.split(" ")[1] for one in self.schema.split(", ") if one.startswith("Tensor"))
+
+    def checked(self, given: Iterable[Any]) -> Operands:
+        """Return the operands, or raise what ``check`` raises."""
+        operands = self.make(given)
+        self.check(operands)
+        return operands
+
+
+def register(operator: Operator[Operands]) -> Callable[..., Tensor]:
+    """Register an operator with torch.
+
+    Returns:
+        A function that calls it with its operands, and saves states where gradients may follow.
+    """
+    _define(operator)
+    _register_kernels(operator)
+    _register_fake_kernels(operator)
+    call = _register_gradients(operator)
+    name = f"nnunet_mamba::{operator.name}"
+    register_folding(name, cases=operator.with_batch)
+    register_folding(f"{name}_saving", cases=operator.with_batch)
+    register_one_by_one(f"{name}_backward")
+    return call
+
+
+def _define(operator: Operator[Operands]) -> None:
+    # Not ``torch.library.custom_op``, whose first call imports torch's compiler, which takes a second.
+    name, operands = f"nnunet_mamba::{operator.name}", operator.schema
+    saved = f"Tensor d{operator.result}, Tensor{'' if operator.needs_states else '?'} states"
+    gradients = ", ".join("Tensor" for _ in operator.tensor_names)
+    torch.library.define(name, f"({operands}) -> Tensor")
+    torch.library.define(f"{name}_saving", f"({operands}) -> (Tensor, Tensor)")
+    torch.library.define(f"{name}_backward", f"({saved}, {operands}) -> ({gradients})")
+
+
+def _register_kernels(operator: Operator[Operands]) -> None:
+    name = operator.name
+
+    def forward(*given: Any) -> Tensor:
+        operands = operator.checked(given)
+        refuse_tangents(name, *given)
+        # Autocast would reach the operations inside an implementation and undo its float32.
+        with without_autocast(given[0].device.type):
+            return operator.load(operands).forward(operands).contiguous()
+
+    def forward_saving(*given: Any) -> tuple[Tensor, Tensor]:
+        operands = operator.checked(given)
+        refuse_tangents(f"{name}_saving", *given)
+        with without_autocast(given[0].device.type):
+            result, states = operator.load(operands).forward_saving(operands)
+        return result.contiguous(), states.contiguous()
+
+    def backward(gradient: Tensor, states: Tensor | None, *given: Any) -> tuple[Tensor, ...]:
+        operands = operator.checked(given)
+        operator.check_saved(gradient, states, operands)
+        refuse_tangents(f"{name}_backward", gradient, states, *given)
+        with without_autocast(given[0].device.type):
+            gradients = operator.load(operands).backward(gradient, operands, states)
+        # An operator cannot return None, so the gradient of an absent operand is an empty tensor.
+        return tuple(gradient.new_empty(0) if one is None else one.contiguous() for one in gradients)
+
+    for suffix, kernel in (("", forward), ("_saving", forward_saving), ("_backward", backward)):
+        torch.library.impl(f"nnunet_mamba::{name}{suffix}", operator.device, kernel)
+
+
+def _register_fake_kernels(operator: Operator[Operands]) -> None:
+    n_tensors = len(operator.tensor_names)
+
+    def forward(*given: Any) -> Tensor:
+        operator.checked(given)
+        result: Tensor = given[0].new_empty(given[0].shape)
+        return result
+
+    def forward_saving(*given: Any) -> tuple[Tensor, Tensor]:
+        return forward(*given), operator.new_states(operator.make(given))
+
+    def backward(gradient: Tensor, states: Tensor | None, *given: Any) -> tuple[Tensor, ...]:
+        operator.check_saved(gradient, states, operator.checked(given))
+        return tuple(gradient.new_empty(0) if x is None else x.new_empty(x.shape) for x in given[:n_tensors])
+
+    for suffix, kernel in (("", forward), ("_saving", forward_saving), ("_backward", backward)):
+        torch.library.register_fake(f"nnunet_mamba::{operator.name}{suffix}", kernel)
+
+
+def _register_gradients(operator: Operator[Operands]) -> Callable[..., Tensor]:
+    name, n_tensors = f"nnunet_mamba::{operator.name}", len(operator.tensor_names)
+    plain = getattr(torch.ops.nnunet_mamba, operator.name)
+    saving = getattr(torch.ops.nnunet_mamba, f"{operator.name}_saving")
+    operand_gradients = refuse_second_derivatives(f"{name}_backward")
+
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.options = inputs[n_tensors:]
+        ctx.save_for_backward(None, *inputs[:n_tensors])
+
+    def save_states(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.options = inputs[n_tensors:]
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1], *inputs[:n_tensors])
+
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        states, *tensors = ctx.saved_tensors
+        if states is None and operator.needs_states:
+            _, states = saving(*tensors, *ctx.options)
+        gradients = operand_gradients(gradient.contiguous(), states, *tensors, *ctx.options)
+        present = (None if x is None else one for x, one in zip(tensors, gradients, strict=True))
+        return (*present, *(None for _ in ctx.options))
+
+    torch.library.register_autograd(name, backward, setup_context=save)
+    torch.library.register_autograd(f"{name}_saving", backward, setup_context=save_states)
+    function: Any = function_for_transforms(f"{operator.name}_saving", save_states, backward)
+
+    def call(*operands: Any) -> Tensor:
+        result: Tensor
+        if is_differentiated_by_transform():
+            result, _ = function.apply(*operands)
+        elif will_be_differentiated(*operands):
+            result, _ = saving(*operands)
+        else:
+            result = plain(*operands)
+        return result
+
+    return call

@@ -1,0 +1,179 @@
+"""What holds for every operator that is fused on a CPU: when it is fused, when composed, and what torch makes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+import torch
+
+from nnunet_mamba.ops import cross_scan, mamba_mixer
+from nnunet_mamba.ops.directions import composed as composed_directions
+from nnunet_mamba.ops.directions import numba_cpu as directions_kernels
+from nnunet_mamba.ops.directions import op as directions
+from nnunet_mamba.ops.mixer import composed as composed_mixer
+from nnunet_mamba.ops.mixer import numba_cpu as mixer_kernels
+from nnunet_mamba.ops.mixer import op as mixer
+from nnunet_mamba.ops.scan.backends import VARIABLE
+
+OURS = torch.ops.nnunet_mamba
+
+
+# Not ``operator(**x._asdict())``: torch.compile of torch 2.6 does not trace the methods of a named tuple.
+def _mix(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, out_proj, n_parallel, reverse):
+    weights = {"in_proj": in_proj, "conv": conv, "conv_bias": conv_bias, "x_proj": x_proj, "dt_proj": dt_proj}
+    weights |= {"dt_bias": dt_bias, "A_log": A_log, "D": D, "out_proj": out_proj}
+    return mamba_mixer(tokens, **weights, n_parallel=n_parallel, reverse=reverse)
+
+
+def _scan(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial):
+    weights = {"projected": projected, "dt_proj": dt_proj, "dt_bias": dt_bias, "A_logs": A_logs, "Ds": Ds}
+    return cross_scan(u, **weights, spatial=spatial)
+
+
+@dataclass(frozen=True)
+class Fused:
+    """An operator, and operands that its kernels take."""
+
+    name: str
+    call: Callable
+    probe_failure: Callable
+    kernels: ModuleType
+    definition: Callable
+    x: tuple
+
+    @property
+    def tensors(self):
+        return tuple(one for one in self.x if isinstance(one, torch.Tensor))
+
+    @property
+    def options(self):
+        return self.x[len(self.tensors) :]
+
+
+@pytest.fixture(params=["mamba_mixer", "cross_scan"])
+def fused(request, make_block, make_map):
+    if request.param == "mamba_mixer":
+        x = make_block(n_parallel=2, reverse=True)
+        return Fused("mamba_mixer", _mix, mixer._probe_failure, mixer_kernels, composed_mixer.forward, x)
+    return Fused(
+        "cross_scan", _scan, directions._probe_failure, directions_kernels, composed_directions.forward, make_map()
+    )
+
+
+@pytest.fixture
+def fused_calls(fused, note_calls):
+    """The kernels that a test calls, after their test run."""
+    fused.probe_failure()
+    return note_calls(fused.kernels)
+
+
+@pytest.fixture
+def _forgetful(fused):
+    fused.probe_failure.cache_clear()
+    yield
+    fused.probe_failure.cache_clear()
+
+
+def _is_right(result, expected):
+    assert (result - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def _opcheck(name, x, leaves):
+    saving, backward = getattr(OURS, f"{name}_saving").default, getattr(OURS, f"{name}_backward").default
+    result, states = saving(*x)
+    torch.library.opcheck(backward, (torch.ones_like(result), states, *x))
+    torch.library.opcheck(getattr(OURS, name).default, tuple(x))
+    torch.library.opcheck(saving, tuple(leaves(x)))
+
+
+@pytest.mark.parametrize(("conv_bias", "reverse"), [(True, False), (False, True)])
+def test_the_mixer_is_a_correct_torch_operator(make_block, leaves, conv_bias, reverse):
+    x = make_block(conv_bias=conv_bias, n_parallel=2, d_model=3, n=2, length=66, reverse=reverse)
+    _opcheck("mamba_mixer", x, leaves)
+
+
+def test_the_cross_scan_is_a_correct_torch_operator(make_map, leaves):
+    _opcheck("cross_scan", make_map((6, 11), d=5, n=2), leaves)
+
+
+def test_states_are_saved_for_gradients_alone(fused, fused_calls, leaves):
+    x = leaves(fused.x)
+    result = fused.call(*x)
+    with torch.no_grad():
+        assert torch.equal(fused.call(*x), result)
+    assert fused_calls == ["forward_saving", "forward"]
+
+
+def test_double_precision_and_another_backend_are_composed(monkeypatch, fused, fused_calls, leaves):
+    exact = leaves(fused.x, torch.float64)
+    assert torch.equal(fused.call(*exact), fused.definition(exact))
+    monkeypatch.setenv(VARIABLE, "reference")
+    assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    assert not fused_calls
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_kernels_with_a_wrong_gradient_are_not_used(monkeypatch, fused):
+    right = fused.kernels.backward
+    monkeypatch.setattr(fused.kernels, "backward", lambda *given: (*right(*given)[:-1], right(*given)[-1] * 1.01))
+    assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    last = fused.x._fields[len(fused.tensors) - 1]
+    assert f"relative error 1.0e-02 in {last}" in fused.probe_failure()
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_failing_kernels_are_not_used_and_the_log_says_why(monkeypatch, caplog, fused):
+    def forward_saving(x):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(fused.kernels, "forward_saving", forward_saving)
+    with caplog.at_level("INFO", logger="nnunet_mamba"):
+        assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    reason = "its test run failed: OSError: no space left"
+    assert fused.probe_failure() == reason
+    assert [record.getMessage() for record in caplog.records if reason in record.getMessage()] == [
+        {"mamba_mixer": "fused Mamba block", "cross_scan": "fused cross scan"}[fused.name]
+        + f" on cpu: not used, {reason}"
+    ]
+
+
+@pytest.mark.usefixtures("_forgetful")
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad])
+def test_may_first_be_used_where_gradients_are_not_allowed(fused, fused_calls, context):
+    fused.probe_failure.cache_clear()
+    with context():
+        fused.call(*fused.x)
+    assert fused.probe_failure() is None
+    assert fused_calls[-1] == "forward"
+
+
+def test_compiles_without_a_graph_break_and_with_gradients(fused, fused_calls, leaves):
+    call, options = fused.call, fused.options
+    expected, compiled = (leaves(fused.x)[: len(fused.tensors)] for _ in range(2))
+    result = call(*expected, *options)
+    function = torch.compile(lambda *given: call(*given, *options), fullgraph=True, backend="aot_eager")
+    again = function(*compiled)
+    _is_right(again, result)
+    gradients = torch.autograd.grad(again.square().sum(), compiled)
+    for gradient, right in zip(gradients, torch.autograd.grad(result.square().sum(), expected), strict=True):
+        _is_right(gradient, right)
+    # torch 2.6 cannot tell compiling from exporting, and composes.
+    is_told_apart = hasattr(torch.compiler, "is_exporting")
+    assert fused_calls == ["forward_saving"] * (1 + is_told_apart)
+
+
+class _Module(torch.nn.Module):
+    def __init__(self, call, options):
+        super().__init__()
+        self.call, self.options = call, options
+
+    def forward(self, *tensors):
+        return self.call(*tensors, *self.options)
+
+
+def test_an_export_is_composed_of_portable_operators(fused):
+    program = torch.export.export(_Module(fused.call, fused.options), fused.tensors)
+    ours = [str(node.target) for node in program.graph.nodes if "nnunet_mamba" in str(node.target)]
+    assert ours == ["nnunet_mamba.selective_scan.default"]
+    _is_right(program.module()(*fused.tensors), fused.call(*fused.x))
