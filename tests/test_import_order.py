@@ -14,7 +14,7 @@ LADDERS = [(floor, ladder[place + 1 :]) for ladder in (FLOORS, FLOORS_OF_RESULTS
 WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
-    "presets.py": {"torch", "nnunetv2", "numpy"},
+    "presets": {"torch", "nnunetv2", "numpy"},
     "system": {"torch", "nnunetv2", "numpy"},
     "bundled.py": {"torch", "nnunetv2", "numpy", "pathlib"},
     "_startup.py": {"torch", "nnunetv2", "numpy", "pathlib"},
