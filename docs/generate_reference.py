@@ -26,7 +26,7 @@ def networks_page() -> str:
     lines = [
         "# Networks",
         "",
-        "Generated from `nnunet_mamba/presets.py` and the classes by `python docs/generate_reference.py`;",
+        "Generated from `nnunet_mamba/presets/` and the classes by `python docs/generate_reference.py`;",
         "`nnunet-mamba list` prints the same numbers. Parameters, GMACs and GFLOPs are for the channels, classes and",
         "image in the second column; [what the two counts count](../explanation/counting.md).",
         "",

@@ -21,7 +21,7 @@ WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
     "results": {"torch", "nnunetv2", "numpy"},
-    "presets.py": {"torch", "nnunetv2", "numpy"},
+    "presets": {"torch", "nnunetv2", "numpy"},
     "system": {"torch", "nnunetv2", "numpy"},
     "bundled.py": {"torch", "nnunetv2", "numpy", "pathlib"},
     "_startup.py": {"torch", "nnunetv2", "numpy", "pathlib"},

@@ -1,12 +1,12 @@
 """What blocks and networks ask of their arguments: whole numbers that are numbers, flags that are flags."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import index
 from typing import Any
 
 
 def is_whole(value: Any) -> bool:
-    """Return whether ``value`` is a whole number; True and False are none."""
+    """Return whether ``value`` is a whole number; True and False are not."""
     if isinstance(value, bool):
         return False
     try:
@@ -63,3 +63,20 @@ def require_spatial_dims(owner: str, spatial_dims: Any) -> None:
     """Raise a ValueError if ``spatial_dims`` is neither 2 nor 3."""
     if not is_whole(spatial_dims) or spatial_dims not in (2, 3):
         raise ValueError(f"{owner}: spatial_dims={spatial_dims!r}, expected 2 or 3; pass one of them")
+
+
+def named_axes(
+    arguments: Mapping[str, Any], *, per_axis: Collection[str] = (), per_stage_and_axis: Collection[str] = ()
+) -> int:
+    """Return the number of image axes that arguments name by their lengths: 3 if one of them has three entries, else 2.
+
+    Args:
+        arguments: of a network, not checked yet.
+        per_axis: names of those with one entry per axis.
+        per_stage_and_axis: names of those with one entry per stage, which may be one number per axis.
+    """
+    values = [arguments.get(name) for name in per_axis]
+    for name in per_stage_and_axis:
+        stages = arguments.get(name)
+        values += stages if isinstance(stages, (list, tuple)) else ()
+    return 3 if any(isinstance(value, (list, tuple)) and len(value) == 3 for value in values) else 2

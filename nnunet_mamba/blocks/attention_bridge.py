@@ -68,6 +68,13 @@ class ChannelAttention(nn.Module):
             for head, level in zip(self.heads, levels, strict=True)
         ]
 
+    def published_multiply_adds(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> int:
+        """Return what pooling layers count, with which the published bridge averages.
+
+        That is one operation per number and one per average.
+        """
+        return sum(level.numel() + level.shape[1] for level in x)
+
 
 def _apply_head(head: nn.Module, averages: Tensor) -> Tensor:
     """Apply a linear layer or a one-tap convolution to ``averages``, (b, total): (b, c)."""

@@ -16,7 +16,7 @@ class BidirectionalMamba(nn.Module):
 
     Args:
         d_model: width of the tokens.
-        directions: "both", or "forward" for the first summand alone.
+        directions: "both", or "forward" for only the first summand.
         shared: one block for both directions, or one for each.
         flip: what the backward direction turns around: "sequence", the order of the tokens, as the paper says, or
             "channels", as the published code does, whose backward direction still reads the tokens forward.
@@ -50,6 +50,18 @@ class BidirectionalMamba(nn.Module):
         turned = {"reverse": True} if self.flip == "sequence" else {"flip_channels": True}
         backward: Tensor = self.mambas[-1](tokens, n_parallel=n_parallel, **turned)
         return mixed + backward
+
+    def published_multiply_adds(self, x: Tensor, y: Tensor) -> int:
+        """Return what the layers count that an unfused Mamba block calls, as UltraLBM-UNet's figures have it."""
+        mamba = self.mambas[0]
+        assert isinstance(mamba, Mamba)
+        n_directions = 1 if self.directions == "forward" else 2
+        n_tokens = x.numel() // mamba.d_model  # of all chunks
+        n_sequences = n_tokens // x.shape[1]
+        # The convolution is padded at both ends, and what the right one adds is dropped.
+        n_convolved = n_tokens + n_sequences * (mamba.conv1d.kernel_size[0] - 1)
+        projections = mamba.x_proj.weight.numel() + mamba.out_proj.weight.numel()
+        return n_directions * (n_convolved * mamba.conv1d.weight.numel() + n_tokens * projections)
 
 
 def check_directions(owner: str, *, directions: str, flip: str) -> None:

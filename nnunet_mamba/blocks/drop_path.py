@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Multiply each case by 0 with a probability, and by what keeps the mean otherwise; in training alone.
+    """In training, multiply each case by 0 with a probability, and otherwise by what keeps the mean.
 
     Args:
         probability: of 0, in [0, 1).

@@ -1,4 +1,4 @@
-"""The multi-branch perception blocks of UltraLBM-UNet: chunks of the channels see the image each in its own way.
+"""The multi-branch perception blocks of UltraLBM-UNet: each chunk of the channels sees the image in its own way.
 
 Global-local (GLMBP): two chunks are mixed over the whole image by one Mamba in both directions, one locally by a
 convolution, one passes. Local (LMBP): three chunks are convolved, one passes.
@@ -40,7 +40,7 @@ class LocalGlobalPerception(nn.Module):
             all such chunks; "attention": self-attention, shared as well; "conv": a separable convolution of its own;
             "identity": nothing.
         kernel_size: taps of the convolutions along every axis, odd.
-        directions: "both", or "forward" for tokens that see those before them alone (in an attention up to themselves).
+        directions: "both", or "forward" for tokens that see only those before them (in an attention, and themselves).
         shared_mamba: one Mamba for both directions, or one for each.
         flip: what the backward direction of a Mamba turns around, see ``BidirectionalMamba``.
         spatial_dims: 2 for images, 3 for volumes.

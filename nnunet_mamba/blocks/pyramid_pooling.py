@@ -1,4 +1,4 @@
-"""Pyramid pooling: a map becomes what coarse views of it, from one cell to six a side, tell."""
+"""Pyramid pooling: coarse views of a map, from one to six cells a side, take its place."""
 
 import torch
 from torch import Tensor, nn

@@ -8,11 +8,11 @@ from nnunet_mamba.blocks.arguments import require_flags, require_whole
 
 
 class SelfAttention(nn.Module):
-    """Let every token look at all tokens, or at those up to itself.
+    """Let every token look at all tokens, or only at those up to itself.
 
     Args:
         d_model: width of the tokens.
-        causal: whether a token sees the tokens before it alone.
+        causal: whether a token sees only itself and the tokens before it.
 
     Raises:
         ValueError: ``d_model`` is not a positive integer.

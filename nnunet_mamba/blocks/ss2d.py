@@ -32,7 +32,7 @@ class SS2D(nn.Module):
         d_conv: side of the depthwise convolution, odd.
         expand: d_inner = expand * d_model.
         dt_rank: rank of the step size's projection; "auto" is ceil(d_model / 16).
-        scan: False leaves the scan and its parameters out, so that the convolution alone mixes the pixels.
+        scan: False leaves the scan and its parameters out, so that only the convolution mixes the pixels.
 
     Raises:
         ValueError: a size is not a positive integer, or d_conv is even.
@@ -89,6 +89,10 @@ class SS2D(nn.Module):
         require_channels_last("SS2D", x, self.d_model)
         with without_autocast(x.device.type):
             return self._mix(x.to(torch.promote_types(x.dtype, torch.float32)))
+
+    def published_multiply_adds(self, x: Tensor, y: Tensor) -> int:
+        """Return what the papers count for ``in_proj``, which the published block calls as a layer, unlike this one."""
+        return x.numel() // self.d_model * self.in_proj.weight.numel()
 
     def _mix(self, x: Tensor) -> Tensor:
         spatial = x.shape[1:3]

@@ -59,11 +59,8 @@ def import_weights(
         )
         return
     print(f"{output} (nnUNetv2_train ... -pretrained_weights {output})")
-    if network.startswith("ultralbm"):
-        print(
-            "UltraLBM-UNet's published code turns the channels around where its paper, and the trainer, turn the "
-            "sequence: weights of that code begin a training, but do not compute the same without one"
-        )
+    if imported.notice:
+        print(imported.notice)
 
 
 def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:

@@ -1,19 +1,15 @@
 """Networks by name."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
-    from torch import nn
-
-# Arguments whose length, or whose entries' length, is the number of image axes.
-_ONE_PER_AXIS = ("input_size",)
-_ONE_PER_STAGE_AND_AXIS = ("kernel_sizes", "strides")
+    from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 
 
 def list_networks() -> list[str]:
@@ -21,7 +17,7 @@ def list_networks() -> list[str]:
     return sorted(PRESETS)
 
 
-def create_network(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "nn.Module":
+def create_network(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "SegmentationNetwork":
     """Build a network with new weights; a plain module that returns logits.
 
     Args:
@@ -38,8 +34,10 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
     if name not in PRESETS:
         raise ValueError(f"unknown network {name!r}; {_suggest(name, list_networks())}")
     preset = PRESETS[name]
-    network = resolve_name(preset.network)
-    spatial_dims = _spatial_dims(overrides)
+    network = network_class(preset)
+    spatial_dims = overrides.get("spatial_dims")
+    if spatial_dims is None:
+        spatial_dims = network.axes_named_by(overrides)
     if spatial_dims not in preset.spatial_dims:
         exists = " and ".join(f"{dims}D" for dims in preset.spatial_dims)
         raise ValueError(
@@ -53,25 +51,14 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
     arguments = {**preset.size(spatial_dims).arguments, **overrides, "spatial_dims": spatial_dims}
     if "spatial_dims" not in known:
         del arguments["spatial_dims"]
-    built: nn.Module = network(input_channels, num_classes, **arguments)
-    return built
+    build: Callable[..., SegmentationNetwork] = network
+    return build(input_channels, num_classes, **arguments)
 
 
-def _spatial_dims(overrides: Mapping[str, Any]) -> Any:
-    """Return the number of image axes that the overrides ask for, 2 if they do not say."""
-    if overrides.get("spatial_dims") is not None:
-        return overrides["spatial_dims"]
-    lengths = {
-        *(len(overrides[name]) for name in _ONE_PER_AXIS if isinstance(overrides.get(name), (list, tuple))),
-        *(
-            len(entry)
-            for name in _ONE_PER_STAGE_AND_AXIS
-            if isinstance(overrides.get(name), (list, tuple))
-            for entry in overrides[name]
-            if isinstance(entry, (list, tuple))
-        ),
-    }
-    return 3 if 3 in lengths else 2
+def network_class(preset: Preset) -> "type[SegmentationNetwork]":
+    """Return the class of a preset's network."""
+    network: type[SegmentationNetwork] = resolve_name(preset.network)
+    return network
 
 
 def _networks_with(spatial_dims: int) -> list[str]:

@@ -7,17 +7,24 @@ Source: Wu et al. 2024, "UltraLight VM-UNet", arXiv:2403.20035, section 3.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_sequence, require_spatial_dims
+from nnunet_mamba.blocks.arguments import (
+    is_whole,
+    named_axes,
+    require_flags,
+    require_sequence,
+    require_spatial_dims,
+)
 from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.blocks.max_pool import max_pool
-from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
-from nnunet_mamba.networks.input_images import require_images, require_positive
-from nnunet_mamba.networks.output_sizes import crop_outputs
+from nnunet_mamba.networks.input_images import require_positive
+from nnunet_mamba.networks.planned_pooling import pooling_of_plan
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 
 NORM_GROUPS = 4
 # Tokens are mixed in the last three encoder stages and the first three decoder stages, whatever the depth.
@@ -26,7 +33,7 @@ N_DEEP_STAGES = 3
 Strides = Sequence[Sequence[int]]
 
 
-class CompactUNet(nn.Module):
+class CompactUNet(SegmentationNetwork):
     """Segment images or volumes of any size.
 
     Args:
@@ -57,9 +64,14 @@ class CompactUNet(nn.Module):
         strides: Strides,
         deep_supervision: bool = False,
     ) -> None:
-        super().__init__()
         require_flags(type(self).__name__, deep_supervision=deep_supervision)
-        self.input_channels = input_channels
+        # The last stage of the decoder has pooled maps, whose logits are interpolated; the others' stay as they are.
+        coarser = [total_stride(strides[: 2 + level]) for level in range(len(strides) - 1)] if deep_supervision else []
+        super().__init__(
+            input_channels,
+            size_multiple=total_stride(strides),
+            output_reductions=((1,) * len(strides[0]), *coarser),
+        )
         self.strides = tuple(tuple(stride) for stride in strides)
         self.encoder = nn.ModuleList(
             EncoderStage(mixer, width, stride)
@@ -70,13 +82,23 @@ class CompactUNet(nn.Module):
         self.decoder = Decoder(
             decoder, channels[-2::-1], num_classes, strides=self.strides[::-1], deep_supervision=deep_supervision
         )
-        # The last stage of the decoder has pooled maps, whose logits are interpolated; the others' stay as they are.
-        n_coarser = len(self.decoder.seg_layers) - 1
-        self.output_reductions = (
-            (1,) * len(self.strides[0]),
-            *(tuple(total_stride(self.strides[: 2 + level])) for level in range(n_coarser)),
-        )
         self.apply(_initialise)
+
+    @classmethod
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
+        """Return the number of axes that the strides have, 2 if there are none."""
+        return named_axes(arguments, per_stage_and_axis=("strides",))
+
+    @classmethod
+    def planned_arguments(
+        cls, names: Collection[str], plan: Mapping[str, Any], *, published: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the plans decide; "strides" pool as the plan does, at as many levels as the network has."""
+        planned = super().planned_arguments(names, plan, published=published)
+        if "strides" in planned:
+            n_poolings = len(published["channels"]) - 1
+            planned["strides"] = pooling_of_plan(plan["strides"], plan["input_size"], n_poolings=n_poolings)
+        return planned
 
     @property
     def published_names(self) -> dict[str, str]:
@@ -89,15 +111,8 @@ class CompactUNet(nn.Module):
             names[f"decoder.stages.{i}.norm"] = f"dbn{i + 1}"
         return names
 
-    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial).
-
-        With deep supervision a list: those, then (b, num_classes, *ceil(spatial / reduction)) for every further one of
-        ``output_reductions``.
-        """
-        require_images(type(self).__name__, x, input_channels=self.input_channels, spatial_dims=len(self.strides[0]))
-        sizes = x.shape[2:]
-        x = pad_to_multiple(x, total_stride(self.strides))
+    def segment(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Return the logits of padded images ``x``, (b, input_channels, *spatial); a list with deep supervision."""
         skips = []
         for stage in self.encoder:
             x = stage(x)
@@ -105,7 +120,8 @@ class CompactUNet(nn.Module):
         x = functional.gelu(self.bottleneck(x))
         if self.skips is not None:
             skips = self.skips(skips)
-        return crop_outputs(self.decoder(x, skips), sizes, self.output_reductions)
+        logits: Tensor | list[Tensor] = self.decoder(x, skips)
+        return logits
 
 
 class EncoderStage(nn.Module):

@@ -1,4 +1,4 @@
-"""How large a network is and what one image costs it, in multiply-adds as the papers count them and in FLOPs.
+"""How large a network is and what one image costs, in multiply-adds as the papers count them and in FLOPs.
 
 Everything runs on the meta device, whose tensors have shapes and no numbers: a count takes a fraction of a second and
 no memory, whatever the network. docs/explanation/counting.md says what the two conventions count.
@@ -9,16 +9,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from nnunet_mamba.blocks.attention_bridge import ChannelAttention
-from nnunet_mamba.blocks.bidirectional_mamba import BidirectionalMamba
-from nnunet_mamba.blocks.mamba import Mamba
-from nnunet_mamba.blocks.ss2d import SS2D
 from nnunet_mamba.ops.flops import flop_counter
+
+
+@runtime_checkable
+class CountedByItself(Protocol):
+    """A block for which the papers count something beside what its layers count."""
+
+    def published_multiply_adds(self, x: Any, y: Any) -> int:
+        """Return what a call with first argument ``x`` and result ``y`` adds to the count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +77,10 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def count_multiply_adds(network: nn.Module, image_shape: Sequence[int]) -> int:
-    """Count as thop does, by which the papers report: what certain layers do when they are called.
+    """Count as thop does, with which the papers report: only what certain layers do when they are called.
 
     These are convolutions and linear layers without their bias, and norms at four operations per number. Scans, matrix
-    products outside such layers, GroupNorm and a Mamba block count nothing; ``_multiply_adds`` has the exceptions.
+    products outside such layers, GroupNorm and a Mamba block count nothing; a ``CountedByItself`` is the exception.
     """
     return measure_complexity(network, image_shape).multiply_adds
 
@@ -89,7 +93,7 @@ def count_flops(network: nn.Module, image_shape: Sequence[int]) -> int:
 def _shadow(network: nn.Module) -> nn.Module:
     """Return a copy of ``network`` in evaluation, whose weights have shapes and no numbers."""
     tensors = (*network.parameters(), *network.buffers())
-    # What deepcopy finds in its memory it takes for copied already, so that no number is.
+    # deepcopy takes what is in its memo for copied already, so it copies no numbers.
     return copy.deepcopy(network, {id(x): _without_numbers(x) for x in tensors}).eval()
 
 
@@ -100,7 +104,7 @@ def _without_numbers(x: Tensor) -> Tensor:
 @singledispatch
 def _multiply_adds(layer: nn.Module, x: Any, y: Any) -> int:
     """Return what the papers' convention counts for a call of ``layer`` with first argument ``x`` and result ``y``."""
-    return 0
+    return layer.published_multiply_adds(x, y) if isinstance(layer, CountedByItself) else 0
 
 
 @_multiply_adds.register(nn.Conv1d)
@@ -110,7 +114,7 @@ def _multiply_adds(layer: nn.Module, x: Any, y: Any) -> int:
 @_multiply_adds.register(nn.ConvTranspose2d)
 @_multiply_adds.register(nn.ConvTranspose3d)
 def _(layer: nn.Conv2d, x: Tensor, y: Tensor) -> int:
-    # thop takes a transposed convolution, too, for one that makes each number of its result from a whole kernel.
+    # thop counts a transposed convolution, too, as if each number of its result came from a whole kernel.
     return y.numel() * (layer.in_channels // layer.groups) * math.prod(layer.kernel_size)
 
 
@@ -128,29 +132,3 @@ def _(layer: nn.Linear, x: Tensor, y: Tensor) -> int:
 @_multiply_adds.register(nn.InstanceNorm3d)
 def _(layer: nn.LayerNorm | nn.BatchNorm2d, x: Tensor, y: Tensor) -> int:
     return (4 if layer.weight is not None else 2) * x.numel()
-
-
-@_multiply_adds.register
-def _(layer: SS2D, x: Tensor, y: Tensor) -> int:
-    # Its in_proj is a layer that the published block calls; ours applies its two halves itself.
-    return x.numel() // layer.d_model * layer.in_proj.weight.numel()
-
-
-@_multiply_adds.register
-def _(layer: BidirectionalMamba, x: Tensor, y: Tensor) -> int:
-    """Count the layers that an unfused Mamba block calls, as UltraLBM-UNet's figures do."""
-    mamba = layer.mambas[0]
-    assert isinstance(mamba, Mamba)
-    n_directions = 1 if layer.directions == "forward" else 2
-    n_tokens = x.numel() // mamba.d_model  # of all chunks
-    n_sequences = n_tokens // x.shape[1]
-    # The convolution is padded at both ends, and what the right one adds is dropped.
-    n_convolved = n_tokens + n_sequences * (mamba.conv1d.kernel_size[0] - 1)
-    projections = mamba.x_proj.weight.numel() + mamba.out_proj.weight.numel()
-    return n_directions * (n_convolved * mamba.conv1d.weight.numel() + n_tokens * projections)
-
-
-@_multiply_adds.register
-def _(layer: ChannelAttention, x: Sequence[Tensor], y: Sequence[Tensor]) -> int:
-    # The published bridge averages with pooling layers: one operation per number and one per average.
-    return sum(level.numel() + level.shape[1] for level in x)

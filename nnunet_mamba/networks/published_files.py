@@ -6,13 +6,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nnunet_mamba.networks.catalogue import create_network
+from nnunet_mamba.networks.catalogue import create_network, network_class
+from nnunet_mamba.networks.damaged_files import DAMAGED
 from nnunet_mamba.networks.upstream_weights import (
     LoadReport,
     WeightsMismatchError,
@@ -29,8 +29,7 @@ WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "m
 _MOST_PICKLED = 64 * 2**20
 # What nnU-Net's checkpoints hold beside tensors; numpy 2 renamed its module.
 _NUMBERS_OF_NUMPY = frozenset({"numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"})
-_UNREADABLE = (pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
-# Numbers of images and classes that no published network has, to see which axes depend on them.
+# Input channels and classes that no published network has, to see which axes depend on them.
 _UNUSUAL = (5, 7)
 
 
@@ -42,13 +41,15 @@ class Import:
         report: what became of every key.
         input_channels: of the network that the weights belong to.
         num_classes: of the same network.
-        unlike_trainer: overrides with which the network is another one than that of its nnU-Net trainer.
+        unlike_trainer: overrides that make it another network than its nnU-Net trainer builds.
+        notice: a sentence about weights of this network's published code, or "".
     """
 
     report: LoadReport
     input_channels: int
     num_classes: int
     unlike_trainer: tuple[str, ...] = ()
+    notice: str = ""
 
 
 def import_weights(
@@ -56,8 +57,8 @@ def import_weights(
 ) -> Import:
     """Write a checkpoint for ``nnUNetv2_train -pretrained_weights`` from published weights.
 
-    Channels and classes are those of the weights. Where a classification network's weights begin only a part of the
-    network, the rest has new values, always the same ones.
+    Channels and classes are those of the weights. Those of a classification network fill only a part of the network;
+    the rest gets new values, always the same ones.
 
     Args:
         file: what a training script of the published code saved.
@@ -90,6 +91,7 @@ def import_weights(
         input_channels=input_channels,
         num_classes=num_classes,
         unlike_trainer=tuple(_unlike_trainer(network, overrides)),
+        notice=net.published_notice,
     )
 
 
@@ -106,7 +108,7 @@ def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]
     preset = PRESETS[network]
     # The plans decide these in a training, and heads of lower resolutions belong to the checkpoint in any case.
     free = {*preset.from_plans, *preset.from_plans_in_3d, "spatial_dims", "deep_supervision"}
-    defaults = inspect.signature(resolve_name(preset.network)).parameters
+    defaults = inspect.signature(network_class(preset)).parameters
     arguments = preset.sizes[0].arguments
     for name, value in overrides.items():
         if name not in free and value != arguments.get(name, defaults[name].default):
@@ -124,10 +126,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"{file}: no such file; pass the weights that you downloaded")
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    # Damaged files make torch raise whatever their bytes lead to.
-    except Exception as error:
+    except DAMAGED as error:
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
             raise ValueError(_nnunet_advice(file) if _is_nnunets(file) else _refusal(file, error)) from error
         raise ValueError(
@@ -157,15 +156,18 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 def _is_nnunets(file: Path) -> bool:
     """Return whether a file that was not read is a checkpoint of a training of nnU-Net, by the names in it.
 
-    One that asks for more than nnU-Net's do is not: nnU-Net would run what is hidden in there.
+    A file that asks for more than nnU-Net's checkpoints do is not one: nnU-Net would run what is hidden in it.
     """
-    if not zipfile.is_zipfile(file):
+    if not zipfile.is_zipfile(file) or _foreign_classes(file):
         return False
-    if _foreign_classes(file):
+    try:
+        with zipfile.ZipFile(file) as archive:
+            # torch.save compresses nothing.
+            stored = (entry for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_STORED)
+            pickles = [entry for entry in stored if entry.filename.endswith("/data.pkl")]
+            content = b"".join(archive.open(entry).read(_MOST_PICKLED) for entry in pickles[:1])
+    except DAMAGED:
         return False
-    with zipfile.ZipFile(file) as archive:
-        pickles = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
-        content = b"".join(archive.open(entry).read(_MOST_PICKLED) for entry in pickles[:1])
     return b"network_weights" in content and b"trainer_name" in content
 
 
@@ -173,8 +175,8 @@ def _foreign_classes(file: Path) -> list[str]:
     """Return what a file asks for beside tensors, plain values and numpy's numbers; empty if that cannot be told."""
     try:
         asked = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    # The pickle may hold whatever bytes; that it cannot be read is told elsewhere.
-    except (*_UNREADABLE, OSError):
+    # The bytes may be anything; read_weights says that they cannot be read.
+    except (*DAMAGED, OSError):
         return []
     return sorted({name for name in asked if name not in _NUMBERS_OF_NUMPY})
 

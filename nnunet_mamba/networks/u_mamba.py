@@ -7,23 +7,23 @@ arXiv:2401.04722.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_mamba.blocks.arguments import is_whole, require_flags
+from nnunet_mamba.blocks.arguments import is_whole, named_axes, require_flags
 from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
 from nnunet_mamba.blocks.residual_stage import residual_stage
-from nnunet_mamba.networks.padded_u_net import PaddedUNet, require_two_positions
 from nnunet_mamba.networks.stage_sizes import PerStage, PerStageAndAxis, StageSizes, resolve_stage_sizes
+from nnunet_mamba.networks.stage_u_net import StageUNet, require_two_positions
 
 LEAKY_SLOPE = 1e-2
 
 
-class UMambaBot(PaddedUNet):
+class UMambaBot(StageUNet):
     """Segment images or volumes of any size; a Mamba layer mixes the deepest map.
 
     Every argument per stage is one number for all stages or a sequence; kernel sizes and strides are per stage one
@@ -35,11 +35,11 @@ class UMambaBot(PaddedUNet):
         features_per_stage: channels of every stage, highest resolution first.
         kernel_sizes: odd; the number of axes makes the network 2D or 3D.
         strides: by which each stage's map is smaller than the one before; None is 1, then 2.
-        n_conv_per_stage: residual blocks per stage of the encoder; the published code, and this one, puts a single
-            one into the deeper half of the stages whatever is passed for them.
-        n_conv_per_stage_decoder: the same per stage of the decoder, lowest resolution first, where it is the half of
-            higher resolution that has a single one.
-        deep_supervision: whether the result is a list of logits, see ``PaddedUNet``; the weights are the same.
+        n_conv_per_stage: residual blocks per stage of the encoder; as in the published code, the deeper half of the
+            stages has a single one, whatever is passed for them.
+        n_conv_per_stage_decoder: residual blocks per stage of the decoder, lowest resolution first; the half of higher
+            resolution has a single one, whatever is passed for them.
+        deep_supervision: whether the result is a list of logits, see ``StageUNet``; the weights are the same.
         spatial_dims: 2 or 3, where the kernel sizes do not tell; None is 2 then.
 
     Raises:
@@ -89,7 +89,7 @@ class UMambaNoMamba(UMambaBot):
     bottleneck = nn.Identity
 
 
-class UMambaEnc(PaddedUNet):
+class UMambaEnc(StageUNet):
     """Segment images or volumes of one size; Mamba layers follow the encoder's stages, in 2D every other one.
 
     Where a map has no more positions than channels, the channels are the tokens, so the weights depend on
@@ -142,6 +142,11 @@ class UMambaEnc(PaddedUNet):
         self.encoder = UMambaEncoder(input_channels, sizes, mamba_layers=_encoder_layers(self.input_size, sizes))
         self.decoder = UMambaDecoder(num_classes, sizes, deep_supervision=deep_supervision)
         self.apply(_initialise)
+
+    @classmethod
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
+        """Return the number of axes that the input size, kernel sizes or strides have, 2 if they do not say."""
+        return max(super().axes_named_by(arguments), named_axes(arguments, per_axis=("input_size",)))
 
     def _check_size(self, size: Sequence[int]) -> None:
         if tuple(size) != self.input_size:

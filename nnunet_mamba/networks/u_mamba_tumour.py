@@ -3,8 +3,7 @@
 Source: Crews and Whalen 2024, "Mamba-Based Tumor Segmentation" and "Mamba vs SOTA for Vision Tasks".
 """
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -12,11 +11,11 @@ from nnunet_mamba.blocks.arguments import require_flags
 from nnunet_mamba.blocks.layers_by_axes import convolution_for, instance_norm_for
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
 from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
-from nnunet_mamba.networks.padded_u_net import PaddedUNet
 from nnunet_mamba.networks.stage_sizes import PerStage, PerStageAndAxis, resolve_stage_sizes
+from nnunet_mamba.networks.stage_u_net import StageUNet
 
 
-class UMambaBotTumour(PaddedUNet):
+class UMambaBotTumour(StageUNet):
     """Segment images or volumes of any size; a Mamba layer mixes the deepest map, in PP after pyramid pooling.
 
     Every argument per stage is one number for all stages or a sequence; kernel sizes and strides are per stage one
@@ -31,18 +30,12 @@ class UMambaBotTumour(PaddedUNet):
         n_conv_per_stage: residual blocks per stage of the encoder.
         n_conv_per_stage_decoder: residual blocks per stage of the decoder, lowest resolution first.
         pyramid_pooling: whether the deepest map passes pyramid pooling first; its channels are a multiple of 8 then.
-        deep_supervision: whether the result is a list of logits, see ``PaddedUNet``; the weights are the same.
+        deep_supervision: whether the result is a list of logits, see ``StageUNet``; the weights are the same.
         spatial_dims: 2 or 3, where the kernel sizes do not tell; None is 2 then.
 
     Raises:
         ValueError: an argument does not fit; the text says which and what would.
     """
-
-    published_names: ClassVar[Mapping[str, str]] = {
-        "pyramid_pooling": "ppm",
-        "mamba_layer.norm": "ln",
-        "mamba_layer.mamba": "mamba",
-    }
 
     def __init__(
         self,
@@ -97,6 +90,11 @@ class UMambaBotTumour(PaddedUNet):
         self.pyramid_pooling = PyramidPooling(deepest, spatial_dims=dims) if pyramid_pooling else nn.Identity()
         self.mamba_layer = MambaLayer(deepest)
         self.decoder = UNetResDecoder(self.encoder, num_classes, sizes.n_blocks_decoder, deep_supervision)
+
+    @property
+    def published_names(self) -> dict[str, str]:
+        """Our names and the published ones."""
+        return {"pyramid_pooling": "ppm", "mamba_layer.norm": "ln", "mamba_layer.mamba": "mamba"}
 
     def _mix_deepest(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.mamba_layer(self.pyramid_pooling(x))

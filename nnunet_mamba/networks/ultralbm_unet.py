@@ -4,7 +4,7 @@ Source: Fan et al. 2025, "UltraLBM-UNet: Ultralight Bidirectional Mamba-based Mo
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class UltraLBMUNet(CompactUNet):
         kernel_sizes: taps of these stages' separable convolutions, in the order of ``mixers``, odd.
         branches: of a GLMBP block, see ``LocalGlobalPerception``.
         local_branches: of an LMBP block.
-        directions: "both", or "forward" for tokens that see those before them alone.
+        directions: "both", or "forward" for tokens that see only those before them.
         shared_mamba: one Mamba for both directions of a block, or one for each.
         flip: what the backward direction turns around: "sequence" as in the paper, "channels" as in the published
             code, whose weights need it.
@@ -57,6 +57,11 @@ class UltraLBMUNet(CompactUNet):
     Raises:
         ValueError: an argument does not fit; the text says which and what would.
     """
+
+    published_notice: ClassVar[str] = (
+        "UltraLBM-UNet's published code turns the channels around where its paper, and the trainer, turn the sequence: "
+        "weights of that code begin a training, but do not compute the same without one"
+    )
 
     def __init__(
         self,

@@ -1,20 +1,28 @@
 """The names that published code has for the parts of our modules.
 
-Modules of ours whose parts are published under other names carry ``published_names``: a mapping from the name of a
-part, relative to the module, to its published name. Every other name is the same in both.
+A network or block of ours whose parts are published under other names is ``Renamed``. Every other name is the same in
+both.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import nn
+
+
+@runtime_checkable
+class Renamed(Protocol):
+    """A module with parts that have other names in the published code."""
+
+    @property
+    def published_names(self) -> Mapping[str, str]:
+        """The name of a part, relative to the module, to its published name."""
 
 
 def published_name(module: "nn.Module", key: str) -> str:
     """Return the published name of ``key``, a key of ``module``'s state dict."""
-    renamed: Mapping[str, str] = getattr(module, "published_names", {})
+    renamed = module.published_names if isinstance(module, Renamed) else {}
     for part, published in renamed.items():
         if key == part:
             return published

@@ -1,7 +1,6 @@
 """Loading weights that were published for the papers' own code.
 
-``upstream_names`` tells which names are published. A network whose published code wraps it carries the wrapper's name
-as ``published_prefix``, and one that can begin with the weights of a classification network a method ``backbone_name``.
+``upstream_names`` tells which names are published, ``SegmentationNetwork`` what else a network says about them.
 """
 
 import re
@@ -13,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.networks.published_values import published_tensors, require_fitting_values
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.networks.upstream_names import published_name
 from nnunet_mamba.networks.weights_origin import recognised_origin
 
 __all__ = ["LoadReport", "WeightsMismatchError", "load_upstream_weights", "published_name", "published_tensors"]
 
-# An error that names more keys than this is not read: then it names some, and has all of them as attributes.
+# Nobody reads an error that names more keys than this: it names some, and has all of them as attributes.
 _LISTED, _EXAMPLES = 40, 3
 ATTRIBUTES_HINT = " (the error's attributes have all names)"
 # dynamic-network-architectures registers a layer twice, and its decoders hold the encoder once more.
@@ -138,7 +138,7 @@ def load_upstream_weights(
         names = [name for keys in match.copies.values() for name in (key.removeprefix(match.prefix) for key in keys)]
         # A few wrong keys say what is wrong by themselves.
         few_fit = len(report.loaded) < 0.9 * len(ours) and match.source != "backbone"
-        origin = recognised_origin(names, network=type(net).__name__) if few_fit else None
+        origin = recognised_origin(names, network=type(net)) if few_fit else None
         raise WeightsMismatchError(type(net).__name__, report, shapes, origin=origin)
     require_fitting_values((given_key, given[given_key], ours[key]) for key, given_key in fitting.items())
     net.load_state_dict({key: given[given_key] for key, given_key in fitting.items()}, strict=False)
@@ -146,18 +146,18 @@ def load_upstream_weights(
 
 
 def correspondence(net: nn.Module, given: Mapping[str, Tensor]) -> Correspondence:
-    """Find out what published weights are of, and where they hold each parameter and buffer of the network.
+    """Find out which source the weights come from, and where they hold each parameter and buffer of the network.
 
     Raises:
         ValueError: the values under several names of one layer differ.
     """
-    prefix = getattr(net, "published_prefix", "")
+    network = net if isinstance(net, SegmentationNetwork) else None
+    prefix = network.published_prefix if network else ""
     if not all(key.startswith(prefix) for key in given):
         prefix = ""
     copies = _keys_of_layers(given, prefix)
     names = {key: _first_name(published_name(net, key)) for key in net.state_dict()}
-    network: Any = net
-    if hasattr(net, "is_backbone") and network.is_backbone(copies):
+    if network and network.is_backbone(copies):
         sought = {key: network.backbone_name(name) for key, name in names.items()}
         return Correspondence(source="backbone", prefix=prefix, names=names, sought=sought, copies=copies)
     return Correspondence(source="published code", prefix=prefix, names=names, sought=names, copies=copies)

@@ -1,10 +1,10 @@
-"""VM-UNet: a U-Net of VSS blocks alone, whose encoder may begin with the weights of a VMamba classification network.
+"""VM-UNet: a U-Net of VSS blocks only, whose encoder may begin with the weights of a VMamba classification network.
 
 Source: Ruan et al. 2024, "VM-UNet: Vision Mamba UNet for Medical Image Segmentation", arXiv:2402.02491.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import torch
@@ -17,18 +17,17 @@ from nnunet_mamba.blocks.arguments import (
     require_sequence,
     require_whole,
 )
-from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
 from nnunet_mamba.blocks.patch_resampling import PatchEmbedding, PatchExpanding, PatchMerging
 from nnunet_mamba.blocks.vss_block import VSSBlock
 from nnunet_mamba.networks.input_images import require_images, require_positive
-from nnunet_mamba.networks.output_sizes import crop_outputs
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 
 PATCH_SIZE = 4
 # The published network reads grey images as colour ones, so that one set of pretrained weights serves both.
 COLOURS = 3
 
 
-class VMUNet(nn.Module):
+class VMUNet(SegmentationNetwork):
     """Segment images of any height and width; a grey image is taken as three equal colours.
 
     Args:
@@ -50,11 +49,6 @@ class VMUNet(nn.Module):
     """
 
     published_prefix: ClassVar[str] = "vmunet."
-    published_names: ClassVar[Mapping[str, str]] = {
-        "decoder.layers_up": "layers_up",
-        "decoder.final_up": "final_up",
-        "decoder.seg_layers.0": "final_conv",
-    }
 
     def __init__(
         self,
@@ -69,12 +63,17 @@ class VMUNet(nn.Module):
         scan: bool = True,
         deep_supervision: bool = False,
     ) -> None:
-        super().__init__()
         require_flags("VMUNet", scan=scan, deep_supervision=deep_supervision)
         require_probability("VMUNet", "drop_path_rate", drop_path_rate)
         require_whole("VMUNet", d_state=d_state)
         _check_sizes(input_channels, num_classes, dims=dims, depths=depths, depths_decoder=depths_decoder)
-        self.input_channels = input_channels
+        # The last stage of the decoder has the patches' resolution, its logits the image's.
+        reductions = [(PATCH_SIZE * 2**level,) * 2 for level in range(len(dims))]
+        super().__init__(
+            input_channels,
+            size_multiple=reductions[-1],
+            output_reductions=((1, 1), *(reductions[1:] if deep_supervision else ())),
+        )
         self.patch_embed = PatchEmbedding(
             COLOURS if input_channels == 1 else input_channels, dims[0], patch_size=PATCH_SIZE
         )
@@ -88,21 +87,24 @@ class VMUNet(nn.Module):
         self.decoder = Decoder(
             num_classes, dims[::-1], reversed_rates, d_state=d_state, scan=scan, deep_supervision=deep_supervision
         )
-        # The last stage of the decoder has the patches' resolution, its logits the image's.
-        n_coarser = len(self.decoder.seg_layers) - 1
-        self.output_reductions = ((1, 1), *((PATCH_SIZE * 2 ** (1 + level),) * 2 for level in range(n_coarser)))
         self.apply(_initialise)
 
-    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """Return the logits (b, num_classes, h, w) of images ``x``, (b, input_channels, h, w).
+    @property
+    def published_names(self) -> dict[str, str]:
+        """Our names and the published ones."""
+        return {
+            "decoder.layers_up": "layers_up",
+            "decoder.final_up": "final_up",
+            "decoder.seg_layers.0": "final_conv",
+        }
 
-        With deep supervision a list: those, then (b, num_classes, ceil(h / reduction), ceil(w / reduction)) for every
-        further one of ``output_reductions``.
-        """
+    def check_images(self, x: Tensor) -> None:
+        """Refuse what is no batch of images; a network for colour images takes grey ones as well."""
         is_grey = isinstance(x, Tensor) and x.ndim == 4 and x.shape[1] == 1 and self.input_channels == COLOURS
-        require_images(type(self).__name__, x, input_channels=1 if is_grey else self.input_channels, spatial_dims=2)
-        sizes = x.shape[2:]
-        x = pad_to_multiple(x, PATCH_SIZE * 2 ** (len(self.layers) - 1))
+        require_images("VMUNet", x, input_channels=1 if is_grey else self.input_channels, spatial_dims=2)
+
+    def segment(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Return the logits of padded images ``x``, (b, c, h, w); a list with deep supervision."""
         if x.shape[1] == 1:
             x = x.expand(-1, COLOURS, -1, -1)
         x = self.patch_embed(x)  # (b, h / 4, w / 4, dims[0])
@@ -110,10 +112,23 @@ class VMUNet(nn.Module):
         for stage in self.layers:
             x = stage(x)
             skips.append(x)
-        return crop_outputs(self.decoder(x, skips[:-1]), sizes, self.output_reductions)
+        logits: Tensor | list[Tensor] = self.decoder(x, skips[:-1])
+        return logits
 
-    @staticmethod
-    def is_backbone(names: Collection[str]) -> bool:
+    @classmethod
+    def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> str | None:
+        """Return whose weights these are, if they are VM-UNet's or VMamba's of either generation."""
+        if any((name.startswith("layers.") and ".op." in name) or name.startswith("classifier.") for name in names):
+            return (
+                "These look like the weights of VMamba's second generation (vmambav2: classifier.head, "
+                "layers.0.blocks.0.op), whose blocks are others; VM-UNet begins with those of the first (version 0: "
+                "head, layers.0.blocks.0.self_attention), such as vmamba_small_e238_ema.pth."
+            )
+        if network is not cls and any("self_attention.x_proj_weight" in name for name in names):
+            return "These look like the weights of VM-UNet or VMamba; create the network 'vm_unet' for them."
+        return None
+
+    def is_backbone(self, names: Collection[str]) -> bool:
         """Return whether weights with these names are a VMamba classification network's."""
         return "head.weight" in names and not any(name.startswith("layers_up.") for name in names)
 

@@ -1,37 +1,32 @@
-"""What published weights look like when they do not fit: whose they are, as far as their names tell."""
+"""Whose published weights are that do not fit a network, as far as their names tell."""
 
 from collections.abc import Collection
 
 import torch
+from torch import nn
 
-from nnunet_mamba.networks.catalogue import create_network, list_networks
+from nnunet_mamba.networks.catalogue import create_network, list_networks, network_class
 from nnunet_mamba.networks.upstream_names import published_name
+from nnunet_mamba.presets import PRESETS
 
 # The share of names that weights and a network must have in common for the weights to be the network's.
 _ALIKE = 0.9
 
 
-def recognised_origin(names: Collection[str], *, network: str) -> str | None:
+def recognised_origin(names: Collection[str], *, network: type[nn.Module]) -> str | None:
     """Return a sentence about whose weights these are and what to do, or None if their names tell nothing.
 
     Args:
         names: of the weights, without wrappers.
-        network: what they do not fit, "VMUNet" for example.
+        network: the class that they do not fit.
     """
     if not names:
         return "There are no weights in it."
     if {"network_weights", "trainer_name"} <= set(names):
         return "This is a whole checkpoint of nnU-Net; pass its entry 'network_weights'."
-    if any(".op." in name and name.startswith("layers.") for name in names) or any(
-        name.startswith("classifier.") for name in names
-    ):
-        return (
-            "These look like the weights of VMamba's second generation (vmambav2: classifier.head, "
-            "layers.0.blocks.0.op), whose blocks are others; VM-UNet begins with those of the first (version 0: head, "
-            "layers.0.blocks.0.self_attention), such as vmamba_small_e238_ema.pth."
-        )
-    if network != "VMUNet" and _is_vmamba(names):
-        return "These look like the weights of VM-UNet or VMamba; create the network 'vm_unet' for them."
+    for known in dict.fromkeys(map(network_class, PRESETS.values())):
+        if origin := known.recognise_weights(names, network=network):
+            return origin
     alike = [name for name in list_networks() if _likeness(name, names) >= _ALIKE]
     if alike:
         return (
@@ -39,10 +34,6 @@ def recognised_origin(names: Collection[str], *, network: str) -> str | None:
             f"the weights."
         )
     return None
-
-
-def _is_vmamba(names: Collection[str]) -> bool:
-    return any("self_attention.x_proj_weight" in name for name in names)
 
 
 def _likeness(network: str, names: Collection[str]) -> float:

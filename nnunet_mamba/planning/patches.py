@@ -5,19 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import torch
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
+from nnunet_mamba.networks.catalogue import create_network
+from nnunet_mamba.networks.planned_pooling import SMALLEST_POOLED
 from nnunet_mamba.presets import Preset
-from nnunet_mamba.training.plan_arguments import SMALLEST_POOLED, plan_arguments
+from nnunet_mamba.training.plan_arguments import plan_arguments
 
 Patch = tuple[int, ...]
 
 # nnU-Net's planners stop doubling the channels there.
 _MOST_FEATURES = {2: 512, 3: 320}
 _NO_LIMIT_OF_POOLINGS = 999999
-# VM-UNet embeds patches of 4×4 pixels before its first stage.
-_EMBEDDED = 4
 
 
 def network_divisor(preset: Preset, configuration: Mapping[str, Any]) -> Patch:
@@ -27,17 +28,10 @@ def network_divisor(preset: Preset, configuration: Mapping[str, Any]) -> Patch:
         preset: the network.
         configuration: of the plans; it decides where the network takes its stages from them.
     """
-    dims = len(configuration["patch_size"])
-    arguments = {
-        **preset.size(dims).arguments,
-        **plan_arguments(preset, ConfigurationManager(deepcopy(dict(configuration)))),
-    }
-    if strides := arguments.get("strides"):
-        return tuple(math.prod(stride[axis] for stride in strides) for axis in range(dims))
-    if "dims" in arguments:
-        return (_EMBEDDED * 2 ** (len(arguments["dims"]) - 1),) * dims
-    levels = arguments["channels"] if "channels" in arguments else arguments["features_per_stage"]
-    return (2 ** (len(levels) - 1),) * dims
+    arguments = plan_arguments(preset, ConfigurationManager(deepcopy(dict(configuration))))
+    # Channels and classes do not matter here; on the device meta, weights take neither time nor memory.
+    with torch.device("meta"):
+        return create_network(preset.name, 1, 1, **arguments).size_multiple
 
 
 def with_patch(configuration: Mapping[str, Any], patch_size: Patch) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from nnunet_mamba.networks.output_sizes import reduced_size
+from nnunet_mamba.networks.padding import reduced_size
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 
 # What nnU-Net wraps a network in, outermost first: DistributedDataParallel and torch.compile.
 _WRAPPED = ("module", "_orig_mod")
@@ -34,12 +35,13 @@ def freeze_heads_without_logits(network: nn.Module) -> None:
     Args:
         network: wrapped or not. One with a single head stays as it is.
     """
-    for head in _unwrapped(network).decoder.seg_layers[:-1]:
+    for head in _unwrapped(network).heads[1:]:
         head.requires_grad_(False)
 
 
-def _unwrapped(network: nn.Module) -> Any:
+def _unwrapped(network: nn.Module) -> SegmentationNetwork:
     unwrapped: Any = network
     for name in _WRAPPED:
         unwrapped = getattr(unwrapped, name, unwrapped)
+    assert isinstance(unwrapped, SegmentationNetwork)
     return unwrapped

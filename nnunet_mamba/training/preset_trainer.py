@@ -134,12 +134,11 @@ class PresetTrainer(GuardedTrainer):
         if not cls.has_deep_supervision():
             return create_network(cls.preset.name, num_input_channels, num_output_channels, **arguments)
         # A checkpoint has the heads' weights, so they exist even where one output is asked for.
-        network: Any = create_network(
+        network = create_network(
             cls.preset.name, num_input_channels, num_output_channels, **arguments, deep_supervision=True
         )
-        network.decoder.deep_supervision = enable_deep_supervision
-        built: nn.Module = network
-        return built
+        network.deep_supervision = enable_deep_supervision
+        return network
 
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
         """Switch between one output and one per resolution, where the network has that many."""

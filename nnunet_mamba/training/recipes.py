@@ -1,4 +1,4 @@
-"""How networks are trained, as data: each paper's way, nnU-Net's, and where the paper's is poor a better one."""
+"""How networks are trained, as data: each paper's way, nnU-Net's, and a better one where the paper's is poor."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -95,7 +95,7 @@ TUMOUR_PAPER = Recipe(
     mirrors=False,
 )
 
-# The papers' own leaves these networks under-trained.
+# The papers' own recipe leaves these networks under-trained.
 TUMOUR = Recipe(
     source="epochs and batch of Crews and Whalen 2024; the rest of Wu et al. 2024, arXiv:2403.20035, section 4.2",
     initial_lr=1e-3,

@@ -49,24 +49,26 @@ def test_spatial_dims_begin_with_the_size_for_volumes():
 
 
 @pytest.mark.parametrize(
-    "overrides",
+    ("name", "overrides"),
     [
-        {"features_per_stage": (8, 16), "kernel_sizes": ((3, 3, 3), (3, 3, 3)), "strides": (1, 2)},
-        {"features_per_stage": (8, 16), "kernel_sizes": (3, 3), "strides": ((1, 1, 1), (1, 2, 2)), "spatial_dims": 3},
+        (
+            "u_mamba_bot",
+            {"features_per_stage": (8, 16), "kernel_sizes": ((3, 3, 3), (3, 3, 3)), "strides": (1, 2)},
+        ),
+        (
+            "u_mamba_bot",
+            {"features_per_stage": (8, 16), "kernel_sizes": (3, 3), "strides": ((1, 1, 1), (1, 2, 2))},
+        ),
+        ("u_mamba_enc", {"features_per_stage": (8, 16), "kernel_sizes": 3, "strides": (1, 2), "input_size": (4, 8, 8)}),
+        ("ul_vm_unet_v1", {"strides": ((1, 2, 2),) * 4}),
     ],
 )
-def test_kernels_and_strides_tell_the_number_of_axes(overrides):
-    network = create_network("u_mamba_bot", 1, 2, **overrides)
-
-    assert network.decoder.seg_layers[0].weight.shape == (2, 8, 1, 1, 1)
+def test_arguments_with_an_entry_per_axis_tell_the_number_of_axes(name, overrides):
+    assert create_network(name, 1, 2, **overrides).spatial_dims == 3
 
 
-def test_input_size_tells_the_number_of_axes():
-    network = create_network(
-        "u_mamba_enc", 1, 2, features_per_stage=(8, 16), kernel_sizes=3, strides=(1, 2), input_size=(4, 8, 8)
-    )
-
-    assert network.decoder.seg_layers[0].weight.shape == (2, 8, 1, 1, 1)
+def test_odd_kernels_per_stage_are_no_axes():
+    assert create_network("ultralbm_unet", 1, 2, kernel_sizes=(3, 3, 3)).spatial_dims == 2
 
 
 @pytest.mark.parametrize(("name", "dims"), [("vm_unet", 3), ("ultralight_vm_unet", 1)])

@@ -1,5 +1,7 @@
+import contextlib
 import re
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -152,13 +154,27 @@ def test_file_that_is_not_whole_is_refused(tmp_path, damage):
     assert "If you trust" not in str(error.value)
 
 
-def test_damage_anywhere_in_a_file_of_the_old_format_is_one_refusal(tmp_path):
+def test_a_file_of_the_old_format_that_was_cut_is_refused_wherever_it_ends(tmp_path):
     file = tmp_path / "old.pth"
     torch.save({"weight": torch.zeros(300)}, file, _use_new_zipfile_serialization=False)
     whole = file.read_bytes()
     for length in range(1, len(whole) - 1, 61):
         file.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"old\.pth: (not a whole file|holds)"):
+            read_weights(file)
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_overwritten_bytes_raise_nothing_but_a_refusal(tmp_path, is_zip):
+    file, random = tmp_path / "overwritten.pth", Random(0)
+    torch.save({"epoch": 3, "model": {"weight": torch.zeros(3)}}, file, _use_new_zipfile_serialization=is_zip)
+    whole = file.read_bytes()
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(random.choice((1, 2, 4))):
+            damaged[random.randrange(min(len(damaged), 900))] = random.randrange(256)
+        file.write_bytes(damaged)
+        with contextlib.suppress(ValueError):
             read_weights(file)
 
 

@@ -43,34 +43,16 @@ def test_classes_are_one_convolution():
         assert count(VMUNet(1, 9)) == 27_427_761
 
 
-@pytest.mark.parametrize("scan", [True, False])
-def test_every_parameter_gets_a_gradient(scan):
-    network = VMUNet(3, 2, **SMALL, scan=scan)
-
-    network(torch.randn(2, 3, 64, 32)).square().mean().backward()
-
-    assert [name for name, value in network.named_parameters() if not value.grad.any()] == []
-
-
 def test_without_its_scans_nothing_of_a_state_space_is_left():
     names = {name.rpartition(".")[2] for name, _ in VMUNet(3, 2, **SMALL, scan=False).named_parameters()}
 
     assert names == {"weight", "bias"}
 
 
-@pytest.mark.parametrize("size", [(1, 1), (31, 64), (65, 32)])
-def test_any_size_gives_finite_logits_of_that_size(network, size):
-    with torch.no_grad():
-        logits = network(torch.randn(2, 3, *size))
-
-    assert logits.shape == (2, 2, *size)
-    assert logits.isfinite().all()
-
-
 @pytest.mark.parametrize("input_channels", [1, 3])
 def test_a_grey_image_is_three_equal_colours(input_channels):
     network = VMUNet(input_channels, 2, **SMALL).eval()
-    image = torch.randn(2, 1, 32, 32)
+    image = torch.randn(2, 1, 33, 20)
     assert network.patch_embed.proj.weight.shape[1] == 3
 
     with torch.no_grad():
@@ -78,7 +60,7 @@ def test_a_grey_image_is_three_equal_colours(input_channels):
         if input_channels == 3:
             assert torch.equal(grey, network(image.expand(-1, 3, -1, -1)))
 
-    assert grey.shape == (2, 2, 32, 32)
+    assert grey.shape == (2, 2, 33, 20)
 
 
 def test_more_channels_have_weights_of_their_own():
@@ -115,44 +97,6 @@ def test_drop_path_grows_towards_the_bottleneck():
     assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.3, 0.2, 0.1, 0])
 
 
-def test_channels_last_images_give_the_same_logits(network):
-    images = torch.randn(2, 3, 32, 64)
-
-    with torch.no_grad():
-        expected = network(images)
-        result = network(images.to(memory_format=torch.channels_last))
-
-    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_autocast_stays_near_full_precision(network):
-    images = torch.randn(2, 3, 64, 64)
-
-    with torch.no_grad():
-        expected = network(images)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            result = network(images)
-
-    assert result.isfinite().all()
-    assert (result - expected).abs().max() < 0.1 * expected.abs().max()
-
-
-def test_compiles_into_one_graph(network):
-    image = torch.randn(1, 3, 40, 32)
-    compiled = torch.compile(network, backend="eager", fullgraph=True)
-
-    with torch.no_grad():
-        torch.testing.assert_close(compiled(image), network(image), rtol=1e-5, atol=1e-6)
-
-
-def test_exports(network):
-    image = torch.randn(1, 3, 64, 32)
-
-    with torch.no_grad():
-        exported = torch.export.export(network, (image,)).module()
-        torch.testing.assert_close(exported(image), network(image), rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -168,9 +112,3 @@ def test_exports(network):
 def test_refuses_arguments_that_do_not_fit(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         VMUNet(**{"input_channels": 3, "num_classes": 1, **arguments})
-
-
-@pytest.mark.parametrize("shape", [(1, 4, 32, 32), (1, 3, 4, 32, 32), (3, 32, 32), (1, 3, 0, 32)])
-def test_refuses_input_that_is_not_a_batch_of_its_images(network, shape):
-    with pytest.raises(ValueError, match=rf"VMUNet: input of shape {re.escape(str(shape))}, expected \(b, 3, h, w\)"):
-        network(torch.zeros(shape))

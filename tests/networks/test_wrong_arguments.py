@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-import torch
 
 from nnunet_mamba import create_network, list_networks
 from nnunet_mamba.blocks.bidirectional_mamba import BidirectionalMamba
@@ -17,7 +16,6 @@ from nnunet_mamba.blocks.self_attention import SelfAttention
 from nnunet_mamba.blocks.separable_convolution import SeparableConvolution
 from nnunet_mamba.blocks.ss2d import SS2D
 from nnunet_mamba.blocks.vss_block import VSSBlock
-from nnunet_mamba.presets import PRESETS
 
 NO_SIZES = (0, -1, 1.5, float("nan"), float("inf"), True, "8", None, [8], np.ones(1))
 NO_FLAGS = ("False", 0, 1, None)
@@ -124,50 +122,3 @@ def test_networks_name_the_wrong_override(name, override, value):
     with pytest.raises(ValueError, match=r"^\w+: ") as error:
         create_network(name, 3, 1, **{**sizes, override: value})
     assert override in str(error.value) or "channels" in str(error.value)
-
-
-@pytest.fixture(params=["ultralight_vm_unet", "vm_unet", "u_mamba_bot"])
-def network(request):
-    sizes = {"vm_unet": {"dims": (8, 16), "depths": (1, 1), "depths_decoder": (1, 1)}}
-    sizes["u_mamba_bot"] = {"features_per_stage": (8, 16), "strides": (1, 2)}
-    return create_network(request.param, 2, 1, **sizes.get(request.param, {})).eval()
-
-
-@pytest.mark.parametrize(
-    ("images", "error", "text"),
-    [
-        (
-            torch.ones(0, 2, 32, 32),
-            ValueError,
-            r"input of shape \(0, 2, 32, 32\), .* with at least one image; it is a batch of 0 images",
-        ),
-        (torch.ones(1, 2, 0, 32), ValueError, r"input of shape \(1, 2, 0, 32\), .* the images have no pixels"),
-        (torch.ones(9), ValueError, r"input of shape \(9,\), expected \(b, 2, h, w\)"),
-        (torch.ones(1, 2, 8, 8, 8), ValueError, r"input of shape \(1, 2, 8, 8, 8\), expected \(b, 2, h, w\)"),
-        (torch.ones(1, 5, 32, 32), ValueError, r"images with 2 channels"),
-        (torch.ones(1, 2, 32, 32, dtype=torch.uint8), TypeError, r"images are torch\.uint8, .* use images\.float"),
-        (torch.ones(1, 2, 32, 32, dtype=torch.complex64), TypeError, r"images are torch\.complex64"),
-        (np.ones((1, 2, 32, 32)), TypeError, "input is a ndarray, expected a tensor"),
-        (None, TypeError, "input is a NoneType, expected a tensor"),
-    ],
-)
-def test_networks_say_what_is_wrong_with_their_input(network, images, error, text):
-    with pytest.raises(error, match=text):
-        network(images)
-
-
-def test_not_a_number_stays_not_a_number(network):
-    images = torch.zeros(2, 2, 32, 32)
-    images[1, 0, 3, 5] = torch.nan
-
-    logits = network(images)
-
-    assert logits[0].isfinite().all()
-    assert logits[1].isnan().any()
-
-
-@pytest.mark.parametrize("name", [name for name in list_networks() if PRESETS[name].network.endswith("UNet")])
-def test_a_single_pixel_is_an_image(name):
-    small = {"dims": (8, 16), "depths": (1, 1), "depths_decoder": (1, 1)} if name.startswith("vm_unet") else {}
-
-    assert create_network(name, 3, 2, **small).eval()(torch.ones(1, 3, 1, 1)).shape == (1, 2, 1, 1)

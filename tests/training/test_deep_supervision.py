@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 
 from nnunet_mamba import create_network
-from nnunet_mamba.training.deep_supervision import deep_supervision_scales
+from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
 from nnunet_mamba.training.generated_trainers import has_deep_variant, load_trainer, trainer_names
 
 DEEP = [name for name in trainer_names() if has_deep_variant(load_trainer(name))]
@@ -89,6 +89,19 @@ def test_networks_are_found_inside_what_nnunet_wraps_them_in():
     network = create_network("ul_vm_unet_v1", 1, 2, deep_supervision=True)
     wrapped = nn.DataParallel(torch.compile(network, backend="eager"))
     assert deep_supervision_scales(wrapped, (64, 64)) == deep_supervision_scales(network, (64, 64))
+
+
+@pytest.mark.parametrize("name", ["ul_vm_unet_v1", "u_mamba_bot"])
+def test_only_the_head_of_the_highest_resolution_stays_free(name):
+    stages = {"features_per_stage": (4, 8, 8), "strides": (1, 2, 2)} if name == "u_mamba_bot" else {}
+    network = create_network(name, 1, 2, deep_supervision=True, **stages)
+    network.deep_supervision = False
+
+    freeze_heads_without_logits(network)
+    network(torch.randn(2, 1, 32, 32)).square().mean().backward()
+
+    assert [parameter.grad is None for parameter in network.parameters() if parameter.requires_grad].count(True) == 0
+    assert len([head for head in network.heads if head.weight.requires_grad]) == 1
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from nnunet_mamba import presets
-from nnunet_mamba.training.plan_arguments import plan_arguments, pooling_of_plan
+from nnunet_mamba.training.plan_arguments import plan_arguments
 
 STRIDES_3D = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
 
@@ -55,13 +55,3 @@ def test_compact_networks_pool_volumes_as_the_plan_does(volume):
 
 def test_shallower_network_takes_the_first_of_the_plans_poolings(volume):
     assert plan_arguments(presets.UL_VM_UNET_V1, volume)["strides"] == ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
-
-
-@pytest.mark.parametrize(
-    ("patch_size", "more"),
-    [((16, 64, 64), ((2, 2, 2), (1, 2, 2), (1, 1, 1))), ((8, 16, 16), ((1, 1, 1),) * 3)],
-)
-def test_deeper_network_goes_on_where_the_axes_are_long_enough(patch_size, more):
-    strides = [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
-
-    assert pooling_of_plan(strides, patch_size, n_poolings=5) == ((1, 2, 2), (2, 2, 2), *more)

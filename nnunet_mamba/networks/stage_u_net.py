@@ -1,17 +1,18 @@
-"""What U-Nets with stages share: images of any size in, logits of that size out."""
+"""What U-Nets share whose sizes are given stage by stage, as nnU-Net's plans give them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from nnunet_mamba.blocks.pad_to_multiple import pad_to_multiple
-from nnunet_mamba.networks.input_images import require_images, require_positive
-from nnunet_mamba.networks.output_sizes import crop_outputs
+from nnunet_mamba.blocks.arguments import named_axes
+from nnunet_mamba.networks.input_images import require_positive
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.networks.stage_sizes import StageSizes
 
 
-class PaddedUNet(nn.Module):
-    """Pad the image to a multiple of the total stride, pass encoder, bottleneck and decoder, crop the logits.
+class StageUNet(SegmentationNetwork):
+    """Encode, mix the deepest map, decode.
 
     A subclass sets ``encoder``, which returns the maps of all stages, the highest resolution first, and ``decoder``,
     which turns them into logits: of the image's resolution, or with ``decoder.deep_supervision`` a list of logits of
@@ -27,27 +28,32 @@ class PaddedUNet(nn.Module):
     """
 
     encoder: nn.Module
-    decoder: nn.Module
 
     def __init__(self, input_channels: int, num_classes: int, sizes: StageSizes) -> None:
-        super().__init__()
+        *coarser, deepest = sizes.reductions
+        super().__init__(input_channels, size_multiple=deepest, output_reductions=coarser)
         require_positive(type(self).__name__, input_channels=input_channels, num_classes=num_classes)
-        self.input_channels = input_channels
-        self.spatial_dims = sizes.spatial_dims
-        self.reductions = sizes.reductions
-        self.output_reductions = sizes.reductions[:-1]
 
-    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial).
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The segmentation heads, the highest resolution first; the decoder has them the other way round."""
+        return super().heads[::-1]
 
-        With deep supervision a list: those, then (b, num_classes, *ceil(spatial / reduction)) for every further one of
-        ``output_reductions``.
-        """
-        require_images(type(self).__name__, x, input_channels=self.input_channels, spatial_dims=self.spatial_dims)
+    @classmethod
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
+        """Return the number of axes that kernel sizes or strides have, 2 if they do not say."""
+        return named_axes(arguments, per_stage_and_axis=("kernel_sizes", "strides"))
+
+    def segment(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Return the logits of padded images ``x``, (b, input_channels, *spatial); a list with deep supervision."""
+        maps = self.encoder(x)
+        logits: Tensor | list[Tensor] = self.decoder([*maps[:-1], self._mix_deepest(maps[-1])])
+        return logits
+
+    def check_images(self, x: Tensor) -> None:
+        """Refuse images of which the deepest stage keeps a single position, and what no network takes."""
+        super().check_images(x)
         self._check_size(x.shape[2:])
-        maps = self.encoder(pad_to_multiple(x, self.reductions[-1]))
-        logits = self.decoder([*maps[:-1], self._mix_deepest(maps[-1])])
-        return crop_outputs(logits, x.shape[2:], self.output_reductions)
 
     def _mix_deepest(self, x: Tensor) -> Tensor:
         """Mix the deepest map, (b, c, *spatial), into the same shape; a subclass says how."""
@@ -55,7 +61,7 @@ class PaddedUNet(nn.Module):
 
     def _check_size(self, size: Sequence[int]) -> None:
         """Refuse images of a spatial ``size`` that the network cannot take."""
-        require_two_positions(type(self).__name__, size, self.reductions[-1])
+        require_two_positions(type(self).__name__, size, self.size_multiple)
 
 
 def require_two_positions(owner: str, size: Sequence[int], total_stride: Sequence[int]) -> None:

@@ -1,0 +1,152 @@
+"""The contract of a network: what it tells everything that builds, plans, counts, trains or loads it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from nnunet_mamba.networks.input_images import require_images
+from nnunet_mamba.networks.padding import Reductions, crop_outputs, pad_to_multiple
+
+
+class SegmentationNetwork(nn.Module):
+    """Turn images of any size into logits of that size.
+
+    A new network is a subclass. It has to provide three things; the rest of this class has a default that suits most
+    networks and is overridden where it does not.
+
+    1. **A constructor** ``(input_channels, num_classes, *, ...)``. All further arguments are keyword-only, because
+       presets and ``create_network`` pass them by name. ``deep_supervision: bool = False`` is one of them, and so is
+       ``spatial_dims`` if the network exists for images and for volumes. It checks its arguments (``blocks.arguments``
+       and ``input_images`` help), calls this class's constructor, builds its layers, and works on the device meta too,
+       where planning and counting build it.
+    2. **``segment``**, the forward pass of images that are padded already.
+    3. **``decoder``**, a module with the heads in ``decoder.seg_layers``: nnU-Net leaves weights with ``.seg_layers.``
+       in their name out when a training begins with pretrained weights. Its attribute ``deep_supervision`` decides at
+       any time whether ``segment`` returns the logits of one head or of all.
+
+    For weights of published code, map our names to the published ones in ``published_names``, here and in the blocks.
+    A block that the papers count otherwise than by its layers has a method ``published_multiply_adds``, see
+    ``networks.complexity``.
+
+    Args:
+        input_channels: channels of the images.
+        size_multiple: the numbers to multiples of which the image is padded, one per axis; as many as the images have
+            axes, 2 or 3.
+        output_reductions: by how much each axis of every output is smaller than the image's: all ones for the first
+            output, then for those that ``segment`` returns with deep supervision, the highest resolution first.
+    """
+
+    published_prefix: ClassVar[str] = ""
+    """The name of a module in which published code wraps the whole network, with its dot, such as "vmunet."."""
+
+    published_notice: ClassVar[str] = ""
+    """A sentence for those who load weights of the published code, if these do not compute the same here."""
+
+    decoder: Any
+
+    def __init__(self, input_channels: int, *, size_multiple: Sequence[int], output_reductions: Reductions) -> None:
+        super().__init__()
+        self.input_channels = input_channels
+        self.size_multiple = tuple(size_multiple)
+        self.output_reductions = tuple(tuple(reduction) for reduction in output_reductions)
+
+    @property
+    def spatial_dims(self) -> int:
+        """Axes of the images, 2 or 3."""
+        return len(self.size_multiple)
+
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """What turns maps into logits, one for every output, the highest resolution first."""
+        return tuple(self.decoder.seg_layers)
+
+    @property
+    def deep_supervision(self) -> bool:
+        """Whether the result is a list of the logits of all heads."""
+        return bool(self.decoder.deep_supervision)
+
+    @deep_supervision.setter
+    def deep_supervision(self, enabled: bool) -> None:
+        # nnU-Net itself sets the decoder's attribute.
+        self.decoder.deep_supervision = enabled
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial).
+
+        With deep supervision a list: those, then (b, num_classes, *ceil(spatial / reduction)) for every further one of
+        ``output_reductions``.
+        """
+        self.check_images(x)
+        logits = self.segment(pad_to_multiple(x, self.size_multiple))
+        return crop_outputs(logits, x.shape[2:], self.output_reductions)
+
+    def segment(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Return the logits of padded images ``x``, (b, input_channels, *spatial); a list with deep supervision."""
+        raise NotImplementedError(f"{type(self).__name__} has no segment(); see SegmentationNetwork")
+
+    def check_images(self, x: Tensor) -> None:
+        """Refuse what is not a batch of images that the network takes; override this to refuse more.
+
+        Raises:
+            TypeError: ``x`` is no tensor of floating-point numbers.
+            ValueError: it has another shape, or no images or positions.
+        """
+        require_images(type(self).__name__, x, input_channels=self.input_channels, spatial_dims=self.spatial_dims)
+
+    @classmethod
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
+        """Return the number of image axes that keyword arguments ask for without ``spatial_dims``.
+
+        Override this where an argument has one entry per axis.
+
+        Args:
+            arguments: of the constructor, not checked yet.
+        """
+        return 2
+
+    @classmethod
+    def planned_arguments(
+        cls, names: Collection[str], plan: Mapping[str, Any], *, published: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the values of the keyword arguments that nnU-Net's plans decide in a training.
+
+        Override this where an argument is not what the plans say, but follows from it.
+
+        Args:
+            names: of these arguments, those that the preset lists for the plans.
+            plan: what the plans say about a U-Net's stages (``presets.preset.STAGES``), and the patch size as
+                "input_size".
+            published: arguments of the preset's size for as many axes.
+        """
+        return {name: plan[name] for name in names}
+
+    @property
+    def published_names(self) -> Mapping[str, str]:
+        """Our names of parts, relative to the network, and the published ones; every other name is the same."""
+        return {}
+
+    @classmethod
+    def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> str | None:
+        """Return whose weights these are and what to do with them, if this class knows more about it than their names.
+
+        Args:
+            names: of weights, without wrappers, that do not fit ``network``.
+            network: any class of network or block.
+        """
+        return None
+
+    def is_backbone(self, names: Collection[str]) -> bool:
+        """Return whether weights with these names are a classification network's that a part of this one begins with.
+
+        Args:
+            names: of the weights, without wrappers.
+        """
+        return False
+
+    def backbone_name(self, name: str) -> str | None:
+        """Return the classification network's name of the weights that the published parameter ``name`` begins with.
+
+        None stands for a parameter that it does not have.
+        """
+        return name

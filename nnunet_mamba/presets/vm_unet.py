@@ -1,0 +1,49 @@
+"""VM-UNet, and the twin without its scans."""
+
+from nnunet_mamba.presets.preset import Preset, photograph
+
+_RUAN = "Ruan et al. 2024, arXiv:2402.02491; github.com/JCruan519/VM-UNet"
+
+VM_UNET = Preset(
+    name="vm_unet",
+    title="VM-UNet",
+    trainer="nnUNetTrainerVMUNet",
+    network="nnunet_mamba.networks.vm_unet:VMUNet",
+    source=_RUAN,
+    sizes=(
+        photograph(
+            27_427_561,
+            4.1119,
+            13.542,
+            dims=(96, 192, 384, 768),
+            depths=(2, 2, 2, 2),
+            depths_decoder=(2, 2, 2, 1),
+            drop_path_rate=0.2,
+        ),
+    ),
+)
+
+VM_UNET_NO_MAMBA = Preset(
+    name="vm_unet_no_mamba",
+    title="VM-UNet without its scans",
+    trainer="nnUNetTrainerVMUNetNoMamba",
+    network="nnunet_mamba.networks.vm_unet:VMUNet",
+    source=_RUAN,
+    sizes=(
+        photograph(
+            22_037_737,
+            4.1119,
+            8.1356,
+            dims=(96, 192, 384, 768),
+            depths=(2, 2, 2, 2),
+            depths_decoder=(2, 2, 2, 1),
+            drop_path_rate=0.2,
+            scan=False,
+        ),
+    ),
+)
+
+PRESETS = (
+    VM_UNET,
+    VM_UNET_NO_MAMBA,
+)

@@ -1,0 +1,223 @@
+"""A new network is its network, its preset, its recipe and its trainer: a toy goes through everything there is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+from typer.testing import CliRunner
+
+import nnunet_mamba
+from nnunet_mamba import bundled, presets
+from nnunet_mamba.cli.main import app
+from nnunet_mamba.networks.complexity import measure_complexity
+from nnunet_mamba.planning.memory import Budget
+from nnunet_mamba.planning.planner import Wishes, plan_configuration
+from nnunet_mamba.planning.plans_files import BasePlans
+from nnunet_mamba.planning.training_step import StepMemory, random_batch
+
+TOY = {
+    "toy_network.py": '''
+from torch import nn
+
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
+
+
+class ToyNetwork(SegmentationNetwork):
+    """Segment images by two convolutions.
+
+    Args:
+        channels: of the maps.
+        deep_supervision: whether there is a head for the pooled map as well.
+    """
+
+    published_prefix = "toy."
+    published_notice = "Toys of the published code are painted."
+
+    def __init__(self, input_channels, num_classes, *, channels=8, deep_supervision=False):
+        coarser = [(2, 4)] if deep_supervision else []
+        super().__init__(input_channels, size_multiple=(2, 4), output_reductions=[(1, 1), *coarser])
+        self.stem = nn.Conv2d(input_channels, channels, 3, padding=1)
+        self.decoder = ToyDecoder(channels, num_classes, deep_supervision=deep_supervision)
+
+    @property
+    def published_names(self):
+        return {"stem": "conv1", "decoder.seg_layers.0": "final"}
+
+    def segment(self, x):
+        return self.decoder(self.stem(x).relu())
+
+
+class ToyDecoder(nn.Module):
+    def __init__(self, channels, num_classes, *, deep_supervision):
+        super().__init__()
+        self.deep_supervision = deep_supervision
+        self.pooling = CountedPooling((2, 4))
+        self.seg_layers = nn.ModuleList(nn.Conv2d(channels, num_classes, 1) for _ in range(1 + deep_supervision))
+
+    def forward(self, x):
+        logits = self.seg_layers[0](x)
+        return [logits, self.seg_layers[1](self.pooling(x))] if self.deep_supervision else logits
+
+
+class CountedPooling(nn.AvgPool2d):
+    def published_multiply_adds(self, x, y):
+        return x.numel()
+''',
+    "toy_preset.py": """
+from types import MappingProxyType
+
+from nnunet_mamba.presets import Preset, Size
+
+TOY = Preset(
+    name="toy",
+    title="Toy",
+    trainer="nnUNetTrainerToy",
+    network="toy_network:ToyNetwork",
+    source="Nobody 2024",
+    sizes=(
+        Size(
+            arguments=MappingProxyType({"channels": 4}),
+            reference_input=(3, 1),
+            image_size=(256, 256),
+            n_parameters=117,
+            giga_macs=0.007340032,
+            giga_flops=0.014680064,
+        ),
+    ),
+)
+""",
+    "toy_recipe.py": """
+from dataclasses import replace
+
+from nnunet_mamba.training.recipes import NNUNET
+
+TOY = replace(NNUNET, source="Nobody 2024", num_epochs=3, largest_batch_size=6)
+""",
+    "trainers/nnUNetTrainerToy.py": """
+import toy_preset
+import toy_recipe
+
+from nnunet_mamba.training.preset_trainer import PresetTrainer
+
+
+class nnUNetTrainerToy(PresetTrainer):
+    preset = toy_preset.TOY
+    recipe = toy_recipe.TOY
+""",
+}
+
+
+@pytest.fixture
+def _toy(tmp_path, monkeypatch):
+    """The files of a new network, and the line that lists its preset."""
+    (tmp_path / "trainers").mkdir()
+    for name, content in TOY.items():
+        (tmp_path / name).write_text(content)
+    shutil.copy(Path(bundled.trainers_folder()) / "nnunet_mamba_generated_trainers.py", tmp_path / "trainers")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(bundled, "_folder", lambda name: str(tmp_path / name))
+    monkeypatch.setenv("nnUNet_extTrainer", str(tmp_path / "trainers"))
+
+    import toy_preset
+
+    monkeypatch.setitem(presets._BY_NAME, "toy", toy_preset.TOY)
+
+
+@pytest.mark.usefixtures("_toy")
+def test_is_listed_and_built_by_its_name():
+    listed = CliRunner().invoke(app, ["list"])
+
+    assert listed.exit_code == 0, listed.output
+    lines = [line.split() for line in listed.output.splitlines()]
+    assert ["toy", "256×256", "3→1", "117", "0.0073400", "0.014680"] in lines
+    assert ["nnUNetTrainerToy"] in lines
+    assert "toy" in nnunet_mamba.list_networks()
+    assert nnunet_mamba.create_network("toy", 1, 2, channels=2)(torch.zeros(1, 1, 5, 7)).shape == (1, 2, 5, 7)
+
+
+@pytest.mark.usefixtures("_toy")
+def test_is_counted():
+    size = presets.PRESETS["toy"].sizes[0]
+    network = nnunet_mamba.create_network("toy", *size.reference_input, deep_supervision=True)
+
+    # The pooled map of 4 channels, for which the block itself counts, and the second head.
+    counted = measure_complexity(network, (3, *size.image_size))
+    network.deep_supervision = False
+    plain = measure_complexity(network, (3, *size.image_size))
+
+    assert (plain.multiply_adds / 1e9, plain.flops / 1e9) == (size.giga_macs, size.giga_flops)
+    assert counted.multiply_adds - plain.multiply_adds == 4 * 256**2 + 4 * 256**2 // 8
+    assert counted.n_parameters == size.n_parameters + 5
+
+
+@pytest.mark.usefixtures("_toy")
+def test_is_planned_by_what_it_pads_to(build_trainer, tmp_path):
+    plans = build_trainer("nnUNetTrainerToy_1epoch", (33, 45)).plans_manager.plans
+    configuration = {**plans["configurations"]["2d"], "median_image_size_in_voxels": [40, 48]}
+    base = BasePlans(
+        folder=tmp_path, plans={**plans, "configurations": {"2d": configuration}}, dataset_json={"numTraining": 1000}
+    )
+
+    planned = plan_configuration(
+        base,
+        "nnUNetTrainerToy",
+        "2d",
+        budget=Budget(device="cpu", size=10**9),
+        wishes=Wishes(),
+        measure=lambda request, budget: StepMemory(peak=1000, before=0),
+    )
+
+    assert planned.content["patch_size"] == [34, 48]
+    assert (planned.content["batch_size"], planned.reason) == (6, "recipe")
+
+
+@pytest.mark.usefixtures("_toy")
+@pytest.mark.parametrize("suffix", ["_1epoch_1iteration", "_deep_1epoch_1iteration"])
+def test_trains_and_predicts_with_stock_nnunet(build_trainer, suffix):
+    trainer = build_trainer(f"nnUNetTrainerToy{suffix}", (9, 14))
+    trainer.initialize()
+    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+
+    trainer.network.train()
+    loss = trainer.train_step(random_batch(trainer))["loss"]
+
+    assert np.isfinite(loss)
+    assert any(not torch.equal(value, before[name]) for name, value in trainer.network.named_parameters())
+    trainer.save_checkpoint(f"{trainer.output_folder}/checkpoint_final.pth")
+    folder = Path(trainer.output_folder_base)
+    (folder / "plans.json").write_text(json.dumps(trainer.plans_manager.plans))
+    (folder / "dataset.json").write_text(json.dumps({**trainer.dataset_json, "numTraining": 1}))
+    predictor = nnUNetPredictor(device=torch.device("cpu"), use_mirroring=False, perform_everything_on_device=False)
+    predictor.initialize_from_trained_model_folder(str(folder), use_folds=(0,))
+    image = torch.randn(3, 1, 9, 14)
+    logits = predictor.predict_logits_from_preprocessed_data(image)
+
+    trainer.set_deep_supervision_enabled(False)
+    with torch.no_grad():
+        torch.testing.assert_close(logits[:, 0].float(), trainer.network(image[None, :, 0])[0], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.usefixtures("_toy")
+def test_begins_with_weights_of_its_published_code(tmp_path):
+    torch.save(
+        {"toy.conv1.weight": torch.ones(4, 3, 3, 3), "toy.conv1.bias": torch.ones(4)}
+        | {"toy.final.weight": torch.ones(5, 4, 1, 1), "toy.final.bias": torch.ones(5)},
+        tmp_path / "published.pth",
+    )
+    output = tmp_path / "weights.pth"
+
+    result = CliRunner().invoke(
+        app, ["import-weights", str(tmp_path / "published.pth"), "--network", "toy", "--output", str(output)]
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "toy, 3 → 5: weights of published code" in result.output
+    assert "Toys of the published code are painted." in result.output
+    network = nnunet_mamba.create_network("toy", 3, 2)
+    load_pretrained_weights(network, str(output))
+    assert torch.equal(network.stem.weight, torch.ones(4, 3, 3, 3))
