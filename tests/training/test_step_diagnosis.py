@@ -1,35 +1,35 @@
-from nnunet_mamba.training.step_findings import Finding, Suspicion, causes_and_reasons
+from nnunet_mamba.training.step_diagnosis import Diagnosis, Suspicion, causes_and_reasons
 
 
-def finding(suspicion=Suspicion.SHARED, cause="the loss is nan", where=None, cases=("a",)):
-    return Finding(cause=cause, where=where, cases=cases, suspicion=suspicion)
+def diagnosis(suspicion=Suspicion.SHARED, cause="the loss is nan", where=None, cases=("a",)):
+    return Diagnosis(cause=cause, where=where, cases=cases, suspicion=suspicion)
 
 
 def test_one_process_is_not_called_one_of_several():
-    cause, reason = causes_and_reasons([finding(where="The first layer is conv.", cases=("a", "b"))])
+    cause, reason = causes_and_reasons([diagnosis(where="The first layer is conv.", cases=("a", "b"))])
     assert cause == "the loss is nan"
     assert reason == "the loss is nan. The first layer is conv. Cases of this batch: a, b."
 
 
 def test_innocent_batches_are_not_named():
     # A Dice over the batches of all processes makes every loss NaN.
-    findings = [
-        finding(cases=("innocent",)),
-        finding(Suspicion.OUTPUT, cases=("guilty",)),
-        finding(Suspicion.ELSEWHERE, "the loss is not finite in another process", cases=("innocent too",)),
+    diagnoses = [
+        diagnosis(cases=("innocent",)),
+        diagnosis(Suspicion.OUTPUT, cases=("guilty",)),
+        diagnosis(Suspicion.ELSEWHERE, "the loss is not finite in another process", cases=("innocent too",)),
     ]
-    cause, reason = causes_and_reasons(findings)
+    cause, reason = causes_and_reasons(diagnoses)
     assert cause == "the loss is nan in process 1"
     assert reason == "the loss is nan in process 1. Cases of this batch: guilty."
 
 
 def test_where_only_images_tell_all_that_have_foreign_ones_are_named():
-    findings = [
-        finding(Suspicion.OUTPUT, cases=("innocent",)),
-        finding(Suspicion.IMAGES, where="In x.", cases=("x",)),
-        finding(Suspicion.IMAGES, where="In y.", cases=("y",)),
+    diagnoses = [
+        diagnosis(Suspicion.OUTPUT, cases=("innocent",)),
+        diagnosis(Suspicion.IMAGES, where="In x.", cases=("x",)),
+        diagnosis(Suspicion.IMAGES, where="In y.", cases=("y",)),
     ]
-    _, reason = causes_and_reasons(findings)
+    _, reason = causes_and_reasons(diagnoses)
     assert reason.splitlines() == [
         "the loss is nan in process 1. In x. Cases of this batch: x.",
         "the loss is nan in process 2. In y. Cases of this batch: y.",
@@ -37,5 +37,5 @@ def test_where_only_images_tell_all_that_have_foreign_ones_are_named():
 
 
 def test_of_gradients_that_all_share_all_cases_are_suspects():
-    findings = [finding(cause="gradients are not finite", cases=(case,)) for case in ("b", "a")]
-    assert causes_and_reasons(findings)[1] == "gradients are not finite. Cases of this batch: a, b."
+    diagnoses = [diagnosis(cause="gradients are not finite", cases=(case,)) for case in ("b", "a")]
+    assert causes_and_reasons(diagnoses)[1] == "gradients are not finite. Cases of this batch: a, b."
