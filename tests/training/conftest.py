@@ -105,6 +105,9 @@ def make(planned, monkeypatch):
         dataset["channel_names"] = {str(channel): "R" for channel in range(channels)}
         if name == "nnUNetTrainer":
             trainer = nnUNetTrainer
+            # Narrower than planned, to be quick.
+            architecture = plans["configurations"]["2d"]["architecture"]["arch_kwargs"]
+            architecture["features_per_stage"] = [8] * architecture["n_stages"]
         else:
             trainer = trainer_with_budget(name) if "epoch" in name else load_trainer(name)
         return trainer(plans, "2d", fold, dataset, torch.device("cpu"))
