@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# The entry of our plans that says where their numbers come from; nnU-Net ignores it.
+# In the files that this package writes, under this name, is where their numbers come from; nnU-Net reads past it.
 MARK = "nnunet_mamba"
 _BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
 
