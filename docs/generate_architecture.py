@@ -86,7 +86,9 @@ class Package:
     @property
     def bottom(self) -> int:
         """Of its box in pixels."""
-        return self.top + self.header + round(self.n_lines * PIXELS_PER_LINE)
+        # Rounded rooms may have more lines together than the rounded package.
+        rooms = sum(round(n_lines * PIXELS_PER_LINE) for n_lines in self.rooms.values())
+        return self.top + self.header + max(rooms, round(self.n_lines * PIXELS_PER_LINE))
 
 
 def rounded(n_lines: int) -> int:
@@ -135,8 +137,8 @@ def read_packages() -> tuple[list[Package], dict[str, set[str]]]:
     for name, floor in floors(imports).items():
         own = {room: n for room, n in lines.items() if room.partition("/")[0] == name}
         rooms = {room.partition("/")[2]: rounded(n) for room, n in own.items() if room != name}
-        total = max(rounded(sum(own.values())), sum(rooms.values()))
-        packages.append(Package(name=name, floor=floor, rooms=rooms, n_lines=total, is_heavy=name in heavy))
+        n_lines = rounded(sum(own.values()))
+        packages.append(Package(name=name, floor=floor, rooms=rooms, n_lines=n_lines, is_heavy=name in heavy))
     return packages, direct_imports(imports)
 
 
