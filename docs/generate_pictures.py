@@ -23,7 +23,7 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from nnunet_mamba.cli.convert.shared import load_converter
+from nnunet_mamba.data.converters.synapse import RAW_DATA_NUMBERS
 from nnunet_mamba.demo.lesions import draw_photograph, write_isic_folder
 
 Array = npt.NDArray[np.generic]
@@ -291,7 +291,6 @@ ABDOMEN: tuple[tuple[str, tuple[float, float], tuple[float, float], float, float
 
 def write_abdomen(folder: Path, number: int) -> None:
     """Write a CT of an abdomen and its label as the challenge does."""
-    numbers: dict[str, int] = load_converter("Dataset104_Synapse").RAW_DATA_NUMBERS
     rng = np.random.default_rng(number)
     y, x = uneven_grid(rng, ABDOMEN_SIDE, bend=0.007)
     shape = (ABDOMEN_SLICES, ABDOMEN_SIDE, ABDOMEN_SIDE)
@@ -301,7 +300,7 @@ def write_abdomen(folder: Path, number: int) -> None:
         for tissue, centre, radii, turn, hounsfield_units in ABDOMEN:
             where = ellipse(y, x, centre, (radii[0] * size, radii[1] * size), turn) < 1
             image[index][where] = hounsfield_units
-            label[index][where] = numbers.get(tissue, 0)
+            label[index][where] = RAW_DATA_NUMBERS.get(tissue, 0)
     image = gaussian_filter(image, (0, 0.9, 0.9)) + gaussian_filter(rng.normal(0, 28, shape), (0, 0.7, 0.7))
     # Columns run to the patient's left and rows to the back, as in the original files.
     affine = np.diag([-ABDOMEN_SPACING[0], -ABDOMEN_SPACING[1], ABDOMEN_SPACING[2], 1])

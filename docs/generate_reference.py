@@ -85,8 +85,9 @@ def _documented_arguments(docstring: str) -> dict[str, str]:
 
 def trainers_page() -> str:
     """Return the page on the trainers, from their classes, before the part that is written by hand."""
+    from nnunet_mamba.bundled import trainer_names
     from nnunet_mamba.training import recipes
-    from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names
+    from nnunet_mamba.training.generated_trainers import load_trainer
 
     _, marker, by_hand = (REFERENCE / "trainers.md").read_text(encoding="utf-8").partition(BY_HAND)
     assert marker, f"trainers.md has lost the line {BY_HAND!r}"

@@ -29,10 +29,11 @@ def trainers_folder() -> str:
     return _folder("trainers")
 
 
-def dataset_conversion_folder() -> str:
-    """Return the folder of the ``Dataset<id>_<Name>.py`` converters.
+def trainer_names() -> list[str]:
+    """Return the names of the bundled trainers, sorted: nnU-Net finds each in the file of its name.
 
     Raises:
         FileNotFoundError: the installation is damaged.
     """
-    return _folder("dataset_conversion")
+    files = os.listdir(trainers_folder())
+    return sorted(file[: -len(".py")] for file in files if file.startswith("nnUNetTrainer") and file.endswith(".py"))

@@ -9,7 +9,7 @@ import pytest
 
 import nnunet_mamba
 from nnunet_mamba import _startup
-from nnunet_mamba.bundled import dataset_conversion_folder, trainers_folder
+from nnunet_mamba.bundled import trainers_folder
 
 CHECKOUT = Path(nnunet_mamba.__file__).parents[1]
 TRAINER = "nnUNetTrainerUltraLightVM_1epoch_1iteration"
@@ -65,9 +65,8 @@ def test_the_opt_out_leaves_the_variable_alone(monkeypatch):
     assert "nnUNet_extTrainer" not in os.environ
 
 
-def test_bundled_folders_hold_what_they_say():
+def test_the_bundled_folder_holds_the_trainers():
     assert (Path(trainers_folder()) / "nnUNetTrainerUltraLightVM.py").is_file()
-    assert (Path(dataset_conversion_folder()) / "Dataset101_ISIC.py").is_file()
 
 
 def test_the_trainers_folder_is_a_leaf_that_holds_trainers_only():

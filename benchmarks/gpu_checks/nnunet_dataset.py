@@ -90,7 +90,7 @@ def trainer(name: str, device: str, *, precision: str) -> Any:
 
     folder = planned_folder()
     os.environ["NNUNET_MAMBA_PRECISION"] = precision
-    from nnunet_mamba.planning.training_step import trainer_class
+    from nnunet_mamba.planning.trainer_lookup import trainer_class
 
     plans = json.loads((folder / "nnUNetPlans.json").read_text(encoding="utf-8"))
     dataset_json = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))

@@ -35,8 +35,11 @@ def _check(setting: Setting, trainer: str) -> Iterator[Finding]:
     nnunet_root()
     # Only here, because they import nnU-Net, which reads its folders at import.
     from nnunet_mamba.planning.memory import Budget
-    from nnunet_mamba.planning.planner import Wishes, plan_configuration
-    from nnunet_mamba.planning.training_step import StepRequest, measure_step, train_steps
+    from nnunet_mamba.planning.planner import plan_configuration
+    from nnunet_mamba.planning.resolved_trainer import resolve_trainers
+    from nnunet_mamba.planning.step_process import measure_step
+    from nnunet_mamba.planning.training_step import StepRequest, train_steps
+    from nnunet_mamba.planning.wishes import Wishes
 
     if setting.device == "cuda" and (free := torch.cuda.mem_get_info()[0]) < CAP + GIBIBYTE:
         raise SkipCheck(f"needs {CAP / GIBIBYTE + 1:.0f} GiB, {free / GIBIBYTE:.1f} GiB are free")
@@ -44,7 +47,8 @@ def _check(setting: Setting, trainer: str) -> Iterator[Finding]:
     base = _base_plans(SMALL_SIDE if setting.is_small else SIDE)
     # On a CPU, what other programs take decides, so only the measurement is shown.
     wishes = Wishes(batch_size=2 if setting.is_small else None)
-    planned = plan_configuration(base, trainer, "2d", budget=budget, wishes=wishes, measure=measure_step)
+    (resolved,) = resolve_trainers([trainer], base)
+    planned = plan_configuration(resolved, "2d", budget=budget, wishes=wishes, measure=measure_step)
     memory = planned.memory
     yield Finding(f"{memory.batch_size} ({planned.reason})", what="batch")
     yield Finding(_gib(memory.measured), f"<= {_gib(CAP)}", verdict(0 < (memory.measured or 0) <= CAP), "planned")

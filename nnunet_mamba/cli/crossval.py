@@ -1,25 +1,22 @@
 """``nnunet-mamba crossval``: all folds of one or more trainers with stock nnU-Net, here or on a Slurm cluster."""
 
-import os
-import signal
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nnunet_mamba.cli.console import progress_console, results_console
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
+from nnunet_mamba.cli.list_options import parse_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Sequence
 
     from rich.console import Console
 
+    from nnunet_mamba.crossval.cross_validation import CrossValidation
     from nnunet_mamba.crossval.slurm import Resources
     from nnunet_mamba.crossval.status import Status
-    from nnunet_mamba.crossval.training import Options
 
 Device = Literal["cpu", "cuda"]
 _WIDTH_WITHOUT_TERMINAL = 160
@@ -30,8 +27,14 @@ def crossval(
     dataset: Annotated[str, typer.Argument(help="Name or number of the preprocessed data set.", show_default=False)],
     configuration: Annotated[str, typer.Argument(help="2d, 3d_fullres, …", show_default=False)],
     trainers: Annotated[
-        str,
-        typer.Option(metavar="A,B", help="Trainers as given to -tr, stock nnU-Net's too.", show_default=False),
+        list[str],
+        typer.Option(
+            "--trainers",
+            "--trainer",
+            metavar="A,B",
+            help="Trainers as given to -tr, stock nnU-Net's too.",
+            show_default=False,
+        ),
     ],
     folds: Annotated[str, typer.Option(help="Such as 0-4 or 0,2; all means every fold of splits_final.json.")] = "all",
     plans: Annotated[
@@ -103,30 +106,21 @@ def crossval(
     command again. Ends with the Dice of every fold and nnU-Net's command that compares the trainers.
     """
     with errors_as_text(workers=""):
-        from nnunet_mamba.crossval.nnunet_side import prepare
-        from nnunet_mamba.crossval.runs import Run
-        from nnunet_mamba.crossval.selection import (
-            find_dataset,
-            pair_models,
-            parse_folds,
-            parse_names,
-            refuse_missing_device,
-            refuse_teacher_of_other_folds,
-        )
+        from nnunet_mamba.crossval.cross_validation import Request, prepare_cross_validation
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
-        from nnunet_mamba.crossval.status import statuses_of
-        from nnunet_mamba.crossval.training import Options
-        from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 
-        if os.name != "posix":
-            raise ValueError("nnunet-mamba crossval needs Linux or macOS; train the folds with nnUNetv2_train")
-        preprocessed, results = nnunet_folder("nnUNet_preprocessed"), nnunet_folder("nnUNet_results").absolute()
-        # Its splits may be wanted, and the trainings read it.
-        nnunet_folder_if_set("nnUNet_raw")
-        name = find_dataset(dataset, preprocessed)
-        trainer_names = parse_names(trainers, option="--trainers")
-        models = pair_models(trainer_names, parse_names(plans, option="--plans"), preprocessed / name)
         gpus = slurm_gpus if slurm_gpus is not None else int(device != "cpu")
+        request = Request(
+            dataset=dataset,
+            configuration=configuration,
+            trainers=parse_names(trainers, option="--trainers"),
+            plans=parse_names(plans, option="--plans"),
+            folds=folds,
+            device=device,
+            npz=npz,
+            executor=executor,
+            n_slurm_gpus=gpus,
+        )
         resources = Resources(
             minutes=parse_minutes(slurm_time),
             partition=slurm_partition,
@@ -139,94 +133,52 @@ def crossval(
         )
         console = progress_console(width=_WIDTH_WITHOUT_TERMINAL)
         with console.status("asking nnU-Net for its trainers", spinner="line"):
-            plan_names = list(dict.fromkeys(plan for _, plan in models))
-            found = prepare(preprocessed / name, configuration, plans=plan_names, trainers=trainer_names)
-        refuse_missing_device(device, executor=executor, n_gpus=found.n_gpus, n_slurm_gpus=gpus)
-        for model in models:
-            if model in found.notices:
-                print(f"Note: {found.notices[model]}", file=sys.stderr)
-        numbers = parse_folds(folds, found.n_folds)
-        refuse_teacher_of_other_folds(found.teacher_fold, numbers)
-        runs = [
-            Run(dataset=name, configuration=configuration, trainer=trainer, plans=plan, fold=fold, results=results)
-            for trainer, plan in models
-            for fold in numbers
-        ]
-        statuses = statuses_of(runs, npz=npz, teachers=found.teachers)
+            prepared = prepare_cross_validation(request)
+        for notice in prepared.notices:
+            print(f"Note: {notice}", file=sys.stderr)
         if executor == "slurm":
-            options = Options(device=device or ("cuda" if gpus else "cpu"), npz=npz, variables=_nnunet_variables())
-            if not _on_slurm(statuses, options, resources, console=console, wait=wait):
+            if not _on_slurm(prepared, resources, console=console, wait=wait):
                 return
         else:
-            n_gpus = 0 if device == "cpu" else found.n_gpus
-            options = Options(device=device or ("cuda" if n_gpus else "cpu"), npz=npz)
-            _here(statuses, options, n_gpus=n_gpus, jobs=jobs, console=console)
-        _print_outcome(statuses, npz=npz, console=results_console(width=_WIDTH_WITHOUT_TERMINAL))
+            _here(prepared, jobs=jobs, console=console)
+        _print_outcome(prepared.statuses, npz=npz, console=results_console(width=_WIDTH_WITHOUT_TERMINAL))
 
 
-def _nnunet_variables() -> dict[str, str]:
-    """Return what a job must find in its environment; clusters may start jobs with another one."""
-    return {name: value for name, value in os.environ.items() if name.lower().startswith("nnunet")}
-
-
-def _here(
-    statuses: "Sequence[Status]", options: "Options", *, n_gpus: int, jobs: int | None, console: "Console"
-) -> None:
-    from nnunet_mamba.crossval.capacity import cores_of_this_job, default_jobs, visible_gpus
+def _here(prepared: "CrossValidation", *, jobs: int | None, console: "Console") -> None:
+    """Run on this machine what is not complete."""
     from nnunet_mamba.crossval.display import Display
+    from nnunet_mamba.crossval.ending_signals import ending_signals_interrupt
     from nnunet_mamba.crossval.local import LocalRuns
+    from nnunet_mamba.crossval.machine_share import machine_share
 
-    n_open = sum(not status.is_over for status in statuses)
-    if not n_open:
+    statuses = prepared.statuses
+    if not (n_open := prepared.n_open):
         return
-    cores, gpus = cores_of_this_job(), visible_gpus(n_gpus)
-    jobs = min(jobs or default_jobs(n_open, cores=cores, gpus=gpus), n_open)
-    where = f"{len(gpus)} GPUs and {cores} cores" if gpus else f"{cores} cores"
-    console.print(f"{n_open} of {len(statuses)} runs to do, at most {jobs} at a time on {where}")
-    with _ending_signals_interrupt(), Display(statuses, jobs=jobs, console=console) as display:
-        LocalRuns(statuses, options, jobs=jobs, cores=cores, gpus=gpus).run(display.show)
+    share = machine_share(n_open, n_gpus=prepared.n_gpus, jobs=jobs)
+    console.print(f"{n_open} of {len(statuses)} runs to do, at most {share.jobs} at a time on {share}")
+    runs = LocalRuns(statuses, prepared.options, jobs=share.jobs, cores=share.cores, gpus=share.gpus)
+    with ending_signals_interrupt(), Display(statuses, jobs=share.jobs, console=console) as display:
+        runs.run(display.show)
 
 
-@contextmanager
-def _ending_signals_interrupt() -> "Iterator[None]":
-    """Stop the trainings in order, too, when the system or a closed terminal ends this process."""
-
-    def interrupt(number: int, frame: "FrameType | None") -> None:
-        raise KeyboardInterrupt
-
-    # What the caller has it ignore, as nohup does, stays ignored.
-    heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in heard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _on_slurm(
-    statuses: "Sequence[Status]", options: "Options", resources: "Resources", *, console: "Console", wait: bool
-) -> bool:
+def _on_slurm(prepared: "CrossValidation", resources: "Resources", *, console: "Console", wait: bool) -> bool:
     """Submit what has no job yet and follow all; return whether all jobs are over."""
     from nnunet_mamba.crossval.display import Display
-    from nnunet_mamba.crossval.runs import LOGS
-    from nnunet_mamba.crossval.slurm import JobRecord, slurm_executor, submit_missing, watch
+    from nnunet_mamba.crossval.slurm_runs import submit_runs
 
-    folder = statuses[0].run.results / statuses[0].run.dataset
-    if all(status.is_over for status in statuses):
+    if not prepared.n_open:
         return True
-    executor = slurm_executor(folder / LOGS / "slurm", resources)
-    jobs = submit_missing(executor, statuses, options, JobRecord(folder))
-    for name, job in jobs.items():
+    submitted = submit_runs(prepared.statuses, prepared.options, resources)
+    for name, job in submitted.jobs.items():
         print(f"{name}: job {job}")
-    arrays = " ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
-    advice = f"The jobs go on. The same command shows them again; to cancel them: scancel {arrays}"
+    advice = f"The jobs go on. The same command shows them again; to cancel them: scancel {' '.join(submitted.arrays)}"
     if not wait:
         print(advice)
         return False
+    n_parallel = resources.parallel or len(submitted.jobs)
     try:
-        with Display(statuses, jobs=resources.parallel or len(jobs), console=console) as display:
-            watch(statuses, jobs, display.show, npz=options.npz, logs=executor.folder)
+        with Display(prepared.statuses, jobs=n_parallel, console=console) as display:
+            submitted.follow(display.show)
     except KeyboardInterrupt:
         console.print(advice)
         raise typer.Exit(130) from None

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-    from nnunet_mamba.demo.steps import Step
+    from nnunet_mamba.demo.steps import DemoStep
 
 
 def demo(
@@ -35,9 +35,9 @@ def demo(
     """
     from nnunet_mamba.cli.console import progress_console
     from nnunet_mamba.demo.pipeline import Settings, run_demo
-    from nnunet_mamba.demo.steps import StepFailedError
-    from nnunet_mamba.demo.summary import write_summary
-    from nnunet_mamba.report.render import duration
+    from nnunet_mamba.demo.report_page import write_demo_report
+    from nnunet_mamba.demo.steps import DamagedRecordError, DemoFailedError, DemoFolderError
+    from nnunet_mamba.system.durations import duration
 
     console = progress_console()
     settings = Settings(n_training=images, n_unseen=unseen, size=size, epochs=epochs, iterations=iterations, seed=seed)
@@ -47,15 +47,19 @@ def demo(
             with console.status("starting", spinner="line") as status:
                 finished = run_demo(folder, settings, _Display(console, status, epochs), fresh=fresh)
                 status.update("writing the report")
-                summary = write_summary(folder, settings, finished)
-        except StepFailedError as error:
+                outcome = write_demo_report(folder, settings, finished)
+        except DemoFailedError as error:
             print(f"Error: {error}", file=sys.stderr)
             raise typer.Exit(1) from error
-    scores = summary.scores
+        except DemoFolderError as error:
+            raise OSError(f"{error} with --folder") from error
+        except DamagedRecordError as error:
+            raise ValueError(f"{error} with --fresh") from error
+    scores = outcome.scores
     print(f"Dice {scores.mean_case_dice:.3f} (mean of {scores.n_cases} unseen photographs)")
     print(f"DSC  {scores.pooled.dice:.3f} (all their pixels pooled, as the skin papers count)")
-    print(f"Synthetic photographs; {duration(summary.seconds)} in all. The report:")
-    print(summary.report)
+    print(f"Synthetic photographs; {duration(outcome.seconds)} in all. The report:")
+    print(outcome.report)
 
 
 class _Display:
@@ -66,17 +70,17 @@ class _Display:
         self._status = status
         self._n_epochs = n_epochs
 
-    def started(self, step: "Step") -> None:
+    def started(self, step: "DemoStep") -> None:
         self._status.update(step.title)
 
-    def line(self, step: "Step", text: str) -> None:
+    def line(self, step: "DemoStep", text: str) -> None:
         if found := re.search(r"\bEpoch (\d+)\s*$", text):
             self._status.update(f"{step.title}: epoch {int(found[1]) + 1} of {self._n_epochs}")
         elif found := re.search(r"\d+%\|.*?\| *(\d+/\d+)", text):
             self._status.update(f"{step.title}: {found[1]}")
 
-    def finished(self, step: "Step", seconds: float, *, was_done: bool) -> None:
-        from nnunet_mamba.report.render import duration
+    def finished(self, step: "DemoStep", seconds: float, *, was_done: bool) -> None:
+        from nnunet_mamba.system.durations import duration
 
         time = "done before" if was_done else duration(seconds)
         self._console.print(f"  [green]✓[/green] {step.title:<60} [dim]{time}[/dim]")

@@ -3,7 +3,6 @@
 import json
 import sys
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nnunet_mamba.doctor.findings import Finding
+    from nnunet_mamba.doctor.report import Report
 
 _SIGNS = {"ok": "[green]✓[/green]", "hint": "[yellow]![/yellow]", "problem": "[red]✗[/red]"}
 _NAME_WIDTH = 19
@@ -24,38 +24,36 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     """
     from nnunet_mamba.cli.console import progress_console, results_console
     from nnunet_mamba.doctor.examination import examine
+    from nnunet_mamba.doctor.report import Report
 
     console = results_console()
-    findings = []
-    shown = ""
+    findings: list[tuple[str, Finding]] = []
     # A spinner on another console than the lines would stay between them.
     spinning = console if console.is_terminal and not as_json else progress_console()
     # Whatever a library prints meanwhile must not get between the lines of the JSON.
     printing = redirect_stdout(sys.stderr) if as_json else nullcontext()
     with printing, spinning.status("starting", spinner="line") as status:
         for area, finding in examine(lambda area: status.update(f"looking at: {area}")):
+            if not as_json:
+                _print(console, area, finding, after=findings[-1][0] if findings else None)
             findings.append((area, finding))
-            if as_json:
-                continue
-            if area != shown:
-                console.print(f"{'' if not shown else chr(10)}[bold]{area}[/bold]")
-                shown = area
-            _print(console, finding)
 
-    n_problems, n_hints = (sum(found.level == level for _, found in findings) for level in ("problem", "hint"))
+    report = Report(findings)
     if as_json:
-        rows = [{"area": area, **asdict(finding)} for area, finding in findings]
-        print(json.dumps({"can_train": n_problems == 0, "findings": rows}, indent=2))
+        print(json.dumps(report.as_dict(), indent=2))
     else:
-        console.print(f"\n{_summary(n_problems, n_hints)}")
-    if n_problems:
+        console.print(f"\n{_summary(report)}")
+    if not report.can_train:
         raise typer.Exit(1)
 
 
-def _print(console: "Console", finding: "Finding") -> None:
+def _print(console: "Console", area: str, finding: "Finding", *, after: str | None) -> None:
+    """Print a finding, below the name of its area if that is not the area of the finding before."""
     from rich.markup import escape
     from rich.table import Table
 
+    if area != after:
+        console.print(f"{'' if after is None else chr(10)}[bold]{area}[/bold]")
     line = Table.grid(padding=(0, 1))
     line.add_column(width=1)
     line.add_column(width=_NAME_WIDTH)
@@ -66,7 +64,8 @@ def _print(console: "Console", finding: "Finding") -> None:
     console.print(line)
 
 
-def _summary(n_problems: int, n_hints: int) -> str:
+def _summary(report: "Report") -> str:
+    n_problems, n_hints = report.count("problem"), report.count("hint")
     hints = f"{n_hints} hint{'s' if n_hints != 1 else ''}"
     if n_problems:
         return f"[red]{n_problems} problem{'s' if n_problems != 1 else ''}[/red], {hints}: see the lines with ✗."

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.shared import errors_as_text
-from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
-from nnunet_mamba.evaluation.folders import evaluate_folders
+from nnunet_mamba.cli.error_texts import errors_as_text
+from nnunet_mamba.evaluation.folders import MissingDatasetJsonError, MissingPredictionsError, evaluate_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nnunet_mamba.report.statistics import LabelScores
+    from nnunet_mamba.evaluation.protocols import LabelScores
 
 
 def evaluate(
@@ -37,30 +36,22 @@ def evaluate(
     processes: Annotated[int, typer.Option(min=1, help="Processes that read and count.")] = 2,
 ) -> None:
     """Score predictions: mean per-case Dice (nnU-Net) beside pooled-pixel scores (skin papers)."""
-    folder = output or predictions
     with errors_as_text(is_conversion=False, continues=False, workers="--processes 1"):
-        for path, holds in ((predictions, "predictions"), (labels, "labels")):
-            refuse_if_no_folder(path, holds=holds)
-        description = dataset_json or labels.resolve().parent / "dataset.json"
-        if not description.is_file():
-            found = "is a folder" if description.is_dir() else "does not exist"
-            raise FileNotFoundError(
-                f"{description} {found}: name the dataset.json of the data set with --dataset-json FILE"
+        try:
+            done = evaluate_folders(
+                predictions, labels, dataset_json, output=output, allow_missing=allow_missing, processes=processes
             )
-        cases = evaluate_folders(
-            predictions, labels, description, output=folder, allow_missing=allow_missing, processes=processes
-        )
-
-    from nnunet_mamba.report.statistics import score_labels
-
-    scores = score_labels(cases)
+        except MissingDatasetJsonError as error:
+            raise FileNotFoundError(f"{error} with --dataset-json FILE") from error
+        except MissingPredictionsError as error:
+            raise FileNotFoundError(f"{error}\nScore what is predicted with --allow-missing.") from error
     if as_json:
-        files = {"summary": str(folder / "summary.json"), "cases": str(folder / "cases.csv")}
-        print(json.dumps({"n_cases": len(cases), "labels": [row.as_dict() for row in scores], **files}, indent=2))
-    else:
-        _print_scores(scores)
-        _print_notes(scores)
-        print(f"{folder / 'summary.json'} (nnU-Net)\n{folder / 'cases.csv'} (one line per case and label)")
+        print(json.dumps(done.as_dict(), indent=2))
+        return
+    scores = done.scores
+    _print_scores(scores)
+    _print_notes(scores)
+    print(f"{done.summary} (nnU-Net)\n{done.table} (one line per case and label)")
 
 
 def _print_scores(scores: "Sequence[LabelScores]") -> None:

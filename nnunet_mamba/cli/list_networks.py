@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nnunet_mamba.bundled import trainers_folder
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.presets import PRESETS, Preset, Size
 
 # Network or trainer, image, channels → classes, parameters, GMACs, GFLOPs.
@@ -39,8 +38,7 @@ def list_networks(as_json: Annotated[bool, typer.Option("--json", help="Print th
 
 
 def _trainers_of_no_network_of_their_own() -> list[str]:
-    bundled = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}
-    return sorted(bundled - {preset.trainer for preset in PRESETS.values()})
+    return sorted(set(trainer_names()) - {preset.trainer for preset in PRESETS.values()})
 
 
 def _as_dict(preset: Preset, size: Size) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The ``nnunet-mamba`` command; every command imports what is heavy when it runs."""
 
-import io
-import os
 import sys
 from typing import Any
 
@@ -23,7 +21,7 @@ from nnunet_mamba.cli import (
     trainers_path,
 )
 from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
-from nnunet_mamba.cli.streams import INTERRUPTED, guarded_streams
+from nnunet_mamba.cli.streams import INTERRUPTED, guarded_streams, has_no_colours, replace_unknown_characters
 
 
 class _Commands(TyperGroup):
@@ -63,12 +61,9 @@ def _main(
     version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
 ) -> None:
     """State-space (Mamba) segmentation networks for unmodified nnU-Net v2."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if has_no_colours():
         ctx.color = False
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal or file that does not know a character gets a question mark and not a traceback.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    replace_unknown_characters()
 
 
 app.add_typer(convert.app, name="convert")

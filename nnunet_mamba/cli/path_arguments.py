@@ -1,4 +1,4 @@
-"""Paths of a command line as a shell should have given them: what it did not expand is refused, for all commands."""
+"""All commands refuse paths that no shell has expanded, and empty ones."""
 
 import inspect
 import os
@@ -36,7 +36,7 @@ def refuse_unexpanded_paths(app: typer.Typer) -> None:
 def _checked(command: Callable[..., Any]) -> Callable[..., Any]:
     hints = typing.get_type_hints(command, include_extras=True)
     names = [name for name, hint in hints.items() if _metadata(hint) and Path in _types(hint)]
-    # As they were given: pathlib would take an empty text for the working directory.
+    # Typer gives texts, because pathlib would take an empty one for the working directory.
     hints.update({name: _as_given(hints[name]) for name in names})
     signature = inspect.signature(command)
 
@@ -52,7 +52,7 @@ def _checked(command: Callable[..., Any]) -> Callable[..., Any]:
             given.arguments[name] = _as_paths(value)
         return command(*given.args, **given.kwargs)
 
-    # Of the wrapper alone: the command itself takes paths, as from Python.
+    # Only the wrapper takes texts. Called from Python, the command takes paths.
     checked.__annotations__ = hints
     parameters = [one.replace(annotation=hints.get(name, one.annotation)) for name, one in signature.parameters.items()]
     checked.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -91,7 +91,7 @@ def _refusal(text: str) -> str | None:
     if not text:
         return 'it is empty, as a variable that is not set. Give the path, or "." for the working directory'
     what = unexpanded(text)
-    # Old data may lie in folders with odd names. One called "~" was made by mistake.
+    # Old data may lie in folders with odd names, but one called "~" was made by mistake.
     if what is None or (os.path.exists(text) and not text.startswith("~")):
         return None
     return f'{what}. Give the full path, or "$HOME/…" in double quotes'

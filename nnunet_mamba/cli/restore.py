@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.option_types import Jobs, Progress
-from nnunet_mamba.cli.convert.shared import errors_as_text
+from nnunet_mamba.cli.error_texts import errors_as_text
+from nnunet_mamba.cli.option_types import Jobs, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nnunet_mamba.data.restoring.restoration import ConvertedDataset, Restoration
+    from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
+    from nnunet_mamba.data.restoring.restoration import Restoration
     from nnunet_mamba.data.restoring.source_agreement import Agreement
 
 SHOWN_REASONS = 10
@@ -42,7 +43,8 @@ def restore(
     conversion costs: a Dice of 1 at the original size.
     """
     with errors_as_text(is_conversion=False):
-        from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+        from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+        from nnunet_mamba.data.restoring.restoration import restore_masks
         from nnunet_mamba.system.parallel import default_jobs
 
         jobs = jobs or default_jobs()

@@ -1,11 +1,7 @@
 """``nnunet-mamba scan-backends``: what each implementation of the scan does on this machine."""
 
 import json
-import math
-import os
-import random
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nnunet_mamba.ops.scan.survey import Choice, Measurement
+    from nnunet_mamba.ops.scan.survey_report import SurveyReport
 
 
 def scan_backends(
@@ -31,91 +28,47 @@ def scan_backends(
     longer, because kernels are compiled.
     """
     try:
-        import torch
+        import torch  # noqa: F401  tried, so that a broken one is a line of text
     except (ImportError, OSError) as error:
         typer.secho(f"Error: torch cannot be imported: {error}\nAsk: nnunet-mamba doctor", fg="red", err=True)
         raise typer.Exit(1) from error
 
     from nnunet_mamba.cli.console import progress_console, results_console
-    from nnunet_mamba.ops.scan.survey import choices, measure_backends
+    from nnunet_mamba.ops.scan.survey_report import survey_backends
 
-    seed = random.randrange(2**31) if seed is None else seed
     with progress_console().status("starting", spinner="line") as status:
-        measured = list(measure_backends(seed, on_start=lambda text: status.update(f"measuring {text}")))
-    chosen = choices()
+        report = survey_backends(seed, on_start=lambda text: status.update(f"measuring {text}"))
     if as_json:
-        report = _as_dict(measured, chosen, seed, n_threads=torch.get_num_threads())
-        print(json.dumps(report, indent=2, allow_nan=False))
+        print(json.dumps(report.as_dict(), indent=2, allow_nan=False))
     else:
-        _print(results_console(), measured, chosen, seed)
-    if all(choice.backend is None for choice in chosen):
-        typer.secho(f"Error: {chosen[0].problem}", fg="red", err=True)
+        _print(results_console(), report)
+    if report.problem is not None:
+        typer.secho(f"Error: {report.problem}", fg="red", err=True)
         raise typer.Exit(1)
 
 
-def _as_dict(
-    measured: "Sequence[Measurement]", chosen: "Sequence[Choice]", seed: int, *, n_threads: int
-) -> dict[str, Any]:
-    from nnunet_mamba.ops.scan.backends import VARIABLE
-    from nnunet_mamba.ops.scan.survey import ERROR_SHAPE, SPEED_SHAPE
-    from nnunet_mamba.system.machine import processor
-
-    return {
-        "processor": processor(),
-        "n_threads": n_threads,
-        "packages": _versions(),
-        "seed": seed,
-        "error_shape": dict(zip("bdln", ERROR_SHAPE, strict=True)),
-        "speed_shape": dict(zip("bdln", SPEED_SHAPE, strict=True)),
-        "backends": [{name: _in_json(value) for name, value in asdict(row).items()} for row in measured],
-        VARIABLE: os.environ.get(VARIABLE),
-        "choices": [asdict(choice) for choice in chosen],
-    }
-
-
-def _in_json(value: Any) -> Any:
-    """Return ``value``, or its name where JSON has no such number: the error of a wrong kernel may be NaN."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions of the packages that scans run on; one that is not installed is left out."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in ("torch", "numba", "triton", "mamba-ssm"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def _print(console: "Console", measured: "Sequence[Measurement]", chosen: "Sequence[Choice]", seed: int) -> None:
-    import torch
+def _print(console: "Console", report: "SurveyReport") -> None:
     from rich.table import Table
 
     from nnunet_mamba.ops.scan.backends import VARIABLE
     from nnunet_mamba.ops.scan.survey import ERROR_SHAPE, REPEATS, REPEATS_OF_REFERENCE, SPEED_SHAPE
-    from nnunet_mamba.system.machine import processor
 
-    packages = ", ".join(f"{package} {version}" for package, version in _versions().items())
-    console.print(f"{processor()}, {torch.get_num_threads()} threads; {packages}")
-    console.print(_measurement_table(measured))
-    for refusal in _refusals(measured):
+    packages = ", ".join(f"{package} {version}" for package, version in report.packages.items())
+    console.print(f"{report.processor}, {report.n_threads} threads; {packages}")
+    console.print(_measurement_table(report.measured))
+    for refusal in report.refusals:
         console.print(refusal, markup=False)
     notes = Table.grid(padding=(0, 1))
     notes.add_row("errors", f"relative to the largest value of the float64 reference; (b, d, l, n) = {ERROR_SHAPE}")
-    notes.add_row("", f"random operands with gate, bias and softplus, again with --seed {seed}")
+    notes.add_row("", f"random operands with gate, bias and softplus, again with --seed {report.seed}")
     notes.add_row("speed", f"ns per (b, d, l) and gain over the reference; (b, d, l, n) = {SPEED_SHAPE}")
     notes.add_row("", f"float32, the same operands, median of {REPEATS} runs ({REPEATS_OF_REFERENCE} of the reference)")
     console.print(notes, style="dim")
-    console.print(_choice_table(chosen))
-    forced = os.environ.get(VARIABLE)
-    if all(choice.backend is None for choice in chosen):
+    console.print(_choice_table(report.chosen))
+    if report.problem is not None:
         return
-    if forced:
-        console.print(f"{VARIABLE}={forced} forces this backend; a scan that it cannot run is an error.")
+    if report.forced:
+        console.print(f"{VARIABLE}={report.forced} forces this backend; a scan that it cannot run is an error.")
     else:
         console.print(f"{VARIABLE} is not set: a scan takes the first backend of the list that can run it.")
 
@@ -145,12 +98,6 @@ def _measurement_table(measured: "Sequence[Measurement]") -> "Table":
             _time(row.forward_backward, reference.forward_backward),
         )
     return table
-
-
-def _refusals(measured: "Sequence[Measurement]") -> "list[str]":
-    """Return one line per backend that does not run; numba's explanations have many."""
-    refused = [(row, row.refusal.strip()) for row in measured if row.refusal is not None]
-    return [f"{row.backend} on {row.device}: no, {reason.splitlines()[0]}" for row, reason in refused]
 
 
 def _time(nanoseconds: float | None, reference: float | None) -> str:

@@ -79,9 +79,21 @@ def _guarded(stream: TextIO | None) -> tuple[TextIO, _RememberingFile | None]:
     guarded = io.TextIOWrapper(
         cast("io.BufferedWriter", file if is_unbuffered else io.BufferedWriter(file)),
         encoding=stream.encoding,
-        # A terminal or file that does not know a character gets a question mark and not a traceback.
+        # See replace_unknown_characters.
         errors="replace",
         line_buffering=stream.line_buffering,
         write_through=is_unbuffered,
     )
     return guarded, file
+
+
+def has_no_colours() -> bool:
+    """Return whether the user or the terminal asks for plain text."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def replace_unknown_characters() -> None:
+    """Have a terminal or file that does not know a character get a question mark, and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""How many trainings a machine holds: its cores, its memory, and what those that run take of it."""
+"""How many trainings a machine can run at a time: its cores, its GPUs, and the memory that is left."""
 
 import math
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnunet_mamba.system.machine import PROC, available_memory, usable_cores
 
-# A training on the CPU has a process that augments beside the one that computes.
+# A training on the CPU has two processes: one computes, the other augments.
 CORES_PER_CPU_JOB = 2
 
 
@@ -20,7 +20,7 @@ def cores_of_this_job() -> int:
     return int(given) if given.isdigit() and int(given) > 0 else usable_cores()
 
 
-def default_jobs(n_runs: int, *, cores: int, gpus: Collection[str]) -> int:
+def default_trainings(n_runs: int, *, cores: int, gpus: Collection[str]) -> int:
     """Return how many trainings to run at the same time: one on each GPU, or one on every two cores."""
     return max(1, min(n_runs, len(gpus) or cores // CORES_PER_CPU_JOB))
 
@@ -32,13 +32,13 @@ def visible_gpus(n_gpus: int) -> list[str]:
 
 
 def memory_of_sessions(sessions: Collection[int]) -> dict[int, int]:
-    """Return how many bytes the processes of each session take together; pages that they share count once.
+    """Return how many bytes the processes of each session take together; shared pages count once.
 
     Args:
         sessions: as ``os.getsid`` names them.
 
     Returns:
-        Only sessions with processes that can be looked at: none where there is no /proc.
+        Bytes by session, without sessions that cannot be looked at; empty where there is no /proc.
     """
     memory: dict[int, int] = {}
     for process in PROC.glob("[0-9]*"):
@@ -58,32 +58,32 @@ def _proportional_memory(process: Path) -> int:
 
 
 class MemoryGuard:
-    """Tells whether there is memory for one more training, from what those before have taken at most."""
+    """Tells whether there is memory for one more training, by the largest so far."""
 
     def __init__(self) -> None:
         self._peaks: dict[int, int] = {}
 
     def measure(self, sessions: Collection[int]) -> None:
-        """Look at the running trainings; what they take is remembered when they have ended."""
+        """Look at the running trainings, and remember what they take beyond their end."""
         for session, memory in memory_of_sessions(sessions).items():
             self._peaks[session] = max(memory, self._peaks.get(session, 0))
 
     @property
     def peak(self) -> int:
-        """Bytes that one training has taken at most, 0 before anything was measured."""
+        """The most bytes that one training has taken; 0 before anything was measured."""
         return max(self._peaks.values(), default=0)
 
     def has_room(self, running: Collection[int]) -> bool:
-        """Whether one more training fits beside those that run, once all take as much as the largest so far."""
+        """Return whether one more training fits when all that run have grown to the size of the largest."""
         return has_room(available_memory(), peak=self.peak, running={s: self._peaks.get(s, 0) for s in running})
 
 
 def has_room(available: int | None, *, peak: int, running: Mapping[int, int]) -> bool:
-    """Whether one more training fits into memory.
+    """Return whether one more training fits into memory.
 
     Args:
         available: bytes that can still be taken; None if unknown.
-        peak: bytes that one training takes at most.
+        peak: most bytes that one training takes.
         running: bytes that each running training has taken so far.
     """
     still_growing = sum(peak - taken for taken in running.values())

@@ -1,4 +1,4 @@
-"""Shows how far the runs are: one live table on a terminal, else one line for every epoch and change."""
+"""Show how far the runs are: in one live table on a terminal, else in a line for every epoch and change."""
 
 import heapq
 import math
@@ -12,13 +12,13 @@ from rich.table import Table
 
 from nnunet_mamba.crossval.outcome import Score
 from nnunet_mamba.crossval.status import Status
-from nnunet_mamba.report.render import duration
+from nnunet_mamba.system.durations import duration
 
 _STYLES = {"done": "green", "failed": "red", "training": "cyan", "validating": "cyan", "starting": "cyan"}
 
 
 class Display:
-    """A context in which :meth:`show` keeps what is seen up to date.
+    """Shows the statuses on a console while it is entered, anew at each :meth:`show`.
 
     Args:
         statuses: of all runs.
@@ -45,7 +45,7 @@ class Display:
             self._live.stop()
 
     def show(self) -> None:
-        """Show what the statuses say."""
+        """Show the statuses as they are."""
         if self._live:
             self._live.update(status_table(self._statuses, jobs=self._jobs), refresh=True)
         else:
@@ -106,7 +106,7 @@ def _number(value: float) -> str:
 def seconds_left(statuses: Sequence[Status], *, jobs: int) -> float:
     """Estimate the time until all runs have trained, validations not counted; nan while nothing is known.
 
-    A run that has not told how long it takes is taken for one of its trainer, or else for an average one.
+    A run without an epoch yet counts as long as others of its trainer, or else as long as the average.
     """
     trainings: dict[str, list[float]] = {}
     for status in statuses:
@@ -117,7 +117,7 @@ def seconds_left(statuses: Sequence[Status], *, jobs: int) -> float:
         return math.nan
     average = mean(seconds for known in trainings.values() for seconds in known)
     ends = [0.0] * jobs
-    # Those that run hold their places already.
+    # Running ones come first: they hold their places already.
     for status in sorted(statuses, key=lambda status: status.state in ("waiting", "queued")):
         if not status.is_over:
             left = status.progress.seconds_left

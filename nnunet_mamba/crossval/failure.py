@@ -1,4 +1,4 @@
-"""Why a training failed: the first error in its log, not the ones that follow from it."""
+"""Find out why a training failed: the first error in its log, not the ones that follow from it."""
 
 import signal
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ def reason(lines: Sequence[str], code: int | None) -> str:
 
     Args:
         lines: of the attempt's log.
-        code: of its exit, negative for a signal; None if it is not known.
+        code: exit code, negative for a signal; None if it is not known.
 
     Returns:
-        One sentence, and below it the lines of the log that tell more.
+        One sentence, followed by the lines of the log that tell more.
     """
     first = next((number for number, line in enumerate(lines) if _TRACEBACK in line), None)
     if first is None:

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 
+from nnunet_mamba.crossval.attempt import Attempt, TrainingOptions, TrainingShare
 from nnunet_mamba.crossval.capacity import MemoryGuard
 from nnunet_mamba.crossval.status import Status
-from nnunet_mamba.crossval.training import Options, Share, Training
 
 _POLLS_PER_MEASUREMENT = 10
 
@@ -14,7 +14,7 @@ class LocalRuns:
     """Runs trainings side by side.
 
     Args:
-        statuses: kept up to date; what is done is not run.
+        statuses: of all runs, kept up to date; those that are done are not run.
         options: of all trainings.
         jobs: trainings at the same time, at most.
         cores: for all of them together.
@@ -22,20 +22,20 @@ class LocalRuns:
     """
 
     def __init__(
-        self, statuses: Sequence[Status], options: Options, *, jobs: int, cores: int, gpus: Sequence[str] = ()
+        self, statuses: Sequence[Status], options: TrainingOptions, *, jobs: int, cores: int, gpus: Sequence[str] = ()
     ) -> None:
         self._statuses = statuses
         self._options = options
         self._jobs = jobs
         self._cores = max(1, cores // jobs)
         self._gpus = gpus
-        self._running: list[tuple[Status, Training, Share]] = []
+        self._running: list[tuple[Status, Attempt, TrainingShare]] = []
         self._started: list[Status] = []
         self._memory = MemoryGuard()
         self._n_polls = 0
 
     def run(self, show: Callable[[], None], *, poll_seconds: float = 1.0) -> None:
-        """Run all; when it ends, whatever way, no training is left running.
+        """Run all; however this ends, no training is left running.
 
         Args:
             show: called after every look at the trainings.
@@ -47,14 +47,14 @@ class LocalRuns:
                 time.sleep(poll_seconds)
             show()
         finally:
-            for _, training, _ in self._running:
-                training.stop()
+            for _, attempt, _ in self._running:
+                attempt.stop()
 
     def advance(self) -> bool:
-        """Look at what runs and start what there is room for; return whether anything is left to do."""
+        """Look at the running trainings and start the next if there is room; return whether anything is left to do."""
         for entry in list(self._running):
-            status, training, _ = entry
-            code = training.poll()
+            status, attempt, _ = entry
+            code = attempt.poll()
             if code is None:
                 status.follow()
             else:
@@ -72,8 +72,8 @@ class LocalRuns:
     def _may_start(self, following: Status) -> bool:
         if not self._running:
             return True
-        # What a training takes is known once one has trained an epoch, and what a validation takes once one has
-        # validated a case. Of a kind that is not known one is started, when all that run have shown what they take.
+        # The memory of a training is known once one has trained an epoch, that of a validation once one has validated
+        # a case. Start one run of an unknown kind when all that are running have shown their memory.
         only_validates = following.run.is_trained
         alike = [status for status in self._started if status.only_validates == only_validates]
         is_known = any(status.has_shown_its_memory for status in alike)
@@ -81,18 +81,18 @@ class LocalRuns:
         return (is_known or all_known) and self._memory.has_room(self._sessions())
 
     def _sessions(self) -> list[int]:
-        return [training.session for _, training, _ in self._running]
+        return [attempt.session for _, attempt, _ in self._running]
 
     def _start(self, status: Status) -> None:
-        share = Share(cores=self._cores, gpu=self._least_used_gpu())
+        share = TrainingShare(cores=self._cores, gpu=self._least_used_gpu())
         status.started()
         self._started.append(status)
         try:
-            training = Training.start(status.run, self._options, share)
+            attempt = Attempt.start(status.run, self._options, share)
         except OSError as error:
             status.state, status.reason = "failed", str(error)
         else:
-            self._running.append((status, training, share))
+            self._running.append((status, attempt, share))
 
     def _least_used_gpu(self) -> str | None:
         used = [share.gpu for _, _, share in self._running]

@@ -1,4 +1,4 @@
-"""What only nnU-Net can tell, asked in a process of its own: nnunet-mamba itself stays without torch.
+"""Ask nnU-Net what only it can tell, in a process of its own: nnunet-mamba itself stays without torch.
 
 ``python -m nnunet_mamba.crossval.nnunet_side DATASET DATA_IDENTIFIER TRAINER …`` prints JSON.
 """
@@ -11,25 +11,28 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
+from nnunet_mamba.results.layout import fold_of_dataset
+from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
-from nnunet_mamba.training.plans_checks import inherited, read_splits, refuse_senseless_plans
+from nnunet_mamba.system.nnunet_folders import dataset_number
+from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """What is known before anything runs.
+    """What nnU-Net tells before anything runs.
 
     Args:
         n_folds: of splits_final.json.
         n_gpus: that torch sees.
-        teachers: for each trainer that learns from the training of another one, those among the trainers that may be
-            that other one.
-        teacher_fold: the only fold whose teacher they get, where NNUNET_MAMBA_TEACHER names one of this data set.
-        notices: for a trainer with plans that do not fit its recipe, by both names, a sentence for the user.
+        teachers: for each trainer that learns from another one, the trainers that may be its teacher.
+        teacher_fold: the only fold with a teacher, where NNUNET_MAMBA_TEACHER names one fold of this data set.
+        notices: sentences for the user, by trainer and plans, where the plans do not fit the trainer's recipe.
     """
 
     n_folds: int
@@ -42,7 +45,7 @@ class Preparation:
 def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers: Sequence[str]) -> Preparation:
     """Check that nnU-Net can begin, and make splits_final.json if there is none.
 
-    It is made here because trainings that start together would write it over each other.
+    Trainings that start together would write it over each other.
 
     Args:
         dataset: ``$nnUNet_preprocessed/DatasetXXX_Name``.
@@ -57,8 +60,18 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
     """
     identifiers = [_data_identifier(dataset, name, configuration) for name in plans]
     adopt_splits(dataset)
+    answer = _ask_process(dataset, identifiers[0], trainers)
+    if answer["problems"]:
+        raise ValueError("\n".join(answer["problems"]))
+    del answer["problems"]
+    largest = answer.pop("largest_batches")
+    return Preparation(**answer, notices=_notices(dataset, configuration, plans=plans, largest=largest))
+
+
+def _ask_process(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, Any]:
+    """Run ``_answer`` in a process of its own and return what it returns."""
     process = subprocess.run(
-        [sys.executable, "-m", __name__, str(dataset), identifiers[0], *trainers],
+        [sys.executable, "-m", __name__, str(dataset), identifier, *trainers],
         capture_output=True,
         text=True,
         check=False,
@@ -66,12 +79,8 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
     if process.returncode:
         reason = (process.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ChildProcessError(f"nnU-Net cannot be asked for its trainers: {reason}. Try: nnunet-mamba doctor")
-    answer = json.loads(process.stdout.splitlines()[-1])
-    if answer["problems"]:
-        raise ValueError("\n".join(answer["problems"]))
-    del answer["problems"]
-    largest = answer.pop("largest_batches")
-    return Preparation(**answer, notices=_notices(dataset, configuration, plans=plans, largest=largest))
+    answer: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return answer
 
 
 def _notices(
@@ -96,7 +105,7 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
             f"{dataset} has no plans {plans!r}; there are {', '.join(known) or 'none'}, choose with --plans"
         )
     content = read_json_object(file)
-    # nnU-Net calls the folder of the results by the name that is in the file.
+    # nnU-Net names the folder of the results after the entry, not after the file.
     for key, wanted in (("plans_name", plans), ("dataset_name", dataset.name)):
         if content.get(key) != wanted:
             raise ValueError(
@@ -113,15 +122,15 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
     if not isinstance(identifier, str) or not identifier:
         raise ValueError(f"{file} has the data_identifier {identifier!r}, expected the name of a folder")
     if not (dataset / identifier).is_dir():
-        number = int(dataset.name[len("Dataset") :].partition("_")[0])
         raise ValueError(
             f"{dataset / identifier} does not exist: the data are not preprocessed for {plans}, {configuration}. "
-            f"Do it first: nnUNetv2_preprocess -d {number} -plans_name {plans} -c {configuration}"
+            f"Do it first: nnUNetv2_preprocess -d {dataset_number(dataset.name)} -plans_name {plans} -c {configuration}"
         )
     return identifier
 
 
-def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, object]:
+def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str, Any]:
+    """Return the parts of a ``Preparation``, and the problems that stand in the way."""
     import torch
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
@@ -131,7 +140,7 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     for trainer in trainers:
         try:
             classes[trainer] = recursive_find_trainer_class_by_name(trainer)
-        # ValueError is our own trainers' word on a budget in the name; AssertionError is nnU-Net's on other classes.
+        # Our trainers raise ValueError for a wrong budget in the name, nnU-Net AssertionError for other classes.
         except (RuntimeError, ValueError, AssertionError) as error:
             own_word = isinstance(error, ValueError)
             problems.append(
@@ -160,16 +169,9 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
 
 
 def _largest_batch(trainer: type) -> int | None:
-    """Return the largest batch of the recipe of one of our trainers; None for others and where there is no limit."""
+    """Return the largest batch in the recipe of one of our trainers; None for other trainers or without a limit."""
     largest: int | None = getattr(getattr(trainer, "recipe", None), "largest_batch_size", None)
     return largest
-
-
-def fold_of_dataset(teacher: Path, dataset: str) -> str | None:
-    """Return which fold of a data set's trainings a checkpoint or folder is, None if it is none."""
-    folder = teacher if teacher.is_dir() else teacher.parent
-    is_fold = folder.name.startswith("fold_") and folder.parent.parent.name == dataset
-    return folder.name.removeprefix("fold_") if is_fold else None
 
 
 def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:
@@ -181,7 +183,7 @@ def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:
 
 
 def _write_five_folds(dataset: Path, identifier: str) -> int:
-    """Write the splits that nnU-Net's trainers make when there are none."""
+    """Write the splits that nnU-Net's trainers would make."""
     from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
@@ -192,7 +194,7 @@ def _write_five_folds(dataset: Path, identifier: str) -> int:
             f"there are {len(cases)} training cases, and nnU-Net's five folds need five; write splits with fewer folds "
             "there, as nnunet-mamba convert does"
         )
-    # The seed and the number of folds are those of nnU-Net's trainers.
+    # Seed and number of folds are those of nnU-Net's trainers.
     folds = generate_crossval_split(cases, seed=12345, n_splits=5)
     splits = [{side: [str(case) for case in fold[side]] for side in fold} for fold in folds]
     with replacing(dataset / SPLITS_FILE) as temporary:

@@ -1,4 +1,4 @@
-"""What a cross-validation ends in: Dice of every fold and trainer, and nnU-Net's command that goes on from there."""
+"""What a cross-validation ends with: Dice of every fold and trainer, and nnU-Net's next command."""
 
 import math
 import shlex
@@ -15,7 +15,7 @@ class Score:
 
     Args:
         model: trainer, plans and configuration, as nnU-Net names their folder.
-        dice: of each fold's final validation; nan for a fold without foreground, missing for one that is not complete.
+        dice: of each complete fold's final validation; nan without any foreground.
     """
 
     model: str
@@ -41,7 +41,7 @@ def scores(runs: Sequence[Run]) -> list[Score]:
     Raises:
         ValueError: a summary.json is not nnU-Net's.
     """
-    complete = [run for run in runs if run.stage() == "complete"]
+    complete = [run for run in runs if run.phase() == "complete"]
     models = list(dict.fromkeys(run.model for run in complete))
     return [
         Score(model=model, dice={run.fold: run.dice() for run in complete if run.model == model}) for model in models
@@ -51,7 +51,7 @@ def scores(runs: Sequence[Run]) -> list[Score]:
 def find_best_commands(runs: Sequence[Run], *, npz: bool) -> list[str]:
     """Return nnU-Net's command that compares the trainers over these folds and chooses the postprocessing.
 
-    There are several where trainers have plans of their own: nnU-Net takes every trainer with every one of the plans.
+    Trainers with plans of their own get a command each, because nnU-Net takes every trainer with all of the plans.
 
     Args:
         runs: all of them complete, every trainer with the same folds.

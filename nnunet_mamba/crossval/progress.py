@@ -1,4 +1,4 @@
-"""How far a training is, from what stock nnU-Net writes into the fold's folder while it trains."""
+"""How far a training is, by the files that stock nnU-Net writes into the fold's folder while it trains."""
 
 import math
 from collections.abc import Sequence
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from nnunet_mamba.report.collect import Epoch, read_training_log, training_logs
-from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.results.training_logs import Epoch, planned_epochs, read_training_log, training_logs
 
 _RECENT = 10
 
@@ -40,7 +39,7 @@ class Progress:
 
 
 class ProgressReader:
-    """Reads the progress of one fold; what has not grown is not read again.
+    """Reads the progress of one fold; logs that have not grown are not read again.
 
     Args:
         folder: of the fold; need not exist.
@@ -52,17 +51,17 @@ class ProgressReader:
         self._progress = Progress()
 
     def read(self) -> Progress:
-        """Return the progress of now."""
+        """Return the progress at this moment."""
         logs = training_logs(self._folder)
         sizes = [(log.name, log.stat().st_size) for log in logs]
         if sizes != self._seen:
             self._seen = sizes
-            self._progress = _progress(read_training_log(logs), _n_epochs(self._folder))
+            self._progress = _progress(read_training_log(logs), planned_epochs(self._folder))
         return self._progress
 
 
 def _progress(epochs: Sequence[Epoch], n_epochs: int | None) -> Progress:
-    # Epoch time is the last that nnU-Net logs of an epoch.
+    # nnU-Net logs the epoch's time last.
     finished = [epoch for epoch in epochs if not math.isnan(epoch.seconds)]
     if not finished:
         return Progress(n_epochs=n_epochs)
@@ -75,13 +74,3 @@ def _progress(epochs: Sequence[Epoch], n_epochs: int | None) -> Progress:
         pseudo_dice=mean(scores) if scores else math.nan,
         epoch_seconds=mean(epoch.seconds for epoch in finished[-_RECENT:]),
     )
-
-
-def _n_epochs(folder: Path) -> int | None:
-    """Return the trainer's number of epochs, which stock nnU-Net tells in debug.json alone."""
-    try:
-        n_epochs = int(read_json_object(folder / "debug.json")["num_epochs"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        # Not there yet, or being written.
-        return None
-    return n_epochs if n_epochs > 0 else None

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_mamba.bundled import trainers_folder
+from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.training.plans_names import plans_name
 
 OWN_PLANS = "own"
 BASE_PLANS = "nnUNetPlans"
@@ -37,24 +38,10 @@ def find_dataset(name_or_id: str, preprocessed: Path) -> str:
     )
 
 
-def parse_names(text: str, *, option: str) -> list[str]:
-    """Return the names of a list with commas.
-
-    Raises:
-        ValueError: there is none, or one occurs twice.
-    """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise ValueError(f"{option} {text!r} names nothing, expected names with commas between them")
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{option} names {', '.join(repeated)} more than once")
-    return names
-
-
 def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) -> list[tuple[str, str]]:
     """Return each trainer with each of the plans, or with the plans that ``nnunet-mamba plan`` made for it.
 
-    Trainers that it makes no plans for, such as nnU-Net's, have nnU-Net's plans as their own.
+    ``nnunet-mamba plan`` makes none for nnU-Net's trainers, so nnU-Net's plans are their own.
 
     Args:
         trainers: class names.
@@ -68,19 +55,17 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
         return [(trainer, name) for trainer in trainers for name in plans]
     if len(plans) > 1:
         raise ValueError(f"--plans {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
-    from nnunet_mamba.planning.plans_files import plans_name
-
-    # Plans are made for our trainers alone; others were written for nnU-Net's. Recipe and budget follow an underscore.
-    ours = {file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py")}
+    # Only our trainers get plans of their own. Recipe and budget follow an underscore.
+    ours = trainer_names()
     models = [
         (trainer, plans_name(trainer, BASE_PLANS) if trainer.partition("_")[0] in ours else BASE_PLANS)
         for trainer in trainers
     ]
     if missing := [(trainer, name) for trainer, name in models if not (dataset / f"{name}.json").is_file()]:
-        options = " ".join(f"--trainer {trainer}" for trainer, _ in missing)
+        without = ",".join(trainer for trainer, _ in missing)
         raise ValueError(
             f"--plans {OWN_PLANS}: {dataset} has no {' and no '.join(f'{name}.json' for _, name in missing)}. "
-            f"Make them first: nnunet-mamba plan {dataset.name} {options}"
+            f"Make them first: nnunet-mamba plan {dataset.name} --trainers {without}"
         )
     return models
 

@@ -19,11 +19,11 @@ from nnunet_mamba.system.json_files import read_json_object
 if TYPE_CHECKING:
     from submitit import Executor
 
-    from nnunet_mamba.crossval.training import Options
+    from nnunet_mamba.crossval.attempt import TrainingOptions
 
-# A training may need many time slots; one that gets nowhere is stopped by its job.
+# A training may need many time slots; its job stops one that gets nowhere.
 _MOST_TIMEOUTS = 1_000_000
-# A disk of the network may show for a minute what a folder held before.
+# A disk of the network may show the old content of a folder for a minute.
 SECONDS_UNTIL_FILES_SHOW = 90
 _JOB = re.compile(r"[0-9]+(?:_[0-9]+)?")
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)")
@@ -121,7 +121,7 @@ def slurm_executor(folder: Path, resources: Resources) -> "Executor":
     return executor
 
 
-def submit(executor: "Executor", statuses: Sequence[Status], options: "Options") -> dict[str, str]:
+def submit(executor: "Executor", statuses: Sequence[Status], options: "TrainingOptions") -> dict[str, str]:
     """Submit one array of jobs.
 
     Args:
@@ -143,7 +143,7 @@ def submit(executor: "Executor", statuses: Sequence[Status], options: "Options")
 
 
 class JobRecord:
-    """Which job works on which run, for later calls of the command.
+    """Remembers which job works on which run, for later calls of the command.
 
     Args:
         folder: ``$nnUNet_results/DatasetXXX_Name``.
@@ -194,7 +194,7 @@ def queued_jobs(jobs: Sequence[str]) -> dict[str, str]:
 def submit_missing(
     executor: "Executor",
     statuses: Sequence[Status],
-    options: "Options",
+    options: "TrainingOptions",
     record: JobRecord,
     *,
     queue: Callable[[Sequence[str]], Mapping[str, str]] = queued_jobs,
@@ -268,7 +268,7 @@ def watch(
             if state is None:
                 now = time.monotonic()
                 is_recent = now - left.setdefault(job, now) < SECONDS_UNTIL_FILES_SHOW
-                if is_recent and status.run.stage(npz=npz) != "complete":
+                if is_recent and status.run.phase(npz=npz) != "complete":
                     continue
                 status.ended(None, npz=npz)
                 if status.state == "failed":

@@ -1,11 +1,12 @@
-"""What a Slurm job does: train one run, end in order when it must, and continue when it is put back into the queue."""
+"""The work of a Slurm job: train one run, end in order when told to, and continue when the job is queued again."""
 
 import time
 from typing import TYPE_CHECKING, Any
 
+from nnunet_mamba.crossval.attempt import Attempt, TrainingOptions, TrainingShare
 from nnunet_mamba.crossval.capacity import cores_of_this_job
-from nnunet_mamba.crossval.runs import Run, checkpoint_to_continue
-from nnunet_mamba.crossval.training import Options, Share, Training
+from nnunet_mamba.crossval.runs import Run
+from nnunet_mamba.results.checkpoints import checkpoint_to_continue
 
 if TYPE_CHECKING:
     from submitit.core.utils import DelayedSubmission
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
 MOST_FRUITLESS_STARTS = 3
 # Slurm's KillWait, after which a job that was told to end is killed, is 30 s by default.
 SECONDS_BEFORE_RESTART = 90
+SECONDS_BETWEEN_LOOKS = 1.0
 _TERMINATED = -15
 
 
 class TrainingJob:
-    """What a job does; submitit pickles it, calls it, and asks it for a checkpoint when the job must end.
+    """Trains one run; submitit pickles it, calls it, and asks it for a checkpoint when the job must end.
 
     Args:
         run: to train.
@@ -25,11 +27,11 @@ class TrainingJob:
         n_fruitless: starts in a row that wrote no checkpoint to continue from.
     """
 
-    def __init__(self, run: Run, options: Options, *, n_fruitless: int = 0) -> None:
+    def __init__(self, run: Run, options: TrainingOptions, *, n_fruitless: int = 0) -> None:
         self.run = run
         self.options = options
         self.n_fruitless = n_fruitless
-        self._training: Training | None = None
+        self._attempt: Attempt | None = None
         self._checkpoint_before = 0.0
 
     def __call__(self) -> None:
@@ -39,14 +41,14 @@ class TrainingJob:
             RuntimeError: the training failed; the log of the run says why.
         """
         self._checkpoint_before = self._checkpoint_time()
-        while self.run.stage(npz=self.options.npz) != "complete":
-            self._training = Training.start(self.run, self.options, Share(cores=cores_of_this_job()))
+        while self.run.phase(npz=self.options.npz) != "complete":
+            self._attempt = Attempt.start(self.run, self.options, TrainingShare(cores=cores_of_this_job()))
             code = self._wait()
             if code == _TERMINATED:
-                # Slurm tells all processes to end before it kills them: this one waits for that. If it does not come,
-                # what is left of the grace time is used.
+                # Slurm tells all processes to end before it kills them, so wait for that. If it does not come, start
+                # the training again.
                 time.sleep(SECONDS_BEFORE_RESTART)
-            elif code or self.run.stage(npz=self.options.npz) != "complete":
+            elif code or self.run.phase(npz=self.options.npz) != "complete":
                 raise RuntimeError(f"The training ended with exit code {code} and is not complete; see {self.run.log}")
 
     def _checkpoint_time(self) -> float:
@@ -55,18 +57,18 @@ class TrainingJob:
         return 0.0 if checkpoint is None else checkpoint.stat().st_mtime
 
     def _wait(self) -> int:
-        assert self._training is not None
-        # Not one long wait, in the middle of which the checkpoint could not wait for the training's end.
-        while (code := self._training.poll()) is None:
-            time.sleep(1)
+        assert self._attempt is not None
+        # In short waits: submitit calls checkpoint() in the middle of one, and that must be able to wait, too.
+        while (code := self._attempt.poll()) is None:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         return code
 
     def checkpoint(self) -> "DelayedSubmission | None":
         """End the training and return what continues it; None if it has got nowhere several times in a row."""
         from submitit.core.utils import DelayedSubmission
 
-        if self._training is not None:
-            self._training.stop()
+        if self._attempt is not None:
+            self._attempt.stop()
         is_fruitless = self._checkpoint_time() <= self._checkpoint_before
         n_fruitless = self.n_fruitless + 1 if is_fruitless else 0
         if n_fruitless >= MOST_FRUITLESS_STARTS:
@@ -80,4 +82,4 @@ class TrainingJob:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the running process out."""
-        return {**self.__dict__, "_training": None}
+        return {**self.__dict__, "_attempt": None}

@@ -1,14 +1,14 @@
-"""What is known of each run of a cross-validation, for those who start them and those who show them."""
+"""How far each run of a cross-validation is, for what starts the runs and what shows them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nnunet_mamba.crossval.attempt import last_attempt
 from nnunet_mamba.crossval.failure import reason
 from nnunet_mamba.crossval.progress import Progress, ProgressReader
 from nnunet_mamba.crossval.runs import Run
-from nnunet_mamba.crossval.training import last_attempt
 
 State = Literal["waiting", "queued", "starting", "training", "validating", "done", "failed"]
 
@@ -34,7 +34,7 @@ class Status:
     def __post_init__(self) -> None:
         self._reader = ProgressReader(self.run.folder)
         self._n_before = 0
-        self._newest_mask_before = 0.0
+        self._newest_label_map_before = 0.0
         self.only_validates = False
 
     @property
@@ -51,7 +51,7 @@ class Status:
     def has_shown_its_memory(self) -> bool:
         """Whether it has trained an epoch since it was started, or validated a case if that is all it does."""
         if self.only_validates:
-            return self.state == "done" or self._newest_mask() > self._newest_mask_before
+            return self.state == "done" or self._newest_label_map() > self._newest_label_map_before
         return self.progress.n_done > self._n_before or self.state == "validating"
 
     def refresh(self) -> None:
@@ -65,7 +65,7 @@ class Status:
         self.state, self._n_before = "starting", self.progress.n_done
         with suppress(OSError):
             self.only_validates = self.run.is_trained
-            self._newest_mask_before = self._newest_mask()
+            self._newest_label_map_before = self._newest_label_map()
 
     def follow(self) -> None:
         """Read how far a run is that a process works on."""
@@ -82,16 +82,16 @@ class Status:
         """Note how it ended: complete files and nothing else mean success."""
         self.refresh()
         try:
-            if code in (0, None) and self.run.stage(npz=npz) == "complete":
+            if code in (0, None) and self.run.phase(npz=npz) == "complete":
                 self.state = "done"
             else:
                 self.state, self.reason = "failed", reason(last_attempt(self.run.log), code)
         except OSError as error:
             self.state, self.reason = "failed", f"It ended, and its files cannot be read: {error}"
 
-    def _newest_mask(self) -> float:
-        masks = self.run.summary.parent.glob("*")
-        return max((mask.stat().st_mtime for mask in masks if mask != self.run.summary), default=0.0)
+    def _newest_label_map(self) -> float:
+        files = self.run.summary.parent.glob("*")
+        return max((file.stat().st_mtime for file in files if file != self.run.summary), default=0.0)
 
 
 def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, Sequence[str]] | None = None) -> list[Status]:
@@ -105,7 +105,7 @@ def statuses_of(runs: Sequence[Run], *, npz: bool, teachers: Mapping[str, Sequen
     statuses = [Status(run=run) for run in runs]
     for status in statuses:
         status.refresh()
-        if status.run.stage(npz=npz) == "complete":
+        if status.run.phase(npz=npz) == "complete":
             status.state = "done"
         names = (teachers or {}).get(status.run.trainer, ())
         status.after = [other for other in statuses if other.run.trainer in names and other.run.fold == status.run.fold]

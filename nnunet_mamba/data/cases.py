@@ -7,23 +7,23 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image, with its label or without, as the source has it.
+    """One image, with masks or without, as the source has it.
 
     Args:
         identifier: nnU-Net's name of the case, the start of its file names.
         channels: the source files that its channels come from, in order. A colour photograph is one file.
-        label: the source file of its label; None only for a test case.
-        other_masks: further source files of the label, joined with the first; a later one covers an earlier one.
-        mask_numbers: of the label that each of the source files marks; empty where their values tell the labels.
-        must_be_disjoint: whether several source files of one label are joined only where no two mark the same.
-        is_training: whether it goes to imagesTr (needs a label) or to imagesTs.
+        mask: the source's file that becomes its label; None only for a test case.
+        other_masks: further masks, joined with the first to one label; a later one covers an earlier one.
+        mask_numbers: the label that each mask marks; empty where the masks' values tell the labels.
+        must_be_disjoint: whether several masks of one label are joined only if no two of them mark the same place.
+        is_training: whether it goes to imagesTr (needs a mask) or to imagesTs.
         group: cases of one group, such as the slices of a patient or the images of a lesion, must be on one side of a
             split; None if the case is a group of its own.
     """
 
     identifier: str
     channels: tuple[Path, ...]
-    label: Path | None = None
+    mask: Path | None = None
     is_training: bool = True
     group: str | None = None
     other_masks: tuple[Path, ...] = ()
@@ -32,11 +32,11 @@ class Case:
 
     @property
     def masks(self) -> tuple[Path, ...]:
-        """All source files of its label, none without one."""
-        return () if self.label is None else (self.label, *self.other_masks)
+        """All its masks, in the order of joining."""
+        return () if self.mask is None else (self.mask, *self.other_masks)
 
     def __post_init__(self) -> None:
-        assert self.label is not None or not self.is_training, f"training case {self.identifier} has no label"
+        assert self.mask is not None or not self.is_training, f"training case {self.identifier} has no mask"
 
 
 def count_groups(cases: Iterable[Case]) -> int:
@@ -70,4 +70,4 @@ def case_files(case: Case, folder: Path, *, n_files: int, file_ending: str) -> l
     """
     part = "Tr" if case.is_training else "Ts"
     files = [folder / f"images{part}" / name for name in image_file_names(case.identifier, n_files, file_ending)]
-    return files if case.label is None else [*files, folder / f"labels{part}" / f"{case.identifier}{file_ending}"]
+    return files if case.mask is None else [*files, folder / f"labels{part}" / f"{case.identifier}{file_ending}"]

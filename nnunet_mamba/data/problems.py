@@ -1,4 +1,10 @@
-"""Problems of a data set, gathered so that the user sees all of them at once."""
+"""Problems of a data set, gathered so that the user sees all of them at once.
+
+A text says what was found, what was expected and what to do. Where a setting would help, the text names it in
+backquotes as Python has it: `skip_invalid=True`, `split='five-fold'`, or `labels` where any value may do. The library
+knows no command line. A command puts its own options there (``cli/option_names.py``), so a setting and its option have
+one name, and the text reads well with either: "leave it out with `skip_invalid=True`".
+"""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -14,8 +20,8 @@ class Problem:
     """One reason why a case cannot be converted.
 
     Args:
-        identifier: the case, which ``--skip-invalid`` leaves out, or a name that no case has.
-        text: what was found, what was expected, what to do.
+        identifier: the case, which `skip_invalid=True` leaves out, or a name that no case has.
+        text: what was found, what was expected, what to do; settings in backquotes.
         file: where, if it is one file.
     """
 
@@ -28,7 +34,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class CaseCheck:
     """What a look at a case's files found.
 
     Args:

@@ -13,7 +13,18 @@ from pathlib import Path
 from nnunet_mamba import __version__
 from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.demo.lesions import write_isic_folder
-from nnunet_mamba.demo.steps import FinishedStep, Listener, OnLine, Step, claim_folder, program, run_command, run_steps
+from nnunet_mamba.demo.steps import (
+    DemoStep,
+    FinishedDemoStep,
+    Listener,
+    OnLine,
+    claim_folder,
+    program,
+    run_command,
+    run_steps,
+)
+from nnunet_mamba.results.layout import ModelName, fold_name
+from nnunet_mamba.system.nnunet_folders import VARIABLES
 
 DATASET_ID = 901
 DATASET = f"Dataset{DATASET_ID}_DrawnLesions"
@@ -62,28 +73,30 @@ class Settings:
     @property
     def fold(self) -> Path:
         """Where nnU-Net puts what is trained, relative to the demo's folder."""
-        return Path("nnUNet_results", DATASET, f"{self.trainer}__nnUNetPlans__2d", "fold_0")
+        model = ModelName(trainer=self.trainer, plans="nnUNetPlans", configuration="2d")
+        return Path("nnUNet_results", DATASET, str(model), fold_name(0))
 
 
-def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: bool = False) -> list[FinishedStep]:
+def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: bool = False) -> list[FinishedDemoStep]:
     """Run the demo in ``folder``, or what is left of it to run.
 
     Args:
         folder: new, empty, or an earlier demo's.
-        settings: another number of epochs than last time repeats only the training and what follows.
+        settings: a changed number of epochs repeats only the training and what follows.
         listener: is told of every step.
         fresh: delete what an earlier demo made there and start over.
 
     Raises:
-        FileExistsError: the folder holds something else.
-        StepFailedError: a command failed; the message names its log.
+        DemoFolderError: the folder cannot be the demo's.
+        DamagedRecordError: an earlier demo's record is damaged.
+        DemoFailedError: a command failed; the message names its log.
     """
     claim_folder(folder, fresh=fresh, contents=CONTENTS)
     folder = folder.resolve()
     return run_steps(folder, demo_steps(folder, settings, device=prediction_device()), listener)
 
 
-def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[Step]:
+def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[DemoStep]:
     """Return the steps of the demo.
 
     Args:
@@ -94,10 +107,10 @@ def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[Step]:
     raw = folder / "nnUNet_raw" / DATASET
     drawn = {part: folder / "photographs" / part for part in ("training", "unseen")}
 
-    def step(name: str, title: str, command: list[str | Path], *makes: Path) -> Step:
+    def step(name: str, title: str, command: list[str | Path], *makes: Path) -> DemoStep:
         words = [str(word) for word in command]
         shown = shlex.join([os.path.relpath(word, folder) if os.path.isabs(word) else word for word in words])
-        return Step(
+        return DemoStep(
             name=name,
             title=title,
             command=shown,
@@ -116,11 +129,11 @@ def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[Step]:
     predict += ["-npp", "1", "-nps", "1"]
     evaluate: list[str | Path] = ["nnunet-mamba", "evaluate", folder / "predictions", raw / "labelsTs"]
     evaluate += ["--dataset-json", raw / "dataset.json", "--output", folder / "scores", "--processes", "1"]
-    # -npfp: the variable nnUNet_def_n_proc does not reach the eight processes that look at the intensities.
+    # -npfp sets the number of processes that look at the intensities: nnUNet_def_n_proc does not reach them.
     plan = ["nnUNetv2_plan_and_preprocess", "-d", str(DATASET_ID), "-c", "2d", "-npfp", "1", "-np", "1"]
     n_drawn = settings.n_training + settings.n_unseen
     return [
-        Step(
+        DemoStep(
             name="1-draw",
             title=f"Draw {n_drawn} photographs",
             command=f"draw {settings.n_training} training and {settings.n_unseen} unseen photographs "
@@ -156,7 +169,7 @@ def _call(words: list[str], folder: Path, log: str, shown: str, on_line: OnLine)
 def demo_environment(folder: Path) -> dict[str, str]:
     """Return this process's environment with nnU-Net's own variables replaced by the demo's."""
     environment = {name: value for name, value in os.environ.items() if not _is_nnunets(name)}
-    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+    for name in VARIABLES:
         environment[name] = str(folder / name)
     environment.update(PROCESSES, nnUNet_extTrainer=trainers_folder(), MPLBACKEND="Agg", PYTHONUNBUFFERED="1")
     return environment

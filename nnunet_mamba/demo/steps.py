@@ -1,4 +1,4 @@
-"""Run steps in a folder of their own, one log each; a second run continues after the last step that finished."""
+"""Run the steps of the demo in one folder, with a log each; a second run continues after the last finished step."""
 
 import hashlib
 import json
@@ -20,18 +20,26 @@ from nnunet_mamba.system.json_files import read_json_object
 RECORD = "demo.json"
 _MADE_BY = "nnunet-mamba demo"
 _SHOWN_LINES = 15
-_WAY_OUT = "make room, get the right to write there, or name another folder with --folder"
+_WAY_OUT = "make room, get the right to write there, or name another folder"
 _CONTINUE = "Put it right (free space, permissions) and run the same demo command again: it continues"
 
 OnLine = Callable[[str], None]
 
 
-class StepFailedError(RuntimeError):
-    """A step did not finish; says which, shows the end of its output and names its log."""
+class DemoFailedError(RuntimeError):
+    """The demo cannot go on: a step did not finish; says which, shows the end of its output and names its log."""
+
+
+class DemoFolderError(OSError):
+    """A folder cannot be the demo's; another one can be named."""
+
+
+class DamagedRecordError(ValueError):
+    """What is remembered of an earlier demo cannot be read; the demo can start over."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class DemoStep:
     """One part of the demo.
 
     Args:
@@ -39,8 +47,8 @@ class Step:
         title: what it does, for people.
         command: as it would be typed.
         action: does it; is given a function that takes each line of output.
-        makes: files or folders that exist when it has succeeded; removed before it starts, so that what an
-            interrupted attempt left is not taken for a result.
+        makes: files or folders that exist when it has succeeded. They are removed before it starts: an interrupted
+            attempt may have left part of them.
     """
 
     name: str
@@ -51,12 +59,12 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishedStep:
+class FinishedDemoStep:
     """What is remembered of a step.
 
     Args:
         name: of the step.
-        fingerprint: of its command and of everything before it.
+        fingerprint: of its command and of the commands before it.
         seconds: wall time.
     """
 
@@ -68,13 +76,13 @@ class FinishedStep:
 class Listener(Protocol):
     """Is told what happens, to show it."""
 
-    def started(self, step: Step) -> None:
+    def started(self, step: DemoStep) -> None:
         """Show that a step has begun."""
 
-    def line(self, step: Step, text: str) -> None:
+    def line(self, step: DemoStep, text: str) -> None:
         """Show a line of its output, or not."""
 
-    def finished(self, step: Step, seconds: float, *, was_done: bool) -> None:
+    def finished(self, step: DemoStep, seconds: float, *, was_done: bool) -> None:
         """Show that it is done, by this run or by an earlier one."""
 
 
@@ -87,14 +95,15 @@ def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
         contents: names of everything the demo makes; nothing else is ever deleted.
 
     Raises:
-        FileExistsError: the folder holds something, and no demo made it.
-        NotADirectoryError: ``folder`` is a file.
-        OSError: nothing can be written there.
-        ValueError: an earlier demo's record is damaged.
+        DemoFolderError: the folder is a file, nothing can be written there, or it holds what no demo made.
+        DamagedRecordError: an earlier demo's record is damaged.
     """
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; name a folder for the demo with --folder")
-    refuse_if_unwritable(folder, way_out=_WAY_OUT)
+        raise DemoFolderError(f"{folder} is a file; name a folder for the demo")
+    try:
+        refuse_if_unwritable(folder, way_out=_WAY_OUT)
+    except OSError as error:
+        raise DemoFolderError(error.strerror or str(error)) from error
     record = folder / RECORD
     if record.is_file() and _is_of_demo(record):
         if not fresh:
@@ -104,19 +113,18 @@ def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
             _remove(folder / name)
     elif folder.is_dir() and (present := sorted(path.name for path in folder.iterdir())):
         listed = ", ".join(present[:5]) + (", …" if len(present) > 5 else "")
-        raise FileExistsError(
-            f"{folder} holds files that the demo did not make ({listed}), so it is left alone. "
-            "Name an empty or a new folder with --folder."
+        raise DemoFolderError(
+            f"{folder} holds files that the demo did not make ({listed}), so it is left alone; "
+            "name an empty or a new folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     _write_record(folder, [])
 
 
-def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[FinishedStep]:
+def run_steps(folder: Path, steps: Sequence[DemoStep], listener: Listener) -> list[FinishedDemoStep]:
     """Run what has not been run yet, in order.
 
-    A step is repeated if its command or that of any step before it is another one than last time, or if what it made
-    is gone; then all after it are repeated too.
+    A step is repeated with all that follow it if its command has changed or its results are gone.
 
     Args:
         folder: claimed by :func:`claim_folder`.
@@ -124,11 +132,11 @@ def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[F
         listener: is told of every step.
 
     Raises:
-        StepFailedError: a step failed; the ones before it stay finished.
+        DemoFailedError: a step failed; the ones before it stay finished.
         OSError: a file could not be written; the same holds.
     """
     record = {step.name: step for step in _read_record(folder / RECORD)}
-    finished: list[FinishedStep] = []
+    finished: list[FinishedDemoStep] = []
     fingerprint = ""
     for step in steps:
         fingerprint = hashlib.sha256(f"{fingerprint}\n{step.name}\n{step.command}".encode()).hexdigest()
@@ -140,13 +148,13 @@ def run_steps(folder: Path, steps: Sequence[Step], listener: Listener) -> list[F
         record = {}
         _write_record(folder, finished)
         seconds = _run(step, listener)
-        finished.append(FinishedStep(name=step.name, fingerprint=fingerprint, seconds=seconds))
+        finished.append(FinishedDemoStep(name=step.name, fingerprint=fingerprint, seconds=seconds))
         _write_record(folder, finished)
         listener.finished(step, seconds, was_done=False)
     return finished
 
 
-def _run(step: Step, listener: Listener) -> float:
+def _run(step: DemoStep, listener: Listener) -> float:
     for path in step.makes:
         _remove(path)
     listener.started(step)
@@ -154,7 +162,7 @@ def _run(step: Step, listener: Listener) -> float:
     try:
         step.action(lambda text: listener.line(step, text))
     except OSError as error:
-        # Without a number, the error is somebody's own text.
+        # An error without a number has a text of its own.
         if error.errno is None:
             raise
         place = f": {error.filename}" if error.filename else ""
@@ -162,7 +170,7 @@ def _run(step: Step, listener: Listener) -> float:
         raise OSError(error.errno, text) from error
     seconds = time.monotonic() - start
     if missing := [str(path) for path in step.makes if not path.exists()]:
-        raise StepFailedError(f"'{step.command}' ended without an error, but did not write {', '.join(missing)}")
+        raise DemoFailedError(f"'{step.command}' ended without an error, but did not write {', '.join(missing)}")
     return seconds
 
 
@@ -179,13 +187,13 @@ def run_command(
         shown: the command as people type it.
 
     Raises:
-        StepFailedError: the command did not exit with 0; shows its last lines.
+        DemoFailedError: the command did not exit with 0; shows its last lines.
     """
     last: deque[str] = deque(maxlen=_SHOWN_LINES)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         file.write(f"$ {shown}\n")
-        # Universal newlines end a line at each \r as well, with which progress bars overwrite themselves.
+        # Universal newlines end a line at \r, too, with which progress bars overwrite themselves.
         process = subprocess.Popen(
             list(arguments),
             stdin=subprocess.DEVNULL,
@@ -210,7 +218,7 @@ def run_command(
                 process.terminate()
                 process.wait()
     if code:
-        raise StepFailedError(
+        raise DemoFailedError(
             f"'{shown}' failed (exit code {code}). The last lines of its output:\n\n"
             + "\n".join(f"  {line}" for line in last)
             + f"\n\nAll of it is in {log}. Run the same demo command again to continue at this step."
@@ -248,19 +256,19 @@ def _is_of_demo(path: Path) -> bool:
         return False
 
 
-def _read_record(path: Path) -> list[FinishedStep]:
+def _read_record(path: Path) -> list[FinishedDemoStep]:
     """Return the finished steps."""
     try:
-        steps = [FinishedStep(**entry) for entry in read_json_object(path)["steps"]]
+        steps = [FinishedDemoStep(**entry) for entry in read_json_object(path)["steps"]]
         for step in steps:
             if not math.isfinite(step.seconds) or not isinstance(step.name, str):
                 raise ValueError(f"{step}")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); start over with --fresh") from error
+        raise DamagedRecordError(f"{path} is damaged ({error}); start over") from error
     return steps
 
 
-def _write_record(folder: Path, finished: Sequence[FinishedStep]) -> None:
+def _write_record(folder: Path, finished: Sequence[FinishedDemoStep]) -> None:
     content = {"made_by": _MADE_BY, "steps": [vars(step) for step in finished]}
     with replacing(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Everything that the doctor looks at, in the order in which one thing rests on another."""
+"""Everything that the doctor looks at; what other things rest on comes first."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ def examine(on_start: Callable[[str], None] = lambda area: None) -> Iterator[tup
     """Yield areas and what was found there.
 
     Args:
-        on_start: called with the area that is looked at next; the scan's takes longest, because it compiles.
+        on_start: called with the area that is looked at next. The scan takes longest, because it compiles.
     """
     from nnunet_mamba.doctor.software import software, torch_failure
 

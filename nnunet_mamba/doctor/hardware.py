@@ -91,7 +91,7 @@ def _cuda() -> Finding:
 
 
 def _worker_numbers() -> Iterator[Finding]:
-    """Tell of numbers of processes that nnU-Net cannot take, or not in all of its commands."""
+    """Report numbers of worker processes that nnU-Net, or one of its commands, cannot take."""
     for variable in ("nnUNet_n_proc_DA", "nnUNet_def_n_proc"):
         value = os.environ.get(variable)
         if value is None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnunet_mamba._startup import OPT_OUT, SEARCH_PATH
-from nnunet_mamba.bundled import REINSTALL, trainers_folder
+from nnunet_mamba.bundled import REINSTALL, trainer_names, trainers_folder
 from nnunet_mamba.doctor.findings import Finding, Level, gibibytes
 from nnunet_mamba.system.nnunet_folders import VARIABLES, export, unexpanded, wrong_folder
 
@@ -71,7 +71,7 @@ def _folder(variable: str) -> Finding:
 
 
 def _is_writable(folder: Path) -> bool:
-    # Tried, because access rights alone do not tell on network disks.
+    # Try it, because access rights alone do not tell on network disks.
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True
@@ -101,7 +101,7 @@ def commands() -> Finding:
             text="nnUNetv2_train is not on your PATH",
             remedy=f"activate the environment, or call {own / 'nnUNetv2_train'}",
         )
-    # A link, as pipx makes, is not where the command is.
+    # The command may be a link, as pipx makes it.
     places = {Path(found).parent.resolve(), Path(found).resolve().parent}
     if places.isdisjoint({own.resolve(), of_user.resolve()}):
         return Finding(
@@ -114,7 +114,7 @@ def commands() -> Finding:
 
 
 def checkpoints() -> Finding:
-    """Tell which commands run what is hidden in a file; nothing of the installation changes it."""
+    """Warn of the commands that run code hidden in a checkpoint; every installation has them."""
     return Finding(
         name="checkpoints",
         text="nnUNetv2_predict, and nnU-Net's own trainers with --c, --val or -pretrained_weights, run code that is in "
@@ -130,7 +130,7 @@ def trainers() -> Iterator[Finding]:
         remedy = REINSTALL
         yield Finding(name="trainers", level="problem", text=str(error), remedy=remedy)
         return
-    names = sorted(file.stem for file in Path(folder).glob("nnUNetTrainer*.py"))
+    names = trainer_names()
     environment = dict(os.environ)
     if not os.environ.get(OPT_OUT):
         # The start-up file has put our folder there, and must do so again.
@@ -164,7 +164,7 @@ def _file_in(search_path: str, traceback: str, *, not_in: str) -> str | None:
 
 
 def _lost_folders(search_path: str) -> Iterator[Finding]:
-    """Tell of folders of trainers that nnU-Net passes over in silence."""
+    """Report folders of trainers that nnU-Net skips in silence."""
     for part in filter(None, search_path.split(os.pathsep)):
         what = unexpanded(part) or (None if os.path.isdir(part) else "there is no such folder")
         if what is not None:

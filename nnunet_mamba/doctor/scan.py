@@ -143,7 +143,7 @@ def _next_process(device: str) -> Finding:
 
 
 def print_first_scan(device: str) -> None:
-    """Write ``first_scan`` to standard output for the process that asked."""
+    """Write what ``first_scan`` returns to standard output, for the process that asked."""
     sys.stdout.write(json.dumps(asdict(first_scan(device))) + "\n")
 
 

@@ -1,57 +1,93 @@
-"""Score two folders of label maps: nnU-Net counts the pixels of each case, after all cases were checked."""
+"""Score two folders of label maps: check all cases first, then let nnU-Net count the pixels of each."""
 
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnunet_mamba.evaluation.protocols import LabelScores, score_labels
+from nnunet_mamba.results.confusion import ScoredCase
+from nnunet_mamba.results.layout import SUMMARY
+
 if TYPE_CHECKING:
     from nnunet_mamba.data.formats.dataset_json import DatasetJson
     from nnunet_mamba.evaluation.label_map_reading import LabelMapReader
-    from nnunet_mamba.report.statistics import ScoredCase
 
 _LOGGER = logging.getLogger(__name__)
 
-SUMMARY = "summary.json"
 CASES = "cases.csv"
 # A worker imports torch, which takes as long as counting so many volumes.
 _VOLUMES_PER_WORKER = 2
 
 
+class MissingDatasetJsonError(FileNotFoundError):
+    """There is no dataset.json where one is looked for; another place can be named."""
+
+
+class MissingPredictionsError(FileNotFoundError):
+    """Labels have no prediction; the others can be scored without them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The scores of two folders of label maps.
+
+    Args:
+        cases: sorted by identifier.
+        summary: the file in nnU-Net's form.
+        table: the file with one line per case and label.
+    """
+
+    cases: Sequence[ScoredCase]
+    summary: Path
+    table: Path
+
+    @property
+    def scores(self) -> list[LabelScores]:
+        """Every label or region in both protocols."""
+        return score_labels(self.cases)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the scores and the files as plain values for JSON."""
+        files = {"summary": str(self.summary), "cases": str(self.table)}
+        return {"n_cases": len(self.cases), "labels": [row.as_dict() for row in self.scores], **files}
+
+
 def evaluate_folders(
     predictions: Path,
     labels: Path,
-    dataset_json: Path,
+    dataset_json: Path | None = None,
     *,
-    output: Path,
+    output: Path | None = None,
     allow_missing: bool = False,
     processes: int = 2,
-) -> "list[ScoredCase]":
+) -> Evaluation:
     """Score label maps with nnU-Net's own evaluation and write summary.json and cases.csv.
 
     Args:
         predictions: folder of predicted label maps.
         labels: folder of reference label maps of the same names.
-        dataset_json: names the labels or regions and the file ending.
-        output: created if it is not there.
+        dataset_json: names the labels or regions and the file ending; None takes the one beside ``labels``.
+        output: created if it is not there; None takes ``predictions``.
         allow_missing: score the predicted cases only; otherwise a label without prediction is an error.
-        processes: how many count.
-
-    Returns:
-        The cases, sorted by identifier.
+        processes: how many processes count.
 
     Raises:
-        FileNotFoundError: a folder, a prediction or a label is missing; lists all of them.
+        MissingDatasetJsonError: there is no dataset.json.
+        MissingPredictionsError: labels have no prediction, which ``allow_missing`` would allow; lists all of them.
+        FileNotFoundError: a folder or a label is missing; lists all of them.
         ValueError: files are damaged or have other values, shapes or places, or the file is no dataset.json; lists all.
         OSError: nothing can be written into ``output``; then neither file is there.
     """
     from nnunet_mamba.data.formats.dataset_json import read_dataset_json
     from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
+    from nnunet_mamba.evaluation.case_table import write_case_table
+    from nnunet_mamba.evaluation.label_map_checks import check_label_maps
     from nnunet_mamba.evaluation.label_map_reading import label_map_reader
-    from nnunet_mamba.report.collect import read_summary, write_case_table
-    from nnunet_mamba.report.label_map_checks import check_label_maps, label_values
+    from nnunet_mamba.results.summaries import read_summary
     from nnunet_mamba.system.atomic import replacing
     from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
@@ -59,11 +95,12 @@ def evaluate_folders(
         raise ValueError(f"processes is {processes}, expected at least 1")
     refuse_if_no_folder(predictions, holds="predictions")
     refuse_if_no_folder(labels, holds="labels")
-    dataset = read_dataset_json(dataset_json)
+    dataset = read_dataset_json(_there(dataset_json or labels.resolve().parent / "dataset.json"))
+    output = output or predictions
     names = _paired_files(predictions, labels, dataset.file_ending, allow_missing=allow_missing)
-    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another --output")
+    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another output folder")
     reader = label_map_reader(dataset, labels / names[0])
-    check_label_maps(predictions, labels, names, reader, label_values(dataset.content))
+    check_label_maps(predictions, labels, names, reader, dataset.labels.in_label_maps)
     if text := reader.missed_text():
         _LOGGER.info(text)
     summary = _summary(predictions, labels, names, reader=reader, dataset=dataset, processes=processes)
@@ -71,7 +108,14 @@ def evaluate_folders(
         _save(summary, new_summary)
         cases = read_summary(new_summary, names=dataset.labels.names)
         write_case_table(cases, new_table)
-    return cases
+    return Evaluation(cases=cases, summary=output / SUMMARY, table=output / CASES)
+
+
+def _there(dataset_json: Path) -> Path:
+    if not dataset_json.is_file():
+        found = "is a folder" if dataset_json.is_dir() else "does not exist"
+        raise MissingDatasetJsonError(f"{dataset_json} {found}: name the dataset.json of the data set")
+    return dataset_json
 
 
 def _summary(
@@ -101,12 +145,12 @@ def _summary(
         description="counting",
         progress=False,
         items_per_worker=ITEMS_PER_WORKER if reader.reads_pictures else _VOLUMES_PER_WORKER,
-        option="--processes",
+        setting="processes",
     )
     cases = list(counted)
     metrics = list(cases[0]["metrics"][scored[0]])
     with warnings.catch_warnings():
-        # A label that no case has is NaN, as in nnU-Net.
+        # As in nnU-Net, a label that no case has is NaN.
         warnings.simplefilter("ignore", RuntimeWarning)
         means = {
             label: {metric: float(np.nanmean([case["metrics"][label][metric] for case in cases])) for metric in metrics}
@@ -132,7 +176,7 @@ def _save(summary: dict[str, Any], path: Path) -> None:
 
 
 def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_missing: bool) -> list[str]:
-    """Return the names that both folders hold."""
+    """Return the names of the files that both folders hold."""
     from nnunet_mamba.data.formats.label_map_files import label_map_files, other_forms
 
     # nnU-Net would score them too.
@@ -147,7 +191,7 @@ def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_mi
     unpredicted = sorted(reference.keys() - predicted.keys())
     unlabelled = sorted(predicted.keys() - reference.keys())
     there = other_forms(predictions, unpredicted, file_ending)
-    # A prediction that is there under another name is never left out without a word.
+    # Never leave out silently a prediction that is there under another name.
     missing = [identifier for identifier in unpredicted if not allow_missing or identifier in there]
     for folder, text, identifiers, found in (
         (predictions, f"labels in {labels} have no prediction in {predictions}", missing, there),
@@ -161,6 +205,6 @@ def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_mi
             way_out = "\nRename or convert the files that are there." if found else ""
             problems.append(f"{len(identifiers)} {text}:\n  " + "\n  ".join(lines) + way_out)
     if problems:
-        hint = "" if allow_missing or not unpredicted else "\nScore what is predicted with --allow-missing."
-        raise FileNotFoundError("\n".join(problems) + hint)
+        error = FileNotFoundError if allow_missing or not unpredicted else MissingPredictionsError
+        raise error("\n".join(problems))
     return [f"{identifier}{file_ending}" for identifier in sorted(predicted)]

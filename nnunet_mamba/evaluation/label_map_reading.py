@@ -1,4 +1,4 @@
-"""Read label maps with nnU-Net's readers, each as one number for each position, whatever form the file has."""
+"""Read label maps with nnU-Net's readers, as one number for each position, whatever form the file has."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.formats.whole_numbers import TOLERANCE, near_whole_numbers
-from nnunet_mamba.report.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
+from nnunet_mamba.evaluation.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.formats.dataset_json import DatasetJson
@@ -25,9 +25,9 @@ _NO_STACK = "is a single picture, expected a stack of grey ones"
 
 
 class LabelMapReader:
-    """One of nnU-Net's readers, which by itself counts every channel of a label map.
+    """Reads one channel of a label map with one of nnU-Net's readers, which would count every channel.
 
-    It takes values that miss a whole number by a little, as registration leaves them, as that number.
+    Values that miss a whole number by a little, as registration leaves them, are read as that number.
 
     Args:
         reader: an instance of nnU-Net's.
@@ -68,7 +68,7 @@ class LabelMapReader:
         from tifffile import TiffFileError
 
         try:
-            # nnU-Net's readers print what they think of a file, which is no part of a command's results.
+            # nnU-Net's readers print warnings about a file, which are no part of a command's results.
             with contextlib.redirect_stdout(io.StringIO()):
                 voxels, properties = self._way_to_read()(Path(seg_fname))
         except NoLabelMapError:
@@ -212,7 +212,7 @@ def label_map_reader(dataset: "DatasetJson", example: Path) -> LabelMapReader:
         if reader.reads_pictures and "overwrite_image_reader_writer" not in dataset.content and _n_pages(example) > 1:
             return LabelMapReader(Tiff3DIO())
         return reader
-    # The first of nnU-Net's readers may refuse what its second one takes.
+    # nnU-Net's second reader may take what its first one refuses.
     return reader if reader.reads_pictures else _found_reader(dataset.content, example) or reader
 
 
@@ -220,7 +220,7 @@ def _found_reader(content: Mapping[str, Any], example: Path | None) -> LabelMapR
     from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 
     name = None if example is None else str(example)
-    # It prints the traceback of every reader that refuses the example.
+    # nnU-Net prints the traceback of every reader that refuses the example.
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         try:
             return LabelMapReader(determine_reader_writer_from_dataset_json(dict(content), name, verbose=False)())
@@ -235,5 +235,5 @@ def _n_pages(path: Path) -> int:
         with tifffile.TiffFile(path) as file:
             return len(file.pages)
     except (OSError, ValueError, LookupError, struct.error, tifffile.TiffFileError):
-        # Reading it will tell.
+        # Reading the file will tell.
         return 1

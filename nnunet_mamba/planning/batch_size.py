@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-# nnU-Net trains with no fewer: statistics over a batch need two.
+# nnU-Net trains with no fewer, because statistics over a batch need two.
 SMALLEST_BATCH = 2
 # Far enough from 2 that a few MiB up or down hardly turn the line.
 _SECOND_PROBE = 8
@@ -27,14 +27,21 @@ class BatchMemory:
     estimate: int | None
     measured: int | None
 
+    @property
+    def error_of_estimate(self) -> float | None:
+        """By which share of the measurement the estimate is too large; None where one of them is missing."""
+        if self.estimate is None or self.measured is None:
+            return None
+        return self.estimate / self.measured - 1
+
 
 def largest_batch(measure: MeasureBatch, *, budget: int, ceiling: int) -> BatchMemory | None:
     """Return the largest batch of at least 2 that fits, its step measured; None if not even 2 fit.
 
     Args:
-        measure: bytes of a step with that many cases; None for more than there are.
-        budget: bytes that it may take.
-        ceiling: of the batch size, at least 2.
+        measure: returns the bytes of a step with that many cases, None if there was not enough memory for it.
+        budget: bytes that a step may take.
+        ceiling: no batch is larger; at least 2.
     """
     first = measure(SMALLEST_BATCH)
     if first is None or first > budget:
@@ -58,7 +65,12 @@ def largest_batch(measure: MeasureBatch, *, budget: int, ceiling: int) -> BatchM
 
 
 def given_batch(measure: MeasureBatch, batch_size: int) -> BatchMemory:
-    """Return what a batch takes, foretold by smaller ones where there are two, and measured."""
+    """Return what a batch takes: measured, and foretold where two smaller batches can be measured.
+
+    Args:
+        measure: as for ``largest_batch``.
+        batch_size: to take, whether it fits or not.
+    """
     points = {}
     for probe in sorted({SMALLEST_BATCH, min(_SECOND_PROBE, batch_size // 2)}):
         if SMALLEST_BATCH <= probe < batch_size and (taken := measure(probe)) is not None:
@@ -78,6 +90,7 @@ def _candidate(points: Mapping[int, int], budget: int, upper: int) -> int:
 
 
 def _on_line(points: Mapping[int, int], batch_size: int) -> int:
+    """Return what the line through the measured batches foretells of another one."""
     constant, per_case = _line(points)
     return round(constant + per_case * batch_size)
 

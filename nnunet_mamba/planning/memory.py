@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
+from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.system.machine import available_memory
 
 GIB = 2**30
 _MOST_GIBIBYTES = 2**16
-# The rest is for the workers that augment data, the system, and what else is open on a laptop.
+# The workers that augment data, the system, and what else is open on a laptop need the rest.
 CPU_SHARE = 0.6
-# For CUDA's own context, which torch does not count, and for what shows the desktop.
+# CUDA's own context, which torch does not count, and the desktop need some.
 CUDA_RESERVE = GIB
 
 
@@ -29,30 +30,37 @@ class Budget:
 
 
 def resolve_budget(device: str | None, gibibytes: float | None) -> Budget:
-    """Return what the user asked for, and the default for what was left open.
+    """Return the budget that the user asked for, with defaults for what was left open.
 
     Args:
-        device: "cpu" or "cuda"; None for CUDA where there is a device.
-        gibibytes: None for all of the GPU but ``CUDA_RESERVE``, or for ``CPU_SHARE`` of the memory that is free.
+        device: "cpu" or "cuda"; None takes CUDA where there is a device.
+        gibibytes: None takes all of the GPU but ``CUDA_RESERVE``, or ``CPU_SHARE`` of the memory that is free.
 
     Raises:
-        ValueError: the device is unknown or not there, or the memory is not positive or cannot be found out.
+        ArgumentError: the device is unknown or not there, or the memory is not positive or cannot be found out.
     """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"--device {device}: expected cpu or cuda; pass one of them")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no CUDA device here; pass --device cpu")
+    device = _device(device)
     if gibibytes is not None:
-        if not (math.isfinite(gibibytes) and gibibytes > 0):
-            raise ValueError(f"--memory {gibibytes:g}: expected a positive number of GiB; pass 8, for example")
-        if gibibytes > _MOST_GIBIBYTES:
-            raise ValueError(f"--memory {gibibytes:g}: no machine has so many GiB; pass 8, for example")
-        return Budget(device=device, size=round(gibibytes * GIB))
+        return Budget(device=device, size=_bytes(gibibytes))
     if device == "cuda":
         return Budget(device=device, size=torch.cuda.get_device_properties(0).total_memory - CUDA_RESERVE)
     available = available_memory()
     if available is None:
-        raise ValueError("this system does not tell what memory is free; pass --memory GIB")
+        raise ArgumentError("memory", "is not given, and this system does not tell what is free; pass a number of GiB")
     return Budget(device=device, size=int(CPU_SHARE * available))
+
+
+def _device(asked: str | None) -> str:
+    if asked not in (None, "cpu", "cuda"):
+        raise ArgumentError("device", f"{asked}: expected cpu or cuda; pass one of them")
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError("device", "cuda: torch finds no CUDA device here; pass cpu")
+    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _bytes(gibibytes: float) -> int:
+    if not (math.isfinite(gibibytes) and gibibytes > 0):
+        raise ArgumentError("memory", f"{gibibytes:g}: expected a positive number of GiB; pass 8, for example")
+    if gibibytes > _MOST_GIBIBYTES:
+        raise ArgumentError("memory", f"{gibibytes:g}: no machine has so many GiB; pass 8, for example")
+    return round(gibibytes * GIB)

@@ -14,9 +14,7 @@ from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.system.nnunet_folders import nnunet_folder
 from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
-from nnunet_mamba.training.plans_names import MARK, plans_name
-
-__all__ = ["MARK", "BasePlans", "merged_plans", "plans_name", "read_base_plans", "require_replaceable", "write_plans"]
+from nnunet_mamba.training.plans_names import MARK
 
 # What planning needs of a configuration.
 _NEEDED = ("batch_size", "patch_size", "spacing", "median_image_size_in_voxels", "architecture")
@@ -43,6 +41,16 @@ class BasePlans:
         """What nnU-Net's ``-p`` calls them."""
         return str(self.plans["plans_name"])
 
+    @property
+    def configurations(self) -> Mapping[str, dict[str, Any]]:
+        """The configurations by name."""
+        configurations: Mapping[str, dict[str, Any]] = self.plans["configurations"]
+        return configurations
+
+    def n_axes(self, configuration: str) -> int:
+        """Return the number of axes of a configuration's patches."""
+        return len(self.configurations[configuration]["patch_size"])
+
 
 def read_base_plans(dataset: str, name: str) -> BasePlans:
     """Read the plans of a data set.
@@ -52,8 +60,7 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
         name: of the plans file, without ending.
 
     Raises:
-        ValueError: there is no such data set.
-            Or its plans or dataset.json lack what planning needs.
+        ValueError: there is no such data set, or its plans or dataset.json lack what planning needs.
         FileNotFoundError: it has no such plans; says how to make them.
     """
     root = nnunet_folder("nnUNet_preprocessed")
@@ -86,7 +93,9 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
 def merged_plans(
     base: BasePlans, name: str, planned: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return plans with other configurations; those of an earlier run for the same data stay.
+    """Return the base plans with the planned configurations in them.
+
+    Configurations that an earlier run planned for the same data stay as they are.
 
     Args:
         base: to begin with.
@@ -101,12 +110,12 @@ def merged_plans(
         for configuration in mark.get("configurations", {})
         if configuration not in planned
         and _undecided(earlier["configurations"].get(configuration))
-        == _undecided(base.plans["configurations"].get(configuration))
+        == _undecided(base.configurations.get(configuration))
     }
     return {
         **base.plans,
         "plans_name": name,
-        "configurations": {**base.plans["configurations"], **kept, **planned},
+        "configurations": {**base.configurations, **kept, **planned},
         MARK: {
             "version": __version__,
             "base": base.name,
@@ -115,18 +124,20 @@ def merged_plans(
     }
 
 
-def require_replaceable(folder: Path, name: str, *, overwrite: bool) -> None:
-    """Raise a ValueError if there is a plans file of this name that this package did not write.
+def require_own_plans(folder: Path, name: str) -> None:
+    """Raise if there is a plans file of this name that this package did not write.
 
     Args:
         folder: of the preprocessed data set.
         name: of the plans.
-        overwrite: never raise.
+
+    Raises:
+        FileExistsError: there is one.
     """
     file = folder / f"{name}.json"
     existing = _read(file)
-    if existing is not None and MARK not in existing and not overwrite:
-        raise ValueError(f"{file} was not written by nnunet-mamba plan; move it away, or replace it with --overwrite")
+    if existing is not None and MARK not in existing:
+        raise FileExistsError(f"{file} was not written by nnunet-mamba plan; move it away")
 
 
 def write_plans(folder: Path, plans: Mapping[str, Any]) -> Path:
@@ -138,10 +149,12 @@ def write_plans(folder: Path, plans: Mapping[str, Any]) -> Path:
 
 
 def _undecided(configuration: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what planning does not decide of a configuration."""
     return None if configuration is None else {k: v for k, v in configuration.items() if k not in _DECIDED}
 
 
 def _read(file: Path) -> dict[str, Any] | None:
+    """Return the content of a plans file, empty for one that is damaged; None if there is none."""
     if not file.is_file():
         return None
     try:

@@ -13,7 +13,7 @@ from contourpy import contour_generator
 from markupsafe import Markup
 from PIL import Image
 
-from nnunet_mamba.report.label_pictures import NoLabelMapError, read_label_picture
+from nnunet_mamba.evaluation.label_pictures import NoLabelMapError, read_label_picture
 
 Array = npt.NDArray[np.generic]
 
@@ -41,8 +41,8 @@ class Panel:
         identifier: of the case.
         dice: of the case, NaN where neither has a label.
         image: the photograph as a data URI.
-        width: of the label map in pixels; the outlines are in its units.
-        height: the same.
+        width: of the label map in pixels, the unit of the outlines.
+        height: of the label map in pixels.
         aspect: width / height of the photograph.
         truth: SVG path of the label.
         prediction: SVG path of the prediction.
@@ -122,7 +122,7 @@ def outline(label_map: Array) -> str:
     for value in np.unique(label_map):
         if value == 0:
             continue
-        # A rim of zeros closes the outline of what touches the edge of the picture.
+        # A rim of zeros closes outlines at the edge of the picture.
         inside = np.pad(label_map == value, 1).astype(np.float64)
         for line in contour_generator(z=inside).lines(0.5):
             points = np.asarray(line)[:-1] - 0.5

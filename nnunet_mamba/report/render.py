@@ -9,14 +9,16 @@ from statistics import median
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nnunet_mamba.report.collect import Epoch
+from nnunet_mamba.evaluation.protocols import score_labels
 from nnunet_mamba.report.figures import Panel, Series, line_chart
-from nnunet_mamba.report.statistics import ScoredCase, mean, score_labels
+from nnunet_mamba.results.confusion import ScoredCase, mean
+from nnunet_mamba.results.training_logs import Epoch
 from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.durations import duration
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class RanCommand:
     """A command that was run.
 
     Args:
@@ -41,7 +43,7 @@ class Report:
         cases: the scored cases, at least one.
         panels: photographs with outlines; shown from the worst case to the best.
         epochs: of the training; without them the report has no curve.
-        steps: the commands, in order.
+        commands: in order.
         facts: name and value: trainer, machine, versions, …
     """
 
@@ -51,7 +53,7 @@ class Report:
     cases: Sequence[ScoredCase]
     panels: Sequence[Panel] = ()
     epochs: Sequence[Epoch] = ()
-    steps: Sequence[Step] = ()
+    commands: Sequence[RanCommand] = ()
     facts: Sequence[tuple[str, str]] = ()
 
 
@@ -81,12 +83,12 @@ def render_report(report: Report) -> str:
         spread=(known[0], median(known), known[-1]) if known else None,
         panels=sorted(report.panels, key=_rank),
         curves=_curves(report.epochs),
-        total_seconds=sum(step.seconds for step in report.steps),
+        total_seconds=sum(ran.seconds for ran in report.commands),
     )
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the report; an older one is replaced only by a whole new one.
+    """Write the report; only a whole new one replaces an older one.
 
     Raises:
         ValueError: the report has no case.
@@ -124,13 +126,3 @@ def _score(value: float) -> str:
 
 def _percent(value: float) -> str:
     return "0" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a reader says them: "8 s", "2 min 05 s", "3 h 12 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if whole >= 10 else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        # Without a number, the error is somebody's own text, which a name would replace.
+        # An error without a number has its own text, which a file name would replace.
         if error.errno is not None and error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise

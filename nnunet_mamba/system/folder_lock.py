@@ -1,4 +1,4 @@
-"""The right to write into a folder: whether there is one, and for one process at a time."""
+"""The right to write into a folder: whether the system grants it, and a lock for one process at a time."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the right to write into ``folder``, which need not exist; a killed process loses it by itself.
+    """Hold the lock of ``folder``, which need not exist; the system takes it from a killed process.
 
     Args:
         folder: the lock is a hidden file beside it.
@@ -31,7 +31,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Away while it is held: whoever comes next makes a file of its own.
+        # Delete the file while the lock is held: the next process makes its own.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
@@ -50,13 +50,13 @@ def refuse_if_written(folder: Path) -> None:
 def refuse_if_unwritable(
     folder: Path,
     *,
-    way_out: str = "get the right to write there, make room, or choose another place (--output, --report)",
+    way_out: str = "get the right to write there, make room, or choose another place",
 ) -> None:
     """Raise if nothing can be written into ``folder``; leave no trace, not even a folder that was missing.
 
     Args:
-        folder: need not exist; then it is the nearest folder above that counts.
-        way_out: what the user of the command can do.
+        folder: need not exist; then the nearest folder above counts.
+        way_out: what the user can do.
 
     Raises:
         OSError: in words that say what to do; of the kind that writing would have raised.

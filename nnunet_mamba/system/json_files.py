@@ -1,4 +1,4 @@
-"""JSON files of nnU-Net, of people and of this package, read with an error that tells the file and the place."""
+"""Read JSON files of nnU-Net, of people and of this package; errors name the file and the place."""
 
 import json
 import math
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.system.text_files import read_text
+from nnunet_mamba.system.text_files import read_text, read_utf8_text
 
-# Python refuses to read longer numbers, in words that name no file.
+# Python's own refusal of longer numbers names no file.
 _MOST_DIGITS = 300
 _KINDS: dict[type, str] = {
     dict: "an object",
@@ -26,8 +26,8 @@ def read_json_file(path: Path, *, any_encoding: bool = False, unique_names: bool
 
     Args:
         path: of the file.
-        any_encoding: read every encoding that ``read_text`` does. Otherwise read UTF-8 without a byte order mark
-            only, because nnU-Net reads nothing else.
+        any_encoding: read every encoding that ``read_text`` does; otherwise UTF-8 without a byte order mark only,
+            because nnU-Net reads nothing else.
         unique_names: refuse an object that has a name twice; otherwise its last value counts.
 
     Raises:
@@ -39,7 +39,7 @@ def read_json_file(path: Path, *, any_encoding: bool = False, unique_names: bool
         raise IsADirectoryError(f"{path} is a folder, expected a JSON file")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    text = _text(path) if any_encoding else _text_for_nnunet(path)
+    text = _text(path, any_encoding=any_encoding)
     if not text.strip():
         raise ValueError(f"{path} is empty, expected JSON")
     try:
@@ -81,23 +81,11 @@ def not_finite(content: Any, place: str = "") -> Iterator[str]:
         yield from not_finite(value, f"{place}.{key}" if place else str(key))
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, *, any_encoding: bool) -> str:
     try:
-        return read_text(path)
+        return read_text(path) if any_encoding else read_utf8_text(path)
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error})") from error
-
-
-def _text_for_nnunet(path: Path) -> str:
-    content = path.read_bytes()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path} is UTF-16 text, which nnU-Net cannot read; save it as UTF-8")
-    if content.startswith(b"\xef\xbb\xbf"):
-        raise ValueError(f"{path} begins with a byte order mark, which nnU-Net cannot read; save it without")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}: {error.reason}); save it so") from error
+        raise ValueError(f"{path} is not JSON ({error})" if any_encoding else f"{path} {error}") from error
 
 
 def _with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

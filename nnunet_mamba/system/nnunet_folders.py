@@ -1,4 +1,4 @@
-"""nnU-Net's own folders, as its environment variables name them, and paths as nobody means them."""
+"""nnU-Net's own folders, as its environment variables name them, and paths that nobody can mean."""
 
 import os
 import re
@@ -10,8 +10,19 @@ _HOLDS = {
     "nnUNet_results": "trained networks",
 }
 VARIABLES = tuple(_HOLDS)
+_DATASET = re.compile(r"Dataset(\d+)_")
 # $HOME, ${HOME} and $(pwd) at the beginning of a part of a path, %USERPROFILE% of Windows.
 _OF_A_SHELL = re.compile(r"(?:^|[\\/])(\$(?:[A-Za-z_]\w*|\{[^}/]*\}|\([^)]*\)))|(%\w+%)")
+
+
+def dataset_number(name: str) -> int | None:
+    """Return the number in the name of a data set's folder, such as 101 of ``Dataset101_ISIC``; None for other names.
+
+    Args:
+        name: of a folder.
+    """
+    found = _DATASET.match(name)
+    return int(found[1]) if found else None
 
 
 def nnunet_folder(variable: str) -> Path:
@@ -87,7 +98,7 @@ def export(variable: str, path: str) -> str:
 
 
 def unexpanded(path: str) -> str | None:
-    """Return what of a path only a shell, or nobody, would understand; None for a path that can be taken as it stands.
+    """Return what makes a path useless without a shell, such as a tilde; None for a path that can be taken as it is.
 
     Args:
         path: as a variable or an option gives it.

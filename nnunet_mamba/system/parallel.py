@@ -1,4 +1,4 @@
-"""The same function over many items in worker processes, results in order."""
+"""Apply a function to many items in worker processes; results come in order."""
 
 import multiprocessing
 import os
@@ -34,7 +34,7 @@ def map_in_order(
     progress: bool,
     items_per_worker: int = ITEMS_PER_WORKER,
     is_apart: bool = False,
-    option: str = "--jobs",
+    setting: str = "jobs",
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in the order of ``items`` whatever ``jobs`` is.
 
@@ -46,7 +46,7 @@ def map_in_order(
         progress: show a bar on standard error.
         items_per_worker: so many items are worth starting a worker.
         is_apart: never in this process, which goes on if an item ends a worker.
-        option: of the command that decides ``jobs``, for the text of the error.
+        setting: name of the setting that decides ``jobs``, for the text of the error.
 
     Raises:
         ChildProcessError: a worker died, usually for want of memory.
@@ -70,7 +70,7 @@ def map_in_order(
         except BrokenProcessPool as error:
             raise ChildProcessError(
                 f"a worker process died while {description}, probably for want of memory; run the same command again "
-                f"with {option} 1"
+                f"with `{setting}=1`"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
@@ -99,7 +99,7 @@ def in_own_process(function: Callable[[Item], Result], item: Item) -> Result:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends, and never reach the processes that it starts: each would tell of it."""
+    """Hold Ctrl-C back until the block ends, and from the processes that it starts: each would print a traceback."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -109,7 +109,7 @@ def _interrupts_held_back() -> Iterator[None]:
         nonlocal is_interrupted
         is_interrupted = True
 
-    # New processes inherit the mask; the handler is for a signal that a library's thread takes.
+    # New processes inherit the mask. The handler is for signals that another thread receives.
     handler = signal.signal(signal.SIGINT, remember)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

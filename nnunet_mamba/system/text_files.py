@@ -1,4 +1,4 @@
-"""Read text files as editors and spreadsheets save them: UTF-8, or what a mark at their start tells."""
+"""Read text files as editors and spreadsheets save them, or only as nnU-Net reads them."""
 
 import codecs
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_text(path: Path) -> str:
     """
     if path.is_dir():
         raise ValueError("it is a folder, expected a text file")
-    # A device or a pipe has no size that could be asked for.
+    # Read at most that much: a device or a pipe has no size.
     with path.open("rb") as file:
         content = file.read(LARGEST_TEXT + 1)
     if len(content) > LARGEST_TEXT:
@@ -42,8 +42,29 @@ def read_text(path: Path) -> str:
     return text
 
 
+def read_utf8_text(path: Path) -> str:
+    """Return the text of a file in UTF-8 without a byte order mark.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: it is in another encoding; the text follows the name of the file, which it does not have.
+        OSError: unreadable.
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("is UTF-16 text, which nnU-Net cannot read; save it as UTF-8")
+    if content.startswith(codecs.BOM_UTF8):
+        raise ValueError("begins with a byte order mark, which nnU-Net cannot read; save it without")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 text (byte {error.start}: {error.reason}); save it so") from error
+
+
 def _unmarked(content: bytes) -> str:
-    """Return the encoding of text without a mark: Latin letters leave every other byte of UTF-16 zero."""
+    """Return the encoding of text without a mark: in UTF-16, every other byte of Latin letters is zero."""
     start = content[:64]
     if len(start) >= 4 and not any(start[1::2]) and all(start[0::2]):
         return "utf-16-le"

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, check_whole, read_checkpoint
 
-LATEST = "checkpoint_latest.pth"
-SPARE = "checkpoint_previous.pth"
 # torch.save tells of a full disk with an error of its C++ parts.
 _PARTS_OF_TORCH_SAVE = ("inline_container", "iostream", "PytorchStreamWriter")
 

@@ -1,7 +1,6 @@
-"""The teacher of a distillation: where its checkpoint is, and its network from it."""
+"""The teacher of a distillation: find its checkpoint, and build its network from it."""
 
 import builtins
-import glob
 import importlib.util
 import os
 import pydoc
@@ -17,13 +16,15 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
+from nnunet_mamba.data.formats.dataset_json import IGNORE
 from nnunet_mamba.networks.published_values import without_wrappers
+from nnunet_mamba.results.checkpoints import FINAL
+from nnunet_mamba.results.layout import ModelName, finished_folds, fold_name
 from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
-_FINAL = "checkpoint_final.pth"
-# Packages whose modules do nothing when they are imported, and that hold the networks and layers of nnU-Net's plans.
+# Packages that hold the networks and layers of nnU-Net's plans; importing their modules does nothing else.
 _HOLD_LAYERS = ("torch", "dynamic_network_architectures", "nnunetv2", "nnunet_mamba")
 # What a checkpoint's init_args tell of the training that wrote it.
 _ORIGIN = {"plans": Mapping, "configuration": str, "dataset_json": Mapping, "fold": int | str}
@@ -34,17 +35,17 @@ _SENSELESS = (ArithmeticError, LookupError, TypeError, AttributeError, ValueErro
 def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     """Return the checkpoint of the student's teacher.
 
-    It is the one that ``NNUNET_MAMBA_TEACHER`` names: a file, a fold's folder, or the folder of all folds, of which the
-    student's own is taken. Without the variable it is the only finished training of ``teacher_trainer``, with any
-    recipe and budget, on the student's data set, configuration and fold, with the student's plans; or, if there is
-    none, with other plans for the same preprocessed data.
+    ``NNUNET_MAMBA_TEACHER`` names it: a file, a fold's folder, or the folder of all folds, which holds that of the
+    student's fold. Without the variable it is the only finished training of ``teacher_trainer`` on the student's data
+    set, configuration and fold, with any recipe and budget, and with the student's plans; if there is none, with other
+    plans for the same preprocessed data.
 
     Args:
         student: the trainer that needs a teacher.
         teacher_trainer: name of a bundled trainer.
 
     Raises:
-        FileNotFoundError: there is none; says where it was looked for and how to make one.
+        FileNotFoundError: there is none; says where it should be and how to make one.
         ValueError: several trainings fit; names them.
     """
     if named := os.environ.get(TEACHER_VARIABLE):
@@ -52,22 +53,25 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
     # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
-    names = (f"{teacher_trainer}__", f"{teacher_trainer}_*__")
-    place = f"__{glob.escape(configuration)}/fold_{student.fold}/{_FINAL}"
-    found = sorted({path for name in names for path in results.glob(f"{name}{glob.escape(plans)}{place}")})
+    trained = {
+        fold / FINAL: model.plans
+        for model, fold in finished_folds(results, student.fold)
+        if model.configuration == configuration and model.trainer.partition("_")[0] == teacher_trainer
+    }
+    found = [path for path, its_plans in trained.items() if its_plans == plans]
     if not found:
         identifier = student.configuration_manager.data_identifier
-        others = sorted({path for name in names for path in results.glob(f"{name}*{place}")})
-        found = [path for path in others if _data_identifier(path) == identifier]
+        found = [path for path in trained if _data_identifier(path) == identifier]
     if len(found) > 1:
-        # The folder of all folds: a fold's would be the teacher of all students, of those too that it must not teach.
+        # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
         lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(one.parent.parent))}" for one in found)
         raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{lines}")
     if not found:
-        folder = results / f"{teacher_trainer}__{plans}__{configuration}" / f"fold_{student.fold}"
+        model = ModelName(trainer=teacher_trainer, plans=plans, configuration=configuration)
+        folder = results / str(model) / fold_name(student.fold)
         command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {teacher_trainer} -p {plans}"
         raise FileNotFoundError(
-            f"{type(student).__name__} needs a trained teacher, and there is no {folder / _FINAL}, nor one of "
+            f"{type(student).__name__} needs a trained teacher, and there is no {folder / FINAL}, nor one of "
             f"{teacher_trainer}_… with another recipe or budget, nor with other plans for the same preprocessed data. "
             f"Train it first:\n  {command}\n"
             f"or name another one, by the folder that holds its folds, a fold's folder or a checkpoint:\n"
@@ -77,7 +81,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
 
 
 def named_teacher(value: str) -> Path:
-    """Return the full path that ``NNUNET_MAMBA_TEACHER`` names; what is there is not looked at.
+    """Return the full path that ``NNUNET_MAMBA_TEACHER`` names, whether anything is there or not.
 
     Args:
         value: of the variable.
@@ -92,7 +96,7 @@ def named_teacher(value: str) -> Path:
 
 def _data_identifier(checkpoint: Path) -> str | None:
     """Return which preprocessed data a fold was trained on, from the plans that nnU-Net keeps beside its folds."""
-    *_, configuration = checkpoint.parent.parent.name.split("__")
+    configuration = ModelName.parse(checkpoint.parent.parent.name).configuration
     try:
         plans = PlansManager(str(checkpoint.parent.parent / "plans.json"))
         return str(plans.get_configuration(configuration).data_identifier)
@@ -101,14 +105,14 @@ def _data_identifier(checkpoint: Path) -> str | None:
 
 
 def _named_checkpoint(path: Path, fold: int | str) -> Path:
-    checkpoint = path / _FINAL if path.is_dir() else path
-    of_same_fold = path / f"fold_{fold}" / _FINAL
+    checkpoint = path / FINAL if path.is_dir() else path
+    of_same_fold = path / fold_name(fold) / FINAL
     if of_same_fold.is_file() and not checkpoint.is_file():
         return of_same_fold
     if not checkpoint.is_file():
         raise FileNotFoundError(
             f"{TEACHER_VARIABLE} names {path}, and there is no file {checkpoint}, nor {of_same_fold}. It must name a "
-            f"checkpoint, or the folder of a fold whose training has ended and left {_FINAL}, or the one above it."
+            f"checkpoint, or the folder of a fold whose training has ended and left {FINAL}, or the one above it."
         )
     return checkpoint
 
@@ -191,11 +195,11 @@ def _read(checkpoint: Path) -> dict[str, Any]:
     except CodeInCheckpointError:
         raise
     except ValueError as error:
-        raise ValueError(f"The teacher {error}. Name a checkpoint of a training, such as a fold's {_FINAL}") from error
+        raise ValueError(f"The teacher {error}. Name a checkpoint of a training, such as a fold's {FINAL}") from error
     lacking = [name for name, kind in _ORIGIN.items() if not isinstance(stored["init_args"].get(name), kind)]
     if lacking or not isinstance(stored["trainer_name"], str):
         what = f"its init_args have no {' and no '.join(lacking)}" if lacking else "its trainer_name is no name"
-        raise ValueError(f"The teacher {checkpoint} is not a checkpoint of nnU-Net, such as a fold's {_FINAL}: {what}")
+        raise ValueError(f"The teacher {checkpoint} is not a checkpoint of nnU-Net, such as a fold's {FINAL}: {what}")
     return stored
 
 
@@ -220,9 +224,9 @@ def _refuse_other_than_layers(checkpoint: Path, configuration: ConfigurationMana
 
 
 def _is_elsewhere(name: str) -> bool:
-    """Return whether to look at what a name stands for would first import, and so run, a module of whatever kind."""
+    """Return whether looking a name up would import, and so run, a module that is not known to be harmless."""
     top, *inner = name.split(".")
-    # nnU-Net tells of its own networks by the last part, wherever plans of another version have them.
+    # nnU-Net finds its own networks by the last part of the name, wherever another version had them.
     is_there = importlib.util.find_spec(top) is not None if top.isidentifier() else False
     return bool(inner) and is_there and top not in _HOLD_LAYERS and name.rpartition(".")[0] not in sys.modules
 
@@ -238,7 +242,7 @@ def _is_layer_or_nothing(name: str) -> bool:
 
 
 def _labels(dataset_json: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides the outputs of a network; no output is for the label that is ignored."""
-    labels = {name: values for name, values in dataset_json["labels"].items() if name != "ignore"}
+    """Return what decides the outputs of a network; the label that is ignored has none."""
+    labels = {name: values for name, values in dataset_json["labels"].items() if name != IGNORE}
     order = dataset_json.get("regions_class_order")
     return labels if order is None else {**labels, "regions_class_order": order}

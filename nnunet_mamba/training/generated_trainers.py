@@ -10,10 +10,9 @@ import importlib.util
 import re
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.bundled import trainers_folder
+from nnunet_mamba.bundled import trainer_names, trainers_folder
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 from nnunet_mamba.training.recipes import NNUNET, Recipe
 
@@ -21,11 +20,6 @@ _SUFFIXES = re.compile(
     r"(?:_(?P<recipe>paper|nnunet))?(?P<deep>_deep)?"
     r"(?:_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?)?"
 )
-
-
-def trainer_names() -> list[str]:
-    """Return the names of the bundled trainers, sorted."""
-    return sorted(file.stem for file in Path(trainers_folder()).glob("nnUNetTrainer*.py"))
 
 
 @cache

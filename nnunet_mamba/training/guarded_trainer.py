@@ -11,6 +11,7 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
+from nnunet_mamba.results.checkpoints import BEST, FINAL, LATEST, SPARE
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.training.background_workers import (
     MESSAGES_FILES,
@@ -21,8 +22,6 @@ from nnunet_mamba.training.background_workers import (
 )
 from nnunet_mamba.training.checkpoint_entries import bare_names_for, problem_of_logging
 from nnunet_mamba.training.checkpoint_files import (
-    LATEST,
-    SPARE,
     CheckpointWriteError,
     epoch_of_whole,
     newest_whole_checkpoint,
@@ -205,7 +204,7 @@ class GuardedTrainer(nnUNetTrainer):
             write_checkpoint(Path(filename), super().save_checkpoint, keeps_spare=keeps_spare)
             self._has_written_latest |= Path(filename).name == LATEST
         except CheckpointWriteError as error:
-            if Path(filename).name == "checkpoint_final.pth":
+            if Path(filename).name == FINAL:
                 raise CheckpointWriteError(f"{error}; free space and run the same command with --c") from error
             self.print_to_log_file(f"{error}. Training goes on with the one before it in place: free space soon.")
 
@@ -271,7 +270,7 @@ class GuardedTrainer(nnUNetTrainer):
             return
         if self._best_ema is None or averages[-1] > self._best_ema:
             self._best_ema = averages[-1]
-            self._save_as_of_last_epoch("checkpoint_best.pth")
+            self._save_as_of_last_epoch(BEST)
 
     def _save_to_repeat_this_epoch(self) -> None:
         """Write the latest checkpoint in the middle of an epoch; a run that continues repeats this epoch."""

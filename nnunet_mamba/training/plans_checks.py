@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.system.json_files import read_json_file
 
 # Entries that hold one number for each axis, and whether it must be whole.
@@ -68,30 +69,6 @@ def _problems_of_plans(plans: Mapping[str, Any], configuration: str, needs: Sequ
     arguments = entries.get("architecture", {})
     if not isinstance(arguments, Mapping) or not isinstance(arguments.get("arch_kwargs", {}), Mapping):
         yield f"{configuration} has an architecture that is not an object"
-
-
-def inherited(configurations: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a configuration with the entries of those that it inherits from, as nnU-Net joins them.
-
-    Args:
-        configurations: of plans.
-        name: of one of them.
-
-    Raises:
-        ValueError: it, or one that it inherits from, is missing or no object, or they inherit in a circle.
-    """
-    entries: dict[str, Any] = {}
-    seen: list[str] = []
-    following: Any = name
-    while following is not None:
-        if following in seen:
-            raise ValueError(f"the configurations {', '.join(seen)} inherit from each other in a circle")
-        if not isinstance(following, str) or not isinstance(configurations.get(following), Mapping):
-            raise ValueError(f"there is no configuration {following!r}, but {', '.join(configurations) or 'none'}")
-        seen.append(following)
-        entries = {**configurations[following], **entries}
-        following = configurations[following].get("inherits_from")
-    return entries
 
 
 def refuse_senseless_dataset(dataset_json: Mapping[str, Any], *, where: str, counts_cases: bool = False) -> None:

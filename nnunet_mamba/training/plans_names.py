@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nnunet_mamba.system.nnunet_folders import dataset_number
+
 # In the files that this package writes, under this name, is where their numbers come from; nnU-Net reads past it.
 MARK = "nnunet_mamba"
 _BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
@@ -29,12 +31,12 @@ def large_batch_notice(
     """
     if largest is None or batch_size <= largest:
         return None
-    name, number = str(plans["plans_name"]), re.match(r"Dataset(\d+)_", str(plans["dataset_name"]))
+    name, number = str(plans["plans_name"]), dataset_number(str(plans["dataset_name"]))
     mark = plans.get(MARK)
     base = str(mark["base"]) if isinstance(mark, Mapping) and "base" in mark else name
     option = "" if base == "nnUNetPlans" else f" --base {base}"
-    dataset = int(number[1]) if number else plans["dataset_name"]
-    command = f"nnunet-mamba plan {dataset} --trainer {trainer} --configuration {configuration}{option}"
+    dataset = plans["dataset_name"] if number is None else number
+    command = f"nnunet-mamba plan {dataset} --trainers {trainer} --configuration {configuration}{option}"
     return (
         f"{name} has batches of {batch_size} for {configuration}, and the recipe of {trainer}, after its paper, has "
         f"{largest} at most. So an epoch takes about {batch_size / largest:.1f} times as long, and the network gets no "

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.presets import Preset
+from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.training.augmentation import flips_and_rotations
 from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
@@ -229,14 +230,6 @@ class PresetTrainer(GuardedTrainer):
         if self.current_epoch == self._first_epoch + 1 and epochs_left > 0:
             start, end = (self.logger.get_value(f"epoch_{edge}_timestamps", step=-1) for edge in ("start", "end"))
             self.print_to_log_file(
-                f"About {readable_duration(epochs_left * (end - start))} of training left "
+                f"About {rough_duration(epochs_left * (end - start))} of training left "
                 f"(epochs done: {self.current_epoch} of {self.num_epochs}), and then the final validation."
             )
-
-
-def readable_duration(seconds: float) -> str:
-    """Return a duration as people say it: "40 s", "12 min", "3 h 05 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,17 +1,13 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.convert import app
-
-SCRIPT = Path(dataset_conversion_folder()) / "Dataset101_ISIC.py"
 
 
 @pytest.fixture
@@ -147,38 +143,12 @@ def test_images_only_refuses_options_of_training_data(source, tmp_path, options)
     assert not (tmp_path / "new").exists()
 
 
-def test_script_is_the_same_command(source, raw):
-    script = subprocess.run(
-        [sys.executable, SCRIPT, source, "--no-progress"], capture_output=True, text=True, check=True
-    )
-    shutil.rmtree(raw)
-    assert script.stdout == run("isic", source, "--no-progress").stdout
-
-
-def test_edited_copy_of_the_script_runs_itself(source, raw, tmp_path):
-    copy = tmp_path / "Dataset101_ISIC.py"
-    copy.write_text(SCRIPT.read_text().replace('FOREGROUND = "lesion"', 'FOREGROUND = "naevus"'))
-    subprocess.run([sys.executable, copy, source, "--no-progress"], capture_output=True, check=True)
-    assert '"naevus": 1' in (raw / "Dataset101_ISIC" / "dataset.json").read_text()
-
-
 def test_help_needs_no_heavy_imports():
     code = (
         "import sys, nnunet_mamba.cli.convert\n"
         "assert not {'numpy', 'PIL', 'tqdm', 'pandas', 'torch', 'nnunetv2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_conversion_needs_neither_torch_nor_nnunet(source, raw):
-    code = (
-        "import sys, runpy\n"
-        f"sys.argv = ['x', {str(source)!r}, '--no-progress']\n"
-        f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
-        "except SystemExit as end: assert end.code == 0\n"
-        "assert not {'torch', 'nnunetv2'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_dry_run_shows_every_case_and_writes_nothing(source, raw):

@@ -1,17 +1,11 @@
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.convert import app
-
-SCRIPT = Path(dataset_conversion_folder()) / "Dataset103_LGG.py"
 
 
 @pytest.fixture
@@ -81,9 +75,9 @@ def test_options_of_volumes_reach_the_converter(source, raw):
     result = run(source, "--slice-thickness", "6.5", "--pixel-spacing", "0.9375", "--no-progress")
     assert result.exit_code == 0, result.output
     assert "6.5 x 0.9375 x 0.9375 mm (z, y, x)" in result.stdout
-    recipe = (raw / "Dataset103_LGG" / "nnunet_mamba_conversion.json").read_text()
-    assert '"slice_thickness": 6.5' in recipe
-    assert '"pixel_spacing": 0.9375' in recipe
+    record = (raw / "Dataset103_LGG" / "nnunet_mamba_conversion.json").read_text()
+    assert '"slice_thickness": 6.5' in record
+    assert '"pixel_spacing": 0.9375' in record
 
 
 @pytest.mark.parametrize(
@@ -141,11 +135,3 @@ def test_wrong_arguments_are_explained(source, raw, arguments, code, text):
     assert result.exit_code == code
     assert text in " ".join(result.stderr.replace("│", "").split())
     assert not (raw / "Dataset103_LGG").exists()
-
-
-def test_script_is_the_same_command(source, raw):
-    script = subprocess.run(
-        [sys.executable, SCRIPT, source, "--no-progress"], capture_output=True, text=True, check=True
-    )
-    shutil.rmtree(raw)
-    assert script.stdout == run(source, "--no-progress").stdout

@@ -1,16 +1,9 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.convert import app
-
-SCRIPT = Path(dataset_conversion_folder()) / "Dataset102_PH2.py"
 
 
 @pytest.fixture
@@ -83,10 +76,3 @@ def test_images_only_writes_the_input_of_a_prediction(source, tmp_path):
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "new").glob("*.png"))) == 2
     assert run(source, "--images-only", tmp_path / "new", "--as-test").exit_code == 2
-
-
-def test_script_is_the_same_command(source, raw):
-    command = [sys.executable, SCRIPT, source, "--no-progress"]
-    script = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "training cases  2" in script.stdout
-    assert "nothing to do, the folder was complete" in run(source).stdout

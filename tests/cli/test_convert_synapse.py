@@ -1,14 +1,10 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.convert import app
 
 AFFINE = np.diag([-0.75, -0.75, 3.0, 1.0])
@@ -116,11 +112,3 @@ def test_prepares_images_alone(raw_data, tmp_path):
         assert refused.exit_code == 2
         assert "are for labelled" in refused.stderr
         assert not (tmp_path / "other").exists()
-
-
-def test_the_script_is_the_command(raw_data, tmp_path):
-    script = Path(dataset_conversion_folder()) / "Dataset104_Synapse.py"
-    command = [sys.executable, str(script), str(raw_data), "--output", str(tmp_path / "out"), "--no-progress"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert "training cases  2" in result.stdout

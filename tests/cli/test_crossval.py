@@ -2,13 +2,16 @@ import functools
 import json
 import os
 import signal
+import sys
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.crossval import crossval
-from nnunet_mamba.crossval import capacity, nnunet_side, slurm, training
+from nnunet_mamba.crossval import capacity, cross_validation, slurm
+from nnunet_mamba.crossval.attempt import TrainingOptions
+from nnunet_mamba.crossval.local import LocalRuns
 from nnunet_mamba.crossval.nnunet_side import Preparation
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -24,10 +27,11 @@ def command(tmp_path, monkeypatch):
     for name in ("raw", "preprocessed", "results"):
         monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
     monkeypatch.delenv("STUB", raising=False)
-    program = (training.sys.executable, "-S", STUB)
-    monkeypatch.setattr(training, "Options", functools.partial(training.Options, program=program))
-    monkeypatch.setattr(nnunet_side, "prepare", lambda *_, **__: Preparation(n_folds=3, n_gpus=0))
+    program = (sys.executable, "-S", STUB)
+    monkeypatch.setattr(cross_validation, "TrainingOptions", functools.partial(TrainingOptions, program=program))
+    monkeypatch.setattr(cross_validation, "prepare", lambda *_, **__: Preparation(n_folds=3, n_gpus=0))
     monkeypatch.setattr(capacity, "usable_cores", lambda: 4)
+    monkeypatch.setitem(LocalRuns.run.__kwdefaults__, "poll_seconds", 0.05)
 
     def run(*arguments):
         return CliRunner().invoke(app, ["901", "2d", *arguments])
@@ -48,6 +52,12 @@ def test_ends_with_the_scores_and_nnunets_next_command(command):
     )
     (start,) = (command.folder / "A__nnUNetPlans__2d/fold_0/started.jsonl").read_text().splitlines()
     assert json.loads(start)["arguments"][-2:] == ["-device", "cpu"]
+
+
+def test_trainers_may_be_named_one_by_one(command):
+    result = command("--trainer", "A", "--trainer", "B", "--folds", "0")
+    assert result.exit_code == 0, result.output
+    assert "-tr A B -p" in result.output.splitlines()[-1]
 
 
 def test_trainers_with_plans_of_their_own_are_compared_one_by_one(command):
@@ -81,7 +91,7 @@ def test_a_failure_is_told_with_its_log_and_the_way_on(command, monkeypatch):
     assert "Next:" not in result.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_says_how_to_go_on(command, monkeypatch, request, number):
     # The training ends the command and then waits to be ended by it.
     do = f"import time; os.kill(os.getppid(), {int(number)}); time.sleep(600)"
@@ -99,19 +109,6 @@ def test_an_interruption_says_how_to_go_on(command, monkeypatch, request, number
     assert result.exit_code == 0, result.output
     starts = (command.folder / "A__nnUNetPlans__2d/fold_0/started.jsonl").read_text().splitlines()
     assert json.loads(starts[1])["arguments"][-1] == "--c"
-
-
-def test_a_hang_up_that_the_caller_ignores_ends_nothing(command, monkeypatch):
-    # As nohup has it.
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    do = f"os.kill(os.getppid(), {int(signal.SIGHUP)})"
-    monkeypatch.setenv("STUB", json.dumps({"A/0": {"at": 1, "do": do}}))
-    try:
-        result = command("--trainers", "A", "--folds", "0")
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert result.exit_code == 0, result.output
 
 
 def test_a_full_disk_hides_no_other_failure(command, monkeypatch):
@@ -133,6 +130,8 @@ def test_a_full_disk_hides_no_other_failure(command, monkeypatch):
     [
         (("--trainers", "A", "--folds", "0-4"), "asks for folds 3, 4, and splits_final.json has 3: 0 to 2"),
         (("--trainers", "A,A"), "--trainers names A more than once"),
+        (("--trainer", "A", "--trainer", "A"), "--trainers names A more than once"),
+        (("--trainers", ""), "--trainers '' names nothing"),
         (("--trainers", "A", "--executor", "slurm", "--slurm-time", "soon"), "--slurm-time 'soon' is no time"),
     ],
 )
@@ -179,7 +178,7 @@ def test_cuda_without_a_device_ends_before_anything_begins(command):
 def test_results_go_to_standard_output_and_progress_to_standard_error(command, monkeypatch):
     notices = {("A", "nnUNetPlans"): "large batches", ("B", "nnUNetPlans"): "of others"}
     preparation = Preparation(n_folds=3, n_gpus=0, notices=notices)
-    monkeypatch.setattr(nnunet_side, "prepare", lambda *_, **__: preparation)
+    monkeypatch.setattr(cross_validation, "prepare", lambda *_, **__: preparation)
     result = command("--trainers", "A", "--folds", "0")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Dice of the final validations")

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.demo import demo
 from nnunet_mamba.demo import pipeline
-from nnunet_mamba.demo.steps import RECORD, Step, StepFailedError
+from nnunet_mamba.demo.steps import RECORD, DemoFailedError, DemoStep
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(demo)
@@ -16,11 +16,11 @@ app.command()(demo)
 def failing_steps(monkeypatch):
     def fail(on_line):
         on_line("2026-11-20 20:55:22.858501: Epoch 3")
-        raise StepFailedError("'nnUNetv2_train' failed (exit code 1), all of it is in 4-train.log")
+        raise DemoFailedError("'nnUNetv2_train' failed (exit code 1), all of it is in 4-train.log")
 
     def steps(folder, settings, *, device):
-        good = Step(name="a", title="Draw", command="draw", action=lambda on_line: None, makes=())
-        return [good, Step(name="b", title="Train", command="train", action=fail, makes=())]
+        good = DemoStep(name="a", title="Draw", command="draw", action=lambda on_line: None, makes=())
+        return [good, DemoStep(name="b", title="Train", command="train", action=fail, makes=())]
 
     monkeypatch.setattr(pipeline, "demo_steps", steps)
 
@@ -42,6 +42,16 @@ def test_folder_with_other_content_is_refused(failing_steps, tmp_path):
     assert "photo.jpg" in result.stderr
     assert "--folder" in result.stderr
     assert not (tmp_path / RECORD).exists()
+
+
+def test_a_damaged_record_and_a_file_name_their_options(failing_steps, tmp_path):
+    (tmp_path / RECORD).write_text('{"made_by": "nnunet-mamba demo", "steps": 3}')
+    result = CliRunner().invoke(app, ["--folder", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith("start over with --fresh")
+    result = CliRunner().invoke(app, ["--folder", str(tmp_path / RECORD)])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith(f"{RECORD} is a file; name a folder for the demo with --folder")
 
 
 def test_defaults_are_those_of_the_settings():

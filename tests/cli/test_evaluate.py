@@ -1,5 +1,6 @@
 import csv
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.evaluate import evaluate
+from nnunet_mamba.system import parallel
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(evaluate)
@@ -200,14 +202,34 @@ def test_notes_are_no_part_of_the_result_and_names_are_never_cut(folders):
     assert "[bold]: 2 cases have it neither" in result.stderr
 
 
-def test_several_processes_count_the_same(folders):
+@pytest.fixture
+def many(folders):
+    """So many cases that it is worth starting two processes."""
     for number in range(40):
         label = np.random.default_rng(number).integers(0, 2, (6, 5))
         save(folders / "labels" / f"{number}.png", label)
         save(folders / "predictions" / f"{number}.png", label.T.reshape(6, 5))
-    one, two = (run(folders, "--json", "--processes", processes).stdout for processes in "12")
+    return folders
+
+
+@pytest.mark.slow
+def test_several_processes_count_the_same(many):
+    one, two = (run(many, "--json", "--processes", processes).stdout for processes in "12")
     assert json.loads(one)["n_cases"] == 42
     assert one == two
+
+
+def test_what_several_processes_are_given_counts_the_same(many, monkeypatch):
+    given = []
+
+    def pickled(function, items, *, jobs, **_):
+        given.append((len(items), jobs))
+        return map(pickle.loads(pickle.dumps(function)), pickle.loads(pickle.dumps(items)))
+
+    one = run(many, "--json", "--processes", "1").stdout
+    monkeypatch.setattr(parallel, "map_in_order", pickled)
+    assert run(many, "--json", "--processes", "2").stdout == one
+    assert given == [(42, 2)]
 
 
 def test_a_full_memory_names_the_option_that_the_command_has(folders, monkeypatch):

@@ -26,7 +26,7 @@ def preset(name, source, *sizes):
 
 
 @pytest.fixture
-def _three_networks(monkeypatch, tmp_path):
+def _three_networks(monkeypatch):
     flat, thick = (
         size((256, 128), 49_457, 0.060240001, 0.146953856),
         size((40, 224, 192), 42_842_798, 783.799887, 1662.3),
@@ -37,9 +37,7 @@ def _three_networks(monkeypatch, tmp_path):
         preset("C", "Second 2025", flat),
     )
     monkeypatch.setattr(list_networks, "PRESETS", {preset.name: preset for preset in presets})
-    for name in "ABCD":
-        (tmp_path / f"nnUNetTrainer{name}.py").touch()
-    monkeypatch.setattr(list_networks, "trainers_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(list_networks, "trainer_names", lambda: [f"nnUNetTrainer{name}" for name in "ABCD"])
 
 
 def run(*options):

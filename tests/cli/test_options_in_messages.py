@@ -1,46 +1,35 @@
 """Messages name only options that the command at hand has."""
 
 import ast
-import inspect
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 import typer
 
 import nnunet_mamba
-from nnunet_mamba.bundled import dataset_conversion_folder
 from nnunet_mamba.cli.convert import app
+from nnunet_mamba.cli.option_names import with_option_names
 
 ROOT = Path(nnunet_mamba.__file__).parent.parent
-SCRIPTS = {
-    "isic": "Dataset101_ISIC",
-    "ph2": "Dataset102_PH2",
-    "lgg": "Dataset103_LGG",
-    "synapse": "Dataset104_Synapse",
-    "folder": "Dataset105_Folder",
-}
+COMMANDS = ("isic", "ph2", "lgg", "synapse", "folder")
 # Options of nnU-Net's own commands, and of files that name them to commands which read no such file.
 OTHERS = {"--verify"}
 # Where a module serves several commands, and the text reaches those alone that have the option.
 ONLY_WHERE_IT_IS = {
     # Masks of any labels, which convert folder alone has.
     "label_values.py": {"--labels", "--threshold", "--allow-empty-masks"},
-    "pictures.py": {"--labels", "--threshold", "--channel-names"},
-    "labelled_volumes.py": {"--channel-names"},
     # Only convert folder joins masks; the others take one mask of each image.
     "joined_masks.py": {"--join-masks", "--no-join-masks", "--threshold"},
     # The text names the command that has it.
     "mask_hints.py": {"--labels"},
-    # Photographs, and slices that are cases.
-    "slice_stacks.py": {"--size"},
-    "picture_cases.py": {"--size", "--allow-empty-masks"},
-    "image_files.py": {"--size", "--allow-empty-masks"},
-    # Pairs of images and masks in folders, which convert lgg and synapse do not have.
-    "group_table.py": {"--groups", "--group-column", "--allow-missing-groups"},
+    # Photographs, which convert lgg and synapse do not have.
+    "image_files.py": {"--allow-empty-masks"},
 }
 
 
+@cache
 def strings(file: Path) -> list[str]:
     """Return the texts in a file without its docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -57,10 +46,10 @@ def strings(file: Path) -> list[str]:
     ]
 
 
-def modules_of(script: Path) -> set[Path]:
-    """Return the files of the package's data folder that a script imports, and those that they import."""
-    found: set[Path] = set()
-    todo = [script]
+def modules_of(command: str) -> set[Path]:
+    """Return the file of a command, those of the package's data folder that it imports, and those that they import."""
+    found = {ROOT / "nnunet_mamba" / "cli" / "convert" / f"{command}.py"}
+    todo = list(found)
     while todo:
         for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
             names = []
@@ -79,23 +68,28 @@ def options_of(command: str) -> set[str]:
     return {name for parameter in click_command.params for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
-@pytest.mark.parametrize("command", SCRIPTS)
-def test_a_conversion_names_no_option_that_it_has_not(command):
+@cache
+def missing_options(command: str) -> set[tuple[str, str]]:
+    """Return the options that texts name and that a command does not have, with the files that hold the texts."""
     options = options_of(command) | OTHERS
-    script = Path(dataset_conversion_folder()) / f"{SCRIPTS[command]}.py"
-    own = Path(inspect.getfile(inspect.unwrap(app.registered_commands[0].callback))).parent / f"{command}.py"
-    wrong = {
+    return {
         (file.name, option)
-        for file in {script, own, *modules_of(script)}
+        for file in modules_of(command)
         for text in strings(file)
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)
-        if option not in options | ONLY_WHERE_IT_IS.get(file.name, set())
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", with_option_names(text))
+        if option not in options
     }
-    assert wrong == set()
-    assert len(modules_of(script)) > 10
 
 
-def test_the_exceptions_are_options_of_some_conversion():
-    options = set().union(*map(options_of, SCRIPTS))
-    for file, exceptions in ONLY_WHERE_IT_IS.items():
-        assert exceptions <= options, file
+ALLOWED = {(file, option) for file, options in ONLY_WHERE_IT_IS.items() for option in options}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_conversion_names_no_option_that_it_has_not(command):
+    assert missing_options(command) - ALLOWED == set()
+    assert len(modules_of(command)) > 10
+
+
+def test_every_exception_is_needed_and_an_option_of_some_conversion():
+    assert set().union(*map(missing_options, COMMANDS)) & ALLOWED == ALLOWED
+    assert {option for _, option in ALLOWED} <= set().union(*map(options_of, COMMANDS))

@@ -1,34 +1,71 @@
 import hashlib
 import json
 import math
+from typing import get_args
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-NAME = "nnUNetTrainerUltraLightVM"
+from nnunet_mamba.cli.plan import _OPTIONS, plan
+from nnunet_mamba.planning import trainer_plans
+from nnunet_mamba.planning.argument_error import Argument
+from nnunet_mamba.planning.step_process import TrainingStepError
+from nnunet_mamba.planning.training_step import StepMemory
+
+app = typer.Typer()
+app.command()(plan)
+
+NAME, OTHER = "nnUNetTrainerUltraLightVM", "nnUNetTrainerVMUNet"
 PLANS = "nnUNetUltraLightVMPlans"
 
 
+CONFIGURATION = {
+    "data_identifier": "nnUNetPlans_2d",
+    "batch_size": 12,
+    "patch_size": [56, 64],
+    "median_image_size_in_voxels": [52.0, 60.0],
+    "spacing": [1.0, 1.0],
+    "architecture": {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            "n_stages": 4,
+            "features_per_stage": [32, 64, 128, 256],
+            "kernel_sizes": [[3, 3]] * 4,
+            "strides": [[1, 1], [2, 2], [2, 2], [2, 2]],
+            "n_conv_per_stage": [2] * 4,
+            "n_conv_per_stage_decoder": [2] * 3,
+        },
+        "_kw_requires_import": [],
+    },
+}
+
+
 @pytest.fixture
-def run(planned, monkeypatch):
-    """Run the command on the tiny data set with a made-up training step of 1 KiB for each pixel."""
-    import typer
+def folder(nnunet_folders):
+    """The folder of a data set of small photographs that nnU-Net might have planned."""
+    folder = nnunet_folders.preprocessed
+    (folder / "nnUNetPlans_2d").mkdir(parents=True)
+    (folder / "nnUNetPlans_2d/case.b2nd").touch()
+    plans = {"dataset_name": folder.name, "plans_name": "nnUNetPlans", "configurations": {"2d": CONFIGURATION}}
+    dataset = {"channel_names": {"0": "R"}, "labels": {"background": 0, "disc": 1}, "numTraining": 10}
+    (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
+    (folder / "dataset.json").write_text(json.dumps(dataset))
+    return folder
 
-    from nnunet_mamba.cli.plan import plan
-    from nnunet_mamba.planning import training_step
-    from nnunet_mamba.planning.training_step import StepFailedError, StepMemory
 
-    app = typer.Typer()
-    app.command()(plan)
+@pytest.fixture
+def run(folder, nnunet_folders, monkeypatch):
+    """Run the command with a made-up training step of 1 KiB for each pixel."""
 
     def step(request, _):
         if "NoMamba" in request.trainer:
-            raise StepFailedError("made up")
+            raise TrainingStepError("made up")
         made = request.plans["configurations"][request.configuration]
         return StepMemory(peak=1024 * math.prod(made["patch_size"]) * made["batch_size"], before=0)
 
-    monkeypatch.setattr(training_step, "measure_step", step)
-    for variable, value in planned.environment().items():
+    monkeypatch.setattr(trainer_plans, "measure_step", step)
+    for variable, value in nnunet_folders.environment().items():
         monkeypatch.setenv(variable, value)
     return lambda *options: CliRunner().invoke(app, ["901", "--device", "cpu", *options])
 
@@ -41,11 +78,11 @@ def _contents(folder):
     }
 
 
-def test_writes_plans_and_says_how_to_train_with_them(run, planned):
-    before = _contents(planned.preprocessed)
-    result = run("--trainer", NAME, "--memory", "0.5", "--batch-size", "3")
+def test_writes_plans_and_says_how_to_train_with_them(run, folder):
+    before = _contents(folder)
+    result = run("--trainers", NAME, "--memory", "0.5", "--batch-size", "3")
     assert result.exit_code == 0, result.output
-    file = planned.preprocessed / f"{PLANS}.json"
+    file = folder / f"{PLANS}.json"
     assert f"nnUNetv2_train 901 2d 0 -tr {NAME} -p {PLANS} -device cpu" in result.output
     assert str(file) in result.output
     assert "by hand" in result.output
@@ -53,37 +90,59 @@ def test_writes_plans_and_says_how_to_train_with_them(run, planned):
     assert plans["plans_name"] == PLANS
     assert plans["configurations"]["2d"]["batch_size"] == 3
     assert plans["nnunet_mamba"]["configurations"]["2d"]["memory_measured"] > 0
-    after = _contents(planned.preprocessed)
-    assert set(after) - set(before) == {file.relative_to(planned.preprocessed)}
+    after = _contents(folder)
+    assert set(after) - set(before) == {file.relative_to(folder)}
     assert all(after[name] == digest for name, digest in before.items())
 
 
-def test_a_dry_run_writes_nothing(run, planned):
-    before = _contents(planned.root)
-    result = run("--trainer", NAME, "--memory", "0.5", "--dry-run")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--trainers", f"{NAME},{OTHER}"),
+        ("--trainers", f" {NAME}, {OTHER},"),
+        ("--trainer", NAME, "--trainer", OTHER),
+    ],
+)
+def test_trainers_may_be_named_in_several_ways(run, folder, options):
+    result = run("--memory", "0.5", *options)
+    assert result.exit_code == 0, result.output
+    written = sorted(file.name for file in folder.glob("nnUNet*Plans.json"))
+    assert written == ["nnUNetPlans.json", f"{PLANS}.json", "nnUNetVMUNetPlans.json"]
+    assert result.stdout.index(PLANS) < result.stdout.index("nnUNetVMUNetPlans")
+
+
+def test_a_dry_run_writes_nothing(run, folder):
+    before = _contents(folder.parent.parent)
+    result = run("--trainers", NAME, "--memory", "0.5", "--dry-run")
     assert result.exit_code == 0, result.output
     assert "a dry run: nothing is written" in result.output
     assert "5 % rule" in result.output
-    assert _contents(planned.root) == before
+    assert _contents(folder.parent.parent) == before
 
 
-def test_without_trainers_all_are_planned_and_one_that_fails_does_not_stop_the_others(run, planned):
-    from nnunet_mamba.training.generated_trainers import trainer_names
+def test_without_trainers_all_are_planned_and_one_that_fails_does_not_stop_the_others(run, folder):
+    from nnunet_mamba.bundled import trainer_names
 
     result = run("--memory", "0.5")
     assert result.exit_code == 1
     assert "Error: nnUNetTrainerVMUNetNoMamba: made up" in result.output
-    written = {file.stem for file in planned.preprocessed.glob("nnUNet*Plans.json")} - {"nnUNetPlans"}
+    written = {file.stem for file in folder.glob("nnUNet*Plans.json")} - {"nnUNetPlans"}
     good = [name for name in trainer_names() if "NoMamba" not in name]
     assert written == {f"nnUNet{name.removeprefix('nnUNetTrainer')}Plans" for name in good}
 
 
-def test_plans_of_others_are_kept_before_anything_is_measured(run, planned):
-    (planned.preprocessed / f"{PLANS}.json").write_text("{}")
-    result = run("--trainer", NAME, "--memory", "0.5")
+def test_every_argument_of_planning_has_an_option():
+    options = {option for parameter in typer.main.get_command(app).params for option in parameter.opts}
+    assert set(_OPTIONS) == set(get_args(Argument))
+    assert set(_OPTIONS.values()) <= options
+
+
+def test_plans_of_others_are_kept_before_anything_is_measured(run, folder):
+    (folder / f"{PLANS}.json").write_text("{}")
+    result = run("--trainers", NAME, "--memory", "0.5")
     assert result.exit_code == 1
-    assert "was not written by nnunet-mamba plan" in result.output
-    assert run("--trainer", NAME, "--memory", "0.5", "--overwrite").exit_code == 0
+    assert "was not written by nnunet-mamba plan; move it away, or replace it with --overwrite" in result.output
+    assert run("--trainers", NAME, "--memory", "0.5", "--overwrite").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -91,10 +150,10 @@ def test_plans_of_others_are_kept_before_anything_is_measured(run, planned):
     [
         (("--patch-size", "big"), "--patch-size 'big': expected two or three positive numbers"),
         (("--base", "nnUNetResEncUNetMPlans"), "-pl nnUNetPlannerResEncM"),
-        (("--configuration", "3d_fullres", "--trainer", NAME), "nnUNetPlans can be planned anew for 2d; pass one"),
-        (("--configuration", "3d_fullres"), "nnUNetPlans can be planned anew for 2d; pass one"),
-        (("--patch-size", "8x8x8"), "nothing to plan: --patch-size 8×8×8 has 3 axes, and 2d has 2; give 2 numbers"),
-        (("--patch-size", "8x8x8", "--configuration", "2d"), "nothing to plan: --patch-size 8×8×8 has 3 axes"),
+        (("--configuration", "3d_fullres", "--trainers", NAME), "--configuration 3d_fullres: nnUNetPlans can be"),
+        (("--configuration", "3d_fullres"), "--configuration 3d_fullres: nnUNetPlans can be planned anew for 2d"),
+        (("--patch-size", "8x8x8"), "--patch-size 8×8×8 has 3 axes, and 2d has 2: nothing to plan; give 2 numbers"),
+        (("--patch-size", "8x8x8", "--configuration", "2d"), "--patch-size 8×8×8 has 3 axes"),
         (("--patch-size", "0x8"), "--patch-size '0x8': expected two or three positive numbers"),
         (("--patch-size", "-8x8"), "expected two or three positive numbers"),
         (("--patch-size", "8"), "expected two or three positive numbers"),
@@ -102,8 +161,10 @@ def test_plans_of_others_are_kept_before_anything_is_measured(run, planned):
         (("--memory", "inf"), "--memory inf: expected a positive number of GiB"),
         (("--memory", "-1"), "--memory -1: expected a positive number of GiB"),
         (("--memory", "1e30"), "no machine has so many GiB"),
-        (("--trainer", ""), "unknown; choose one of"),
-        (("--trainer", "nnUNetTrainerX"), "unknown; choose one of"),
+        (("--device", "mps"), "--device mps: expected cpu or cuda"),
+        (("--trainers", ""), "--trainers '' names nothing"),
+        (("--trainers", f"{NAME},{NAME}"), f"--trainers names {NAME} more than once"),
+        (("--trainers", "nnUNetTrainerX"), "--trainers nnUNetTrainerX: unknown; choose one of"),
     ],
 )
 def test_bad_options_are_explained(run, options, text):
@@ -113,10 +174,50 @@ def test_bad_options_are_explained(run, options, text):
 
 
 @pytest.mark.parametrize("text", ["48x64", "48 64", "48,64"])
-def test_a_patch_size_may_be_written_in_several_ways(run, planned, text):
-    assert run("--memory", "0.5", "--trainer", NAME, "--patch-size", text).exit_code == 0
-    plans = json.loads((planned.preprocessed / f"{PLANS}.json").read_text())
+def test_a_patch_size_may_be_written_in_several_ways(run, folder, text):
+    assert run("--memory", "0.5", "--trainers", NAME, "--patch-size", text).exit_code == 0
+    plans = json.loads((folder / f"{PLANS}.json").read_text())
     assert plans["configurations"]["2d"]["patch_size"] == [48, 64]
+
+
+def test_a_patch_that_costs_more_than_it_shows_is_kept_with_a_warning(run):
+    result = run("--memory", "0.5", "--trainers", NAME, "--patch-size", "64x70", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "a patch of 64×70 is larger than the median image, 52×60: the rest is padding" in result.output
+    assert "the network pads a patch of 64×70 to 64×96, which costs as much; take that" in result.output
+    result = run("--memory", "0.5", "--trainers", NAME, "--patch-size", "32x32", "--dry-run")
+    assert "Warning" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda plans: plans["configurations"]["2d"].update(batch_size=float("nan")), "batch_size nan"),
+        (lambda plans: plans["configurations"]["2d"].update(patch_size=[]), r"patch_size []"),
+        (lambda plans: plans["configurations"]["2d"].pop("spacing"), "2d has no spacing"),
+        (lambda plans: plans.pop("configurations"), "there are no configurations"),
+        (lambda plans: plans.update(plans_name="other"), '"plans_name": "other", expected "nnUNetPlans"'),
+    ],
+)
+def test_plans_without_sense_are_told(run, folder, change, words):
+    file = folder / "nnUNetPlans.json"
+    plans = json.loads(file.read_text())
+    change(plans)
+    file.write_text(json.dumps(plans))
+    result = run("--memory", "0.5", "--trainers", NAME)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert str(file) in result.stderr
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("name", ["nnUNetPlans", "dataset"])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 1', "{}".encode("utf-16"), "{}".encode("utf-8-sig"), b"{}"])
+def test_files_that_are_none_are_told(run, folder, name, content):
+    file = folder / f"{name}.json"
+    file.write_bytes(content)
+    result = run("--memory", "0.5", "--trainers", NAME)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: {file}")
 
 
 @pytest.mark.slow
@@ -124,7 +225,7 @@ def test_a_training_with_the_plans_uses_the_preprocessed_data_as_they_are(planne
     data = planned.preprocessed / "nnUNetPlans_2d"
     before = _contents(data)
     trainer = f"{NAME}_1epoch_1iteration"
-    planning = planned.run("nnunet-mamba", "plan", "901", "--trainer", trainer, "--memory", "4", "--device", "cpu")
+    planning = planned.run("nnunet-mamba", "plan", "901", "--trainers", trainer, "--memory", "4", "--device", "cpu")
     assert planning.returncode == 0, planning.stdout + planning.stderr
 
     trained = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", trainer, "-p", PLANS, "-device", "cpu")
@@ -139,43 +240,3 @@ def test_a_training_with_the_plans_uses_the_preprocessed_data_as_they_are(planne
     assert predicted.returncode == 0, predicted.stdout + predicted.stderr
     assert len(list((tmp_path / "masks").glob("*.png"))) == 10
     assert _contents(data) == before
-
-
-def test_a_patch_that_costs_more_than_it_shows_is_kept_with_a_warning(run):
-    result = run("--memory", "0.5", "--trainer", NAME, "--patch-size", "64x70", "--dry-run")
-    assert result.exit_code == 0, result.output
-    assert "a patch of 64×70 is larger than the median image, 52×60: the rest is padding" in result.output
-    assert "the network pads a patch of 64×70 to 64×96, which costs as much; take that" in result.output
-    result = run("--memory", "0.5", "--trainer", NAME, "--patch-size", "32x32", "--dry-run")
-    assert "Warning" not in result.output
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda plans: plans["configurations"]["2d"].update(batch_size=float("nan")), "batch_size nan"),
-        (lambda plans: plans["configurations"]["2d"].update(patch_size=[]), r"patch_size []"),
-        (lambda plans: plans["configurations"]["2d"].pop("spacing"), "2d has no spacing"),
-        (lambda plans: plans.pop("configurations"), "there are no configurations"),
-        (lambda plans: plans.update(plans_name="other"), '"plans_name": "other", expected "nnUNetPlans"'),
-    ],
-)
-def test_plans_without_sense_are_told(run, planned, change, words):
-    file = planned.preprocessed / "nnUNetPlans.json"
-    plans = json.loads(file.read_text())
-    change(plans)
-    file.write_text(json.dumps(plans))
-    result = run("--memory", "0.5", "--trainer", NAME)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert str(file) in result.stderr
-    assert words in result.stderr
-
-
-@pytest.mark.parametrize("name", ["nnUNetPlans", "dataset"])
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 1', "{}".encode("utf-16"), "{}".encode("utf-8-sig"), b"{}"])
-def test_files_that_are_none_are_told(run, planned, name, content):
-    file = planned.preprocessed / f"{name}.json"
-    file.write_bytes(content)
-    result = run("--memory", "0.5", "--trainer", NAME)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"Error: {file}")

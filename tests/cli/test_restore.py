@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from nnunet_mamba.cli.restore import restore
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, photograph_description
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import write_raw_dataset
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -28,14 +28,14 @@ def convert(tmp_path):
         Image.fromarray(noise).save(image)
         y, x = np.mgrid[:60, :80]
         Image.fromarray(((y - 30) ** 2 + (x - 37) ** 2 < (9 + 5 * number) ** 2).astype(np.uint8) * 255).save(mask)
-        cases.append(Case(identifier=f"case{number}", channels=(image,), label=mask))
+        cases.append(Case(identifier=f"case{number}", channels=(image,), mask=mask))
 
     def write(size):
         options = {"size": f"{size[0]}x{size[1]}", "source_labels": {"background": 0, "lesion": 255}}
         description = photograph_description("lesion", sigmoid=False)
         folder = tmp_path / "raw"
-        recipe = Recipe.of("test", options, cases)
-        write_raw_dataset(cases, folder, description, converter=PhotographConverter(size=size), recipe=recipe)
+        record = ConversionRecord.of("test", options, cases)
+        write_raw_dataset(cases, folder, description, converter=PhotographConverter(size=size), record=record)
         return folder
 
     return write
@@ -86,9 +86,9 @@ def test_check_says_what_it_could_not_compare(convert, tmp_path):
 
 def test_says_that_values_are_kept_where_those_of_the_source_are_unknown(convert, tmp_path):
     raw = convert((32, 32))
-    content = json.loads((raw / RECIPE_FILE).read_text())
+    content = json.loads((raw / RECORD_FILE).read_text())
     del content["options"]["source_labels"]
-    (raw / RECIPE_FILE).write_text(json.dumps(content))
+    (raw / RECORD_FILE).write_text(json.dumps(content))
     result = run(raw / "labelsTr", raw, "--output", tmp_path / "out", "--check")
     assert "the masks keep nnU-Net's" in result.stderr
     assert "3 masks are not compared:" in result.stdout

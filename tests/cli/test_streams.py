@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,34 +26,67 @@ def run(*arguments, stdout=subprocess.PIPE, **variables):
     )
 
 
+RUN_EACH = """
+import json, os, sys
+import nnunet_mamba.cli.main
+from nnunet_mamba.__main__ import main
+folder, codes = sys.argv[1], []
+for number, arguments in enumerate(json.loads(sys.argv[2])):
+    if (child := os.fork()) == 0:
+        os.dup2(os.open(f"{folder}/{number}", os.O_WRONLY | os.O_CREAT), 2)
+        sys.argv[1:] = arguments
+        main()
+        sys.exit()
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+with open(f"{folder}/codes.json", "w") as file:
+    json.dump(codes, file)
+"""
+
+
+def run_each(commands, folder, *, stdout, **variables):
+    """Run commands with one standard output, in forks of one process; return exit codes and errors by command."""
+    process = subprocess.run(
+        [sys.executable, "-c", RUN_EACH, str(folder), json.dumps(commands)],
+        stdout=stdout,
+        env={**os.environ, **variables},
+        check=False,
+    )
+    assert process.returncode == 0
+    codes = json.loads((folder / "codes.json").read_text())
+    errors = [(folder / str(number)).read_text() for number in range(len(codes))]
+    return dict(zip(commands, zip(codes, errors, strict=True), strict=True))
+
+
+@contextmanager
+def pipe_without_reader():
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
-def test_a_full_device_is_one_line_and_exit_1(arguments, buffering):
+def test_a_full_device_is_one_line_and_exit_1(buffering, tmp_path):
     with open("/dev/full", "w") as full:
-        process = run(*arguments, stdout=full, PYTHONUNBUFFERED=buffering)
-    assert (process.returncode, process.stderr) == (1, NO_ROOM)
+        ends = run_each(COMMANDS, tmp_path, stdout=full, PYTHONUNBUFFERED=buffering)
+    assert ends == dict.fromkeys(COMMANDS, (1, NO_ROOM))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes end so on POSIX systems")
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_a_reader_that_has_gone_is_no_error(arguments):
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = run(*arguments, stdout=writing)
-    os.close(writing)
-    assert (process.returncode, process.stderr) == (141, "")
+def test_a_reader_that_has_gone_is_no_error(tmp_path):
+    with pipe_without_reader() as writing:
+        ends = run_each(COMMANDS, tmp_path, stdout=writing)
+    assert ends == dict.fromkeys(COMMANDS, (141, ""))
 
 
-def test_a_failure_keeps_its_exit_code_without_a_reader():
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = run("evaluate", "nowhere", "nowhere", stdout=writing)
-    os.close(writing)
-    assert process.returncode == 1
-    assert process.stderr.startswith("Error: The folder of predictions nowhere does not exist")
-    assert run("evaluate").returncode == 2
-    assert run("evaluate", "a", "b", "--processes", "0").returncode == 2
+@pytest.mark.skipif(os.name != "posix", reason="pipes end so on POSIX systems")
+def test_a_failure_keeps_its_exit_code_without_a_reader(tmp_path):
+    commands = [("evaluate", "nowhere", "nowhere"), ("evaluate",), ("evaluate", "a", "b", "--processes", "0")]
+    with pipe_without_reader() as writing:
+        ends = run_each(commands, tmp_path, stdout=writing)
+    assert [code for code, _ in ends.values()] == [1, 2, 2]
+    assert ends[commands[0]][1].startswith("Error: The folder of predictions nowhere does not exist")
 
 
 def test_streams_are_given_back_and_an_error_is_not_hidden():
@@ -82,8 +116,8 @@ def test_a_file_gets_no_colours_and_whole_names_whatever_the_terminal_is():
     plain = run("list").stdout
     assert "\x1b" not in plain
     assert "…" not in plain
-    for variables in ({"COLUMNS": "20"}, {"TERM": "dumb"}, {"NO_COLOR": "1"}):
-        assert run("list", **variables).stdout == plain
+    assert run("list", COLUMNS="20", TERM="dumb").stdout == plain
+    assert run("list", NO_COLOR="1").stdout == plain
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")

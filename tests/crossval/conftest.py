@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nnunet_mamba.crossval.attempt import TrainingOptions
 from nnunet_mamba.crossval.runs import Run
-from nnunet_mamba.crossval.training import Options
 
 # Its arguments, the order of its writes and its log lines are those of nnUNetv2_train, which
 # test_crossval_with_nnunet.py runs.
@@ -32,8 +32,8 @@ class StubTraining:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("nnUNet_results", str(self.results))
 
-    def options(self, **changes) -> Options:
-        return Options(**{"device": "cpu", "program": (sys.executable, "-S", str(STUB)), **changes})
+    def options(self, **changes) -> TrainingOptions:
+        return TrainingOptions(**{"device": "cpu", "program": (sys.executable, "-S", str(STUB)), **changes})
 
     def run(self, fold: int = 0, trainer: str = "A") -> Run:
         return Run(

@@ -4,7 +4,13 @@ import sys
 import pytest
 
 from nnunet_mamba.crossval import capacity
-from nnunet_mamba.crossval.capacity import cores_of_this_job, default_jobs, has_room, memory_of_sessions, visible_gpus
+from nnunet_mamba.crossval.capacity import (
+    cores_of_this_job,
+    default_trainings,
+    has_room,
+    memory_of_sessions,
+    visible_gpus,
+)
 
 
 @pytest.mark.parametrize(
@@ -12,7 +18,7 @@ from nnunet_mamba.crossval.capacity import cores_of_this_job, default_jobs, has_
     [(5, 2, (), 1), (5, 1, (), 1), (5, 8, (), 4), (5, 64, (), 5), (10, 64, "01", 2), (1, 64, "01", 1), (5, 1, "01", 2)],
 )
 def test_one_training_on_each_gpu_or_every_two_cores(n_runs, cores, gpus, jobs):
-    assert default_jobs(n_runs, cores=cores, gpus=gpus) == jobs
+    assert default_trainings(n_runs, cores=cores, gpus=gpus) == jobs
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ import textwrap
 
 import pytest
 
+from nnunet_mamba.crossval.attempt import Attempt, TrainingShare
 from nnunet_mamba.crossval.local import LocalRuns
 from nnunet_mamba.crossval.progress import ProgressReader
 from nnunet_mamba.crossval.status import statuses_of
-from nnunet_mamba.crossval.training import Share, Training
 
 # Fails where a test would otherwise wait forever.
 WAIT_FOR = """
@@ -221,10 +221,10 @@ def test_workers_of_a_training_that_died_end_too(stub, tmp_path):
 def test_a_run_that_another_process_trains_is_left_alone(stub):
     run = stub.run()
     stub.behave(run, at=0, do="import time; time.sleep(600)")
-    training = Training.start(run, stub.options(), Share(cores=1))
+    attempt = Attempt.start(run, stub.options(), TrainingShare(cores=1))
     try:
         (status,) = train(stub, [run])
         assert status.reason.startswith("Another nnunet-mamba crossval trains A__nnUNetPlans__2d__fold_0 already")
     finally:
-        training.stop()
+        attempt.stop()
     assert run.log.read_text().count("=== attempt ") == 1

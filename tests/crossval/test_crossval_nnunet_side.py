@@ -3,25 +3,50 @@ import shutil
 
 import pytest
 
-from nnunet_mamba.crossval.nnunet_side import Preparation, fold_of_dataset, prepare
+from nnunet_mamba.crossval import nnunet_side
+from nnunet_mamba.crossval.nnunet_side import Preparation, prepare
 
 STOCK = "nnUNetTrainer_5epochs"
 OURS = "nnUNetTrainerUltraLightVM_1epoch_2iterations"
 
 
 @pytest.fixture
-def dataset(planned, monkeypatch):
+def _in_this_process(monkeypatch):
+    """Answer here, where torch is imported already; what a process prints would pass through JSON too."""
+
+    def answer(dataset, identifier, trainers):
+        return json.loads(json.dumps(nnunet_side._answer(dataset, identifier, trainers)))
+
+    monkeypatch.setattr(nnunet_side, "_ask_process", answer)
+
+
+@pytest.fixture
+def dataset_of_a_user(planned, monkeypatch):
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.setenv(name, str(planned.root / name))
     return planned.preprocessed
 
 
-def test_trainers_are_found_and_five_folds_are_made(dataset):
-    found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[STOCK, OURS])
+@pytest.fixture
+def dataset(dataset_of_a_user, _in_this_process):
+    return dataset_of_a_user
+
+
+def test_trainers_are_found_and_five_folds_are_made(dataset_of_a_user):
+    found = prepare(dataset_of_a_user, "2d", plans=["nnUNetPlans"], trainers=[STOCK, OURS])
     assert isinstance(found, Preparation)
     assert found.n_folds == 5
-    splits = json.loads((dataset / "splits_final.json").read_text())
+    splits = json.loads((dataset_of_a_user / "splits_final.json").read_text())
     assert sorted(case for fold in splits for case in fold["val"]) == [f"disc_{number:02d}" for number in range(10)]
+
+
+def test_a_process_that_cannot_answer_tells_its_last_words(tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho 'it is broken' >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(nnunet_side.sys, "executable", str(program))
+    with pytest.raises(ChildProcessError, match=r"for its trainers: it is broken\. Try: nnunet-mamba doctor"):
+        nnunet_side._ask_process(tmp_path, "nnUNetPlans_2d", [])
 
 
 def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monkeypatch):
@@ -33,17 +58,6 @@ def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monke
     monkeypatch.setenv("NNUNET_MAMBA_TEACHER", f"/results/{dataset.name}/T__nnUNetPlans__2d/fold_0/checkpoint_best.pth")
     found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
     assert (found.teachers, found.teacher_fold) == ({}, "0")
-
-
-def test_a_teacher_is_of_one_fold_if_its_path_says_so(tmp_path):
-    folder = tmp_path / "Dataset901_Tiny/T__nnUNetPlans__2d/fold_all"
-    folder.mkdir(parents=True)
-    (tmp_path / "teacher.pth").touch()
-    assert fold_of_dataset(folder, "Dataset901_Tiny") == "all"
-    assert fold_of_dataset(folder / "checkpoint_best.pth", "Dataset901_Tiny") == "all"
-    for of_no_fold in (folder.parent, tmp_path / "teacher.pth"):
-        assert fold_of_dataset(of_no_fold, "Dataset901_Tiny") is None
-    assert fold_of_dataset(folder, "Dataset007_Other") is None
 
 
 def test_all_problems_are_told_together(dataset):

@@ -56,19 +56,3 @@ def test_what_has_not_grown_is_not_read_again(tmp_path, monkeypatch):
     before = reader.read()
     monkeypatch.setattr("nnunet_mamba.crossval.progress.read_training_log", None)
     assert reader.read() == before
-
-
-def test_a_file_that_is_being_written_is_no_error(tmp_path):
-    (tmp_path / "training_log_2025_1_1_10_00_00.txt").write_text(log_epoch(0))
-    (tmp_path / "debug.json").write_text('{"num_epo')
-    assert ProgressReader(tmp_path).read().n_epochs is None
-
-
-@pytest.mark.parametrize(
-    "content", ["[]", "null", '{"num_epochs": Infinity}', '{"num_epochs": null}', '{"num_epochs": "-3"}']
-)
-def test_a_number_of_epochs_that_is_none_is_unknown(tmp_path, content):
-    (tmp_path / "training_log_2025_1_1_10_00_00.txt").write_text(log_epoch(0))
-    (tmp_path / "debug.json").write_text(content)
-    progress = ProgressReader(tmp_path).read()
-    assert (progress.n_done, progress.n_epochs) == (1, None)

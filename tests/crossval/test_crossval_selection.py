@@ -4,7 +4,6 @@ from nnunet_mamba.crossval.selection import (
     find_dataset,
     pair_models,
     parse_folds,
-    parse_names,
     refuse_missing_device,
     refuse_teacher_of_other_folds,
 )
@@ -60,14 +59,6 @@ def test_folds_that_the_split_does_not_have_are_refused():
     assert parse_folds("7", 8) == [7]
 
 
-def test_names():
-    assert parse_names("A, B,", option="--trainers") == ["A", "B"]
-    with pytest.raises(ValueError, match="--trainers ',' names nothing"):
-        parse_names(",", option="--trainers")
-    with pytest.raises(ValueError, match="--trainers names A more than once"):
-        parse_names("A,B,A", option="--trainers")
-
-
 def test_every_trainer_is_paired_with_all_plans_or_with_its_own(tmp_path):
     for name in ("nnUNetPlans", "nnUNetVMUNetPlans", "nnUNetVMUNet_paperPlans"):
         (tmp_path / f"{name}.json").touch()
@@ -82,7 +73,7 @@ def test_a_trainer_without_plans_of_its_own_is_told_with_the_command_that_makes_
     trainers = ["nnUNetTrainerUltraLBM_5epochs", "nnUNetTrainerVMUNet", "nnUNetTrainerUltraLightVM"]
     with pytest.raises(ValueError, match=r"no nnUNetUltraLBMPlans\.json and no nnUNetUltraLightVMPlans") as error:
         pair_models(trainers, ["own"], tmp_path)
-    command = f"plan {tmp_path.name} --trainer nnUNetTrainerUltraLBM_5epochs --trainer nnUNetTrainerUltraLightVM"
+    command = f"plan {tmp_path.name} --trainers nnUNetTrainerUltraLBM_5epochs,nnUNetTrainerUltraLightVM"
     assert str(error.value).endswith(command)
     with pytest.raises(ValueError, match="own stands alone"):
         pair_models(trainers, ["own", "nnUNetPlans"], tmp_path)

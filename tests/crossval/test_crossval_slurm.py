@@ -31,6 +31,11 @@ def wait_until(is_true):
         time.sleep(0.01)
 
 
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch):
+    monkeypatch.setattr(slurm_job, "SECONDS_BETWEEN_LOOKS", 0.02)
+
+
 @pytest.fixture
 def executor(tmp_path):
     executor = submitit.LocalExecutor(tmp_path / "jobs")
@@ -88,19 +93,21 @@ def test_a_failed_job_tells_the_reason_and_where_its_log_is(stub, executor, monk
     assert status.reason.endswith(f"{jobs[status.run.name]}_0_log.err")
 
 
-def test_a_student_is_not_submitted_before_its_teacher_is_complete(stub, executor, tmp_path):
+def test_a_student_is_not_submitted_before_its_teacher_is_complete(stub, tmp_path, monkeypatch):
     runs = [stub.run(0, "Student"), stub.run(0, "Teacher_5epochs")]
     statuses = statuses_of(runs, npz=False, teachers={"Student": ["Teacher_5epochs"]})
     record = JobRecord(tmp_path)
+    monkeypatch.setattr(slurm, "submit", lambda _, missing, __: {status.run.name: "7_0" for status in missing})
     with pytest.raises(ValueError, match="Student needs the trainings of Teacher_5epochs, which are not complete"):
-        submit_missing(executor, statuses, stub.options(), record)
+        submit_missing(None, statuses, stub.options(), record)
     assert record.read() == {}
 
-    follow(stub, executor, runs[1:], stub.options())
+    TrainingJob(runs[1], stub.options())()
     statuses = statuses_of(runs, npz=False, teachers={"Student": ["Teacher_5epochs"]})
-    jobs = submit_missing(executor, statuses, stub.options(), record)
-    assert list(jobs) == [runs[0].name]
-    watch(statuses, jobs, lambda: None, npz=False, logs=executor.folder, queue=local_queue(executor.folder))
+    assert submit_missing(None, statuses, stub.options(), record) == {runs[0].name: "7_0"}
+    TrainingJob(runs[0], stub.options())()
+    watch(statuses, record.read(), lambda: None, npz=False, logs=tmp_path, queue=lambda jobs: {})
+    assert [status.state for status in statuses] == ["done", "done"]
 
 
 def test_a_job_that_is_preempted_ends_its_training_and_continues_it(stub, executor):
@@ -130,7 +137,7 @@ def test_a_training_that_the_cluster_ends_goes_on_if_the_job_does(stub, monkeypa
     run = stub.run()
     stub.behave(run, at=1, do="resume or os.kill(os.getpid(), 15)")
     TrainingJob(run, stub.options())()
-    assert run.stage() == "complete"
+    assert run.phase() == "complete"
     assert [start["arguments"][-1] for start in stub.starts(run)] == ["cpu", "--c"]
 
 

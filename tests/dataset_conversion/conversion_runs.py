@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-RECIPE = "nnunet_mamba_conversion.json"
+RECORD = "nnunet_mamba_conversion.json"
 DATASETS = {"isic": "Dataset101_ISIC", "lgg": "Dataset103_LGG", "folder": "Dataset105_Folder"}
 
 
@@ -72,10 +72,10 @@ def run(words: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder, hidden ones too, with the recipe in one order."""
+    """Return every file below a folder, hidden ones too, with the record in one order."""
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for name in files:
-        if name.endswith(RECIPE):
+        if name.endswith(RECORD):
             files[name] = json.dumps(json.loads(files[name]), sort_keys=True).encode()
     return files
 

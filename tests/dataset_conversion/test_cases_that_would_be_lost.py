@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.convert import app
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def test_original_files_win_over_copies_for_ph2_and_isic(run, ph2, tmp_path):
     result = run("ph2", ph2)
     assert result.exit_code == 0, result.output
     assert "Note: 4 .jpg masks are copies of a .bmp file of the same name, which is taken" in result.stderr
-    recipe = json.loads((tmp_path / "raw" / "Dataset102_PH2" / RECIPE_FILE).read_text())
-    assert all(case["files"][-1].endswith(".bmp") for case in recipe["cases"].values())
+    record = json.loads((tmp_path / "raw" / "Dataset102_PH2" / RECORD_FILE).read_text())
+    assert all(case["files"][-1].endswith(".bmp") for case in record["cases"].values())
 
 
 def test_pictures_that_cannot_be_read_are_told(run, patients):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from conversion_runs import (
     DATASETS,
-    RECIPE,
+    RECORD,
     arguments,
     assert_only_whole_files,
     command,
@@ -23,7 +23,7 @@ from nnunet_mamba.cli.main import app
 
 N_CASES = 12
 N_PLAIN = 5
-LARGEST_FILE_WITH_NOISE = 8_000  # bytes; the recipe and plain pictures are smaller, pictures of noise are larger
+LARGEST_FILE_WITH_NOISE = 8_000  # bytes; the record and plain pictures are smaller, pictures of noise are larger
 
 
 @contextmanager
@@ -78,11 +78,11 @@ def test_while_images_are_written(sources, target, tmp_path):
     assert {name: expected.get(name) for name in left} == left
 
 
-def test_while_the_recipe_is_written_nothing_else_is_there(sources, target):
+def test_while_the_record_is_written_nothing_else_is_there(sources, target):
     done = convert(sources, target, largest_file=500)
 
     assert done.exit_code == 1
-    assert f"File too large, while writing {target / RECIPE}. 0 of {N_CASES} cases are there" in done.stderr
+    assert f"File too large, while writing {target / RECORD}. 0 of {N_CASES} cases are there" in done.stderr
     assert contents(target.parent) == {}
     assert convert(sources, target).exit_code == 0
 

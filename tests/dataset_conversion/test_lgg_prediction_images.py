@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from nnunet_mamba.cli.convert.shared import load_converter
 from nnunet_mamba.cli.main import app
+from nnunet_mamba.data.converters.lgg import LggOptions, convert_lgg, prepare_lgg_images
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 SCANS = {"TCGA_CS_4941_19960909": 11, "TCGA_DU_A5TU_19980312": 3}
@@ -20,11 +20,6 @@ KINDS = pytest.mark.parametrize(
     [{"slice_thickness": 6.0, "pixel_spacing": 0.9}, {"as_volumes": False}, {"as_volumes": False, "size": (12, 18)}],
     ids=["volumes", "slices", "resized"],
 )
-
-
-@pytest.fixture(scope="module")
-def lgg():
-    return load_converter("Dataset103_LGG")
 
 
 @pytest.fixture
@@ -51,44 +46,44 @@ def images(folder):
 
 
 @KINDS
-def test_they_are_the_images_of_a_training_byte_for_byte(lgg, tree, tmp_path, options):
-    lgg.convert_lgg(tree, tmp_path / "raw", options=lgg.LggOptions(**options))
+def test_they_are_the_images_of_a_training_byte_for_byte(tree, tmp_path, options):
+    convert_lgg(tree, tmp_path / "raw", options=LggOptions(**options))
     remove_masks(tree)
-    done = lgg.prepare_lgg_images(tree, tmp_path / "out", options=lgg.LggOptions(**options))
+    done = prepare_lgg_images(tree, tmp_path / "out", options=LggOptions(**options))
     assert (done.n_training, done.n_test) == (0, 2 if options.get("as_volumes", True) else 14)
     assert images(tmp_path / "out") == images(tmp_path / "raw" / "imagesTr")
-    assert lgg.prepare_lgg_images(tree, tmp_path / "out", options=lgg.LggOptions(**options)).n_written == 0
+    assert prepare_lgg_images(tree, tmp_path / "out", options=LggOptions(**options)).n_written == 0
 
 
 @KINDS
-def test_masks_beside_them_are_not_looked_at(lgg, tree, tmp_path, options):
+def test_masks_beside_them_are_not_looked_at(tree, tmp_path, options):
     first = next(iter(SCANS))
     (tree / first / f"{first}_2_mask.tif").write_bytes(b"")
     (tree / first / f"{first}_12_mask.tif").write_bytes(b"")
-    lgg.prepare_lgg_images(tree, tmp_path / "out", options=lgg.LggOptions(**options))
-    recipe = json.loads((tmp_path / "out" / RECIPE_FILE).read_text())
-    assert not [name for case in recipe["cases"].values() for name in case["files"] if "mask" in name]
+    prepare_lgg_images(tree, tmp_path / "out", options=LggOptions(**options))
+    record = json.loads((tmp_path / "out" / RECORD_FILE).read_text())
+    assert not [name for case in record["cases"].values() for name in case["files"] if "mask" in name]
     (tree / first / f"{first}_2.tif").unlink()
     with pytest.raises(InvalidDatasetError, match="slice 2 is missing"):
-        lgg.prepare_lgg_images(tree, tmp_path / "other", options=lgg.LggOptions(**options))
+        prepare_lgg_images(tree, tmp_path / "other", options=LggOptions(**options))
     assert not (tmp_path / "other").exists()
 
 
-def test_a_patient_with_a_problem_is_left_out_on_request(lgg, tree, tmp_path):
+def test_a_patient_with_a_problem_is_left_out_on_request(tree, tmp_path):
     remove_masks(tree)
     (tree / "TCGA_CS_4941_19960909" / "TCGA_CS_4941_19960909_2.tif").write_bytes(b"")
-    options = lgg.LggOptions(run=RunOptions(skip_invalid=True))
-    done = lgg.prepare_lgg_images(tree, tmp_path / "out", options=options)
+    options = LggOptions(run=RunOptions(skip_invalid=True))
+    done = prepare_lgg_images(tree, tmp_path / "out", options=options)
     assert [case.identifier for case in done.cases] == ["TCGA_DU_A5TU_19980312"]
     assert list(done.skipped) == ["TCGA_CS_4941_19960909"]
 
 
-def test_other_options_than_before_are_refused(lgg, tree, tmp_path):
-    lgg.prepare_lgg_images(tree, tmp_path / "out")
+def test_other_options_than_before_are_refused(tree, tmp_path):
+    prepare_lgg_images(tree, tmp_path / "out")
     with pytest.raises(FileExistsError, match=r"slice_thickness: the folder has 5.0, this run has 4.0"):
-        lgg.prepare_lgg_images(tree, tmp_path / "out", options=lgg.LggOptions(slice_thickness=4.0))
+        prepare_lgg_images(tree, tmp_path / "out", options=LggOptions(slice_thickness=4.0))
     with pytest.raises(FileExistsError, match="images_only: the folder has True, this run has None"):
-        lgg.convert_lgg(tree, tmp_path / "out")
+        convert_lgg(tree, tmp_path / "out")
 
 
 def run(*arguments):

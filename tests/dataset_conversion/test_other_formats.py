@@ -8,14 +8,15 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from nnunet_mamba.cli.convert.shared import load_converter
+from nnunet_mamba.data.converters.folder import convert_folder
+from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.converters.mask_hints import mask_hints
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
-
-folder_converter = load_converter("Dataset105_Folder")
+from nnunet_mamba.data.sources.pattern_source import Source
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def root(tmp_path):
 
 
 def convert(root, target, **options):
-    source = folder_converter.Source(images=root)
-    return folder_converter.convert_folder(source, target, options=folder_converter.FolderOptions(**options))
+    source = Source(images=root)
+    return convert_folder(source, target, options=FolderOptions(**options))
 
 
 def test_pictures_of_every_format_become_png(root, tmp_path, rng):

@@ -30,7 +30,7 @@ def test_a_file_above_the_target_is_named(sources, tmp_path):
     assert done.exit_code == 1
     assert done.stderr == (
         f"Error: {tmp_path / 'file'} is a file, expected a folder for raw; get the right to write there, make room, or "
-        "choose another place (--output, --report)\n"
+        "choose another place with --output or --images-only\n"
     )
     assert (tmp_path / "file").read_text() == "x"
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.convert import app
 from nnunet_mamba.cli.restore import restore
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 
 
 def mask(*boxes, shape=(30, 40)):
@@ -63,9 +63,9 @@ def test_masks_that_a_pattern_leaves_out_are_told_of_the_image_that_they_are_of(
 def test_the_image_is_left_out_and_not_its_masks(lesions, run, tmp_path):
     result = run(lesions, *ONE, "--no-join-masks", "--skip-invalid")
     assert result.exit_code == 0, result.output
-    recipe = json.loads((tmp_path / "raw" / "Dataset105_Folder" / RECIPE_FILE).read_text())
-    assert list(recipe["skipped"]) == ["benign (2)"]
-    assert list(recipe["cases"]) == ["benign (1)", "benign (3)"]
+    record = json.loads((tmp_path / "raw" / "Dataset105_Folder" / RECORD_FILE).read_text())
+    assert list(record["skipped"]) == ["benign (2)"]
+    assert list(record["cases"]) == ["benign (1)", "benign (3)"]
 
 
 def test_several_masks_are_refused_with_advice_that_loses_none(lesions, run):
@@ -122,16 +122,6 @@ def test_a_mask_of_another_size_is_named(lesions, run):
     assert result.exit_code == 1
     assert "sizes 30 x 41, and benign (2)_mask.png has 30 x 40; expected the same" in words(result.stderr)
     assert "benign (2)_mask_10.png" in result.stderr
-
-
-def test_isic_tells_several_masks_of_the_photograph(tmp_path, draw_part):
-    draw_part(tmp_path / "images", tmp_path / "masks")
-    mask((1, 1)).save(tmp_path / "masks" / "ISIC_0000002_segmentation_1.png")
-    arguments = ["isic", tmp_path / "images", tmp_path / "masks", "--output", tmp_path / "raw", "--no-progress"]
-    result = CliRunner().invoke(app, [str(one) for one in (*arguments, "--skip-invalid")])
-    assert result.exit_code == 0, result.output
-    recipe = json.loads((tmp_path / "raw" / "Dataset101_ISIC" / RECIPE_FILE).read_text())
-    assert list(recipe["skipped"]) == ["ISIC_0000002"]
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnunet_mamba.cli.convert.shared import load_converter
+from nnunet_mamba.data.converters.folder import convert_folder
+from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.formats.label_values import LabelValues
-from nnunet_mamba.data.restoring.restoration import RESTORATION_FILE, read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
-
-folder_converter = load_converter("Dataset105_Folder")
+from nnunet_mamba.data.sources.pattern_source import Source
 
 
 def read(path):
@@ -39,8 +40,8 @@ def convert(tmp_path):
             else:
                 nib.save(nib.Nifti1Image(array, np.diag([-1, -1, 2, 1.0])), tmp_path / kind / "a.nii.gz")
         raw = tmp_path / "raw"
-        options = folder_converter.FolderOptions(**options)
-        folder_converter.convert_folder(folder_converter.Source(images=tmp_path), raw, options=options)
+        options = FolderOptions(**options)
+        convert_folder(Source(images=tmp_path), raw, options=options)
         return raw, next((tmp_path / "masks").iterdir())
 
     return run
@@ -93,14 +94,3 @@ def test_masks_with_a_threshold_come_back_black_and_white_or_binary(convert, rng
     restored = restore(raw / "labelsTr", raw, tmp_path / "restored")
     assert np.array_equal(read(restored / file.name), (mask > 127) * white)
     assert compare(raw / "labelsTr", raw).dice == {"foreground": 1}
-
-
-def test_binary_volumes_are_not_mixed_with_those_of_an_earlier_release(convert, rng, tmp_path):
-    raw, _ = convert(rng.random((4, 5, 6), np.float32), threshold=0.5)
-    record = restore(raw / "labelsTr", raw, tmp_path / "restored") / RESTORATION_FILE
-    assert restore(raw / "labelsTr", raw, tmp_path / "restored")
-    content = json.loads(record.read_text())
-    del content["values"]
-    record.write_text(json.dumps(content))
-    with pytest.raises(FileExistsError, match="choose another --output"):
-        restore(raw / "labelsTr", raw, tmp_path / "restored")

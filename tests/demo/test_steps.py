@@ -3,7 +3,17 @@ import sys
 
 import pytest
 
-from nnunet_mamba.demo.steps import RECORD, Step, StepFailedError, claim_folder, program, run_command, run_steps
+from nnunet_mamba.demo.steps import (
+    RECORD,
+    DamagedRecordError,
+    DemoFailedError,
+    DemoFolderError,
+    DemoStep,
+    claim_folder,
+    program,
+    run_command,
+    run_steps,
+)
 
 CONTENTS = ("made", "logs")
 
@@ -31,14 +41,14 @@ def python_step(folder, name, code, *, command=None, makes=None):
     def action(on_line):
         made.parent.mkdir(exist_ok=True)
         run_command(
-            [sys.executable, "-c", code, str(made)],
+            [sys.executable, "-S", "-c", code, str(made)],
             on_line,
             environment=os.environ,
             log=folder / "logs" / f"{name}.log",
             shown=command or f"python {name}",
         )
 
-    return Step(name=name, title=name, command=command or f"python {name}", action=action, makes=(made,))
+    return DemoStep(name=name, title=name, command=command or f"python {name}", action=action, makes=(made,))
 
 
 WRITE = "import sys; open(sys.argv[1], 'a').write('x'); print('wrote')"
@@ -60,21 +70,21 @@ def run(folder, *steps):
 def test_refuses_a_folder_with_other_content_and_leaves_it_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     for fresh in (False, True):
-        with pytest.raises(FileExistsError, match=r"thesis\.txt"):
+        with pytest.raises(DemoFolderError, match=r"thesis\.txt"):
             claim_folder(tmp_path, fresh=fresh, contents=("thesis.txt",))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_refuses_a_folder_whose_record_is_not_the_demos(tmp_path):
     (tmp_path / RECORD).write_text('{"steps": []}')
-    with pytest.raises(FileExistsError):
+    with pytest.raises(DemoFolderError):
         claim_folder(tmp_path, fresh=True, contents=CONTENTS)
     assert (tmp_path / RECORD).is_file()
 
 
 def test_refuses_a_file(tmp_path):
     (tmp_path / "demo").write_text("")
-    with pytest.raises(NotADirectoryError, match="--folder"):
+    with pytest.raises(DemoFolderError, match=r"is a file; name a folder for the demo$"):
         claim_folder(tmp_path / "demo", fresh=False, contents=CONTENTS)
 
 
@@ -105,7 +115,7 @@ def test_finished_steps_are_not_repeated(folder):
 
 def test_continues_at_the_step_that_failed(folder):
     first, last = python_step(folder, "a", WRITE), python_step(folder, "c", WRITE)
-    with pytest.raises(StepFailedError):
+    with pytest.raises(DemoFailedError):
         run(folder, first, python_step(folder, "b", "raise SystemExit(3)"), last)
     assert run(folder, first, python_step(folder, "b", WRITE), last).ran() == ["b", "c"]
 
@@ -133,7 +143,7 @@ def test_what_an_interrupted_attempt_left_is_removed_first(folder):
 
 def test_failure_shows_the_last_lines_and_the_log(folder):
     code = "print('first line')\nfor i in range(30): print('line', i)\nraise RuntimeError('the network is tired')"
-    with pytest.raises(StepFailedError) as caught:
+    with pytest.raises(DemoFailedError) as caught:
         run(folder, python_step(folder, "a", code, command="train --hard"))
     text = str(caught.value)
     assert "'train --hard' failed (exit code 1)" in text
@@ -146,7 +156,7 @@ def test_failure_shows_the_last_lines_and_the_log(folder):
 
 
 def test_a_command_that_writes_nothing_is_no_success(folder):
-    with pytest.raises(StepFailedError, match="did not write"):
+    with pytest.raises(DemoFailedError, match="did not write"):
         run(folder, python_step(folder, "a", "print('done')"))
 
 
@@ -168,7 +178,7 @@ def test_program_is_the_one_beside_the_running_python():
 @pytest.mark.parametrize("steps", ["3", '[{"name": "a"}]', '[{"name": "a", "fingerprint": "f", "seconds": NaN}]'])
 def test_a_damaged_record_is_told_and_fresh_starts_over(folder, steps):
     (folder / RECORD).write_text(f'{{"made_by": "nnunet-mamba demo", "steps": {steps}}}')
-    with pytest.raises(ValueError, match=rf"{RECORD} is damaged .*; start over with --fresh"):
+    with pytest.raises(DamagedRecordError, match=rf"{RECORD} is damaged .*; start over$"):
         claim_folder(folder, fresh=False, contents=CONTENTS)
     claim_folder(folder, fresh=True, contents=CONTENTS)
     assert run(folder).events == []
@@ -178,12 +188,12 @@ def test_a_full_disk_is_told_with_the_step_and_the_way_to_go_on(folder):
     def full(on_line):
         raise OSError(28, "No space left on device", "a.jpg")
 
-    step = Step(name="draw", title="Draw", command="draw", action=full, makes=())
+    step = DemoStep(name="draw", title="Draw", command="draw", action=full, makes=())
     with pytest.raises(OSError, match=r"No space left on device: a\.jpg, at the step 'Draw'\. .* it continues"):
         run(folder, step)
 
 
 def test_a_folder_below_a_file_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .*with --folder"):
+    with pytest.raises(DemoFolderError, match=r"is a file, expected a folder .*name another folder$"):
         claim_folder(tmp_path / "file" / "demo", fresh=False, contents=CONTENTS)

@@ -224,8 +224,9 @@ def test_a_damaged_installation_is_a_problem(monkeypatch):
     assert (finding.level, finding.text) == ("problem", "nnunet-mamba is incomplete")
 
 
-def test_the_question_to_nnunet_is_one_that_it_answers(monkeypatch):
-    command = [sys.executable, "-c", nnunet._FIND_TRAINERS, "nnUNetTrainer", "nnUNetTrainerOfNobody"]
-    process = nnunet.subprocess.run(command, capture_output=True, text=True, check=True)
-    answer = json.loads(process.stdout.splitlines()[-1])
+def test_the_question_to_nnunet_is_one_that_it_answers(monkeypatch, capsys):
+    # In this process, because a new one imports nnU-Net again.
+    monkeypatch.setattr(sys, "argv", ["-c", "nnUNetTrainer", "nnUNetTrainerOfNobody"])
+    exec(nnunet._FIND_TRAINERS, {})
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert list(answer["missing"]) == ["nnUNetTrainerOfNobody"]

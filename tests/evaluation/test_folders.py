@@ -1,12 +1,14 @@
 import json
+from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder
+from nnunetv2.evaluation import evaluate_predictions
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from PIL import Image
 
-from nnunet_mamba.evaluation.folders import evaluate_folders
+from nnunet_mamba.evaluation.folders import MissingDatasetJsonError, MissingPredictionsError, evaluate_folders
 
 REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}, "regions_class_order": [1, 2]}
 LABELS = {"labels": {"background": 0, "a": 1, "b": 2, "none": 3}}
@@ -26,20 +28,24 @@ def folders(tmp_path):
 def evaluate(folders, dataset=LABELS, **options):
     (folders / "dataset.json").write_text(json.dumps({"file_ending": ".png", **dataset}))
     output = folders / "scores"
-    return evaluate_folders(
+    done = evaluate_folders(
         folders / "predictions", folders / "labels", folders / "dataset.json", output=output, **options
     )
+    return done.cases
 
 
 @pytest.mark.parametrize(
     ("dataset", "scored", "ignored"), [(LABELS, [1, 2, 3], None), (REGIONS, [(1, 2), 2], 3)], ids=["labels", "regions"]
 )
-def test_the_summary_is_that_of_nnunet(folders, dataset, scored, ignored):
+def test_the_summary_is_that_of_nnunet(folders, monkeypatch, dataset, scored, ignored):
     evaluate(folders, dataset, processes=1)
     predictions, labels = str(folders / "predictions"), str(folders / "labels")
     expected = folders / "expected.json"
-    reader = NaturalImage2DIO()
-    compute_metrics_on_folder(labels, predictions, str(expected), reader, ".png", scored, ignored, num_processes=1)
+    # A process of its own would import torch first.
+    threads = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=ThreadPool))
+    monkeypatch.setattr(evaluate_predictions, "multiprocessing", threads)
+    count = evaluate_predictions.compute_metrics_on_folder
+    count(labels, predictions, str(expected), NaturalImage2DIO(), ".png", scored, ignored, num_processes=1)
     assert (folders / "scores" / "summary.json").read_text() == expected.read_text()
 
 
@@ -95,7 +101,7 @@ def test_files_stay_as_they_were_where_new_ones_cannot_be_written(folders, monke
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nnunet_mamba.report.collect.write_case_table", full)
+    monkeypatch.setattr("nnunet_mamba.evaluation.case_table.write_case_table", full)
     with pytest.raises(OSError, match=r"No space left on device: .*cases\.csv"):
         evaluate(folders, allow_missing=True, processes=1)
     assert {path.name: path.read_bytes() for path in (folders / "scores").iterdir()} == before
@@ -103,7 +109,7 @@ def test_files_stay_as_they_were_where_new_ones_cannot_be_written(folders, monke
 
 def test_a_place_that_cannot_be_written_is_told_first(folders):
     (folders / "scores").touch()
-    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another --output$"):
+    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another output folder$"):
         evaluate(folders)
 
 
@@ -130,3 +136,23 @@ def test_values_that_miss_a_whole_number_by_a_little_are_counted_as_it_and_told(
     Image.fromarray(np.where(label == 2, label - np.float32(5e-3), label)).save(path)
     with pytest.raises(ValueError, match=r"a\.tif: the prediction has the values 1\.995"):
         evaluate(folders, dataset, processes=1)
+
+
+def test_the_dataset_json_is_looked_for_beside_the_labels(folders):
+    (folders / "dataset.json").write_text(json.dumps({"file_ending": ".png", **LABELS}))
+    done = evaluate_folders(folders / "predictions", folders / "labels", processes=1)
+    assert (done.summary, done.table) == (folders / "predictions/summary.json", folders / "predictions/cases.csv")
+    assert [row.label for row in done.scores] == ["a", "b", "none"]
+    (folders / "dataset.json").unlink()
+    with pytest.raises(MissingDatasetJsonError, match=rf"^{folders / 'dataset.json'} does not exist"):
+        evaluate_folders(folders / "predictions", folders / "labels")
+
+
+def test_missing_predictions_are_told_apart_from_missing_labels(folders):
+    (folders / "predictions/a.png").unlink()
+    with pytest.raises(MissingPredictionsError, match=r"1 labels .*\n  a\.png$"):
+        evaluate(folders)
+    (folders / "predictions/c.png").rename(folders / "predictions/d.png")
+    with pytest.raises(FileNotFoundError, match=r"1 predictions .* have no label .*\n  d\.png$") as error:
+        evaluate(folders, allow_missing=True)
+    assert not isinstance(error.value, MissingPredictionsError)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
 from nnunet_mamba.evaluation.label_map_reading import label_map_reader
-from nnunet_mamba.report.label_pictures import NoLabelMapError
+from nnunet_mamba.evaluation.label_pictures import NoLabelMapError
 
 VOLUME = (np.arange(60).reshape(3, 4, 5) % 3).astype(np.uint8)  # (z, y, x)
 AFFINE = np.diag([0.5, 0.5, 3, 1])

@@ -6,37 +6,30 @@ import pytest
 from nnunet_mamba.planning.plans_files import (
     MARK,
     merged_plans,
-    plans_name,
     read_base_plans,
-    require_replaceable,
+    require_own_plans,
     write_plans,
 )
 
 
 @pytest.fixture
-def base(planned, monkeypatch):
-    for variable, value in planned.environment().items():
+def base(made_up_base, nnunet_folders, monkeypatch):
+    """Base plans of slices that lie where nnU-Net writes them."""
+    for variable, value in nnunet_folders.environment().items():
         monkeypatch.setenv(variable, value)
+    folder = nnunet_folders.preprocessed
+    folder.mkdir()
+    two = {**made_up_base.plans, "configurations": {"2d": made_up_base.configurations["2d"]}}
+    dataset = {"channel_names": {"0": "R"}, "labels": {"background": 0, "disc": 1}, "numTraining": 10}
+    (folder / "nnUNetPlans.json").write_text(json.dumps(two))
+    (folder / "dataset.json").write_text(json.dumps(dataset))
     return read_base_plans("901", "nnUNetPlans")
 
 
-@pytest.mark.parametrize(
-    ("trainer", "base", "name"),
-    [
-        ("nnUNetTrainerUltraLightVM", "nnUNetPlans", "nnUNetUltraLightVMPlans"),
-        ("nnUNetTrainerUMambaBot", "nnUNetResEncUNetMPlans", "nnUNetUMambaBotResEncUNetMPlans"),
-        ("nnUNetTrainerVMUNet_20epochs_5iterations", "nnUNetPlans", "nnUNetVMUNetPlans"),
-        ("nnUNetTrainerVMUNet_nnunet_deep_1epoch", "nnUNetPlans", "nnUNetVMUNet_nnunet_deepPlans"),
-    ],
-)
-def test_the_name_says_trainer_and_base(trainer, base, name):
-    assert plans_name(trainer, base) == name
-
-
 @pytest.mark.parametrize("dataset", ["901", "Dataset901_Tiny"])
-def test_a_data_set_is_found_by_id_and_by_name(base, planned, dataset):
+def test_a_data_set_is_found_by_id_and_by_name(base, nnunet_folders, dataset):
     found = read_base_plans(dataset, "nnUNetPlans")
-    assert found.folder == planned.preprocessed
+    assert found.folder == nnunet_folders.preprocessed
     assert found.name == "nnUNetPlans"
     assert found.dataset_json["numTraining"] == 10
 
@@ -73,14 +66,14 @@ def test_configurations_of_an_earlier_run_stay_while_the_data_are_the_same(base)
     assert set(again[MARK]["configurations"]) == {"2d"}
 
 
-def test_plans_that_others_wrote_are_not_replaced_unless_asked(base):
+def test_plans_that_others_wrote_are_told_from_ours(base):
     file = base.folder / "nnUNetXPlans.json"
+    require_own_plans(base.folder, "nnUNetXPlans")
     file.write_text(json.dumps({**base.plans, "plans_name": "nnUNetXPlans"}))
-    with pytest.raises(ValueError, match=r"nnUNetXPlans\.json was not written by nnunet-mamba plan.*--overwrite"):
-        require_replaceable(base.folder, "nnUNetXPlans", overwrite=False)
-    require_replaceable(base.folder, "nnUNetXPlans", overwrite=True)
+    with pytest.raises(FileExistsError, match=r"nnUNetXPlans\.json was not written by nnunet-mamba plan"):
+        require_own_plans(base.folder, "nnUNetXPlans")
     write_plans(base.folder, merged_plans(base, "nnUNetXPlans", {}, {}))
-    require_replaceable(base.folder, "nnUNetXPlans", overwrite=False)
+    require_own_plans(base.folder, "nnUNetXPlans")
 
 
 def test_plans_that_cannot_be_written_leave_the_ones_before(base, monkeypatch):

@@ -1,6 +1,13 @@
 import pytest
 
-from nnunet_mamba.system.nnunet_folders import VARIABLES, nnunet_folder, nnunet_folder_if_set, unexpanded, wrong_folder
+from nnunet_mamba.system.nnunet_folders import (
+    VARIABLES,
+    dataset_number,
+    nnunet_folder,
+    nnunet_folder_if_set,
+    unexpanded,
+    wrong_folder,
+)
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -74,3 +81,10 @@ def test_a_file_is_no_folder_nor_is_what_lies_below_it(tmp_path):
 )
 def test_paths_that_mean_what_they_say_pass(path):
     assert unexpanded(path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("Dataset007_Liver", 7), ("Dataset1001_A_B", 1001), ("Dataset_ISIC", None), ("ISIC", None)]
+)
+def test_the_number_of_a_data_set_is_in_its_name(name, number):
+    assert dataset_number(name) == number

@@ -1,7 +1,7 @@
 import pytest
 
 from nnunet_mamba.system import text_files
-from nnunet_mamba.system.text_files import read_text
+from nnunet_mamba.system.text_files import read_text, read_utf8_text
 
 TEXT = "image,patient\nä,ö 1\n"
 
@@ -36,3 +36,19 @@ def test_too_much_text_is_refused_before_it_is_read(tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("1" * 11)
     with pytest.raises(ValueError, match="expected a text of at most"):
         read_text(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("utf-8-sig", "^begins with a byte order mark, which nnU-Net cannot read"),
+        ("utf-16", "^is UTF-16 text, which nnU-Net cannot read"),
+        ("latin-1", r"^is not UTF-8 text \(byte 14: "),
+    ],
+)
+def test_what_nnunet_cannot_read_is_refused(tmp_path, encoding, words):
+    (tmp_path / "a.json").write_bytes(TEXT.encode(encoding))
+    with pytest.raises(ValueError, match=words):
+        read_utf8_text(tmp_path / "a.json")
+    (tmp_path / "a.json").write_bytes(TEXT.encode())
+    assert read_utf8_text(tmp_path / "a.json") == TEXT

@@ -3,9 +3,8 @@ import os
 import pytest
 import torch
 
+from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.training.checkpoint_files import (
-    LATEST,
-    SPARE,
     CheckpointWriteError,
     epoch_of_whole,
     newest_whole_checkpoint,

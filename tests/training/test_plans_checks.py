@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.training.plans_checks import (
-    inherited,
     read_splits,
     refuse_senseless_dataset,
     refuse_senseless_plans,
@@ -38,8 +37,6 @@ def test_nnunets_plans_pass():
     child = {**plans_for((8, 40, 48))}
     child["configurations"] = {**child["configurations"], "child": {"inherits_from": "2d", "batch_size": 7}}
     refuse_senseless_plans(child, "child", where="plans", needs=NEEDS)
-    assert inherited(child["configurations"], "child")["batch_size"] == 7
-    assert inherited(child["configurations"], "child")["patch_size"] == [8, 40, 48]
 
 
 @pytest.mark.parametrize("name", ["batch_size"])
@@ -90,12 +87,6 @@ def test_what_is_missing_is_told_together():
     }.items():
         with pytest.raises(ValueError, match="there is no configuration"):
             refuse_senseless_plans({**changed(), "configurations": configurations}, name, where="plans", needs=NEEDS)
-
-
-def test_configurations_that_inherit_in_a_circle_are_told():
-    circle = {"a": {"inherits_from": "b"}, "b": {"inherits_from": "a"}}
-    with pytest.raises(ValueError, match="a, b inherit from each other in a circle"):
-        inherited(circle, "a")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_a_larger_batch_is_told_with_the_commands_that_mend_it():
     assert notice.startswith("nnUNetPlans has batches of 49 for 2d, and the recipe of")
     assert "has 8 at most" in notice
     assert "about 6.1 times as long" in notice
-    assert f"nnunet-mamba plan 7 --trainer {TRAINER} --configuration 2d; " in notice
+    assert f"nnunet-mamba plan 7 --trainers {TRAINER} --configuration 2d; " in notice
     assert notice.endswith("train with -p nnUNetUltraLightVMPlans")
 
 

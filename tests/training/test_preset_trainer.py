@@ -10,7 +10,6 @@ from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
 from nnunet_mamba.training.distillation import DistillationTrainer
 from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
-from nnunet_mamba.training.preset_trainer import readable_duration
 
 NAME = "nnUNetTrainerUltraLightVM"
 DISTILLATION = "nnUNetTrainerUltraLBMTDistill"
@@ -239,13 +238,6 @@ def test_estimates_the_time_left_once_after_the_first_epoch(make_trainer, capsys
     assert printed.index("Epoch 0") < printed.index("of training left") < printed.index("Epoch 1")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3000, "50 min"), (11_100, "3 h 05 min")]
-)
-def test_durations_read_as_people_say_them(seconds, text):
-    assert readable_duration(seconds) == text
-
-
 def test_what_a_killed_run_was_writing_is_cleared_away(make_trainer):
     trainer = make_trainer(f"{NAME}_1epoch_1iteration")
     left = Path(trainer.output_folder) / ".partial-1-checkpoint_latest.pth"
@@ -274,7 +266,7 @@ def test_a_batch_larger_than_the_papers_is_told_in_the_log_with_the_way_to_fitti
     trainer.on_train_start()
     text = Path(trainer.log_file).read_text()
     command = (
-        f"nnunet-mamba plan 901 --trainer {NAME}_1epoch_1iteration --configuration 2d; then train with -p nnUNetUltra"
+        f"nnunet-mamba plan 901 --trainers {NAME}_1epoch_1iteration --configuration 2d; then train with -p nnUNetUltra"
     )
     assert (f"nnUNetPlans has batches of {batch_size} for 2d" in text) is told
     assert (command in text) is told

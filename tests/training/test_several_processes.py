@@ -10,7 +10,7 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunet_mamba.training.checkpoint_files import LATEST
+from nnunet_mamba.results.checkpoints import LATEST
 from nnunet_mamba.training.generated_trainers import trainer_with_budget
 from nnunet_mamba.training.guarded_trainer import MOST_SKIPPED_STEPS
 from nnunet_mamba.training.sentinel import TrainingStoppedError

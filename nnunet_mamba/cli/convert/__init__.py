@@ -1,4 +1,4 @@
-"""``nnunet-mamba convert``: published data sets as nnU-Net raw data; the converters are in dataset_conversion/."""
+"""``nnunet-mamba convert``: published data sets as nnU-Net raw data."""
 
 import typer
 

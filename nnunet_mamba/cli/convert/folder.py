@@ -1,23 +1,23 @@
 """``nnunet-mamba convert folder``."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert import option_types
-from nnunet_mamba.cli.convert.shared import (
-    errors_as_text,
-    errors_of_usage,
-    load_converter,
-    report_dataset,
-    report_images,
-    run_options,
-    unpacked_sources,
-)
+from nnunet_mamba.cli.convert.option_groups import Grouping, Leniency, Run, Target, refuse_masks_without_images
+from nnunet_mamba.cli.convert.reports import report_dataset, report_images
+from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
+from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.cli.grouped_options import with_grouped_options
+
+if TYPE_CHECKING:
+    from nnunet_mamba.data.writing.raw_dataset import Conversion
 
 
-# As many arguments as the command has options: typer reads them here, and only here.
+# As many arguments as the command has options: typer reads them here, and in the groups.
+@with_grouped_options
 def folder(
     context: typer.Context,
     source: Annotated[Path | None, typer.Argument(help="Folder of the images and masks.", show_default=False)] = None,
@@ -93,9 +93,7 @@ def folder(
             help="With {label}: an image without a mask of a label does not have it, instead of being refused.",
         ),
     ] = False,
-    dataset_id: option_types.DatasetId = 105,
-    name: option_types.Name = "Folder",
-    output: option_types.Output = None,
+    target: Target = Target(dataset_id=105, name="Folder"),
     size: Annotated[
         str, typer.Option(help="Resize pictures and masks to a side such as 256 or HEIGHTxWIDTH, or keep 'original'.")
     ] = "original",
@@ -110,69 +108,41 @@ def folder(
             show_default=False,
         ),
     ] = None,
-    allow_missing_masks: option_types.AllowMissingMasks = False,
-    allow_missing_images: option_types.AllowMissingImages = False,
-    allow_empty_masks: option_types.AllowEmptyMasks = False,
-    groups: option_types.Groups = None,
-    group_column: option_types.GroupColumn = None,
-    allow_missing_groups: option_types.AllowMissingGroups = False,
-    jobs: option_types.Jobs = None,
-    progress: option_types.Progress = True,
-    dry_run: option_types.DryRun = False,
-    skip_invalid: option_types.SkipInvalid = False,
-    report: option_types.Report = None,
-    split: option_types.SplitName = "five-fold",
+    leniency: Leniency = Leniency(),
+    grouping: Grouping = Grouping(),
+    run: Run = Run(),
 ) -> None:
     """Convert your own images and masks: pictures (PNG, JPEG, TIFF, ...) or volumes (NIfTI, MHA, NRRD).
 
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again.
     """
-    from nnunet_mamba.data.converters.binary_mask_photographs import parse_size
+    from nnunet_mamba.data.converters.folder import convert_folder, prepare_folder_images
+    from nnunet_mamba.data.converters.folder_options import FolderFacts, FolderOptions, refuse_threshold
     from nnunet_mamba.data.formats.label_values import read_label_values
-    from nnunet_mamba.data.sources.group_table import read_group_table
-    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
+    from nnunet_mamba.data.sources.pattern_source import Source
 
-    converter: Any = context.obj or load_converter("Dataset105_Folder")
     root = source or images
     if root is None or (source is not None and images is not None):
         raise typer.BadParameter("give either SOURCE, the folder of images and masks, or --images and --masks")
-    if test_masks is not None and test_images is None:
-        raise typer.BadParameter("--test-masks needs --test-images")
-    of_training = (
-        masks,
-        mask_pattern,
-        test_images,
-        labels,
-        threshold is not None,
-        sigmoid,
-        groups,
-        join_masks is not None,
-    )
-    if images_only is not None and any(of_training):
+    refuse_masks_without_images("test", test_images, test_masks)
+    of_masks = any((masks, mask_pattern, labels, threshold is not None, join_masks is not None))
+    if images_only is not None and (of_masks or test_images or sigmoid or grouping.groups):
         raise typer.BadParameter(
             "--images-only takes SOURCE or --images, --image-pattern, --channel-names, --size and the options of the "
             "run; nothing is trained"
         )
-    if groups is None and (group_column is not None or allow_missing_groups):
-        raise typer.BadParameter("--group-column and --allow-missing-groups need --groups")
+    grouping.refuse_options_without_table()
     with errors_as_text():
         with errors_of_usage():
-            dataset_name(dataset_id, name)
+            target.refuse_wrong_name()
             pixels = parse_size(size)
             named_channels = _listed("--channel-names", channel_names, "R,G,B")
             named_labels = _listed("--label-names", label_names, "liver,spleen")
-            run = run_options(
-                jobs,
-                progress=progress,
-                dry_run=dry_run,
-                skip_invalid=skip_invalid,
-                report=report,
-                split=split,
-                sources=(root, masks, test_images, test_masks),
-            )
-            converter.refuse_threshold(threshold)
-        options = converter.FolderOptions(
+            run_options = run.options(root, masks, test_images, test_masks)
+            refuse_threshold(threshold)
+        options = FolderOptions(
             labels=None if labels is None else read_label_values(labels),
             threshold=threshold,
             channel_names=named_channels,
@@ -181,30 +151,27 @@ def folder(
             allow_missing_labels=allow_missing_labels,
             size=pixels,
             sigmoid=sigmoid,
-            allow_missing_masks=allow_missing_masks,
-            allow_missing_images=allow_missing_images,
-            allow_empty_masks=allow_empty_masks,
-            groups=None
-            if groups is None
-            else read_group_table(groups, group_column=group_column, allow_missing=allow_missing_groups),
-            run=run,
+            **asdict(leniency),
+            groups=grouping.table(),
+            run=run_options,
+            facts=context.obj or FolderFacts(),
         )
 
-        def place(images: Path, masks: Path | None) -> Any:
-            return converter.Source(images=images, masks=masks, image_pattern=image_pattern, mask_pattern=mask_pattern)
+        def convert(
+            folder: Path, images: Path, masks: Path | None, test_images: Path | None, test_masks: Path | None
+        ) -> "Conversion":
+            place = Source(images=images, masks=masks, image_pattern=image_pattern, mask_pattern=mask_pattern)
+            if images_only is not None:
+                return prepare_folder_images(place, folder, options=options)
+            test = None if test_images is None else place.for_test(test_images, test_masks)
+            return convert_folder(place, folder, test=test, options=options)
 
+        sources = {"images": root, "masks": masks, "test_images": test_images, "test_masks": test_masks}
+        done = convert_unpacked(convert, sources, images_only or target.folder(), progress=run.progress)
         if images_only is not None:
-            with unpacked_sources(root, target=images_only, progress=progress) as (root,):
-                done = converter.prepare_folder_images(place(root, None), images_only, options=options)
-            report_images(done, dataset_id)
-            return
-        target = raw_dataset_folder(dataset_id, name, output=output)
-        given = (root, masks, test_images, test_masks)
-        with unpacked_sources(*given, target=target, progress=progress) as (root, masks, *tests):
-            training = place(root, masks)
-            test = None if tests[0] is None else training.for_test(*tests)
-            done = converter.convert_folder(training, target, test=test, options=options)
-        report_dataset(done, dataset_id, size)
+            report_images(done, target.dataset_id)
+        else:
+            report_dataset(done, target.dataset_id, size)
 
 
 def _listed(option: str, text: str | None, example: str) -> tuple[str, ...] | None:

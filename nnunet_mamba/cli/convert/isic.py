@@ -1,23 +1,29 @@
 """``nnunet-mamba convert isic``."""
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert import option_types
-from nnunet_mamba.cli.convert.shared import (
-    errors_as_text,
-    errors_of_usage,
-    load_converter,
-    report_dataset,
-    report_images,
-    run_options,
-    unpacked_sources,
+from nnunet_mamba.cli.convert.option_groups import (
+    Grouping,
+    Leniency,
+    PhotographSize,
+    Run,
+    SkinSigmoid,
+    Target,
+    refuse_masks_without_images,
 )
+from nnunet_mamba.cli.convert.reports import report_dataset, report_images
+from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
+from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.cli.grouped_options import with_grouped_options
 
 
-# As many arguments as the command has options: typer reads them here, and only here.
+# As many arguments as the command has options: typer reads them here, and in the groups.
+@with_grouped_options
 def isic(
     context: typer.Context,
     images: Annotated[
@@ -43,11 +49,9 @@ def isic(
     test_masks: Annotated[
         Path | None, typer.Option(help="Folder of their masks, for labelsTs.", show_default=False)
     ] = None,
-    dataset_id: option_types.DatasetId = 101,
-    name: option_types.Name = "ISIC",
-    output: option_types.Output = None,
-    size: option_types.PhotographSize = "256",
-    sigmoid: option_types.SkinSigmoid = False,
+    target: Target = Target(dataset_id=101, name="ISIC"),
+    size: PhotographSize = "256",
+    sigmoid: SkinSigmoid = False,
     images_only: Annotated[
         Path | None,
         typer.Option(
@@ -57,78 +61,58 @@ def isic(
             show_default=False,
         ),
     ] = None,
-    allow_missing_masks: option_types.AllowMissingMasks = False,
-    allow_missing_images: option_types.AllowMissingImages = False,
-    allow_empty_masks: option_types.AllowEmptyMasks = False,
-    groups: option_types.Groups = None,
-    group_column: option_types.GroupColumn = None,
-    allow_missing_groups: option_types.AllowMissingGroups = False,
-    jobs: option_types.Jobs = None,
-    progress: option_types.Progress = True,
-    dry_run: option_types.DryRun = False,
-    skip_invalid: option_types.SkipInvalid = False,
-    report: option_types.Report = None,
-    split: option_types.SplitName = "five-fold",
+    leniency: Leniency = Leniency(),
+    grouping: Grouping = Grouping(),
+    run: Run = Run(),
 ) -> None:
     """Convert ISIC 2016, 2017 or 2018 lesion segmentation, or photographs and masks in its layout.
 
     Masks are called as their image, with _segmentation or without. Everything is checked before anything is
     written, and all problems are listed together. An interrupted run continues when it is started again.
     """
-    from nnunet_mamba.data.converters.binary_mask_photographs import parse_size
-    from nnunet_mamba.data.sources.group_table import read_group_table
-    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
+    from nnunet_mamba.data.converters.isic import (
+        IsicFacts,
+        IsicOptions,
+        convert_isic,
+        places_of_challenge,
+        prepare_isic_images,
+    )
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
 
-    converter: Any = context.obj or load_converter("Dataset101_ISIC")
-    if images_only is not None and (masks or validation_images or test_images or test_masks or sigmoid or groups):
+    if images_only is not None and any((masks, validation_images, test_images, test_masks, sigmoid, grouping.groups)):
         raise typer.BadParameter("--images-only takes IMAGES, --size, --jobs and --no-progress; nothing is trained")
-    if test_masks is not None and test_images is None:
-        raise typer.BadParameter("--test-masks needs --test-images")
-    if validation_masks is not None and validation_images is None:
-        raise typer.BadParameter("--validation-masks needs --validation-images")
-    if groups is None and (group_column is not None or allow_missing_groups):
-        raise typer.BadParameter("--group-column and --allow-missing-groups need --groups")
+    refuse_masks_without_images("test", test_images, test_masks)
+    refuse_masks_without_images("validation", validation_images, validation_masks)
+    grouping.refuse_options_without_table()
+    sources = {
+        "images": images,
+        "masks": masks,
+        "validation_images": validation_images,
+        "validation_masks": validation_masks,
+        "test_images": test_images,
+        "test_masks": test_masks,
+    }
     with errors_as_text():
         with errors_of_usage():
-            dataset_name(dataset_id, name)
+            target.refuse_wrong_name()
             pixels = parse_size(size)
-            run = run_options(
-                jobs,
-                progress=progress,
-                dry_run=dry_run,
-                skip_invalid=skip_invalid,
-                report=report,
-                split=split,
-                sources=(images, masks, validation_images, validation_masks, test_images, test_masks),
-            )
-        options = converter.IsicOptions(
+            run_options = run.options(*sources.values())
+        options = IsicOptions(
             size=pixels,
             sigmoid=sigmoid,
-            allow_missing_masks=allow_missing_masks,
-            allow_missing_images=allow_missing_images,
-            allow_empty_masks=allow_empty_masks,
-            groups=None
-            if groups is None
-            else read_group_table(groups, group_column=group_column, allow_missing=allow_missing_groups),
-            run=run,
+            **asdict(leniency),
+            groups=grouping.table(),
+            run=run_options,
+            facts=context.obj or IsicFacts(),
         )
         if images_only is not None:
-            with unpacked_sources(images, target=images_only, progress=progress) as (images,):
-                report_images(converter.prepare_isic_images(images, images_only, options=options), dataset_id)
+            prepare = partial(prepare_isic_images, options=options)
+            done = convert_unpacked(prepare, {"images": images}, images_only, progress=run.progress)
+            report_images(done, target.dataset_id)
             return
-        folder = raw_dataset_folder(dataset_id, name, output=output)
-        given = {
-            "images": images,
-            "masks": masks,
-            "validation_images": validation_images,
-            "validation_masks": validation_masks,
-            "test_images": test_images,
-            "test_masks": test_masks,
-        }
+        folder = target.folder()
         if masks is None and images.is_dir():
             # Here, because archives among the parts are unpacked.
-            given = {**given, **converter.places_of_challenge(images, split=split, given=given)}
-        with unpacked_sources(*given.values(), target=folder, progress=progress) as folders:
-            places = dict(zip(given, folders, strict=True))
-            done = converter.convert_isic(places.pop("images"), places.pop("masks"), folder, **places, options=options)
-        report_dataset(done, dataset_id, size)
+            sources |= places_of_challenge(images, split=run.split, given=sources)
+        done = convert_unpacked(partial(convert_isic, options=options), sources, folder, progress=run.progress)
+        report_dataset(done, target.dataset_id, size)

@@ -3,20 +3,18 @@
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert import option_types
-from nnunet_mamba.cli.convert.shared import (
-    errors_as_text,
-    errors_of_usage,
-    load_converter,
-    report_dataset,
-    report_images,
-    run_options,
-    unpacked_sources,
-)
+from nnunet_mamba.cli.convert.option_groups import Run, Target
+from nnunet_mamba.cli.convert.reports import report_dataset, report_images
+from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
+from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.cli.grouped_options import with_grouped_options
+
+if TYPE_CHECKING:
+    from nnunet_mamba.data.writing.raw_dataset import Conversion
 
 
 class Kind(str, Enum):
@@ -26,15 +24,14 @@ class Kind(str, Enum):
     slices = "slices"
 
 
-# As many arguments as the command has options: typer reads them here, and only here.
+# As many arguments as the command has options: typer reads them here, and in the groups.
+@with_grouped_options
 def lgg(
     context: typer.Context,
     source: Annotated[
         Path, typer.Argument(help="Folder kaggle_3m with the patients' folders, or the archive, packed or not.")
     ],
-    dataset_id: option_types.DatasetId = 103,
-    name: option_types.Name = "LGG",
-    output: option_types.Output = None,
+    target: Target = Target(dataset_id=103, name="LGG"),
     kind: Annotated[
         Kind,
         typer.Option(
@@ -70,12 +67,7 @@ def lgg(
             show_default=False,
         ),
     ] = None,
-    jobs: option_types.Jobs = None,
-    progress: option_types.Progress = True,
-    dry_run: option_types.DryRun = False,
-    skip_invalid: option_types.SkipInvalid = False,
-    report: option_types.Report = None,
-    split: option_types.SplitName = "five-fold",
+    run: Run = Run(),
 ) -> None:
     """Convert the lower-grade gliomas of TCGA as Kaggle has them (lgg-mri-segmentation): MR slices with tumour masks.
 
@@ -83,54 +75,55 @@ def lgg(
     acquired, for which the files hold FLAIR again, are listed too. An interrupted run continues when it is started
     again.
     """
-    from nnunet_mamba.data.converters.binary_mask_photographs import parse_size
-    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
+    from nnunet_mamba.data.converters.lgg import (
+        MISSING_SEQUENCES,
+        LggFacts,
+        LggOptions,
+        convert_lgg,
+        missing_sequences,
+        prepare_lgg_images,
+    )
+    from nnunet_mamba.data.converters.lgg_tree import find_tree
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
 
-    converter: Any = context.obj or load_converter("Dataset103_LGG")
     as_volumes = kind is Kind.volumes
-    if images_only is not None and (sigmoid or split != "five-fold"):
+    if images_only is not None and (sigmoid or not run.has_default_split):
         raise typer.BadParameter("--images-only prepares images; --sigmoid and --split are for labelled cases")
     if not as_volumes and (slice_thickness is not None or pixel_spacing is not None):
         raise typer.BadParameter("--slice-thickness and --pixel-spacing are for --as volumes; a slice has no spacing")
     with errors_as_text():
         with errors_of_usage():
-            dataset_name(dataset_id, name)
-            options = converter.LggOptions(
+            target.refuse_wrong_name()
+            options = LggOptions(
                 as_volumes=as_volumes,
-                slice_thickness=converter.SLICE_THICKNESS if slice_thickness is None else slice_thickness,
-                pixel_spacing=converter.PIXEL_SPACING if pixel_spacing is None else pixel_spacing,
+                slice_thickness=slice_thickness,
+                pixel_spacing=pixel_spacing,
                 size=parse_size(size or "original"),
                 sigmoid=sigmoid,
-                run=run_options(
-                    jobs,
-                    progress=progress,
-                    dry_run=dry_run,
-                    skip_invalid=skip_invalid,
-                    report=report,
-                    split=split,
-                    sources=(source,),
-                ),
+                run=run.options(source),
+                facts=context.obj or LggFacts(),
             )
-        folder = images_only or raw_dataset_folder(dataset_id, name, output=output)
-        with unpacked_sources(source, target=folder, progress=progress) as (unpacked,):
-            tree, twin = converter.find_tree(unpacked)
+
+        def convert(unpacked: Path, folder: Path) -> "Conversion":
+            tree, twin = find_tree(unpacked)
             if twin is not None:
                 twice, once = (source / path.relative_to(unpacked) for path in (twin, tree))
                 print(f"{twice} holds the same files as {once}; they are taken once.\n", file=sys.stderr)
-            convert = converter.convert_lgg if images_only is None else converter.prepare_lgg_images
-            done = convert(tree, folder, options=options)
-        has_table = images_only is None and not dry_run
-        _print_missing_sequences(converter.missing_sequences(done), converter.MISSING_SEQUENCES if has_table else "")
+            return (convert_lgg if images_only is None else prepare_lgg_images)(tree, folder, options=options)
+
+        done = convert_unpacked(convert, {"unpacked": source}, images_only or target.folder(), progress=run.progress)
+        has_table = images_only is None and not run.dry_run
+        _print_missing_sequences(missing_sequences(done), MISSING_SEQUENCES if has_table else "")
         if images_only is not None:
-            report_images(done, dataset_id)
+            report_images(done, target.dataset_id)
         elif as_volumes:
-            thickness, spacing = options.slice_thickness, options.pixel_spacing
-            size_text = f"original, {thickness:g} x {spacing:g} x {spacing:g} mm (z, y, x)"
+            thickness, in_plane, _ = options.spacing
+            size_text = f"original, {thickness:g} x {in_plane:g} x {in_plane:g} mm (z, y, x)"
             report_dataset(
-                done, dataset_id, size_text, configurations="2d 3d_fullres", trainer="nnUNetTrainerUMambaBot"
+                done, target.dataset_id, size_text, configurations="2d 3d_fullres", trainer="nnUNetTrainerUMambaBot"
             )
         else:
-            report_dataset(done, dataset_id, size or "original")
+            report_dataset(done, target.dataset_id, size or "original")
 
 
 def _print_missing_sequences(missing: list[tuple[str, str]], file_name: str) -> None:

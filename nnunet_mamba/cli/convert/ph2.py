@@ -1,28 +1,25 @@
 """``nnunet-mamba convert ph2``."""
 
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert import option_types
-from nnunet_mamba.cli.convert.shared import (
-    errors_as_text,
-    errors_of_usage,
-    load_converter,
-    report_dataset,
-    report_images,
-    run_options,
-    unpacked_sources,
-)
+from nnunet_mamba.cli.convert.option_groups import Leniency, PhotographSize, Run, SkinSigmoid, Target
+from nnunet_mamba.cli.convert.reports import report_dataset, report_images
+from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
+from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.cli.grouped_options import with_grouped_options
 
 # nnU-Net's number of the ISIC data sets, with which the skin papers trained the networks that PH2 tests.
 _TRAINED_ON = 101
 
 
-# As many arguments as the command has options: typer reads them here, and only here.
+# As many arguments as the command has options: typer reads them here, and in the groups.
+@with_grouped_options
 def ph2(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Folder that PH2Dataset.rar was unpacked to, or one of those in it.")],
@@ -33,11 +30,9 @@ def ph2(
             help="Send all cases to imagesTs and labelsTs, to test networks trained on ISIC, as in the skin papers.",
         ),
     ] = False,
-    dataset_id: option_types.DatasetId = 102,
-    name: option_types.Name = "PH2",
-    output: option_types.Output = None,
-    size: option_types.PhotographSize = "256",
-    sigmoid: option_types.SkinSigmoid = False,
+    target: Target = Target(dataset_id=102, name="PH2"),
+    size: PhotographSize = "256",
+    sigmoid: SkinSigmoid = False,
     images_only: Annotated[
         Path | None,
         typer.Option(
@@ -47,58 +42,41 @@ def ph2(
             show_default=False,
         ),
     ] = None,
-    allow_missing_masks: option_types.AllowMissingMasks = False,
-    allow_missing_images: option_types.AllowMissingImages = False,
-    allow_empty_masks: option_types.AllowEmptyMasks = False,
-    jobs: option_types.Jobs = None,
-    progress: option_types.Progress = True,
-    dry_run: option_types.DryRun = False,
-    skip_invalid: option_types.SkipInvalid = False,
-    report: option_types.Report = None,
-    split: option_types.SplitName = "five-fold",
+    leniency: Leniency = Leniency(),
+    run: Run = Run(),
 ) -> None:
     """Convert PH2, dermoscopy of 200 naevi and melanomas.
 
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again.
     """
-    from nnunet_mamba.cli.convert.problem_table import print_left_out
-    from nnunet_mamba.data.converters.binary_mask_photographs import PhotographOptions, parse_size
-    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
+    from nnunet_mamba.cli.problem_table import print_left_out
+    from nnunet_mamba.data.converters.ph2 import Ph2Facts, Ph2Options, convert_ph2, prepare_ph2_images
+    from nnunet_mamba.data.formats.picture_sizes import parse_size
 
-    converter: Any = context.obj or load_converter("Dataset102_PH2")
     if images_only is not None and (as_test or sigmoid):
         raise typer.BadParameter("--images-only takes SOURCE, --size and the options of the run; nothing is trained")
+    sources = {"source": source}
     with errors_as_text():
         with errors_of_usage():
-            dataset_name(dataset_id, name)
-            pixels = parse_size(size)
-            run = run_options(
-                jobs,
-                progress=progress,
-                dry_run=dry_run,
-                skip_invalid=skip_invalid,
-                report=report,
-                split=split,
-                sources=(source,),
+            target.refuse_wrong_name()
+            options = Ph2Options(
+                size=parse_size(size),
+                sigmoid=sigmoid,
+                **asdict(leniency),
+                run=run.options(source),
+                facts=context.obj or Ph2Facts(),
             )
-        options = PhotographOptions(
-            size=pixels,
-            sigmoid=sigmoid,
-            allow_missing_masks=allow_missing_masks,
-            allow_missing_images=allow_missing_images,
-            allow_empty_masks=allow_empty_masks,
-            run=run,
-        )
         if images_only is not None:
-            with unpacked_sources(source, target=images_only, progress=progress) as (source,):
-                report_images(converter.prepare_ph2_images(source, images_only, options=options), _TRAINED_ON)
+            prepare = partial(prepare_ph2_images, options=options)
+            done = convert_unpacked(prepare, sources, images_only, progress=run.progress)
+            report_images(done, _TRAINED_ON)
             return
-        folder = raw_dataset_folder(dataset_id, name, output=output)
-        with unpacked_sources(source, target=folder, progress=progress) as (source,):
-            done = converter.convert_ph2(source, folder, as_test=as_test, options=options)
+        folder = target.folder()
+        convert = partial(convert_ph2, as_test=as_test, options=options)
+        done = convert_unpacked(convert, sources, folder, progress=run.progress)
         if done.is_dry_run or not as_test:
-            report_dataset(done, dataset_id, size)
+            report_dataset(done, target.dataset_id, size)
             return
         if done.skipped:
             print_left_out(done.skipped, done.report)

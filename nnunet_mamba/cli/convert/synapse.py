@@ -2,21 +2,17 @@
 
 import sys
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert import option_types
-from nnunet_mamba.cli.convert.shared import (
-    errors_as_text,
-    errors_of_usage,
-    load_converter,
-    report_dataset,
-    report_images,
-    run_options,
-    unpacked_sources,
-)
+from nnunet_mamba.cli.convert.option_groups import Run, Target
+from nnunet_mamba.cli.convert.reports import report_dataset, report_images
+from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
+from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.cli.grouped_options import with_grouped_options
 
 
 class LabelNumbering(str, Enum):
@@ -26,16 +22,15 @@ class LabelNumbering(str, Enum):
     btcv = "btcv"
 
 
-# As many arguments as the command has options: typer reads them here, and only here.
+# As many arguments as the command has options: typer reads them here, and in the groups.
+@with_grouped_options
 def synapse(
     context: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(help="Folder RawData with NIfTI files, or TransUNet's folder of train_npz and test_vol_h5."),
     ],
-    dataset_id: option_types.DatasetId = 104,
-    name: option_types.Name = "Synapse",
-    output: option_types.Output = None,
+    target: Target = Target(dataset_id=104, name="Synapse"),
     organs: Annotated[int, typer.Option(help="8 as in the papers, or all 13 of RawData.")] = 8,
     label_numbering: Annotated[
         LabelNumbering | None,
@@ -65,12 +60,7 @@ def synapse(
             show_default=False,
         ),
     ] = None,
-    jobs: option_types.Jobs = None,
-    progress: option_types.Progress = True,
-    dry_run: option_types.DryRun = False,
-    skip_invalid: option_types.SkipInvalid = False,
-    report: option_types.Report = None,
-    split: option_types.SplitName = "five-fold",
+    run: Run = Run(),
 ) -> None:
     """Convert the abdominal CT of Synapse (BTCV), original or preprocessed by TransUNet.
 
@@ -78,42 +68,43 @@ def synapse(
     checked before anything is written, and all problems are listed together. An interrupted run continues when it is
     started again.
     """
+    from nnunet_mamba.data.converters.synapse import (
+        SynapseFacts,
+        SynapseOptions,
+        convert_synapse,
+        prepare_synapse_images,
+    )
     from nnunet_mamba.data.converters.synapse_organs import implausible_sizes
-    from nnunet_mamba.data.writing.dataset_folder import dataset_name, raw_dataset_folder
 
-    converter: Any = context.obj or load_converter("Dataset104_Synapse")
-    if images_only is not None and (organs != 8 or sigmoid or split != "five-fold"):
+    if images_only is not None and (organs != 8 or sigmoid or not run.has_default_split):
         raise typer.BadParameter(
             "--images-only prepares images; --organs, --sigmoid and --split are for labelled cases"
         )
+    sources = {"source": source}
     with errors_as_text():
         with errors_of_usage():
-            dataset_name(dataset_id, name)
-            options = converter.SynapseOptions(
+            target.refuse_wrong_name()
+            options = SynapseOptions(
                 organs=organs,
                 label_numbering=label_numbering.value if label_numbering else None,
                 pixel_spacing=pixel_spacing,
                 slice_thickness=slice_thickness,
                 sigmoid=sigmoid,
-                run=run_options(
-                    jobs,
-                    progress=progress,
-                    dry_run=dry_run,
-                    skip_invalid=skip_invalid,
-                    report=report,
-                    split=split,
-                    sources=(source,),
-                ),
+                run=run.options(source),
+                facts=context.obj or SynapseFacts(),
             )
         if images_only is not None:
-            with unpacked_sources(source, target=images_only, progress=progress) as (source,):
-                report_images(converter.prepare_synapse_images(source, images_only, options=options), dataset_id)
+            prepare = partial(prepare_synapse_images, options=options)
+            report_images(convert_unpacked(prepare, sources, images_only, progress=run.progress), target.dataset_id)
             return
-        folder = raw_dataset_folder(dataset_id, name, output=output)
-        with unpacked_sources(source, target=folder, progress=progress) as (source,):
-            done = converter.convert_synapse(source, folder, options=options)
+        convert = partial(convert_synapse, options=options)
+        done = convert_unpacked(convert, sources, target.folder(), progress=run.progress)
         report_dataset(
-            done, dataset_id, "as in the source", configurations="2d 3d_fullres", trainer="nnUNetTrainerUMambaBot"
+            done,
+            target.dataset_id,
+            "as in the source",
+            configurations="2d 3d_fullres",
+            trainer="nnUNetTrainerUMambaBot",
         )
         doubts = implausible_sizes(one.source.get("voxels", {}) for one in done.checked.values())
         if doubts:

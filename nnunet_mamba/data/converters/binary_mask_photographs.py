@@ -1,20 +1,19 @@
 """Photographs with black-and-white masks as an nnU-Net data set of one RGB PNG per case."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.converters.image_cases import PictureCaseConverter
+from nnunet_mamba.data.converters.image_cases import ImageCaseConverter
 from nnunet_mamba.data.formats.image_files import ByteImage, Shape, load_binary_mask
 from nnunet_mamba.data.formats.label_values import LabelValues
+from nnunet_mamba.data.formats.picture_sizes import size_text
 from nnunet_mamba.data.writing.raw_dataset import DatasetDescription
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 # nnU-Net normalises channels of these names by their mean and standard deviation, image by image. The skin papers
 # rescale each image by its own range too; "rgb_to_0_1" (divide by 255) would keep the brightness of each camera.
 CHANNEL_NAMES = ("R", "G", "B")
-LARGEST_SIDE = 16384  # pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,41 +37,16 @@ class PhotographOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
     def recorded(self, foreground: str) -> dict[str, Any]:
-        """Return the options that decide the bytes written, for the recipe.
+        """Return the options that decide the bytes written, for the record.
 
         Args:
             foreground: name of the label.
         """
         return {
-            "size": "original" if self.size is None else f"{self.size[0]}x{self.size[1]}",
+            "size": size_text(self.size),
             "sigmoid": self.sigmoid,
             "source_labels": {"background": 0, foreground: 255},
         }
-
-
-def parse_size(text: str) -> Shape | None:
-    """Read a size as the command line gives it.
-
-    Args:
-        text: "original", a side in pixels ("256") or height x width ("192x256").
-
-    Returns:
-        (y, x), or None for the original size.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if text.lower() == "original":
-        return None
-    match = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", text.lower())
-    if match:
-        height, width = int(match[1]), int(match[2] or match[1])
-        if min(height, width) >= 1 and max(height, width) <= LARGEST_SIDE:
-            return height, width
-    raise ValueError(
-        f"size {text!r}: expected 'original', a side such as 256, or HEIGHTxWIDTH such as 192x256 "
-        f"(1 to {LARGEST_SIDE} pixels)"
-    )
 
 
 def photograph_description(foreground: str, *, sigmoid: bool) -> DatasetDescription:
@@ -93,7 +67,7 @@ def photograph_description(foreground: str, *, sigmoid: bool) -> DatasetDescript
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotographConverter(PictureCaseConverter):
+class PhotographConverter(ImageCaseConverter):
     """Check, read and write one photograph with its black-and-white mask."""
 
     def label_of(self, path: Path) -> ByteImage:

@@ -24,11 +24,11 @@ from nnunet_mamba.data.formats.image_files import (
     resized_mask,
     write_png,
 )
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureCaseConverter:
+class ImageCaseConverter:
     """Check, read and write one case of pictures; a subclass says how masks become labels.
 
     Args:
@@ -55,7 +55,7 @@ class PictureCaseConverter:
         """
         return picture
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files.
 
         Args:
@@ -64,7 +64,7 @@ class PictureCaseConverter:
         problems = []
         label = digest = None
         shape: Shape = (0, 0)
-        if case.label is not None:
+        if case.mask is not None:
             try:
                 label = self._visible_label(case)
             except MaskFileError as error:
@@ -79,8 +79,8 @@ class PictureCaseConverter:
                 content.update(picture.tobytes())
             digest = content.hexdigest()
             if label is not None and label.shape != shape:
-                problems.append(Problem(case.identifier, _mismatch(shape, label.shape), case.label))
-        return Checked(
+                problems.append(Problem(case.identifier, _mismatch(shape, label.shape), case.mask))
+        return CaseCheck(
             problems=tuple(problems),
             source={
                 "shape": list(shape),
@@ -110,16 +110,16 @@ class PictureCaseConverter:
             ValueError: its files changed after the check.
         """
         try:
-            # At full size first: resizing grey levels would move the border.
-            label = None if case.label is None else self._visible_label(case)
+            # Read the label at full size first: resizing grey levels would move the border.
+            label = None if case.mask is None else self._visible_label(case)
             pictures, shape = self._pictures(case, label)
         except (ImageFileError, MaskFileError) as error:
-            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
+            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.mask})") from error
         pixels = [resized_image(picture, self.size) for picture in pictures]
         if label is None:
             return [*pixels]
         if label.shape != shape:
-            raise ValueError(f"{case.identifier}: {_mismatch(shape, label.shape)} ({case.label})")
+            raise ValueError(f"{case.identifier}: {_mismatch(shape, label.shape)} ({case.mask})")
         return [*pixels, resized_mask(label, self.size)]
 
     def write(self, path: Path, array: npt.NDArray[Any]) -> None:
@@ -140,17 +140,19 @@ class PictureCaseConverter:
         # One of several masks may be empty, but not all of them.
         lenient = replace(self, allow_empty_masks=True) if len(case.masks) > 1 else self
         label = joined_label(case, lenient.label_of)
-        assert case.label is not None
+        assert case.mask is not None
         if not self.foreground_share(label):
             if self.allow_empty_masks:
                 return label
-            text = "empty masks: every pixel of all of them is background; if that is meant, use --allow-empty-masks"
-            raise MaskFileError(text, case.label)
+            text = (
+                "empty masks: every pixel of all of them is background; if that is meant, use `allow_empty_masks=True`"
+            )
+            raise MaskFileError(text, case.mask)
         if not self.foreground_share(resized_mask(label, self.size)):
             raise MaskFileError(
                 f"{np.count_nonzero(label)} labelled pixels, and none of them is left at the size {self.size}; "
-                "choose a larger --size",
-                case.label,
+                "choose a larger `size`",
+                case.mask,
             )
         return label
 
@@ -184,7 +186,7 @@ def _turn_of(case: Case) -> dict[str, int]:
 
     A mask of the source is drawn on the upright picture, or else the picture is not turned.
     """
-    if case.label is not None:
+    if case.mask is not None:
         return {}
     with opened_image(case.channels[0]) as image:
         orientation = orientation_of(image)

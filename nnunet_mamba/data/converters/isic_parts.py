@@ -47,7 +47,7 @@ class Part:
 
 
 def unwrapped(folder: Path) -> Path:
-    """Return the folder that holds something: a folder around a single other one means that one.
+    """Return the folder that holds something: the only folder in a folder stands for it.
 
     Args:
         folder: of images, or of folders of images; anything else is returned as it is.
@@ -144,7 +144,7 @@ def one_challenge(parts: Sequence[Part], folder: Path) -> dict[str, Part]:
         listed = "\n".join(f"  {part.images} {part.masks}" for part in with_masks)
         raise ValueError(
             f"{folder} holds several challenges, expected one: give the images and the masks of the training part by "
-            f"name, and other parts with --validation-images, --validation-masks, --test-images and --test-masks:\n"
+            f"name, and other parts with `validation_images`, `validation_masks`, `test_images` and `test_masks`:\n"
             f"{listed}"
         )
     roles = {part.role: part for part in parts if not with_masks or part.year == with_masks[0].year}

@@ -12,11 +12,11 @@ from nnunet_mamba.data.formats.label_values import NAME_VALUES, ByteImage
 _log = logging.getLogger(__name__)
 
 SHOWN_FILES = 5
-CUT_VALUES = "take all that is above 0 for the label with --threshold 0"
+CUT_VALUES = "take all that is above 0 for the label with `threshold=0`"
 
 
 class MaskFileError(ValueError):
-    """One of a case's mask files cannot be used; ``path`` is that file, the text does not name it."""
+    """A mask file of a case cannot be used; ``path`` names it, the text does not."""
 
     def __init__(self, text: str, path: Path) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ def joined_label(case: Case, label_of: Callable[[Path], ByteImage]) -> ByteImage
         try:
             label = label_of(path)
         except ValueError as error:
-            # What a file of one label marks is told by its name.
+            # The name of a file of one label tells what the file marks.
             text = str(error).replace(NAME_VALUES, CUT_VALUES) if case.mask_numbers else str(error)
             raise MaskFileError(f"{text}{_unless_other(case, index)}", path) from error
         if case.mask_numbers:
@@ -62,7 +62,7 @@ def joined_label(case: Case, label_of: Callable[[Path], ByteImage]) -> ByteImage
 
 
 def log_disjoint(cases: Sequence[Case]) -> None:
-    """Log how many images had several masks of one label that are joined because they are disjoint, if any.
+    """Log how many images have several masks of one label that are joined because they do not overlap.
 
     Args:
         cases: that are converted.
@@ -76,12 +76,12 @@ def log_disjoint(cases: Sequence[Case]) -> None:
         "%s",
         f"{images} several masks that mark different places, which are joined to one label, such as "
         f"{', '.join(path.name for path in first.masks[:SHOWN_FILES])}{', ...' * (len(first.masks) > SHOWN_FILES)} of "
-        f"{first.identifier}; --no-join-masks refuses such images, and --skip-invalid then leaves them out",
+        f"{first.identifier}; `join_masks=False` refuses such images, and `skip_invalid=True` then leaves them out",
     )
 
 
 def _refuse_unlike(case: Case, index: int, label: ByteImage, joined: ByteImage) -> None:
-    """Raise if a mask marks what an earlier one of the same label marks, or labels that the earlier ones do not."""
+    """Raise if a mask overlaps an earlier one of its label, or marks labels that the earlier ones do not mark."""
     numbers = case.mask_numbers
     path = case.masks[index]
     # The files of one label follow each other, so that no other label has covered them.
@@ -90,21 +90,21 @@ def _refuse_unlike(case: Case, index: int, label: ByteImage, joined: ByteImage) 
     others = ", ".join(other.name for other in case.masks[first:index][:SHOWN_FILES])
     if not numbers and len({*np.unique(joined[earlier]), *np.unique(label[label != 0])}) > 1:
         raise MaskFileError(
-            f"it and {others} mark different labels, so they are not joined unasked; --join-masks joins them, and "
+            f"it and {others} mark different labels, so they are not joined unasked; `join_masks=True` joins them, and "
             "where they overlap, the later name counts",
             path,
         )
     if n_both := np.count_nonzero(earlier & (label != 0)):
         raise MaskFileError(
             f"{n_both} {'pixels' if label.ndim == 2 else 'voxels'} are marked in {others}, too. Masks of several "
-            "lesions are joined unasked only where they do not overlap: --join-masks joins these, too; if they show "
-            "the same lesion, as several readers drew it, move all but one away",
+            "lesions are joined unasked only where they do not overlap: `join_masks=True` joins these, too; if they "
+            "show the same lesion, as several readers drew it, move all but one away",
             path,
         )
 
 
 def _unless_other(case: Case, index: int) -> str:
-    """Return what may be done about a further mask; nothing if every file is of a label that was asked for."""
+    """Return what to do about a further mask; nothing if every file is of a label that the user named."""
     return (
         ""
         if index == 0 or case.mask_numbers

@@ -22,11 +22,11 @@ from nnunet_mamba.data.formats.nifti_files import (
 )
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers, undefined_text
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 # Only CT has values below this (HU): air is -1000.
 LOWEST_VALUE_BESIDES_CT = -500
-# Of the largest to the smallest spacing: 10 mm slices with pixels of 0.1 mm. Wider ones are errors of a header.
+# Largest to smallest spacing: 10 mm slices with pixels of 0.1 mm. A larger ratio is an error of the header.
 LARGEST_ANISOTROPY = 100
 
 
@@ -48,7 +48,7 @@ class VolumeConverter(WritesNifti):
     may_be_ct: bool = True
     allow_empty_masks: bool = False
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files.
 
         Args:
@@ -65,14 +65,14 @@ class VolumeConverter(WritesNifti):
             digest = " ".join(digest_of(channel.voxels) for channel in channels)
         except _ChannelError as error:
             problems.append(Problem(case.identifier, str(error), error.path))
-        if case.label is not None:
+        if case.mask is not None:
             try:
                 label, n_rounded = self._label(case, grid)
             except MaskFileError as error:
                 problems.append(Problem(case.identifier, str(error), error.path))
             if len(case.masks) > 1:
                 source["masks"] = len(case.masks)
-        return Checked(
+        return CaseCheck(
             problems=tuple(problems),
             source=source,
             digest=digest,
@@ -95,11 +95,11 @@ class VolumeConverter(WritesNifti):
         try:
             channels = self._channels(case)
             volumes = channels
-            if case.label is not None:
+            if case.mask is not None:
                 label, _ = self._label(case, channels[0])
                 volumes = [*channels, Volume(label, channels[0].affine)]
         except (VolumeError, MaskFileError) as error:
-            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
+            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.mask})") from error
         return [encode_nifti(volume) for volume in volumes]
 
     def _channels(self, case: Case) -> list[Volume]:
@@ -124,7 +124,7 @@ class VolumeConverter(WritesNifti):
         if not self.may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
             raise VolumeError(
                 f"values down to {lowest:g}, as in a CT, which nnU-Net normalises in its own way; say what it is with "
-                "--channel-names CT, or give another name"
+                "`channel_names=CT`, or give another name"
             )
         ratio = image.spacing.max() / image.spacing.min()
         if min(image.voxels.shape) > 1 and ratio > LARGEST_ANISOTROPY:
@@ -148,8 +148,8 @@ class VolumeConverter(WritesNifti):
 
         label = joined_label(case, read)
         if not self.allow_empty_masks and (empty := self.labels.empty_text(label, "voxel")):
-            assert case.label is not None
-            raise MaskFileError(empty, case.label)
+            assert case.mask is not None
+            raise MaskFileError(empty, case.mask)
         return label, n_rounded
 
     def _mask(self, path: Path, grid: Volume | None) -> tuple[ByteImage, int]:

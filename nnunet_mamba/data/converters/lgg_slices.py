@@ -24,7 +24,7 @@ from nnunet_mamba.data.formats.image_files import (
     write_png,
 )
 from nnunet_mamba.data.formats.nifti_files import Volume, encode_nifti, write_compressed
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 Spacing: TypeAlias = tuple[float, float, float]
 
@@ -85,8 +85,8 @@ def load_slice(path: Path) -> ByteImage:
         return np.asarray(image)
 
 
-def load_mask(path: Path) -> ByteImage:
-    """Read a mask as (y, x), 0 background, 1 foreground. Nothing but black and white is accepted.
+def load_slice_mask(path: Path) -> ByteImage:
+    """Read a mask as (y, x), 0 background, 1 foreground. Only black and white are accepted.
 
     Other values would be those of a copy that was resized or compressed with losses, or of a damaged file.
 
@@ -112,7 +112,7 @@ def load_mask(path: Path) -> ByteImage:
 
 
 def same_as_flair(pixels: ByteImage) -> list[str]:
-    """Return the sequences that are a copy of FLAIR: the publishers filled in so what was never acquired.
+    """Return the sequences that are a copy of FLAIR, which the publishers put in place of what was never acquired.
 
     Args:
         pixels: (..., 3), one slice or all.
@@ -137,16 +137,16 @@ class StackConverter:
     spacing: Spacing
 
     def __post_init__(self) -> None:
-        # Refuses a spacing before anything is read.
+        # Refuse a wrong spacing before anything is read.
         axial_affine(self.spacing)
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a patient's files.
 
         Args:
             case: a patient.
         """
-        pairs = [_look_at(path, is_labelled=case.label is not None) for path in case.channels]
+        pairs = [_look_at(path, is_labelled=case.mask is not None) for path in case.channels]
         faults = [fault for pair in pairs for fault in pair.faults]
         first = next((pair.pixels.shape[:2] for pair in pairs if pair.pixels is not None), ())
         faults += [
@@ -156,16 +156,18 @@ class StackConverter:
         ]
         source: dict[str, Any] = {"shape": [len(pairs), *first]}
         if faults:
-            return Checked(problems=_problems(case, faults), source=source)
+            return CaseCheck(problems=_problems(case, faults), source=source)
         voxels = np.stack([pair.pixels for pair in pairs if pair.pixels is not None])
         masks = [pair.mask for pair in pairs if pair.mask is not None]
         foreground = float(np.mean(masks)) if masks else None
         if voxels.min() == voxels.max():
             faults.append(("blank: every voxel of every slice has the same value", case.channels[0].parent))
         if foreground == 0:
-            text = "no tumour in any slice, expected some in every patient; leave the patient out with --skip-invalid"
+            text = (
+                "no tumour in any slice, expected some in every patient; leave the patient out with `skip_invalid=True`"
+            )
             faults.append((text, case.channels[0].parent))
-        return Checked(
+        return CaseCheck(
             problems=_problems(case, faults),
             source={
                 **source,
@@ -213,29 +215,29 @@ class SliceConverter:
 
     size: Shape | None
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a slice and its mask.
 
         Args:
             case: a slice.
         """
         file = case.channels[0]
-        pair = _look_at(file, is_labelled=case.label is not None)
+        pair = _look_at(file, is_labelled=case.mask is not None)
         faults = list(pair.faults)
         if pair.mask is not None and pair.mask.any() and not resized_mask(pair.mask, self.size).any():
             text = f"{int(pair.mask.sum())} tumour pixels, and none of them is left at the size {self.size}"
-            faults.append((f"{text}; choose a larger --size", mask_of(file)))
+            faults.append((f"{text}; choose a larger `size`", mask_of(file)))
         foreground = None if pair.mask is None else float(pair.mask.mean())
         if pair.pixels is None:
-            return Checked(problems=_problems(case, faults), foreground=foreground)
-        return Checked(
+            return CaseCheck(problems=_problems(case, faults), foreground=foreground)
+        return CaseCheck(
             problems=_problems(case, faults),
             source={
                 "shape": list(pair.pixels.shape[:2]),
                 "same_as_flair": same_as_flair(pair.pixels),
                 "file": f"{file.parent.name}/{file.name}",
             },
-            # Blank slices are all alike without being the same.
+            # Blank slices look alike, but they are not one slice twice.
             digest=_digest(pair.pixels) if pair.pixels.min() < pair.pixels.max() else None,
             foreground=foreground,
             border=None if pair.mask is None else border_share(pair.mask),
@@ -288,7 +290,7 @@ def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
         faults.append((f"no mask for this slice, expected {mask_file.name} beside it; copy it again", path))
         return _Pair(pixels, None, tuple(faults))
     try:
-        mask = load_mask(mask_file)
+        mask = load_slice_mask(mask_file)
     except ImageFileError as error:
         faults.append((str(error), mask_file))
     else:
@@ -300,7 +302,7 @@ def _look_at(path: Path, *, is_labelled: bool) -> _Pair:
 def _load_pair(case: Case, path: Path) -> tuple[ByteImage, ByteImage | None]:
     """Return a slice (y, x, 3) that passed the check, and its mask (y, x) if the case has a label."""
     try:
-        pixels, mask = load_slice(path), None if case.label is None else load_mask(mask_of(path))
+        pixels, mask = load_slice(path), None if case.mask is None else load_slice_mask(mask_of(path))
     except ImageFileError as error:
         raise ValueError(f"{case.identifier}: {error} ({path} or its mask)") from error
     if mask is not None and mask.shape != pixels.shape[:2]:

@@ -1,4 +1,4 @@
-"""What looks odd in the masks of a data set without being wrong for certain: a hint, never a refusal."""
+"""Masks that look odd and may still be right: a hint for the user, never a refusal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import numpy.typing as npt
 
 from nnunet_mamba.data.formats.whole_numbers import TOLERANCE
-from nnunet_mamba.data.problems import Checked
+from nnunet_mamba.data.problems import CaseCheck
 
 # A lesion may fill nine tenths of a close photograph, but hardly in four cases of five.
 MOSTLY = 0.5
 NEARLY_ALL = 0.8
-# Of the pixels at the border: a lesion that is larger than its picture still leaves corners.
+# Share of the pixels at the border: a lesion larger than its picture still leaves corners.
 WHOLE_BORDER = 0.95
 SHOWN_CASES = 5
 
@@ -27,7 +27,7 @@ def border_share(is_foreground: npt.NDArray[Any]) -> float:
     return float((rows.mean() * rows.size + columns.mean() * columns.size) / (rows.size + columns.size))
 
 
-def mask_hints(checked: Mapping[str, Checked]) -> list[str]:
+def mask_hints(checked: Mapping[str, CaseCheck]) -> list[str]:
     """Return what a user should look at, in sentences; empty if nothing is odd.
 
     Args:
@@ -36,7 +36,7 @@ def mask_hints(checked: Mapping[str, Checked]) -> list[str]:
     return [text for text in (_rounded(checked), _inverted(checked)) if text]
 
 
-def _rounded(checked: Mapping[str, Checked]) -> str:
+def _rounded(checked: Mapping[str, CaseCheck]) -> str:
     cases = {identifier: one.n_rounded for identifier, one in checked.items() if one.n_rounded}
     if not cases:
         return ""
@@ -46,7 +46,7 @@ def _rounded(checked: Mapping[str, Checked]) -> str:
     )
 
 
-def _inverted(checked: Mapping[str, Checked]) -> str:
+def _inverted(checked: Mapping[str, CaseCheck]) -> str:
     judged = {
         identifier: (one.foreground, one.border)
         for identifier, one in checked.items()
@@ -58,7 +58,7 @@ def _inverted(checked: Mapping[str, Checked]) -> str:
         mean = sum(mostly.values()) / len(mostly)
         return (
             f"the masks of {_counted(mostly)}, of {len(judged)}, are mostly foreground ({mean:.0%} on average): they "
-            f"may be inverted; {way_out} the masks; nnunet-mamba convert folder does so with --labels, a file with "
+            f"may be inverted; {way_out} the masks; nnunet-mamba convert folder does so with `labels`, a file with "
             '{"background": 255, "lesion": 0}, or 1 instead of 255 for masks of 0 and 1'
         )
     framed = {name: share for name, (share, border) in judged.items() if share > MOSTLY and border >= WHOLE_BORDER}

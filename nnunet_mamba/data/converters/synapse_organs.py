@@ -71,11 +71,11 @@ class OrganNumbers:
                 "set does"
             )
         elif not any(self.voxels(counts).values()):
-            yield f"none of the {len(self.kept)} organs is labelled; leave the case out with --skip-invalid"
+            yield f"none of the {len(self.kept)} organs is labelled; leave the case out with `skip_invalid=True`"
 
 
 def whole_numbers(label: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
-    """Return a label map in a type of integers; values near a whole number are taken as it.
+    """Return a label map as integers; a value near a whole number counts as that number.
 
     Args:
         label: any shape and type of number.

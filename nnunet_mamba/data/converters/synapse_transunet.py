@@ -21,7 +21,7 @@ from nnunet_mamba.data.converters.synapse_organs import OrganNumbers, count_valu
 from nnunet_mamba.data.formats.declared_sizes import packing_problem, size_problem
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, WritesNifti, digest_of, encode_nifti
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 
 NPZ, H5 = ".npz", ".h5"
 _DAMAGES = (
@@ -145,16 +145,16 @@ class TransUNetConverter(WritesNifti):
     numbers: OrganNumbers
     spacing: tuple[float, float, float]
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files.
 
         Args:
             case: its channels are all slices in order, or one volume; the label is in the same files.
         """
         try:
-            image, label = read_stack(case.channels, is_labelled=case.label is not None)
+            image, label = read_stack(case.channels, is_labelled=case.mask is not None)
         except VolumeError as error:
-            return Checked(problems=(Problem(case.identifier, str(error)),))
+            return CaseCheck(problems=(Problem(case.identifier, str(error)),))
         found = list(scaled_problems(image))
         source: dict[str, Any] = {"shape": list(image.shape)}
         foreground = None
@@ -169,7 +169,7 @@ class TransUNetConverter(WritesNifti):
                 found += self.numbers.problems(counts)
                 source["voxels"] = self.numbers.voxels(counts)
                 foreground = sum(source["voxels"].values()) / label.size
-        return Checked(
+        return CaseCheck(
             problems=tuple(Problem(case.identifier, text, case.channels[0]) for text in found),
             source=source,
             digest=None if found else digest_of(image),
@@ -189,7 +189,7 @@ class TransUNetConverter(WritesNifti):
         z, y, x = self.spacing
         affine = np.diag([-x, -y, z, 1.0])
         try:
-            image, label = read_stack(case.channels, is_labelled=case.label is not None)
+            image, label = read_stack(case.channels, is_labelled=case.mask is not None)
             files = [encode_nifti(Volume(image, affine))]
             if label is not None:
                 files.append(encode_nifti(Volume(self.numbers.renumbered(whole_numbers(label)), affine)))

@@ -22,7 +22,7 @@ from nnunet_mamba.data.formats.nifti_files import (
     turned_onto,
 )
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
-from nnunet_mamba.data.problems import Checked, Problem
+from nnunet_mamba.data.problems import CaseCheck, Problem
 from nnunet_mamba.data.writing.raw_dataset import DatasetDescription
 
 # Every CT of a body shows air: -1000 HU. Images without are windowed, rescaled or not CT.
@@ -97,7 +97,7 @@ class CtConverter(WritesNifti):
 
     numbers: OrganNumbers
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files.
 
         Args:
@@ -116,19 +116,19 @@ class CtConverter(WritesNifti):
             problems += [Problem(case.identifier, text, case.channels[0]) for text in found]
             source = {"shape": list(image.voxels.shape), "affine": image.affine.tolist()}
             digest = None if found else digest_of(compact_voxels(image.voxels))
-        if case.label is not None and case.label.is_file():
+        if case.mask is not None and case.mask.is_file():
             try:
-                label = read_nifti(case.label)
+                label = read_nifti(case.mask)
                 values, n_rounded = near_whole_numbers(label.voxels)
                 counts = count_values(whole_numbers(values))
-                problems += [Problem(case.identifier, text, case.label) for text in self.numbers.problems(counts)]
+                problems += [Problem(case.identifier, text, case.mask) for text in self.numbers.problems(counts)]
                 source["voxels"] = self.numbers.voxels(counts)
                 foreground = sum(source["voxels"].values()) / label.voxels.size
                 if image is not None:
                     turned_onto(label, image)
             except VolumeError as error:
-                problems.append(Problem(case.identifier, f"label: {error}", case.label))
-        return Checked(
+                problems.append(Problem(case.identifier, f"label: {error}", case.mask))
+        return CaseCheck(
             problems=tuple(problems), source=source, digest=digest, foreground=foreground, n_rounded=n_rounded
         )
 
@@ -146,18 +146,18 @@ class CtConverter(WritesNifti):
         try:
             image = read_nifti(case.channels[0])
             files = [encode_nifti(Volume(compact_voxels(image.voxels), image.affine))]
-            if case.label is not None:
-                label = read_nifti(case.label)
+            if case.mask is not None:
+                label = read_nifti(case.mask)
                 turned = self.numbers.renumbered(whole_numbers(turned_onto(label, image)))
                 files.append(encode_nifti(Volume(turned, image.affine)))
         except VolumeError as error:
-            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.label})") from error
+            raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.mask})") from error
         return files
 
 
 def _missing_files(case: Case) -> Iterator[tuple[str, Path]]:
     """Yield which file of a pair is missing, and the one that is there."""
-    image, label = case.channels[0], case.label
+    image, label = case.channels[0], case.mask
     if label is not None and not label.is_file():
         yield f"no label for this image, expected {label.name}; add it or remove the image", image
     if label is not None and not image.is_file():

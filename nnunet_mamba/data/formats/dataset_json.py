@@ -1,4 +1,4 @@
-"""Read nnU-Net's dataset.json, which people write by hand: labels, regions and file ending, or all that is wrong."""
+"""Read nnU-Net's dataset.json, which people write by hand: labels, regions, file ending, and all that is wrong."""
 
 import json
 import math
@@ -132,7 +132,7 @@ def _check_file_ending(content: Mapping[str, Any], problems: list[str]) -> None:
 
 
 def _checked_labels(content: Mapping[str, Any], problems: list[str]) -> Labels:
-    """Return the labels as far as they are right, and add what is wrong to ``problems``."""
+    """Return the labels that are right, and add what is wrong to ``problems``."""
     if "labels" not in content:
         problems.append(f'it has no "labels", expected a value for each name, such as {_EXAMPLE}')
         return Labels(values={})
@@ -149,7 +149,7 @@ def _checked_labels(content: Mapping[str, Any], problems: list[str]) -> Labels:
     values = {name: _checked_value(name, value, problems) for name, value in stored.items()}
     _check_names(stored, problems)
     labels = Labels(values={name: value for name, value in values.items() if value is not None})
-    # What follows looks at all values together.
+    # The next checks need all values.
     if len(problems) > known:
         return labels
     _check_background(labels, problems)
@@ -262,7 +262,7 @@ def _checked_order(content: Mapping[str, Any], labels: Labels, problems: list[st
 
 
 def _example_order(labels: Labels) -> list[int]:
-    """Return a value for each region that could be its own: small regions choose first, the others have more."""
+    """Return a possible value for each region: small regions choose first, since others have more to choose from."""
     taken: dict[str, int] = {}
     for name in sorted(labels.foreground, key=lambda name: len(set(_numbers(labels.values[name])))):
         numbers = sorted(_numbers(labels.values[name]))

@@ -1,21 +1,21 @@
-"""Whether what a file says of its size can be true and be held, found out before memory is taken for it."""
+"""Whether the size that a file declares can be true and fits into memory, before memory is taken for it."""
 
 import sys
 from pathlib import Path
 
 from nnunet_mamba.system.machine import available_memory
 
-# What is stored, what is made of it, and what comparing takes.
+# The stored values, what is made of them, and what a comparison takes.
 COPIES = 3
-# Bytes that deflate (zip, gzip, PNG) has packed become at most this many times as long.
+# Deflate (zip, gzip, PNG) packs bytes to this fraction of their length at best.
 DEFLATE_RATIO = 1032
 _OVERHEAD = 1024
-# What any machine has, so that small files need no look at its memory.
+# Every machine has this much, so small files need no look at its memory.
 _SMALL = 2**26
 
 
 def size_problem(n_bytes: int) -> str:
-    """Return in words that an array needs more memory than there is, "" if it does not.
+    """Return what is wrong with an array that needs more memory than there is, "" if it fits.
 
     Args:
         n_bytes: of the array, as the file says; any whole number.
@@ -32,7 +32,7 @@ def size_problem(n_bytes: int) -> str:
 
 
 def packing_problem(n_bytes: int, n_packed: int) -> str:
-    """Return in words that so few packed bytes cannot become so many, "" if they can.
+    """Return what is wrong with packed bytes that are too few for what they should become, "" if they may do.
 
     Args:
         n_bytes: unpacked, as the file says.
@@ -55,7 +55,7 @@ def in_words(n_bytes: int) -> str:
     for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= factor:
             whole = n_bytes // factor
-            # Whole numbers of any length do not fit into floating point.
+            # A whole number may be too long for floating point.
             return f"{whole:,} {unit}" if whole >= 10 else f"{n_bytes / factor:.1f} {unit}"
     return f"{n_bytes} bytes"
 

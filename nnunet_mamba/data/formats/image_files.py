@@ -13,17 +13,15 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nnunet_mamba.data.formats.declared_sizes import size_problem
-from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 
-IMAGE_ENDINGS = PICTURE_ENDINGS
-# Decoded at twice the target or more and then resized, a photograph differs from its full decoding by 2 of 255 at most.
+# A photograph decoded at twice the target or more, then resized, differs from its full decoding by 2 of 255 at most.
 DRAFT_MARGIN = 2
 MASK_THRESHOLD = 127  # of 0..255: resized masks are grey at their borders
 
 Shape: TypeAlias = tuple[int, int]
 ByteImage: TypeAlias = npt.NDArray[np.uint8]
 
-# Formats that are decoded by running what is in them, whatever the file is called.
+# Formats that hold programs: decoding runs them, whatever the file's name.
 _PROGRAMS = ("EPS", "WMF")
 _EXIF_ORIENTATION = 0x0112
 # All that Pillow's decoders raise on damaged files, apart from OSError; they have no common class.
@@ -57,7 +55,7 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
             if image.format in _PROGRAMS:
                 raise ImageFileError(f"a drawing ({image.format}), which only a program can show; save it as PNG")
             n_pictures = getattr(image, "n_frames", 1)
-            # MPO: telephones put a preview or a depth map behind the photograph, which comes first.
+            # In an MPO of a telephone, the photograph comes first, then a preview or a depth map.
             if n_pictures > 1 and image.format != "MPO":
                 raise ImageFileError(f"the file holds {n_pictures} pictures; save the one that is meant")
             if any(";16" in mode for mode in (image.mode, *_stored_modes(image))):
@@ -81,7 +79,7 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Keep quiet about what is refused anyway where it matters, such as EXIF data of a truncated file."""
+    """Silence warnings about what is refused where it matters, such as EXIF data of a truncated file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -131,12 +129,12 @@ def load_photograph(
 ) -> tuple[Image.Image, Shape]:
     """Decode a photograph as 8-bit RGB, turned as its EXIF orientation says.
 
-    Where there is a label, it decides: drawn on the upright picture or on the stored pixels, whichever
-    has its size. Nobody can tell for half turns, mirror images and squares, and those are refused.
+    The size of the mask, if there is one, tells whether it was drawn on the upright picture or on the stored pixels.
+    It cannot tell for half turns, mirror images and squares, so those are refused.
 
     Args:
-        path: any of IMAGE_ENDINGS.
-        label_shape: (y, x) of the label, if there is one.
+        path: any of PICTURE_ENDINGS.
+        label_shape: (y, x) of the mask, if there is one.
         target: (y, x) that it will be resized to; a JPEG may then be decoded at a half, a quarter or an eighth, as
             long as that leaves twice the target. None decodes it at full size.
         quick: decode a JPEG at up to an eighth of its size, to find damage; every byte of it is still read.
@@ -191,7 +189,7 @@ def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
     Colours count, never palette indices: in some published masks index 0 is white.
 
     Args:
-        path: any of IMAGE_ENDINGS; 1-bit, grey, palette or grey RGB.
+        path: any of PICTURE_ENDINGS; 1-bit, grey, palette or grey RGB.
         allow_empty: accept a mask that is black all over.
 
     Returns:
@@ -217,7 +215,7 @@ def load_binary_mask(path: Path, *, allow_empty: bool = False) -> ByteImage:
         values = np.asarray(opaque if opaque.mode == "L" else opaque.convert("L"))
     highest = int(values.max())
     if highest == 0 and not allow_empty:
-        raise ImageFileError("empty mask: every pixel is black; if that is meant, use --allow-empty-masks")
+        raise ImageFileError("empty mask: every pixel is black; if that is meant, use `allow_empty_masks=True`")
     if 0 < highest <= MASK_THRESHOLD:
         raise ImageFileError(
             f"no white in the mask: its brightest value is {highest}, expected 0 for background and 255 for lesion; "
@@ -257,5 +255,5 @@ def write_png(path: Path, pixels: ByteImage) -> None:
         path: the file to create.
         pixels: uint8.
     """
-    # PNG's filters leave nothing of a photograph that repeats but runs; to search for more takes four times as long.
+    # After PNG's filters, a photograph repeats in runs only; searching for more takes four times as long.
     Image.fromarray(pixels).save(path, format="PNG", compress_type=Image.RLE)

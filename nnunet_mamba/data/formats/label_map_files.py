@@ -1,4 +1,4 @@
-"""Which files of a folder are label maps, and what else lies there that could be meant."""
+"""Which files of a folder are label maps, and which other files may be meant."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -76,7 +76,7 @@ def _ending(name: str) -> str:
 
 
 def other_forms(folder: Path, identifiers: Collection[str], file_ending: str) -> dict[str, str]:
-    """Return for identifiers the name of a file that could be meant: of another ending, or in other capitals.
+    """Return the name of a file that may be meant for an identifier: with another ending or other capitals.
 
     Args:
         folder: of label maps.
@@ -84,7 +84,7 @@ def other_forms(folder: Path, identifiers: Collection[str], file_ending: str) ->
         file_ending: of label maps.
 
     Returns:
-        File names by identifier, for those identifiers only that have one.
+        File names by identifier, without the identifiers for which there is none.
     """
     wanted = {identifier.lower(): identifier for identifier in identifiers}
     found: dict[str, str] = {}

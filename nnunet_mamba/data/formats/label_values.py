@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.whole_numbers import UNDEFINED, shown_number
 from nnunet_mamba.system.json_files import read_json_object
 
@@ -16,11 +17,9 @@ from nnunet_mamba.system.json_files import read_json_object
 Value: TypeAlias = int | str
 ByteImage: TypeAlias = npt.NDArray[np.uint8]
 
-BACKGROUND = "background"
-IGNORE = "ignore"
-NAME_VALUES = "name them in --labels"
+NAME_VALUES = "name them in `labels`"
 SHOWN_VALUES = 8
-# So many values that no label has are hardly labels that were forgotten.
+# So many unknown values are hardly labels that somebody forgot.
 MANY_VALUES = 16
 LARGEST_VALUE = 2**31 - 1  # what volumes of whole numbers hold
 
@@ -70,7 +69,7 @@ class LabelValues:
         owner: dict[int | str, str] = {}
         for name, values in labels.values.items():
             for value in values:
-                # As a colour where it can be one: 255 and "#ffffff" are the same in a picture.
+                # Compare colours: 255 and "#ffffff" are the same in a picture.
                 key = colour_code(value) if _is_colour_or_grey(value) else value
                 if key in owner:
                     raise ValueError(_claimed_twice(value, owner[key], name, is_named=BACKGROUND in mapping))
@@ -143,7 +142,7 @@ class LabelValues:
         return len(self.values.keys() - {BACKGROUND, IGNORE}) == 1
 
     def empty_text(self, label: ByteImage, unit: str) -> str:
-        """Return in words that a label map has no foreground, "" if it has some.
+        """Return what is wrong with a label map without foreground, "" if it has some.
 
         Args:
             label: (*spatial), the labels' numbers.
@@ -157,7 +156,8 @@ class LabelValues:
             rest = "" if n_ignored == label.size else " or background"
             found = f"every {unit} is {IGNORE!r}{rest} ({n_ignored} are {IGNORE!r}), nothing of it can be learned"
         return (
-            f"empty mask: {found}; leave the case out with --skip-invalid or, if that is meant, use --allow-empty-masks"
+            f"empty mask: {found}; leave the case out with `skip_invalid=True` or, if that is meant, use "
+            "`allow_empty_masks=True`"
         )
 
 
@@ -174,11 +174,11 @@ def read_label_values(path: Path) -> LabelValues:
     try:
         content = read_json_object(path, any_encoding=True, unique_names=True)
     except ValueError as error:
-        raise ValueError(f"--labels {error}; write it as in {_EXAMPLE_WITH_SEVERAL}") from error
+        raise ValueError(f"`labels` {error}; write it as in {_EXAMPLE_WITH_SEVERAL}") from error
     try:
         return LabelValues.of(content)
     except ValueError as error:
-        raise ValueError(f"--labels {path}: {error}") from error
+        raise ValueError(f"`labels` {path}: {error}") from error
 
 
 def label_map(values: npt.NDArray[Any], number_of: Mapping[int, int], *, colours: bool) -> ByteImage:
@@ -219,7 +219,7 @@ def _unknown_text(
     if colours and unknown.size >= MANY_VALUES:
         is_grey = not (unknown % _GREY).any()
         way_out = (
-            "grey borders, as of a resized mask? For one label, draw the line with --threshold 127"
+            "grey borders, as of a resized mask? For one label, draw the line with `threshold=127`"
             if is_grey
             else "compression makes such colours; save the masks without loss, as PNG"
         )
@@ -227,7 +227,7 @@ def _unknown_text(
         way_out = UNDEFINED
     elif not colours and (unknown != np.rint(unknown)).any():
         way_out = (
-            "values between labels, as interpolation makes; take the original mask, or draw the line with --threshold"
+            "values between labels, as interpolation makes; take the original mask, or draw the line with `threshold`"
         )
     count = f"{unknown.size} unknown value{'s' if unknown.size > 1 else ''}"
     return f"{count}: {shown}{more}; expected {expected}; {way_out}"
@@ -267,7 +267,7 @@ def colour_codes(pixels: ByteImage) -> npt.NDArray[np.int32]:
 
 
 def _refuse_names(names: Sequence[Any]) -> None:
-    """Raise if a label's name is none, or another one's or nnU-Net's own in other letters."""
+    """Raise for a label without a name, or whose name differs from another or from nnU-Net's own in capitals only."""
     seen: dict[str, str] = {}
     for name in names:
         if not isinstance(name, str) or not name.strip():
@@ -289,7 +289,7 @@ def _claimed_twice(value: Value, owner: str, name: str, *, is_named: bool) -> st
     if owner == name:
         return f"label {name!r} has the value {value!r} twice; keep one"
     text = f"value {value!r} stands for two labels, {owner!r} and {name!r}; keep one"
-    # Nobody wrote it there.
+    # The user has not written background's value.
     return (
         text if is_named or owner != BACKGROUND else f"{text}, or give 'background', which is 0 if not named, another"
     )

@@ -1,4 +1,4 @@
-"""The bytes of a NIfTI-1 file: its header is checked before memory is taken for what it speaks of."""
+"""The content of a NIfTI-1 file: check the header before taking memory for what it promises."""
 
 import gzip
 import math
@@ -17,7 +17,7 @@ HEADER = 348  # bytes, the first number in a file
 NIFTI2_HEADER = 540
 # The data of a single file begin here at the earliest: four bytes tell of extensions.
 FIRST_DATA = 352
-# What may stand behind the last voxel.
+# Bytes that may follow the last voxel.
 LARGEST_REST = 2**20
 
 _GZIP = b"\x1f\x8b"

@@ -120,7 +120,7 @@ def _check_place(volume: Volume, path: Path) -> None:
 
 
 def turned_onto(volume: Volume, grid: Volume) -> npt.NDArray[Any]:
-    """Return the voxels of ``volume`` in the order of ``grid``: axes are exchanged and turned round, no more.
+    """Return the voxels of ``volume`` in the order of ``grid``: exchange axes and turn them round, no more.
 
     Args:
         volume: its voxels lie where those of ``grid`` do.
@@ -170,7 +170,7 @@ def _way_out(volume: Volume, grid: Volume) -> str:
     """Return what to do with a volume that lies elsewhere than its image."""
     if (volume.size != grid.size).any():
         return "resample it onto the image"
-    # Resampling a volume whose header alone is wrong would move its voxels to where they never were.
+    # If only the header is wrong, resampling would move the voxels to where they never were.
     return (
         f"both have {_listed(grid.size)} voxels, so perhaps its header alone is wrong. Where they belong together "
         "voxel for voxel, copy the header of the image to it, with nibabel: "
@@ -218,7 +218,7 @@ def write_compressed(path: Path, content: npt.NDArray[np.uint8]) -> None:
 
 
 def compact_voxels(voxels: npt.NDArray[Any]) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
-    """Return voxels as int16 if that holds every value exactly, else as float32, as nnU-Net reads all images.
+    """Return voxels as int16 if it holds every value exactly, else as float32, in which nnU-Net reads all images.
 
     Args:
         voxels: any shape.
@@ -232,7 +232,7 @@ def compact_voxels(voxels: npt.NDArray[Any]) -> npt.NDArray[np.int16] | npt.NDAr
 
 
 def digest_of(voxels: npt.NDArray[Any]) -> str:
-    """Return what is equal for equal voxels.
+    """Return a digest that is equal for equal voxels.
 
     Args:
         voxels: (z, y, x), int16 or float32.
@@ -242,7 +242,7 @@ def digest_of(voxels: npt.NDArray[Any]) -> str:
 
 
 class WritesNifti:
-    """What converters share whose ``read`` returns the bytes of NIfTI files, since voxels do not tell their place."""
+    """Mixin of converters whose ``read`` returns the bytes of NIfTI files, since voxels do not tell their place."""
 
     def write(self, path: Path, array: npt.NDArray[Any]) -> None:
         """Save an image or label as .nii.gz.

@@ -17,7 +17,7 @@ _READERS = {
 _HEADERS_OF_TEXT = (".mha", ".mhd", ".nrrd", ".nhdr")
 _WITH_VOXELS = (".mha", ".nrrd")
 _FIRST_LINES = 64 * 1024
-# In lower case: how headers name the file of their voxels, and what stands there if it is the same file.
+# In lower case: the keys under which headers name the file of their voxels.
 _DATA_KEYS = ("elementdatafile", "data file", "datafile")
 
 
@@ -41,7 +41,7 @@ def _read_itk(path: Path) -> Volume:
     _refuse_before_reading(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
-    # By itself it knows endings in small letters only.
+    # SimpleITK finds a reader for endings in small letters only.
     reader.SetImageIO(_READERS[path.suffix.lower()])
     try:
         reader.ReadImageInformation()
@@ -52,7 +52,7 @@ def _read_itk(path: Path) -> Volume:
                 f"shape {'x'.join(map(str, size))}{parts}, expected one volume of three dimensions with one number each"
             )
         n_bytes = math.prod(size) * _bytes_per_voxel(reader.GetPixelID())
-        # The voxels of other headers are in files of any name.
+        # Other headers have their voxels in files of any name.
         is_one_file = path.suffix.lower() in _WITH_VOXELS
         if is_one_file and (problem := packing_problem(n_bytes, path.stat().st_size)):
             raise VolumeError(problem)
@@ -79,12 +79,12 @@ def _bytes_per_voxel(pixel_id: int) -> int:
 
     names = SimpleITK.GetPixelIDValueAsString(pixel_id)
     bits = "".join(character for character in names if character.isdigit())
-    # "32-bit float"; what has no such name is refused as no number.
+    # Such as "32-bit float"; the caller refuses what is no number.
     return int(bits) // 8 if bits else 1
 
 
 def _refuse_before_reading(path: Path) -> None:
-    """Raise for what SimpleITK would take without a word."""
+    """Raise for what SimpleITK would accept silently."""
     try:
         if path.stat().st_size == 0:
             raise VolumeError("the file is empty (0 bytes); copy or download it again")
@@ -102,7 +102,7 @@ def _refuse_before_reading(path: Path) -> None:
 
 
 def _refuse_other_folders(head: bytes) -> None:
-    """Raise if a header leads to voxels elsewhere than beside it."""
+    """Raise if the voxels of a header do not lie beside it."""
     for line in head.partition(b"\n\n")[0].splitlines():
         key, separator, value = line.decode("latin-1").partition("=" if b"=" in line else ":")
         if separator and key.strip().lower() in _DATA_KEYS:

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 # Far more than rounding leaves behind, far less than interpolation does.
 TOLERANCE = 1e-3
-# So that 0.999 is out, however it is rounded.
+# Keeps 0.999 out, however it is rounded.
 _ROUNDING = 1e-9
-# The way out where a mask holds NaN or infinity.
+# What to do about a mask with NaN or infinity.
 UNDEFINED = "NaN and infinity are no labels, replace them by the number of one"
 
 
@@ -32,7 +32,7 @@ def near_whole_numbers(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]
 
 
 def shown_number(value: Any) -> str:
-    """Return a number with all digits that tell it from others of its type, and a whole one without a point.
+    """Return a number with all digits that tell it from others of its type; without a point if it is whole.
 
     Args:
         value: one number of an array.

@@ -1,16 +1,13 @@
-"""Where restored masks are written: under the names that their sources had."""
+"""Names of restored masks: those of their sources."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnunet_mamba.data.problems import Problem
-
-if TYPE_CHECKING:
-    from nnunet_mamba.data.restoring.restoration import ConvertedDataset
+from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
 
 
-def restored_files(identifier: str, dataset: "ConvertedDataset", output: Path) -> list[Path]:
+def restored_files(identifier: str, dataset: ConvertedDataset, output: Path) -> list[Path]:
     """Return the files of a restored mask: one, or one for each slice that was stacked.
 
     Args:
@@ -25,8 +22,8 @@ def restored_files(identifier: str, dataset: "ConvertedDataset", output: Path) -
     return [output / f"{name}{dataset.file_ending}"]
 
 
-def same_files(files: Mapping[str, Path], dataset: "ConvertedDataset") -> list[Problem]:
-    """Return a problem for each mask whose file is also that of another one, of which only one would stay.
+def same_files(files: Mapping[str, Path], dataset: ConvertedDataset) -> list[Problem]:
+    """Return a problem for each mask whose file would replace that of another.
 
     Args:
         files: predictions by identifier.
@@ -36,7 +33,7 @@ def same_files(files: Mapping[str, Path], dataset: "ConvertedDataset") -> list[P
     problems = []
     for identifier, path in files.items():
         for target in restored_files(identifier, dataset, Path()) if identifier in dataset.cases else []:
-            # Some file systems hold names to be the same that differ in capitals.
+            # Names that differ in capitals only are the same for some file systems.
             first = owner.setdefault(str(target).lower(), identifier)
             if first != identifier:
                 text = f"its mask would be {target}, as that of {first} is; restore one of them into another folder"

@@ -4,23 +4,23 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.data.converters.label_mask_images import grey_levels, load_mask, mask_bytes
+from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
 from nnunet_mamba.data.formats.image_files import ImageFileError, load_binary_mask
-from nnunet_mamba.data.formats.label_values import BACKGROUND, IGNORE, colour_code, colour_codes
+from nnunet_mamba.data.formats.label_values import colour_code, colour_codes
+from nnunet_mamba.data.formats.mask_pixels import grey_levels, load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, turned_onto
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
-from nnunet_mamba.data.restoring.restoration import ConvertedDataset, label_back, label_files, load_label
+from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
+from nnunet_mamba.data.restoring.restoration import label_back, label_files, load_label
 from nnunet_mamba.system.parallel import map_in_order
 
-LABEL_FOLDERS = ("labelsTr", "labelsTs")
 _BLACK_AND_WHITE = [(0,), (255,)]
 _WHITE = 0xFFFFFF
 
@@ -44,7 +44,7 @@ class Agreement:
 def compare_with_source(
     predictions: Path, dataset: ConvertedDataset, *, jobs: int = 1, progress: bool = False
 ) -> list[Agreement]:
-    """Compare label maps with the masks that the data set was converted from, on the grid of these.
+    """Compare label maps with the masks that the data set was converted from, on the grid of the masks.
 
     For the data set's own labels, this is what the conversion costs: 1 at the original size.
 
@@ -87,45 +87,30 @@ def _compare(item: tuple[str, Path], *, dataset: ConvertedDataset) -> Agreement:
 
 def _source_mask(identifier: str, dataset: ConvertedDataset) -> Path | str:
     """Return the file of the mask that a case was converted from, or why there is none."""
-    if not any((dataset.folder / name / f"{identifier}{dataset.file_ending}").is_file() for name in LABEL_FOLDERS):
-        return "the source has no mask"
     case = dataset.cases[identifier]
-    # The label is the last of a case's files.
+    if "label_folder" not in case:
+        return "the source has no mask"
+    # A case's label is the last of its files.
     name, size = case["files"][-1], case["bytes"][-1]
-    is_recorded = "label_folder" in case
-    folders = [dataset.sources[case["label_folder"]]] if is_recorded else dataset.sources
-    found = [file for folder in folders if _has_size(file := Path(folder, name), size)]
-    if not found:
+    file = Path(dataset.sources[case["label_folder"]], name)
+    if not file.is_file() or file.stat().st_size != size:
         return f"{name} ({size} bytes) is no longer in the folders that were converted"
-    if not is_recorded and (len(found) > 1 or _is_source_of_several(name, size, dataset)):
-        # Earlier releases did not record the folder.
-        return f"several files called {name} have {size} bytes, and the conversion did not record which; convert again"
-    return found[0]
-
-
-def _has_size(file: Path, size: int) -> bool:
-    return file.is_file() and file.stat().st_size == size
-
-
-def _is_source_of_several(name: str, size: int, dataset: ConvertedDataset) -> bool:
-    """Return whether several source files are called so, of which perhaps not all are there any more."""
-    files = (file for case in dataset.cases.values() for file in zip(case["files"], case["bytes"], strict=True))
-    return len(list(islice((file for file in files if file == (name, size)), 2))) > 1
+    return file
 
 
 def _regions(mask_file: Path, label: Volume, dataset: ConvertedDataset) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield where the source's mask has each label but the background."""
+    """Yield for each label but the background where the source's mask has it."""
     is_volume = label.voxels.ndim == 3
     values: npt.NDArray[Any]
     if is_volume:
         values, _ = near_whole_numbers(turned_onto(read_volume(mask_file), label))
     elif dataset.threshold is not None:
-        values = grey_levels(load_mask(mask_file))
+        values = grey_levels(load_mask_pixels(mask_file))
     elif list(dataset.source_labels.values()) == _BLACK_AND_WHITE:
         # Grey borders of resized masks belong to the side that they are nearer to.
         values = load_binary_mask(mask_file, allow_empty=True).astype(np.int32) * _WHITE
     else:
-        values = colour_codes(mask_bytes(load_mask(mask_file)))
+        values = colour_codes(mask_bytes(load_mask_pixels(mask_file)))
     for name in dataset.labels:
         if name == BACKGROUND:
             continue

@@ -1,20 +1,18 @@
 """Label maps with the values or colours that the masks had before conversion."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.formats.label_values import colour_code
-
-if TYPE_CHECKING:
-    from nnunet_mamba.data.restoring.restoration import ConvertedDataset
+from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
 
 # Those of NIfTI, the smallest first; all values fit into one of them.
 _STORED_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
-def in_source_values(label: npt.NDArray[Any], dataset: "ConvertedDataset") -> npt.NDArray[Any]:
+def in_source_values(label: npt.NDArray[Any], dataset: ConvertedDataset) -> npt.NDArray[Any]:
     """Return a label map with the values of the source's masks.
 
     Args:
@@ -38,7 +36,7 @@ def _holds(dtype: type[np.integer[Any]], numbers: npt.NDArray[Any]) -> bool:
     return bool(limits.min <= numbers.min() and numbers.max() <= limits.max)
 
 
-def _written_values(dataset: "ConvertedDataset") -> "list[int] | list[list[int]]":
+def _written_values(dataset: ConvertedDataset) -> "list[int] | list[list[int]]":
     """Return the value, or red, green and blue, of every label."""
     if not dataset.source_labels:
         return list(dataset.labels.values())

@@ -1,4 +1,4 @@
-"""What the entries of a zip archive are called, and which of them are files that somebody has packed."""
+"""The files in a zip archive: their names, without folders and what file managers add."""
 
 import stat
 import zipfile
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-# What file managers put beside files, in folders of any system.
+# What file managers of any system put beside files.
 LITTER_FOLDERS = ("__MACOSX",)
 LITTER_FILES = (".ds_store", "thumbs.db", "desktop.ini")
 LONGEST_NAME = 255  # bytes, of nearly all file systems
@@ -25,7 +25,7 @@ _DOS_FOLDER = 0x10
 
 
 class HarmfulMemberError(ValueError):
-    """An entry cannot be unpacked, or must not be; the text does not name the archive."""
+    """An entry cannot or must not be unpacked; the text does not name the archive."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ def files_of(archive: zipfile.ZipFile) -> list[Member]:
 
 
 def _name_of(entry: zipfile.ZipInfo) -> str:
-    """Return a name with ``/`` between folders: programs of Windows write backslashes, others UTF-8 unsaid."""
+    """Return a name with ``/`` between folders: Windows programs write backslashes, others UTF-8 without saying so."""
     name = entry.filename
     if not entry.flag_bits & _IS_UTF8 and not name.isascii():
         try:
             name = name.encode("cp437").decode("utf-8")
         except (UnicodeEncodeError, UnicodeDecodeError):
-            # Of an old code page: images and masks are called alike all the same.
+            # An old code page: the names of images and masks still agree.
             name = entry.filename
     return name.removeprefix("\ufeff").replace("\\", "/")
 

@@ -1,4 +1,4 @@
-"""Zip archives in the place of folders: unpacked beside the target, and only if that can do no harm."""
+"""Zip archives in the place of folders: unpacked beside the target, unless that could do harm."""
 
 import errno
 import lzma
@@ -45,12 +45,11 @@ class ArchiveError(ValueError):
 
 @contextmanager
 def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[Path]:
-    """Give the folder that a path means: the folder itself, or what a zip archive holds, while the block runs.
+    """Give the folder that a path stands for while the block runs: the folder itself, or what a zip archive holds.
 
     Args:
-        source: a folder, or a zip archive; one that packs a single folder means what is in it.
-        beside: the archive is unpacked into a hidden folder there, which is removed at the end; created if it is not
-            there.
+        source: a folder, or a zip archive; an archive of a single folder stands for the content of that folder.
+        beside: folder in which the archive is unpacked, hidden, until the block ends; created if missing.
         progress: show a bar on standard error.
 
     Raises:
@@ -67,7 +66,9 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
         raise ArchiveError(f"{source}: only .zip archives are unpacked; unpack it yourself and give the folder")
     if not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source}: not a zip archive, or its end is missing; download it again")
-    refuse_if_unwritable(beside)
+    refuse_if_unwritable(
+        beside, way_out="get the right to write there, make room, or choose another place with `output`"
+    )
     created = [path for path in (beside, *beside.parents) if not path.exists()]
     beside.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(beside)
@@ -101,16 +102,16 @@ def _without_empty_folders(folders: Sequence[Path]) -> Iterator[None]:
 
 
 def _remove_abandoned(beside: Path) -> None:
-    """Delete what killed runs have unpacked: nobody holds the right to write into it any more."""
+    """Delete what killed runs have unpacked: nobody holds the lock of such a folder."""
     for folder in beside.glob(f"{_PREFIX}*"):
         with suppress(FileExistsError), only_writer(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _without_wrapper(folder: Path) -> Path:
-    """Return the folder inside, where the archive holds a single one, as a packed folder does.
+    """Return the folder inside an archive that holds nothing else.
 
-    A folder of the same name, or the only one with "images" in it, may be inside once more.
+    It may hold such a folder in turn: one of the same name, or one with "images" in it.
     """
     names = {Path(folder.name).stem.casefold()}
     place, depth = folder, 0
@@ -146,13 +147,13 @@ def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
     except _DAMAGED as error:
         raise _damaged(source, error) from error
     except OSError as error:
-        # bz2 has no error of its own, and a damaged offset may lie before the file.
+        # bz2 raises a plain OSError, and a damaged offset may lie before the file's start.
         if error.errno in (None, errno.EINVAL):
             raise _damaged(source, error) from error
         raise OSError(
             error.errno,
             f"{error.strerror}, while unpacking {source} into {folder.parent.parent}; nothing of it is left. Make "
-            f"room, or choose another place with --output, and run the same command again",
+            f"room, or choose another place with `output`, and run the same command again",
         ) from error
 
 
@@ -184,5 +185,5 @@ def _refuse_size(source: Path, entries: list[zipfile.ZipInfo], *, free: int) -> 
     if total > free:
         raise ArchiveError(
             f"{source}: needs {total / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are free beside the target; make "
-            f"room, or choose another place with --output"
+            f"room, or choose another place with `output`"
         )

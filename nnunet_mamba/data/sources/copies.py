@@ -1,4 +1,4 @@
-"""Take the original of files that hold one picture in several formats: published sets have JPEG copies beside it."""
+"""Take the original where a picture lies there in several formats: published sets hold JPEG copies of their files."""
 
 import logging
 from collections import Counter, defaultdict
@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nnunet_mamba.data.formats.file_endings import VOLUME_ENDINGS
 from nnunet_mamba.data.formats.image_files import ImageFileError, opened_image
 from nnunet_mamba.data.problems import same_name
-from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+from nnunet_mamba.data.sources.filename_patterns import FoundFile
 
 LOSSLESS_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 COPY_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".gif")
@@ -22,10 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 def without_copies(files: Sequence[FoundFile], kind: str) -> list[FoundFile]:
-    """Return the files without copies of another one that lies beside it and has the same name but for its ending.
+    """Return the files without those that are a copy of a file beside them, of the same name but for the ending.
 
-    A file without losses wins over one with losses, and of two without losses that are equal the first stays. Files
-    that differ are no copies, and all of them stay: whoever pairs them reports them.
+    A lossless file wins over a lossy one. Of several equal lossless files, the first stays. Files that differ are no
+    copies, so all of them stay, and pairing reports them.
 
     Args:
         files: images, or masks.
@@ -48,7 +49,7 @@ def without_copies(files: Sequence[FoundFile], kind: str) -> list[FoundFile]:
 
 
 def stem_of(path: Path) -> str:
-    """Return a file's name without its ending, of which ".nii.gz" is one.
+    """Return a file's name without its ending, such as ".png" or ".nii.gz".
 
     Args:
         path: a picture or a volume.
@@ -62,9 +63,9 @@ def _ending(path: Path) -> str:
 
 
 def _original(group: Sequence[FoundFile]) -> FoundFile | None:
-    """Return the file that the others are copies of, None if they are not."""
+    """Return the file that all others are copies of, None if there is none."""
     endings = {_ending(found.path) for found in group}
-    # Names that differ in letter case alone are no copies on purpose, and WebP may be with losses or without.
+    # Names that differ only in letter case are no deliberate copies, and WebP may be lossy or lossless.
     if len(endings) < len(group) or not endings <= {*LOSSLESS_ENDINGS, *COPY_ENDINGS}:
         return None
     lossless = [found for found in group if _ending(found.path) in LOSSLESS_ENDINGS]
@@ -77,12 +78,12 @@ def _original(group: Sequence[FoundFile]) -> FoundFile | None:
         copies = [found for found in group if found not in lossless]
         return original if all(_are_alike(original.path, copy.path) for copy in copies) else None
     except ImageFileError:
-        # The checks would say what is wrong with a file, but not which of them is meant.
+        # All stay: the checks say what is wrong with a file, but not which of them is meant.
         return None
 
 
 def _are_equal(one: Path, other: Path) -> bool:
-    """Return whether two files without losses hold the same."""
+    """Return whether two lossless files hold the same picture."""
     pixels = []
     for path in (one, other):
         with opened_image(path) as image:
@@ -91,7 +92,7 @@ def _are_equal(one: Path, other: Path) -> bool:
 
 
 def _are_alike(original: Path, copy: Path) -> bool:
-    """Return whether a file with losses looks like its original."""
+    """Return whether a lossy file looks like its original."""
     cells = []
     sizes = []
     for path in (original, copy):

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.data.formats import file_endings
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.folder_walk import files_below, lost_folders
 
-VOLUME_ENDINGS = file_endings.VOLUME_ENDINGS
 PLACEHOLDERS = ("case", "group", "channel")
 MASK_PLACEHOLDERS = ("case", "group", "label")
-# Formats that hold images, of which some may be read.
+# Other formats of images, some of which can be read.
 # fmt: off
 OTHER_IMAGE_ENDINGS = (
     ".gif", ".jfif", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".tga", ".psd",
@@ -48,10 +46,10 @@ class FoundFile:
 class FilenamePattern:
     """A pattern of paths below a folder.
 
-    ``{case}``, ``{group}``, ``{channel}`` and ``{label}`` stand for one or more characters of one name, each for the
-    same wherever it is repeated; the first takes as many as it can. ``*`` stands for any characters of one name,
-    ``**/`` for any folders or none. Case of letters is ignored. A pattern without a file ending fits every ending that
-    can be read.
+    ``{case}``, ``{group}``, ``{channel}`` and ``{label}`` stand for one or more characters of one name. Each stands for
+    the same text wherever it is repeated, and the first takes as many characters as it can. ``*`` stands for any
+    characters of one name, ``**/`` for any folders or none. Letter case is ignored. A pattern without a file ending
+    fits every ending that can be read.
 
     Args:
         text: with ``/`` between folders.
@@ -79,7 +77,7 @@ class FilenamePattern:
             raise ValueError(f"pattern {self.text!r}: expected {{case}} in it, such as '{{case}}.png'")
         if text.startswith("/") or ".." in text.split("/"):
             raise ValueError(f"pattern {self.text!r}: expected a path below the folder, such as 'masks/{{case}}.png'")
-        endings = (*VOLUME_ENDINGS, *IMAGE_ENDINGS)
+        endings = (*VOLUME_ENDINGS, *PICTURE_ENDINGS)
         self.placeholders = tuple(found)
         expression = "".join(parts)
         any_ending = "" if text.lower().endswith(endings) else f"(?:{'|'.join(map(re.escape, endings))})"
@@ -114,7 +112,7 @@ class FilenamePattern:
         return found
 
     def lost(self, folder: Path) -> list[Problem]:
-        """Return a problem for every link that leads nowhere and may have led to a folder with files that fit.
+        """Return a problem for every broken link that may have led to a folder with files that fit.
 
         Args:
             folder: where the pattern starts.
@@ -122,7 +120,7 @@ class FilenamePattern:
         return lost_folders(folder, depth=self.depth)
 
     def unreadable(self, folder: Path) -> list[Path]:
-        """Return the files that fit but for their ending, which stands for nothing that can be read.
+        """Return the files that would fit if their ending could be read.
 
         Args:
             folder: where the pattern starts.
@@ -131,21 +129,21 @@ class FilenamePattern:
             path
             for path in files_below(folder, depth=self.depth)
             if path.suffix
-            and not path.name.lower().endswith((*VOLUME_ENDINGS, *IMAGE_ENDINGS))
+            and not path.name.lower().endswith((*VOLUME_ENDINGS, *PICTURE_ENDINGS))
             and self._but_for_ending.fullmatch(_name_below(path, folder))
         ]
 
 
 def unread_images(paths: Sequence[Path], kind: str, read: Sequence[Path]) -> list[Problem]:
-    """Return a problem for every file of a format of images that cannot be read, unless another format lies beside it.
+    """Return a problem for every image in a format that cannot be read, unless one that can be read lies beside it.
 
     Args:
-        paths: files that would be images or masks but for their ending.
+        paths: files that would be images or masks if their ending could be read.
         kind: what they would be.
         read: files that are read.
     """
     known = {path.with_suffix("") for path in read}
-    readable = ", ".join((*IMAGE_ENDINGS, *VOLUME_ENDINGS))
+    readable = ", ".join((*PICTURE_ENDINGS, *VOLUME_ENDINGS))
     return [
         Problem(
             path.name,

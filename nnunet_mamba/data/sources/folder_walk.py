@@ -1,4 +1,4 @@
-"""Walk through folders of images: one way for all converters, which follows links and tells what it cannot enter."""
+"""Walk through folders of images: follow links, and report what cannot be entered."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{2,8}")
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is left alone: macOS writes ``._name.jpg``.
+    """Return whether a file or folder of this name is left out: macOS writes ``._name.jpg``.
 
     Args:
         name: without its folder.
@@ -22,7 +22,7 @@ def is_hidden(name: str) -> bool:
 
 
 def visible_entries(folder: Path) -> list[Path]:
-    """Return what lies directly in ``folder``, sorted, without hidden names. Links that lead nowhere are included.
+    """Return what lies directly in ``folder``, sorted, without hidden names. Broken links are included.
 
     Args:
         folder: may be a link to a folder.
@@ -49,11 +49,11 @@ def files_below(folder: Path, *, depth: int | None = None) -> Iterator[Path]:
         depth: how many folders below are entered; None means all.
 
     Yields:
-        Files, and links that lead nowhere: whoever reads one learns that its file is missing.
+        Files and broken links, whose reader reports that the file is missing.
 
     Raises:
         NotADirectoryError: ``folder`` is not a folder.
-        PermissionError: a folder cannot be read: its cases would be missing without a word.
+        PermissionError: a folder cannot be read; its cases would be missing without notice.
     """
     yield from _files_below(folder, depth, above=frozenset())
 
@@ -75,9 +75,9 @@ def _files_below(folder: Path, depth: int | None, *, above: frozenset[str]) -> I
 
 
 def lost_folders(folder: Path, *, depth: int | None = None) -> list[Problem]:
-    """Return a problem for every link that leads nowhere and may have led to a folder of cases.
+    """Return a problem for every broken link that may have led to a folder of cases.
 
-    A link whose name has a file ending is no folder, and one that fits a pattern is a file that cannot be read.
+    A link whose name has a file ending is no folder; if it fits a pattern, it is a file that cannot be read.
 
     Args:
         folder: where the walk begins.
@@ -103,7 +103,7 @@ def is_broken_link(path: Path) -> bool:
 
 
 def lost_folder(path: Path, *, below: Path) -> Problem:
-    """Return the problem of a link that leads nowhere.
+    """Return the problem of a broken link.
 
     Args:
         path: the link.

@@ -20,7 +20,7 @@ PATIENT, LESION = "patient_id", "lesion_id"
 GROUP = "group"
 
 _SEPARATORS = ",;\t"
-# How programs write that they know nothing; taken for an id, it would make one group of all such images.
+# Programs write these for an unknown id. Taken for an id, they would make one group of all such images.
 _EMPTY = ("", "na", "n/a", "nan", "none", "null")
 
 
@@ -31,9 +31,9 @@ class GroupTable:
     Args:
         path: the table.
         image_column: heading of the images' names.
-        groups_of: per image the groups that its rows give it, each with the number of a line; None stands for a
-            group of its own. Keys are those of ``image_key``.
-        allow_missing: cases without a row are groups of their own instead of problems.
+        groups_of: per image, the groups in its rows, each with the number of a line; None stands for a group of its
+            own. Keys are those of ``image_key``.
+        allow_missing: whether a case without a row is a group of its own instead of a problem.
     """
 
     path: Path
@@ -78,7 +78,8 @@ class GroupTable:
         return Problem(
             case.identifier,
             f"one of {len(unknown)} training cases without a row in {self.path.name}, the first is "
-            f"{unknown[0].identifier}; add the rows, or make each a group of its own with --allow-missing-groups",
+            f"{unknown[0].identifier}; add the rows, or make each a group of its own with "
+            "`allow_missing_groups=True`",
             case.channels[0],
         )
 
@@ -92,8 +93,8 @@ class GroupTable:
 def read_group_table(path: Path, *, group_column: str | None = None, allow_missing: bool = False) -> GroupTable:
     """Read which images belong together.
 
-    Images of one patient do, and images of one lesion where the patient is not known. An image with neither is a
-    group of its own.
+    Images of one patient belong together, and so do images of one lesion where the patient is unknown. An image with
+    neither is a group of its own.
 
     Args:
         path: a text file in UTF-8, or in UTF-16 as spreadsheets save it, with a heading; columns are separated by
@@ -118,13 +119,13 @@ def read_group_table(path: Path, *, group_column: str | None = None, allow_missi
     for line, row in rows:
         if not (image := row[image_column]):
             raise ValueError(f"{path}, line {line}: no {heading[image_column]}; add it, or remove the line")
-        # With its heading: a lesion may have the number of a patient.
+        # With its heading, since a lesion may have the number of a patient.
         ids = [f"{heading[column]} {row[column]}" for column in columns if row[column].lower() not in _EMPTY]
         ids_of.append((image_key(image), ids, line))
         if len(ids) > 1 and (other := patient_of.setdefault(ids[1], ids[0])) != ids[0]:
             raise ValueError(
                 f"{path}, line {line}: {ids[1]} is of {ids[0]}, and of {other} before; correct it, or name the column "
-                "that counts with --group-column"
+                "that counts with `group_column`"
             )
     groups_of: defaultdict[str, dict[str | None, int]] = defaultdict(dict)
     for image, ids, line in ids_of:
@@ -136,7 +137,7 @@ def read_group_table(path: Path, *, group_column: str | None = None, allow_missi
 
 
 def image_key(name: str) -> str:
-    """Return what is equal for the names of one image, with a file ending that can be read or without.
+    """Return a key that is equal for all names of one image: with a file ending or without, in any letter case.
 
     Args:
         name: as a table or a folder has it.
@@ -147,7 +148,7 @@ def image_key(name: str) -> str:
 
 
 def recorded_groups(cases: Sequence[Case]) -> dict[str, str]:
-    """Return how cases are grouped, for the recipe: equal for equal groups, whatever these are called.
+    """Return how cases are grouped, for the record: equal for equal groups, whatever their names.
 
     Args:
         cases: all cases; nothing is recorded if each is a group of its own.
@@ -172,12 +173,12 @@ def _group_columns(path: Path, heading: Sequence[str], wanted: str | None) -> li
     expected = wanted or f"{PATIENT}, {LESION} or {GROUP}"
     raise ValueError(
         f"{path} has the columns {', '.join(heading)}, expected {expected}; name the one of the groups with "
-        "--group-column"
+        "`group_column`"
     )
 
 
 def _first_known(path: Path, names: Sequence[str], heading: Sequence[str]) -> int | None:
-    """Return the column of the first name that a heading has, whatever its capitals; raise if it has it twice."""
+    """Return the column of the first name that is in the heading, in any letter case; raise if it is there twice."""
     columns = [column.casefold() for column in heading]
     known = next((name.casefold() for name in names if name.casefold() in columns), None)
     if known is None:
@@ -194,7 +195,7 @@ def _read(path: Path) -> list[tuple[int, list[str]]]:
     try:
         text = read_text(path)
     except ValueError as error:
-        raise ValueError(f"--groups {path}: {error}") from error
+        raise ValueError(f"`groups` {path}: {error}") from error
     first_line = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=first_line.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)

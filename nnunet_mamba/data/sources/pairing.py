@@ -1,4 +1,4 @@
-"""Find the images and masks in folders and bring them together by name."""
+"""Find the images and masks in folders and pair them by name."""
 
 import logging
 import unicodedata
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 from nnunet_mamba.data.problems import Problem, same_name
 from nnunet_mamba.data.sources.copies import stem_of, without_copies
 from nnunet_mamba.data.sources.filename_patterns import FoundFile
@@ -21,6 +21,9 @@ from nnunet_mamba.data.sources.several_masks import (
     twin_problems,
 )
 
+NO_MASK = "no mask for this image; add it, or send images without masks to imagesTs with `allow_missing_masks=True`"
+NO_IMAGE = "no image for this mask; add it, or leave such masks out with `allow_missing_images=True`"
+
 _log = logging.getLogger(__name__)
 
 
@@ -28,8 +31,8 @@ def list_images(folder: Path, *, ignored_suffixes: Sequence[str] = ()) -> list[P
     """Return the image files directly in ``folder``, sorted, without hidden ones (macOS writes ``._name.jpg``).
 
     Args:
-        folder: its subfolders are not entered: archives that hold a tree twice would give every case twice.
-        ignored_suffixes: ends of names before the file ending, in lower case, of images to leave out.
+        folder: without its subfolders, since archives that hold a tree twice would give every case twice.
+        ignored_suffixes: names that end so, before the file ending, are left out; in lower case.
 
     Raises:
         NotADirectoryError: ``folder`` is not a folder.
@@ -48,7 +51,7 @@ def list_images(folder: Path, *, ignored_suffixes: Sequence[str] = ()) -> list[P
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_ENDINGS
+    return path.suffix.lower() in PICTURE_ENDINGS
 
 
 def identifier_of(path: Path, *, suffix: str = "") -> str:
@@ -56,7 +59,7 @@ def identifier_of(path: Path, *, suffix: str = "") -> str:
 
     Args:
         path: an image or mask.
-        suffix: end of the name before the file ending, any case, that is no part of the identifier.
+        suffix: end of the name that is no part of the identifier, before the file ending, in any case.
     """
     stem = unicodedata.normalize("NFC", path.stem)
     return stem[: -len(suffix)] if suffix and stem.lower().endswith(suffix) and len(stem) > len(suffix) else stem
@@ -95,7 +98,7 @@ def pair_images_with_masks(
 
 
 def without_masks(images: Sequence[FoundFile], masks: Sequence[FoundFile]) -> list[FoundFile]:
-    """Return the images that are no masks: both patterns may fit a name.
+    """Return the images without the masks among them: a name may fit both patterns.
 
     Args:
         images: image files.
@@ -119,8 +122,8 @@ def pair_found_files(
 ) -> tuple[list[Case], list[Problem]]:
     """Make one case of all channels of an image and its masks.
 
-    The identifier is the case's name, after that of its group if images and masks both tell it. A file that is a
-    mask is no image, even if its name fits the pattern of images. Copies in other formats are not taken.
+    The identifier is the case's name, with its group's name first if images and masks both tell the group. A mask is
+    never an image, even if its name fits the pattern of images. Copies in other formats are left out.
 
     Args:
         images: image files.
@@ -132,8 +135,8 @@ def pair_found_files(
         rules: how several masks of an image become one label; None takes one mask for an image.
 
     Returns:
-        The cases, and what is wrong with the names. Images without a mask, where that is a problem, are test
-        cases too, so that their files can still be checked.
+        The cases, and what is wrong with the names. An image whose mask is missing becomes a test case even where
+        that is a problem, so that its file is checked too.
     """
     rules = rules or MaskRules()
     images = without_copies(without_masks(images, masks), "image")
@@ -145,45 +148,72 @@ def pair_found_files(
     cases: list[Case] = []
     problems = twin_problems(twins, rules)
     for key, files in images_of.items():
-        identifier = _identifier(files[0], is_grouped=is_grouped)
-        chosen, text = _channels_in_order(files, channels, rules, is_grouped=is_grouped)
-        if text:
-            problems.append(Problem(identifier, text))
-        labels = chosen_masks(masks_of.get(key, ()), rules)
-        if key in masks_of and labels.problem:
-            problems.append(Problem(identifier, labels.problem))
-        if not chosen:
-            continue
-        if key not in masks_of and masks and not allow_missing_masks:
-            text = "no mask for this image; add it, or send images without masks to imagesTs with --allow-missing-masks"
-            problems.append(Problem(identifier, text, chosen[0]))
-        cases.append(
-            Case(
-                identifier=identifier,
-                channels=tuple(chosen),
-                label=labels.files[0] if labels.files else None,
-                other_masks=labels.files[1:],
-                mask_numbers=labels.numbers,
-                must_be_disjoint=labels.must_be_disjoint,
-                is_training=is_training and bool(labels.files),
-                group=files[0].group,
-            )
+        case, found = _case_of(
+            files,
+            masks_of.get(key, ()),
+            rules,
+            channels=channels,
+            is_training=is_training,
+            is_grouped=is_grouped,
+            needs_mask=bool(masks) and not allow_missing_masks,
         )
-    without_image = [files[0] for key, files in masks_of.items() if key not in images_of]
-    problems += [
-        Problem(_identifier(files[0], is_grouped=is_grouped), rules.several_masks(files))
-        for key, files in masks_of.items()
-        if key not in images_of and rules.labels is None and chosen_masks(files, rules).problem
-    ]
-    if not allow_missing_images:
-        text = "no image for this mask; add it, or leave such masks out with --allow-missing-images"
-        problems += [Problem(_identifier(found, is_grouped=is_grouped), text, found.path) for found in without_image]
+        cases += [] if case is None else [case]
+        problems += found
     if masks and allow_missing_masks:
         _log_unlabelled(cases)
-    if without_image and allow_missing_images:
-        n_masks = len(without_image)
-        _log.info("%d masks without an image are left out, such as %s", n_masks, without_image[0].path)
+    orphans = [files for key, files in masks_of.items() if key not in images_of]
+    problems += _without_image(orphans, rules, is_grouped=is_grouped, is_allowed=allow_missing_images)
     return cases, problems
+
+
+def _case_of(
+    images: Sequence[FoundFile],
+    masks: Sequence[FoundFile],
+    rules: MaskRules,
+    *,
+    channels: Sequence[str] | None,
+    is_training: bool,
+    is_grouped: bool,
+    needs_mask: bool,
+) -> tuple[Case | None, list[Problem]]:
+    """Return the case of one identifier's files, None if a channel is missing, and what is wrong with them."""
+    identifier = _identifier(images[0], is_grouped=is_grouped)
+    image_files, text = _channels_in_order(images, channels, rules, is_grouped=is_grouped)
+    problems = [Problem(identifier, text)] if text else []
+    chosen = chosen_masks(masks, rules)
+    if masks and chosen.problem:
+        problems.append(Problem(identifier, chosen.problem))
+    if not image_files:
+        return None, problems
+    if needs_mask and not masks:
+        problems.append(Problem(identifier, NO_MASK, image_files[0]))
+    case = Case(
+        identifier=identifier,
+        channels=tuple(image_files),
+        mask=chosen.files[0] if chosen.files else None,
+        other_masks=chosen.files[1:],
+        mask_numbers=chosen.numbers,
+        must_be_disjoint=chosen.must_be_disjoint,
+        is_training=is_training and bool(chosen.files),
+        group=images[0].group,
+    )
+    return case, problems
+
+
+def _without_image(
+    masks: Sequence[Sequence[FoundFile]], rules: MaskRules, *, is_grouped: bool, is_allowed: bool
+) -> list[Problem]:
+    """Return what is wrong with masks without an image; where these are allowed, log that they are left out."""
+    problems = [
+        Problem(_identifier(files[0], is_grouped=is_grouped), rules.several_masks(files))
+        for files in masks
+        if rules.labels is None and chosen_masks(files, rules).problem
+    ]
+    if not is_allowed:
+        problems += [Problem(_identifier(one, is_grouped=is_grouped), NO_IMAGE, one.path) for one, *_ in masks]
+    elif masks:
+        _log.info("%d masks without an image are left out, such as %s", len(masks), masks[0][0].path)
+    return problems
 
 
 def _with_twins(
@@ -194,10 +224,10 @@ def _with_twins(
     is_grouped: bool,
     are_masks_left_out: bool,
 ) -> tuple[list[FoundFile], dict[Path, str]]:
-    """Add further masks of images, which lie beside those that were found, to ``masks_of`` where they may be joined.
+    """Add further masks, which lie beside those that were found, to ``masks_of`` where they may be joined.
 
     Returns:
-        The images without such files, and those files that are a problem, with their cases.
+        The images without such masks, and the masks that may not be joined, with their cases.
     """
     names = {same_name(name): name for name in (_identifier(found, is_grouped=is_grouped) for found in images)}
     used = {found.path for found in images if same_name(_identifier(found, is_grouped=is_grouped)) in masks_of}
@@ -212,13 +242,13 @@ def _with_twins(
             for found in files
             if has_mark is (same_name(stem_of(found.path)) != same_name(found.case))
         }
-        # A mask without a mark is called as its image, so an image that is called as a further one is an image.
+        # Masks without a mark have the names of images, so what was found as an image stays one.
         taken = used if has_mark else used | {found.path for found in images}
         twins = {
             twin: masks[path] for twin, path in numbered_twins(list(masks), taken).items() if twin not in all_twins
         }
         all_twins |= twins.keys()
-        # Without a mark, it may also be the mask of an image that is missing; without a number, another picture.
+        # Without a mark, the file may be the mask of a missing image; without a number, it may be another picture.
         joined = dict(twins) if rules.joined or (rules.joined is None and has_mark) else {}
         unused |= {twin: names[key] for twin, (key, _) in twins.items() if twin not in joined}
         if has_mark:
@@ -228,14 +258,14 @@ def _with_twins(
             unused |= {other: names[masks[path][0]] for other, path in others.items() if not rules.joined}
         for found in without_copies([replace(found, path=twin) for twin, (_, found) in joined.items()], "mask"):
             masks_of[joined[found.path][0]].append(found)
-    # What was found as the mask of an image of its own is none.
+    # A further mask of one image is not the mask of another.
     for key in [key for key, files in masks_of.items() if key not in names and {f.path for f in files} <= all_twins]:
         del masks_of[key]
     return [found for found in images if found.path not in all_twins], unused
 
 
 def _log_unlabelled(cases: Sequence[Case]) -> None:
-    files = [case.channels[0] for case in cases if case.label is None]
+    files = [case.channels[0] for case in cases if case.mask is None]
     if files:
         _log.info("%d of %d images have no mask, such as %s", len(files), len(cases), files[0])
 

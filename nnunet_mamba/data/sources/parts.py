@@ -10,14 +10,14 @@ from nnunet_mamba.data.problems import Problem, same_name
 def joined_parts(
     parts: Mapping[str, tuple[Sequence[Case], Sequence[Problem]]],
 ) -> tuple[list[Case], list[Problem]]:
-    """Join parts; of the cases of one name, that of the first part stays, and each of the others is a problem.
+    """Join parts; where parts share a case's name, the first part keeps it, and each other case is a problem.
 
     Args:
-        parts: name to cases with unique names, and to what was wrong with the names of files.
+        parts: per name of a part, its cases, with unique identifiers, and what is wrong with the names of its files.
 
     Returns:
-        The cases, and all problems. A problem of another part than the case of its name is called ``test/NAME``, so
-        that ``--skip-invalid`` does not leave out that case.
+        The cases, and all problems. A problem in another part than the case of its name gets the name ``test/NAME``, so
+        that leaving out what has problems does not leave out that case.
     """
     owners: dict[str, tuple[str, Case]] = {}
     for part, (cases, _) in parts.items():
@@ -28,7 +28,7 @@ def joined_parts(
         twins = [_twin(case, part, *owners[same_name(case.identifier)]) for case in cases]
         for problem in (*found, *filter(None, twins)):
             is_elsewhere = owners.get(same_name(problem.identifier), (part,))[0] != part
-            # No case is called so: names of files hold no "/".
+            # No case has such a name: names of files hold no "/".
             name = f"{part}/{problem.identifier}" if is_elsewhere else problem.identifier
             problems.append(replace(problem, identifier=name))
     return [case for _, case in owners.values()], problems
@@ -40,6 +40,6 @@ def _twin(case: Case, part: str, owner: str, owned: Case) -> Problem | None:
         return None
     text = (
         f"a {part} image, and a {owner} image too ({owned.channels[0]}), expected one of them; remove one, or leave "
-        f"the {part} image out with --skip-invalid"
+        f"the {part} image out with `skip_invalid=True`"
     )
     return Problem(case.identifier, text, case.channels[0])

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.filename_patterns import (
     MASK_PLACEHOLDERS,
-    VOLUME_ENDINGS,
     FilenamePattern,
     FoundFile,
     unread_images,
@@ -34,7 +33,7 @@ class Source:
         image_pattern: see FilenamePattern; None takes every picture or volume directly in ``images``, or in its
             subfolder "images" if no pattern and no other folder of masks is given.
         mask_pattern: the same for masks; ``{case}`` must stand for the same as in ``image_pattern``.
-        has_masks: whether masks are looked for at all; without them pictures lie directly in ``images``.
+        has_masks: whether to look for masks; without them, pictures lie directly in ``images``.
     """
 
     images: Path
@@ -44,7 +43,7 @@ class Source:
     has_masks: bool = True
 
     def for_test(self, images: Path, masks: Path | None) -> "Source":
-        """Return where test images lie, and masks of them if there are any: in the same way as these."""
+        """Return where test images and their masks lie, if there are any: arranged as these are."""
         has_pattern = self.image_pattern is not None or self.mask_pattern is not None
         if self._is_apart and masks is None and not has_pattern and not (images / "images").is_dir():
             return replace(self, images=images, masks=None, has_masks=False)
@@ -72,7 +71,7 @@ class Source:
         image_pattern, mask_pattern = self._patterns()
         if not self._is_apart and mask_pattern.text == image_pattern.text:
             raise ValueError(
-                f"images and masks are both {mask_pattern.text!r} in {self.images}; give --mask-pattern or --masks"
+                f"images and masks are both {mask_pattern.text!r} in {self.images}; give `mask_pattern` or `masks`"
             )
         return mask_pattern.find(self._mask_folder)
 
@@ -88,10 +87,10 @@ class Source:
         return found
 
     def unfound(self, cases: Sequence[Case] = ()) -> list[Problem]:
-        """Return what may hold images or masks and cannot be read: links that lead nowhere, and other formats.
+        """Return problems of what may hold images or masks but cannot be read: broken links and other formats.
 
         Args:
-            cases: that were found; their files are not said to be left out.
+            cases: that were found; the note about files that fit nothing leaves out their masks.
         """
         image_pattern, mask_pattern = self._patterns()
         images, masks = self.find_images(), self.find_masks()
@@ -105,7 +104,7 @@ class Source:
         return list(dict.fromkeys(problems))
 
     def _log_what_fits_nothing(self, read: Sequence[Path]) -> None:
-        """Say how many pictures and volumes there are besides those that fit."""
+        """Log how many pictures and volumes fit no pattern."""
         image_pattern, mask_pattern = self._patterns()
         places = [(self.images, image_pattern)] + [(self._mask_folder, mask_pattern)] * self.has_masks
         there = {path.resolve() for path in read}
@@ -114,7 +113,7 @@ class Source:
             # One folder deeper, where a pattern for that depth would have found them.
             depth = None if pattern.depth is None else pattern.depth + 1
             for path in files_below(folder, depth=depth):
-                if path.name.lower().endswith((*IMAGE_ENDINGS, *VOLUME_ENDINGS)) and path.resolve() not in there:
+                if path.name.lower().endswith((*PICTURE_ENDINGS, *VOLUME_ENDINGS)) and path.resolve() not in there:
                     others.setdefault(path.resolve(), path)
         if others:
             first = min(others.values())
@@ -144,7 +143,7 @@ class Source:
         return self.masks is not None and self.masks.resolve() != self.images.resolve()
 
     def _patterns(self) -> tuple[FilenamePattern, FilenamePattern]:
-        """Return the patterns of images and of masks; both, so that an error in either comes first."""
+        """Return the patterns of images and of masks; an error in either comes before any file is looked for."""
         has_pattern = self.image_pattern is not None or self.mask_pattern is not None
         is_flat = self._is_apart or has_pattern or not self.has_masks
         image_text, mask_text = self.image_pattern, self.mask_pattern
@@ -165,37 +164,38 @@ class PatternMaskRules(MaskRules):
 
     def several_masks(self, files: Sequence[FoundFile]) -> str:
         """Return what is wrong with several masks of one case."""
-        way_out = "train with all of them as one label with --join-masks, the later one counts where they overlap"
+        way_out = "train with all of them as one label with `join_masks=True`, the later one counts where they overlap"
         return listed("masks", files, "rename them" if are_of_several_cases(files) else way_out)
 
     def missing_labels(self, labels: Sequence[str]) -> str:
         """Return what is wrong with an image that lacks masks of some labels."""
-        way_out = "say with --allow-missing-labels that an image without a mask of a label does not have it"
+        way_out = "say with `allow_missing_labels=True` that an image without a mask of a label does not have it"
         return f"{super().missing_labels(labels)}, or {way_out}"
 
     def missing_channels(self, channels: Sequence[str], there: Sequence[str]) -> str:
         """Return what is wrong with an image that lacks files of some channels."""
-        return f"{super().missing_channels(channels, there)}, or choose --channel-names"
+        return f"{super().missing_channels(channels, there)}, or choose `channel_names`"
 
     def way_to_use_twins(self) -> str:
         """Return what can be done with masks that are not used."""
-        return "--join-masks makes one label of all of them; move away what is no mask of this image"
+        return "`join_masks=True` makes one label of all of them; move away what is no mask of this image"
 
 
 def _nothing_fits(pattern: FilenamePattern, folder: Path, kind: str) -> str:
-    """Return that no file fits a pattern, and why if only the endings are at fault."""
+    """Return the text of a pattern that fits no file; it says so if only the endings are at fault."""
     if lost := pattern.lost(folder):
         return f"no {kind} in {folder}: {lost[0].identifier} is {lost[0].text}"
     if unreadable := pattern.unreadable(folder):
         endings = Counter(path.suffix.lower() for path in unreadable).most_common()
         listed = ", ".join(f"{count} {ending}" for ending, count in endings[:SHOWN_NAMES])
+        readable = ", ".join((*PICTURE_ENDINGS, *VOLUME_ENDINGS))
         return (
             f"no {kind} in {folder} can be read: the pattern {pattern.text!r} fits {unreadable[0].name}, but files of "
-            f"this ending cannot be read ({listed}); save them as one of {', '.join((*IMAGE_ENDINGS, *VOLUME_ENDINGS))}"
+            f"this ending cannot be read ({listed}); save them as one of {readable}"
         )
     there = [path.name for path in visible_entries(folder)][:SHOWN_NAMES]
     return (
         f"no file in {folder} fits the pattern of the {kind}s; there is "
-        f"{', '.join(there) or 'nothing'}; give --{kind}-pattern, such as '{{case}}.png', '**/{{case}}.png' for any "
-        f"depth, or --{kind}s"
+        f"{', '.join(there) or 'nothing'}; give `{kind}_pattern`, such as '{{case}}.png', '**/{{case}}.png' for any "
+        f"depth, or `{kind}s`"
     )

@@ -1,4 +1,4 @@
-"""Images with several masks, one file for each lesion or structure: join them, or tell that some are not used."""
+"""Images with several masks, one file for each lesion or structure: join them, or report those that are not used."""
 
 import re
 from collections import defaultdict
@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.data.formats.image_files import IMAGE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.problems import Problem, same_name
 from nnunet_mamba.data.sources.copies import stem_of
-from nnunet_mamba.data.sources.filename_patterns import VOLUME_ENDINGS, FoundFile
+from nnunet_mamba.data.sources.filename_patterns import FoundFile
 from nnunet_mamba.data.sources.folder_walk import visible_entries
 
-# The number or letter that tells a second mask from the first, as in mask_1, mask (2) and mask_b. After a digit it
-# needs a separator. A date is no such number.
+# A number or letter tells a second mask from the first, as in mask_1, mask (2) and mask_b. It needs a separator after
+# a digit, and is no date.
 _NUMBERED = re.compile(r"(?P<first>.+)[ _.-]\(?(?:\d{1,6}|[a-zA-Z])\)?|(?P<letters>.*[^\d\W_])\d{1,3}")
 _SEPARATOR = re.compile(r"[ _.-]")
 SHOWN_FILES = 5
@@ -24,12 +24,12 @@ class MaskRules:
     """How the masks of one image become one label.
 
     Args:
-        joined: several masks of one image, or of one label of it, are joined, or are a problem; None joins those of one
+        joined: whether several masks of an image, or of one label in it, are joined or refused; None joins masks of one
             folder, and the check of the case refuses them if they overlap.
         labels: what stands for ``{label}``, in the order of the labels' numbers; None where a mask holds all labels.
-        allow_missing_labels: a label without a mask is nowhere in the image; otherwise it is a problem.
+        allow_missing_labels: whether an image may lack the mask of a label, which is then nowhere in it.
 
-    The methods say what can be done, and no option that only some commands have; see ``PatternMaskRules``.
+    The methods say what a user can do, without settings that only some conversions have; see ``PatternMaskRules``.
     """
 
     joined: bool | None = False
@@ -59,7 +59,7 @@ class MaskRules:
 
 
 def are_of_several_cases(files: Sequence[FoundFile]) -> bool:
-    """Return whether files only share an identifier, as ``a_b`` and ``c`` do with ``a`` and ``b_c``.
+    """Return whether files of several cases share an identifier, as group ``a_b`` with ``c`` and ``a`` with ``b_c`` do.
 
     Args:
         files: of one identifier.
@@ -68,7 +68,7 @@ def are_of_several_cases(files: Sequence[FoundFile]) -> bool:
 
 
 def listed(kind: str, files: Sequence[FoundFile], way_out: str) -> str:
-    """Return that there are several files for one case.
+    """Return the text of a case with several files.
 
     Args:
         kind: "images" or "masks".
@@ -84,9 +84,9 @@ class ChosenMasks:
     """The masks of one image.
 
     Args:
-        files: in the order in which they are joined; a later one covers an earlier one.
+        files: in the order of joining; a later one covers an earlier one.
         numbers: of the label that each file holds; empty where the values of a file tell its labels.
-        must_be_disjoint: whether files of one label are joined only where no two of them mark the same.
+        must_be_disjoint: whether files of one label are joined only if no two of them mark the same place.
         problem: what is wrong with them, "" if nothing is.
     """
 
@@ -132,13 +132,13 @@ def chosen_masks(files: Sequence[FoundFile], rules: MaskRules) -> ChosenMasks:
 
 
 def _may_be_joined(files: Sequence[FoundFile], rules: MaskRules) -> bool:
-    """Return whether several masks of one image may become one label, as far as their names tell."""
+    """Return whether the names of several masks of one image let them become one label."""
     if are_of_several_cases(files):
         return False
     if rules.joined is not None:
         return rules.joined
-    # Masks of several readers lie in several folders, those of several lesions in one. Files that are called alike but
-    # for their ending are copies that differ.
+    # Several readers have a folder each; several lesions share one. Files of one name but for the ending are copies
+    # that differ.
     names = {same_name(stem_of(found.path)) for found in files}
     return len({found.path.parent for found in files}) == 1 and len(names) == len(files)
 
@@ -153,24 +153,23 @@ def natural_order(name: str) -> list[tuple[int, str]]:
 
 
 def numbered_twins(masks: Sequence[Path], used: Set[Path]) -> dict[Path, Path]:
-    """Return files that look like further masks of an image and are not used, with the mask that they lie beside.
+    """Return unused files that look like further masks of an image, each with the mask that it lies beside.
 
-    Such a file lies beside a mask, is called as that one with a number behind, and is neither an image with a mask nor
-    a mask of an image.
+    Such a file has the name of a mask beside it with a number behind.
 
     Args:
-        masks: those that are used.
-        used: all files that are used.
+        masks: in use.
+        used: all files in use: masks, and images that have one.
     """
     stems: defaultdict[Path, dict[str, Path]] = defaultdict(dict)
     for path in masks:
         stems[path.parent][same_name(stem_of(path))] = path
-    # Two paths may lead to the same file, so names are compared.
+    # Compare names: two paths may lead to one file.
     names = {(path.parent, path.name) for path in used}
     twins = {}
     for folder in sorted(stems):
         for path in visible_entries(folder) if folder.is_dir() else ():
-            if (folder, path.name) in names or not path.name.lower().endswith((*IMAGE_ENDINGS, *VOLUME_ENDINGS)):
+            if (folder, path.name) in names or not path.name.lower().endswith((*PICTURE_ENDINGS, *VOLUME_ENDINGS)):
                 continue
             match = _NUMBERED.fullmatch(stem_of(path))
             first = (match["first"] or match["letters"]) if match else ""
@@ -180,11 +179,11 @@ def numbered_twins(masks: Sequence[Path], used: Set[Path]) -> dict[Path, Path]:
 
 
 def named_after_masks(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
-    """Return images that are called as a mask beside them with more behind it, as ``x_mask_left``, with that mask.
+    """Return images with the name of a mask beside them and more behind, such as ``x_mask_left``, each with its mask.
 
     Args:
-        images: without a mask of their own.
-        masks: whose names tell that they are masks.
+        images: that have no mask.
+        masks: with a mark in their names, such as "_mask".
     """
     of_stem = {(path.parent, same_name(stem_of(path))): path for path in masks}
     found = {}
@@ -197,10 +196,10 @@ def named_after_masks(images: Sequence[Path], masks: Sequence[Path]) -> dict[Pat
 
 
 def twin_problems(twins: Mapping[Path, str], rules: MaskRules) -> list[Problem]:
-    """Return one problem for every case that has masks which are not used.
+    """Return one problem for every case with unused masks.
 
     Args:
-        twins: files of ``numbered_twins``, and the case that each is of.
+        twins: files of ``numbered_twins``, each with its case.
         rules: of the conversion.
     """
     of_case: defaultdict[str, list[Path]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""How to call a file of an unpacked archive: by the archive, since the folder that holds it is gone soon."""
+"""Names of files from an unpacked archive: by the archive, since the folder that holds them is removed soon."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _archive_of: dict[str, str] = {}
 
 @contextmanager
 def named_by_archive(folder: Path, archive: Path) -> Iterator[None]:
-    """Let messages name an archive in the place of the folder that it is unpacked into, errors of the block too.
+    """Let messages name an archive instead of the folder that it is unpacked into, those of the block's errors too.
 
     Args:
         folder: holds what is in the archive.
@@ -36,12 +36,12 @@ def named_by_archive(folder: Path, archive: Path) -> Iterator[None]:
 
 
 def name_as_packed(text: str) -> str:
-    """Return a text with every unpacked file called by its archive and its place in it.
+    """Return a text that names every unpacked file by its archive and its place in it.
 
     Args:
         text: of a message, or a path.
     """
-    # The longest first: one may begin as another does.
+    # The longest first: one may be the beginning of another.
     for folder in sorted(_archive_of, key=len, reverse=True):
         text = text.replace(folder, _archive_of[folder])
     return text

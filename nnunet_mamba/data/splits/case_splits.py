@@ -47,7 +47,7 @@ class Split:
     """What becomes of all cases of a data set.
 
     Args:
-        name: as the command line has it.
+        name: one of SPLIT_NAMES.
         folds: of the training cases; none if there is nothing to hold out.
         test: sorted identifiers of the cases that belong into imagesTs.
         source: where the split comes from.
@@ -61,9 +61,9 @@ class Split:
     warning: str | None = None
 
     def only(self, identifiers: Collection[str]) -> "Split":
-        """Return the split of some of its cases, such as those that a conversion did not leave out.
+        """Return the split of some of its cases, such as those that a conversion keeps.
 
-        Folds with nothing left to validate with are left out too, as of a patient that is no longer there.
+        Folds that lose all of their validation cases, such as those of one patient, are left out.
 
         Args:
             identifiers: of the cases to keep.
@@ -77,7 +77,7 @@ class Split:
         if self.folds and not (folds and all(fold.train for fold in folds)):
             raise ValueError(
                 f"without the cases that are left out, {self.name} has a fold with nothing to train or validate with; "
-                "repair these cases, or choose another --split"
+                "repair these cases, or choose another `split`"
             )
         return replace(self, folds=tuple(folds), test=tuple(name for name in self.test if name in kept))
 
@@ -94,8 +94,7 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
         cases: all cases; those that are test cases already stay so.
 
     Returns:
-        The cases in their order, and the split. Groups of training cases among given test cases are told of in its
-        warning.
+        The cases in their order, and the split, which warns of given test cases whose group trains.
 
     Raises:
         ValueError: unknown name, or cases that the split is not for.
@@ -108,12 +107,12 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
     elif name in SPLIT_NAMES:
         if n_test := len(cases) - len(groups):
             raise ValueError(
-                f"--split {name} chooses the test cases itself, and there are {n_test} test cases already; "
-                "give training cases only, or take --split five-fold"
+                f"`split={name!r}` chooses the test cases itself, and there are {n_test} test cases already; "
+                "give training cases only, or take `split='five-fold'`"
             )
         split = _papers_split(name, groups)
     else:
-        raise ValueError(f"--split {name}: expected one of {', '.join(SPLIT_NAMES)}")
+        raise ValueError(f"`split={name!r}`: expected one of {', '.join(SPLIT_NAMES)}")
     if warning := _leak_into_given_test_cases(cases):
         split = replace(split, warning="; ".join(filter(None, (split.warning, warning))))
     test = set(split.test)
@@ -142,9 +141,9 @@ def _papers_split(name: str, groups: Groups) -> Split:
 def five_fold(groups: Groups, *, seed: int = NNUNET_SEED) -> Split:
     """Split into five folds of nearly equal size, a group on one side only; with fewer groups, leave one out.
 
-    Where all groups have the same size, as where there are none, they are dealt as nnU-Net deals cases: for cases
-    without groups, these are nnU-Net's own folds. Other groups are dealt in rounds of five, the largest of a round to
-    the smallest fold: folds then hold as many groups, give or take one, and nearly as many cases.
+    Groups of equal size are dealt as nnU-Net deals cases, so cases without groups get nnU-Net's own folds. Other groups
+    are dealt in rounds of five, the largest of a round to the smallest fold. Folds then hold equally many groups, give
+    or take one, and nearly equally many cases.
 
     Args:
         groups: of the training cases.
@@ -192,7 +191,7 @@ def leave_one_out(groups: Groups) -> Split:
 
 
 def published_split(name: str, groups: Groups) -> Split:
-    """Draw a split of the sizes that papers print, case by case as they did, whatever the groups.
+    """Draw a split of the sizes that papers print, by case as they did, without regard to groups.
 
     Drawn as two calls of scikit-learn's ``train_test_split`` with the same seed: training cases, then test cases of
     the others.
@@ -202,8 +201,8 @@ def published_split(name: str, groups: Groups) -> Split:
         groups: of all cases.
 
     Returns:
-        One fold and the test cases; five folds of the training cases where the papers have no validation cases. Groups
-        on both sides are told of in its warning.
+        One fold and the test cases; five folds of the training cases where the papers have no validation cases. It
+        warns of groups on both sides.
 
     Raises:
         ValueError: another number of cases than the papers had.
@@ -211,8 +210,8 @@ def published_split(name: str, groups: Groups) -> Split:
     sizes = PUBLISHED_SIZES[name]
     if len(groups) != sizes.n_cases:
         raise ValueError(
-            f"--split {name} is for {sizes.n_cases} cases, {sizes.cases}, and here are {len(groups)}; give these "
-            "cases, or take --split five-fold"
+            f"`split={name!r}` is for {sizes.n_cases} cases, {sizes.cases}, and here are {len(groups)}; give these "
+            "cases, or take `split='five-fold'`"
         )
     train, others = _train_test_split(sorted(groups), sizes.n_validation + sizes.n_test, sizes.seed)
     if sizes.n_validation:
@@ -251,8 +250,8 @@ def named_split(name: str, groups: Groups) -> Split:
     ]
     if differences:
         raise ValueError(
-            f"--split {name} is for {len(published.all)} cases, {published.cases}, and here are {len(groups)}: "
-            f"{', '.join(differences)}; give these cases, or take --split five-fold"
+            f"`split={name!r}` is for {len(published.all)} cases, {published.cases}, and here are {len(groups)}: "
+            f"{', '.join(differences)}; give these cases, or take `split='five-fold'`"
         )
     return Split(
         name=name,
@@ -285,8 +284,8 @@ def lgg_by_patient(groups: Groups) -> Split:
     train, validation, test = parts
     if not all(parts):
         raise ValueError(
-            f"--split {BY_PATIENT}: {len(members)} patients with {len(groups)} cases make {len(train)} training, "
-            f"{len(validation)} validation and {len(test)} test cases, expected all three; take --split five-fold"
+            f"`split={BY_PATIENT!r}`: {len(members)} patients with {len(groups)} cases make {len(train)} training, "
+            f"{len(validation)} validation and {len(test)} test cases, expected all three; take `split='five-fold'`"
         )
     return Split(
         name=BY_PATIENT,
@@ -338,5 +337,5 @@ def _leak(parts: Sequence[Sequence[str]], groups: Groups) -> str | None:
         return None
     return (
         f"{len(shared)} of {len(found)} patients or lesions have cases on several sides of this split, so its scores "
-        f"are better than those on new patients; --split five-fold keeps them apart, as {BY_PATIENT} does for LGG"
+        f"are better than those on new patients; `split='five-fold'` keeps them apart, as {BY_PATIENT} does for LGG"
     )

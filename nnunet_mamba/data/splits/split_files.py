@@ -14,7 +14,7 @@ SPLITS_FILE = "splits_final.json"
 
 
 def refuse_other_splits(folder: Path, split: Split) -> None:
-    """Raise if other splits are in place already: before anything is written, and before a training mixes two.
+    """Raise if other splits are in place already, before anything is written and a training mixes two splits.
 
     Args:
         folder: ``$nnUNet_raw/DatasetXXX_Name``.
@@ -32,14 +32,14 @@ def refuse_other_splits(folder: Path, split: Split) -> None:
     if differing:
         raise FileExistsError(
             f"other splits than {split.name} are in place: {', '.join(differing)}. What was trained with them cannot "
-            "be compared; delete them and what was trained, or choose another --dataset-id"
+            "be compared; delete them and what was trained, or choose another `dataset_id`"
         )
 
 
 def write_splits(folder: Path, split: Split) -> list[Path]:
-    """Write splits_final.json beside the raw data, from where nnU-Net takes it when it plans.
+    """Write splits_final.json beside the raw data, where nnU-Net finds it when it plans.
 
-    If nnU-Net has planned the data set before, it goes beside the preprocessed data too, where nnU-Net trains.
+    If nnU-Net has planned the data set before, write it beside the preprocessed data too, where training reads it.
 
     Args:
         folder: ``$nnUNet_raw/DatasetXXX_Name``.
@@ -64,7 +64,7 @@ def write_splits(folder: Path, split: Split) -> list[Path]:
 
 
 def adopt_splits(preprocessed: Path) -> Path | None:
-    """Copy the splits beside the raw data to the preprocessed data, if there are none: planners may not have.
+    """Copy the splits beside the raw data to the preprocessed data if these have none: not every planner does it.
 
     Args:
         preprocessed: ``$nnUNet_preprocessed/DatasetXXX_Name``.
@@ -85,7 +85,7 @@ def adopt_splits(preprocessed: Path) -> Path | None:
 
 
 def _places(folder: Path) -> list[Path]:
-    """Return where the splits of a raw data set belong: beside it and, once nnU-Net has planned it, there too."""
+    """Return where the splits belong: beside the raw data and, once planned, beside the preprocessed data."""
     raw, preprocessed = map(nnunet_folder_if_set, ("nnUNet_raw", "nnUNet_preprocessed"))
     places = [folder]
     # A data set outside $nnUNet_raw may share the name with another one that was planned.
@@ -126,7 +126,7 @@ def _splits_problem(content: Any) -> str:
 
 
 def _agree(stored: Sequence[Mapping[str, Sequence[str]]], wanted: Sequence[Mapping[str, Sequence[str]]]) -> bool:
-    """Whether both are the same for nnU-Net, which looks at neither the order nor at more folds in the file."""
+    """Whether both are the same for nnU-Net, which ignores the order of cases and further folds in the file."""
     return len(stored) >= len(wanted) and all(
         set(one[side]) == set(other[side])
         for one, other in zip(stored, wanted, strict=False)

@@ -1,26 +1,22 @@
-"""Look at all cases before the first byte is written, and put what is wrong with them on a list."""
+"""Check all cases before the first byte is written, and gather what is wrong with them."""
 
-import csv
 import lzma
 import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.problems import Checked, Problem
-from nnunet_mamba.system.atomic import replacing
-from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+from nnunet_mamba.data.problems import CaseCheck, Problem
 from nnunet_mamba.system.parallel import in_own_process, map_in_order
 
 ENDED_A_PROCESS = (
     "looking at it ended the process, probably for want of memory; convert it on a larger machine, or leave it out "
-    "with --skip-invalid"
+    "with `skip_invalid=True`"
 )
-# What libraries raise on files that are damaged or lie about themselves, where a reader has not found words for it.
+# Libraries raise these on damaged files; readers turn most of them into errors of their own before.
 _DAMAGES = (
     OSError,
     EOFError,
@@ -37,13 +33,13 @@ _DAMAGES = (
 class CaseChecker(Protocol):
     """Looks at one case; sent to worker processes, so it must be picklable."""
 
-    def check(self, case: Case) -> Checked:
+    def check(self, case: Case) -> CaseCheck:
         """Look at a case's files."""
 
 
 def check_cases(
     cases: Sequence[Case], checker: CaseChecker, *, jobs: int, progress: bool
-) -> tuple[dict[str, Checked], list[Problem]]:
+) -> tuple[dict[str, CaseCheck], list[Problem]]:
     """Look at every case.
 
     Args:
@@ -62,10 +58,10 @@ def check_cases(
 
 
 def _look_at_all(
-    cases: Sequence[Case], check: Callable[[Case], Checked], *, jobs: int, progress: bool
-) -> list[Checked]:
-    """Return what was found of every case, of those too that end the process which looks at them."""
-    done: list[Checked] = []
+    cases: Sequence[Case], check: Callable[[Case], CaseCheck], *, jobs: int, progress: bool
+) -> list[CaseCheck]:
+    """Return the check of every case, also of those that end the process which checks them."""
+    done: list[CaseCheck] = []
     is_apart = False
     while len(done) < len(cases):
         remaining = cases[len(done) :]
@@ -76,9 +72,9 @@ def _look_at_all(
             for one in looked_at:
                 done.append(one)
         except ChildProcessError:
-            # What is left may end a process too, and must not end this one however little it is.
+            # What is left may end a process too; however little it is, it must not end this one.
             is_apart = True
-            # A worker was looking at one of the next cases, each of which gets a process of its own.
+            # A worker was checking one of the next cases: each gets a process of its own.
             suspects = cases[len(done) :][: 2 * jobs + 1]
             found = [_checked_apart(check, case) for case in suspects]
             if len(suspects) > 1 and all(map(_has_ended_a_process, found)):
@@ -88,33 +84,34 @@ def _look_at_all(
     return done
 
 
-def _checked(checker: CaseChecker, case: Case) -> Checked:
-    """Look at a case; whatever its files make fail is a problem of this case, beside which others are found."""
+def _checked(checker: CaseChecker, case: Case) -> CaseCheck:
+    """Check a case; whatever fails on its files becomes a problem of this case, so that the others are checked too."""
     try:
         return checker.check(case)
     except MemoryError:
         text = (
-            "larger than the memory that is left; convert it on a larger machine, or leave it out with --skip-invalid"
+            "larger than the memory that is left; convert it on a larger machine, or leave it out with "
+            "`skip_invalid=True`"
         )
     except _DAMAGES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         text = f"unreadable: {reason}; copy or download it again"
-    return Checked(problems=(Problem(case.identifier, text, case.channels[0]),))
+    return CaseCheck(problems=(Problem(case.identifier, text, case.channels[0]),))
 
 
-def _checked_apart(check: Callable[[Case], Checked], case: Case) -> Checked:
+def _checked_apart(check: Callable[[Case], CaseCheck], case: Case) -> CaseCheck:
     try:
         return in_own_process(check, case)
     except ChildProcessError:
-        return Checked(problems=(Problem(case.identifier, ENDED_A_PROCESS, case.channels[0]),))
+        return CaseCheck(problems=(Problem(case.identifier, ENDED_A_PROCESS, case.channels[0]),))
 
 
-def _has_ended_a_process(checked: Checked) -> bool:
+def _has_ended_a_process(checked: CaseCheck) -> bool:
     return any(problem.text == ENDED_A_PROCESS for problem in checked.problems)
 
 
-def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) -> list[Problem]:
-    """Report every case whose picture an earlier one has: on both sides of a split it would be known already."""
+def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, CaseCheck]) -> list[Problem]:
+    """Report every case with the picture of an earlier one, which would leak across a split."""
     holders: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
         digest = checked[case.identifier].digest
@@ -124,49 +121,9 @@ def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, Checked]) ->
         Problem(
             case.identifier,
             f"the same picture as {first.identifier} ({first.channels[0]}), expected every picture once; remove "
-            f"one, or leave the later ones out with --skip-invalid",
+            f"one, or leave the later ones out with `skip_invalid=True`",
             case.channels[0],
         )
         for first, *others in holders.values()
         for case in others
     ]
-
-
-def refuse_if_no_report(path: Path) -> None:
-    """Raise if no report can be written; leave no trace.
-
-    Args:
-        path: of the report.
-
-    Raises:
-        OSError: in words that say what to do.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"--report {path} is a folder, expected a file such as {path / 'problems.csv'}")
-    refuse_if_unwritable(path.parent)
-
-
-def write_report(problems: Sequence[Problem], path: Path) -> None:
-    """Write all problems as CSV: case, problem, file.
-
-    Args:
-        problems: may be none, then the table is empty.
-        path: the file to create or replace.
-
-    Raises:
-        OSError: it cannot be written, in words that say what to do; nothing of it is left.
-    """
-    try:
-        with (
-            replacing(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(["case", "problem", "file"])
-            writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{error.strerror or error}, while writing the report {path}; no case has been converted. Make room or "
-            f"choose another place with --report, and run the same command again",
-        ) from error

@@ -14,9 +14,9 @@ LONGEST_NAME = 220  # bytes
 
 
 def name_problems(cases: Sequence[Case]) -> list[Problem]:
-    """Return what is wrong with the names of cases, before any of their files is looked at.
+    """Return what is wrong with the names of cases; no file is read.
 
-    nnU-Net holds dots, spaces, brackets, four digits at the end and other signs (tried with 2.8.1).
+    Dots, spaces, brackets, four digits at the end and other signs are right for nnU-Net (tried with 2.8.1).
 
     Args:
         cases: with unique identifiers.

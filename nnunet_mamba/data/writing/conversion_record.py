@@ -12,26 +12,26 @@ from nnunet_mamba.data.sources.unpacked_names import name_as_packed
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
 
-RECIPE_FILE = "nnunet_mamba_conversion.json"
+RECORD_FILE = "nnunet_mamba_conversion.json"
 # Raise it when the same sources and options would give other pixels, or the file another meaning.
-RECIPE_REVISION = 2
+RECORD_REVISION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class ConversionRecord:
     """Converter, options and source files of a conversion.
 
-    Two recipes agree if converter, revision, options and the names and sizes of all source files do. Where
-    the sources lie and which release wrote the folder is recorded, but may change between two runs.
+    Two records are equal if their converter, revision, options and the names and sizes of all source files are. The
+    folders of the sources and the release that wrote the record may change between two runs.
 
     Args:
         converter: name of the conversion script.
         options: everything that decides the bytes written; JSON values.
         cases: per identifier: part ("training" or "test"), files (names), bytes (their sizes).
         sources: the folders that the files are in.
-        label_folders: per identifier of a case with a label which of ``sources`` holds it, the last of its files;
-            names and sizes alone may fit several files. Not known of folders that earlier releases wrote.
-        revision: see RECIPE_REVISION.
+        label_folders: for each case with a mask, which of ``sources`` holds it; it is the last of the case's files.
+            Names and sizes alone may fit several files.
+        revision: see RECORD_REVISION.
         skipped: cases that were left out, and why.
     """
 
@@ -40,19 +40,19 @@ class Recipe:
     cases: Mapping[str, Mapping[str, Any]]
     sources: Sequence[str] = field(default=(), compare=False)
     label_folders: Mapping[str, int] = field(default_factory=dict, compare=False)
-    revision: int = RECIPE_REVISION
+    revision: int = RECORD_REVISION
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, converter: str, options: Mapping[str, Any], cases: Sequence[Case]) -> "Recipe":
-        """Return the recipe of a conversion.
+    def of(cls, converter: str, options: Mapping[str, Any], cases: Sequence[Case]) -> "ConversionRecord":
+        """Return the record of a conversion.
 
         Args:
             converter: name of the conversion script.
             options: everything that decides the bytes written; JSON values.
             cases: all cases.
         """
-        # The label's first file comes last: whoever looks for it knows no more than that.
+        # The first mask comes last, where restoring/ looks for it.
         files = {case.identifier: [*case.channels, *reversed(case.masks)] for case in cases}
         folders = {path.parent for paths in files.values() for path in paths}
         resolved = {folder: name_as_packed(str(folder.resolve())) for folder in folders}
@@ -70,11 +70,11 @@ class Recipe:
                 for case in cases
             },
             sources=sources,
-            label_folders={case.identifier: place[resolved[case.label.parent]] for case in cases if case.label},
+            label_folders={case.identifier: place[resolved[case.mask.parent]] for case in cases if case.mask},
         )
 
-    def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "Recipe":
-        """Return the recipe that leaves cases out.
+    def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "ConversionRecord":
+        """Return the record that leaves cases out.
 
         Args:
             skipped: their identifiers, and why.
@@ -82,8 +82,8 @@ class Recipe:
         kept = {identifier: case for identifier, case in self.cases.items() if identifier not in skipped}
         return replace(self, cases=kept, skipped=dict(skipped))
 
-    def for_split(self, split: str, cases: Sequence[Case]) -> "Recipe":
-        """Return the recipe with what a split makes of the cases.
+    def for_split(self, split: str, cases: Sequence[Case]) -> "ConversionRecord":
+        """Return the record with what a split makes of the cases.
 
         Args:
             split: its name.
@@ -93,17 +93,17 @@ class Recipe:
         entries = {name: {**case, "part": parts.get(name, case["part"])} for name, case in self.cases.items()}
         return replace(self, options={**self.options, "split": split}, cases=entries)
 
-    def differences(self, stored: "Recipe") -> list[str]:
-        """Return in words how a folder's stored recipe differs from this one, empty if a run may continue there.
+    def differences(self, stored: "ConversionRecord") -> list[str]:
+        """Return in words how a folder's record differs from this one; nothing if a run may continue there.
 
         Args:
-            stored: the recipe found in the folder.
+            stored: the record found in the folder.
         """
         found = [
             f"{name}: the folder has {there}, this run has {here}"
             for name, there, here in (
                 ("converter", stored.converter, self.converter),
-                ("recipe revision", stored.revision, self.revision),
+                ("revision", stored.revision, self.revision),
                 *((key, stored.options.get(key), self.options.get(key)) for key in {**stored.options, **self.options}),
             )
             if there != here
@@ -121,11 +121,11 @@ class Recipe:
         return found
 
     def write(self, folder: Path, sources: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the recipe into ``folder``, before any image.
+        """Write the record into ``folder``, before any image.
 
         Args:
             folder: of the data set.
-            sources: per identifier what to remember of its source, see ``Checked``.
+            sources: per identifier what to remember of its source, see ``CaseCheck``.
         """
         content = {
             "converter": self.converter,
@@ -139,7 +139,7 @@ class Recipe:
                 for key, case in self.cases.items()
             },
         }
-        with replacing(folder / RECIPE_FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with replacing(folder / RECORD_FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
             # Piece by piece: the text of ten thousand cases takes more memory than all else about them.
             json.dump(content, file, indent=1)
             file.write("\n")
@@ -148,16 +148,16 @@ class Recipe:
         return {"label_folder": self.label_folders[identifier]} if identifier in self.label_folders else {}
 
 
-def read_recipe(folder: Path) -> Recipe | None:
-    """Return the recipe stored in ``folder``, None if there is none.
+def read_conversion_record(folder: Path) -> ConversionRecord | None:
+    """Return the record stored in ``folder``, None if there is none.
 
     Args:
         folder: of a data set; it need not exist.
 
     Raises:
-        ValueError: the file is there but is not a recipe.
+        ValueError: the file is there but is not a record.
     """
-    path = folder / RECIPE_FILE
+    path = folder / RECORD_FILE
     try:
         content = read_json_object(path, any_encoding=True)
     except FileNotFoundError:
@@ -165,7 +165,7 @@ def read_recipe(folder: Path) -> Recipe | None:
     except ValueError as error:
         raise ValueError(f"{error}; delete {folder} and convert again") from error
     try:
-        return Recipe(
+        return ConversionRecord(
             converter=content["converter"],
             options=content["options"],
             cases={
@@ -176,10 +176,10 @@ def read_recipe(folder: Path) -> Recipe | None:
                 key: case["label_folder"] for key, case in content["cases"].items() if "label_folder" in case
             },
             revision=content["revision"],
-            skipped={identifier: tuple(reasons) for identifier, reasons in content.get("skipped", {}).items()},
+            skipped={identifier: tuple(reasons) for identifier, reasons in content["skipped"].items()},
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a conversion recipe ({error!r}); delete {folder} and convert again") from error
+        raise ValueError(f"{path} is not a conversion record ({error!r}); delete {folder} and convert again") from error
 
 
 def _size(path: Path) -> int | None:

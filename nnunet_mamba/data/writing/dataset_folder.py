@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nnunet_mamba.system.nnunet_folders import VARIABLES, nnunet_folder, nnunet_folder_if_set
 
-# A file system holds 255, and a lock and an unpacked archive are called after it.
+# A file system holds 255; the names of a lock and of an unpacked archive add to it.
 LONGEST_DATASET_NAME = 100
 _DATASET = re.compile(r"Dataset\d{3}_.+")
 
@@ -47,7 +47,7 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
         try:
             output = nnunet_folder("nnUNet_raw")
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error}\nOr give a folder with --output.") from error
+            raise FileNotFoundError(f"{error}\nOr give a folder with `output`.") from error
     if _DATASET.fullmatch(output.resolve().name) or (output / "dataset.json").is_file():
         raise ValueError(f"{output} is a data set itself, expected the folder that holds data sets; give that one")
     # nnU-Net looks an id up in all three of its folders and wants one name.
@@ -61,7 +61,7 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
             if other.is_dir() and other.name != full_name:
                 raise FileExistsError(
                     f"{other} has the id {dataset_id} too, and nnU-Net refuses two names for one id; "
-                    f"choose another --dataset-id, or the same --name, or remove that folder"
+                    f"choose another `dataset_id`, or the same `name`, or remove that folder"
                 )
     return output / full_name
 

@@ -1,6 +1,6 @@
 """Write an nnU-Net raw data set: check every case, write each file whole, finish with dataset.json.
 
-A run that was interrupted continues: files appear only when they are whole, and the recipe, written before
+A run that was interrupted continues: files appear only when they are whole, and the record, written before
 the first image, tells whether the folder belongs to the same sources and options.
 """
 
@@ -16,21 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
-from nnunet_mamba.data.problems import Checked, InvalidDatasetError, Problem
+from nnunet_mamba.data.problems import CaseCheck, InvalidDatasetError, Problem
 from nnunet_mamba.data.sources.unpacked_names import problems_as_packed
 from nnunet_mamba.data.splits.case_splits import Split, split_cases
 from nnunet_mamba.data.splits.split_files import refuse_other_splits, write_splits
-from nnunet_mamba.data.writing.case_inspection import CaseChecker, check_cases, refuse_if_no_report, write_report
+from nnunet_mamba.data.writing.case_inspection import CaseChecker, check_cases
 from nnunet_mamba.data.writing.case_names import name_problems
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.dataset_folder import refuse_nnunet_folder
+from nnunet_mamba.data.writing.problem_report import refuse_if_no_report, write_problem_report
 from nnunet_mamba.data.writing.run_options import RunOptions
-from nnunet_mamba.data.writing.target_folder import CASE_FOLDERS, refuse_other_content, refuse_overlap, stored_recipe
+from nnunet_mamba.data.writing.target_folder import CASE_FOLDERS, refuse_other_content, refuse_overlap, stored_record
 from nnunet_mamba.system.atomic import remove_partial_files, replacing
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable, refuse_if_written
 from nnunet_mamba.system.parallel import map_in_order
 
 DATASET_JSON = "dataset.json"
+_WAY_OUT = "get the right to write there, make room, or choose another place with `output` or `images_only`"
 
 
 class CaseConverter(CaseChecker, Protocol):
@@ -100,7 +102,7 @@ class Conversion:
     cases: tuple[Case, ...]
     n_written: int
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    checked: Mapping[str, Checked] = field(default_factory=dict)
+    checked: Mapping[str, CaseCheck] = field(default_factory=dict)
     is_dry_run: bool = False
     split: Split | None = None
     report: Path | None = None
@@ -118,7 +120,7 @@ class Conversion:
     @property
     def n_test_labels(self) -> int:
         """Test cases with a label."""
-        return sum(case.label is not None for case in self.cases if not case.is_training)
+        return sum(case.mask is not None for case in self.cases if not case.is_training)
 
 
 def write_raw_dataset(
@@ -127,7 +129,7 @@ def write_raw_dataset(
     description: DatasetDescription,
     *,
     converter: CaseConverter,
-    recipe: Recipe,
+    record: ConversionRecord,
     problems: Sequence[Problem] = (),
     options: RunOptions | None = None,
 ) -> Conversion:
@@ -138,7 +140,7 @@ def write_raw_dataset(
         folder: ``$nnUNet_raw/DatasetXXX_Name``.
         description: of the data set.
         converter: for one case.
-        recipe: of these cases and options.
+        record: of these cases and options.
         problems: found before, while looking for the cases; shown together with those of the files.
         options: of the run; None takes the defaults.
 
@@ -157,7 +159,7 @@ def write_raw_dataset(
     split = None
     if any(case.is_training for case in cases):
         cases, split = split_cases(options.split, cases)
-        recipe = recipe.for_split(options.split, cases)
+        record = record.for_split(options.split, cases)
 
     def finish(written: Conversion) -> None:
         if written.split is not None:
@@ -168,10 +170,10 @@ def write_raw_dataset(
                 content = json.dumps(description.dataset_json(written.n_training), indent=2)
                 temporary.write_text(content + "\n", encoding="utf-8")
 
-    if not problems and not any(case.label for case in cases):
+    if not problems and not any(case.mask for case in cases):
         raise ValueError(f"no training case for {folder}: none of {len(cases)} images has a mask")
     work = _Work(folder, converter, files_of, options, split)
-    return work.run(cases, recipe, problems, finish=finish)
+    return work.run(cases, record, problems, finish=finish)
 
 
 def write_prediction_images(
@@ -180,7 +182,7 @@ def write_prediction_images(
     description: DatasetDescription,
     *,
     converter: CaseConverter,
-    recipe: Recipe,
+    record: ConversionRecord,
     problems: Sequence[Problem] = (),
     options: RunOptions | None = None,
 ) -> Conversion:
@@ -193,7 +195,7 @@ def write_prediction_images(
         folder: input folder of a prediction.
         description: of the data set that the model was trained on.
         converter: for one case.
-        recipe: of these cases and options.
+        record: of these cases and options.
         problems: found before.
         options: of the run; None takes the defaults.
     """
@@ -204,7 +206,7 @@ def write_prediction_images(
 
     refuse_nnunet_folder(folder)
     work = _Work(folder, converter, files_of, options or RunOptions())
-    return work.run(cases, recipe, problems, finish=lambda written: None)
+    return work.run(cases, record, problems, finish=lambda written: None)
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ class _Work:
     def run(
         self,
         cases: Sequence[Case],
-        recipe: Recipe,
+        record: ConversionRecord,
         problems: Sequence[Problem],
         *,
         finish: Callable[[Conversion], None],
@@ -233,11 +235,11 @@ class _Work:
         if self.options.report is not None:
             refuse_if_no_report(self.options.report)
         if not self.options.dry_run:
-            refuse_if_unwritable(self.folder.parent)
+            refuse_if_unwritable(self.folder.parent, way_out=_WAY_OUT)
             if self.folder.is_dir():
-                refuse_if_unwritable(self.folder)
+                refuse_if_unwritable(self.folder, way_out=_WAY_OUT)
             refuse_if_written(self.folder)
-        found = self._examine(cases, recipe, problems)
+        found = self._examine(cases, record, problems)
         done = Conversion(
             folder=self.folder,
             cases=found.cases,
@@ -253,7 +255,7 @@ class _Work:
         if self.options.dry_run:
             return done
         with only_writer(self.folder):
-            if not found.is_begun and stored_recipe(self.folder) is not None:
+            if not found.is_begun and stored_record(self.folder) is not None:
                 raise FileExistsError(f"{self.folder}: another process has converted there meanwhile; run this again")
             with self._telling_what_is_whole(found.cases):
                 written = replace(done, n_written=self._write(found))
@@ -294,21 +296,24 @@ class _Work:
             return self.split.only([case.identifier for case in found.cases])
         return split_cases(self.options.split, found.cases)[1]
 
-    def _examine(self, cases: Sequence[Case], recipe: Recipe, problems: Sequence[Problem]) -> "_Examined":
-        stored = stored_recipe(self.folder)
+    def _examine(self, cases: Sequence[Case], record: ConversionRecord, problems: Sequence[Problem]) -> "_Examined":
+        stored = stored_record(self.folder)
         if stored is not None:
-            # A stored recipe means that the same files passed the checks of an earlier run.
+            # A stored record means that the same files passed the checks of an earlier run.
             skipped = stored.skipped if self.options.skip_invalid else {}
-            recipe = recipe.without(skipped)
+            record = record.without(skipped)
             kept = tuple(case for case in cases if case.identifier not in skipped)
             expected = {path for case in kept for path in self.files_of(case)}
-            refuse_other_content(self.folder, recipe, stored, expected, is_skipping=self.options.skip_invalid)
-            return _Examined(kept, recipe, skipped, {}, is_begun=True)
+            refuse_other_content(self.folder, record, stored, expected, is_skipping=self.options.skip_invalid)
+            return _Examined(kept, record, skipped, {}, is_begun=True)
         problems = [*problems, *name_problems(cases)]
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
-        found = problems_as_packed([*problems, *found])
+        found = [
+            replace(problem, text=self.options.wording(problem.text))
+            for problem in problems_as_packed([*problems, *found])
+        ]
         if self.options.report is not None:
-            write_report(found, self.options.report)
+            write_problem_report(found, self.options.report)
         reasons: dict[str, tuple[str, ...]] = {}
         for problem in found:
             reasons[problem.identifier] = (*reasons.get(problem.identifier, ()), problem.text)
@@ -316,7 +321,7 @@ class _Work:
         is_nothing_left = not (_has_training(kept) if _has_training(cases) else kept)
         if found and (is_nothing_left or not self.options.skip_invalid):
             raise InvalidDatasetError(found, self.folder, report=self.options.report, is_nothing_left=is_nothing_left)
-        return _Examined(kept, recipe.without(reasons), reasons, checked, is_begun=False)
+        return _Examined(kept, record.without(reasons), reasons, checked, is_begun=False)
 
     def _write(self, found: "_Examined") -> int:
         """Write what is missing; return how many cases were written."""
@@ -324,7 +329,7 @@ class _Work:
         unfinished = [case for case in found.cases if not all(_is_whole(path) for path in targets[case.identifier])]
         self._remove_partial_files()
         if not found.is_begun:
-            found.recipe.write(
+            found.record.write(
                 self.folder, {case.identifier: found.checked[case.identifier].source for case in found.cases}
             )
         elif unfinished:
@@ -343,9 +348,9 @@ class _Examined:
     """The cases that are to be in the folder."""
 
     cases: tuple[Case, ...]
-    recipe: Recipe
+    record: ConversionRecord
     skipped: Mapping[str, tuple[str, ...]]
-    checked: Mapping[str, Checked]
+    checked: Mapping[str, CaseCheck]
     is_begun: bool
 
 

@@ -1,5 +1,6 @@
 """How a conversion is run: what decides no pixel that it writes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class RunOptions:
         split: which cases train, validate and test, one of ``splits.SPLIT_NAMES``.
         sources: folders that the user named; neither they nor the folders of
             the files that were found may hold the target.
+        wording: how problems name settings in the report, the record and the error: a command names its options.
     """
 
     jobs: int = 1
@@ -26,3 +28,4 @@ class RunOptions:
     report: Path | None = None
     split: str = "five-fold"
     sources: tuple[Path, ...] = ()
+    wording: Callable[[str], str] = str

@@ -1,16 +1,16 @@
-"""Whether a folder may be the target of a conversion: what is there already, and what else it belongs to."""
+"""Whether a folder may be the target of a conversion: what it holds, and whether it lies among the sources."""
 
 from collections.abc import Collection, Set
 from pathlib import Path
 
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe, read_recipe
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord, read_conversion_record
 
 CASE_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
-_WAY_OUT = "Choose another place (--output, --name, --dataset-id, or OUT of --images-only), or delete"
+_WAY_OUT = "Choose another place (`output`, `name`, `dataset_id` or `images_only`), or delete"
 
 
-def stored_recipe(folder: Path) -> Recipe | None:
-    """Return the recipe in a target.
+def stored_record(folder: Path) -> ConversionRecord | None:
+    """Return the record that a target holds.
 
     Args:
         folder: need not exist.
@@ -23,35 +23,35 @@ def stored_recipe(folder: Path) -> Recipe | None:
     """
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file, expected a folder. {_WAY_OUT} it")
-    stored = read_recipe(folder)
+    stored = read_conversion_record(folder)
     if stored is None and folder.exists():
         content = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if content:
             raise FileExistsError(
-                f"{folder} holds files of another origin ({', '.join(content[:5])}), and no {RECIPE_FILE}. "
+                f"{folder} holds files of another origin ({', '.join(content[:5])}), and no {RECORD_FILE}. "
                 f"{_WAY_OUT} {folder}"
             )
     return stored
 
 
 def refuse_other_content(
-    folder: Path, recipe: Recipe, stored: Recipe, expected: Set[Path], *, is_skipping: bool
+    folder: Path, record: ConversionRecord, stored: ConversionRecord, expected: Set[Path], *, is_skipping: bool
 ) -> None:
-    """Raise if a target holds a conversion of another recipe, or files that are no part of it.
+    """Raise if a target holds another conversion, or files that are no part of this one.
 
     Args:
         folder: of the data set.
-        recipe: of this run.
-        stored: the one found there.
+        record: of this run.
+        stored: the record found there.
         expected: all files of this run.
         is_skipping: whether this run leaves cases with problems out.
 
     Raises:
         FileExistsError: with the differences.
     """
-    if differences := recipe.differences(stored):
+    if differences := record.differences(stored):
         hint = (
-            "\n  some cases were left out there: pass --skip-invalid again"
+            "\n  some cases were left out there: pass `skip_invalid=True` again"
             if stored.skipped and not is_skipping
             else ""
         )
@@ -74,7 +74,7 @@ def refuse_other_content(
 
 
 def refuse_overlap(target: Path, sources: Collection[Path]) -> None:
-    """Raise if a target lies in a folder of source files, or holds one: the next run would take one for the other.
+    """Raise if a target lies in a folder of source files or holds one: the next run would mistake one for the other.
 
     Args:
         target: need not exist.
@@ -92,5 +92,5 @@ def refuse_overlap(target: Path, sources: Collection[Path]) -> None:
             where = "is" if there == folder else "lies in" if folder in there.parents else "holds"
             raise ValueError(
                 f"the target {target} {where} the folder of images or masks {source}, expected another place: "
-                "converted images would be taken for sources; choose it with --output, or OUT of --images-only"
+                "converted images would be taken for sources; choose it with `output` or `images_only`"
             )

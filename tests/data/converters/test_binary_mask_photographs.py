@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, PhotographOptions, parse_size
+from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, PhotographOptions
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 
@@ -16,21 +16,7 @@ def case(tmp_path):
     mask = np.zeros((20, 40), np.uint8)
     mask[4:12, 8:24] = 255
     Image.fromarray(mask).save(tmp_path / "a_mask.png")
-    return Case(identifier="a", channels=(tmp_path / "a.png",), label=tmp_path / "a_mask.png")
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("256", (256, 256)), ("192x256", (192, 256)), ("192X256", (192, 256)), ("original", None), ("Original", None)],
-)
-def test_size_is_read(text, size):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "256x", "x256", "256x0", "1x2x3", "2.5", "huge", "99999"])
-def test_size_that_means_nothing_is_refused(text):
-    with pytest.raises(ValueError, match="expected 'original', a side such as 256"):
-        parse_size(text)
+    return Case(identifier="a", channels=(tmp_path / "a.png",), mask=tmp_path / "a_mask.png")
 
 
 def test_good_case_has_no_problems_and_its_size_is_told(case):
@@ -38,7 +24,7 @@ def test_good_case_has_no_problems_and_its_size_is_told(case):
 
     assert checked.problems == ()
     assert checked.source == {"shape": [20, 40]}
-    assert checked.foreground == pytest.approx(np.asarray(Image.open(case.label)).astype(bool).mean())
+    assert checked.foreground == pytest.approx(np.asarray(Image.open(case.mask)).astype(bool).mean())
 
 
 def test_equal_pictures_have_equal_digests(case, tmp_path):
@@ -63,30 +49,30 @@ def test_mask_is_thresholded_before_it_is_resized(case):
     # Bright stripes every other column: averaged first they would be below the threshold everywhere.
     mask = np.zeros((20, 40), np.uint8)
     mask[:, 1::2] = 200
-    Image.fromarray(mask).save(case.label)
+    Image.fromarray(mask).save(case.mask)
     assert PhotographConverter(size=(10, 20)).read(case)[1].all()
 
 
 def test_lesion_that_vanishes_is_a_problem(case):
     mask = np.zeros((20, 40), np.uint8)
     mask[0, 0] = 255
-    Image.fromarray(mask).save(case.label)
+    Image.fromarray(mask).save(case.mask)
     problems = PhotographConverter(size=(5, 5)).check(case).problems
     assert "1 labelled pixels, and none of them is left" in str(problems[0])
 
 
 def test_both_files_of_a_case_are_reported(case):
-    case.label.write_bytes(b"")
+    case.mask.write_bytes(b"")
     case.channels[0].write_bytes(b"")
     problems = PhotographConverter(size=None).check(case).problems
-    assert [problem.file for problem in problems] == [case.label, case.channels[0]]
+    assert [problem.file for problem in problems] == [case.mask, case.channels[0]]
 
 
 def test_file_that_changes_after_the_check_is_named(case):
-    Image.new("L", (41, 20), 255).save(case.label)
+    Image.new("L", (41, 20), 255).save(case.mask)
     with pytest.raises(ValueError, match="the mask has 41x20 pixels, its image 40x20"):
         PhotographConverter(size=None).read(case)
-    case.label.write_bytes(b"")
+    case.mask.write_bytes(b"")
     with pytest.raises(ValueError, match=r"a: the file is empty .*a_mask.png"):
         PhotographConverter(size=None).read(case)
 

@@ -32,7 +32,7 @@ def case(tmp_path, voxels, values):
     return Case(
         identifier="a",
         channels=(save(tmp_path / "image.nii.gz", voxels),),
-        label=save(tmp_path / "label.nii.gz", values),
+        mask=save(tmp_path / "label.nii.gz", values),
     )
 
 
@@ -71,7 +71,7 @@ def test_image_keeps_its_values_and_label_gets_its_numbers(case, voxels, values,
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64])
 def test_types_of_label_files_do_not_matter(case, values, tmp_path, dtype):
     expected = VolumeConverter(labels=LABELS).read(case)[1]
-    save(case.label, values.astype(dtype))
+    save(case.mask, values.astype(dtype))
     assert np.array_equal(VolumeConverter(labels=LABELS).read(case)[1], expected)
 
 
@@ -79,7 +79,7 @@ def test_label_with_other_axes_is_turned_onto_its_image(case, values, tmp_path):
     expected = VolumeConverter(labels=LABELS).read(case)[1]
     turned = nib.Nifti1Image(values, AFFINE).as_reoriented(np.array([[2, -1], [0, 1], [1, -1]]))
     assert turned.shape == (5, 4, 6)
-    nib.save(turned, case.label)
+    nib.save(turned, case.mask)
     assert VolumeConverter(labels=LABELS).check(case).problems == ()
     assert np.array_equal(VolumeConverter(labels=LABELS).read(case)[1], expected)
 
@@ -87,7 +87,7 @@ def test_label_with_other_axes_is_turned_onto_its_image(case, values, tmp_path):
 def test_label_in_another_place_is_a_problem(case, values):
     affine = AFFINE.copy()
     affine[0, 3] += 0.4
-    save(case.label, values, affine)
+    save(case.mask, values, affine)
     assert "voxels beside its image" in only_text(VolumeConverter(labels=LABELS), case)
     with pytest.raises(ValueError, match=r"a: lies .*label.nii.gz"):
         VolumeConverter(labels=LABELS).read(case)
@@ -96,18 +96,18 @@ def test_label_in_another_place_is_a_problem(case, values):
 def test_unknown_values_are_a_problem(case, values):
     values = values.copy()
     values[0, 0, 0], values[1, :2, 0] = 9, 4
-    save(case.label, values)
+    save(case.mask, values)
     text = only_text(VolumeConverter(labels=LABELS), case)
-    assert text == "2 unknown values: 4 (2x), 9 (1x); expected 0, 1, 2, 7; name them in --labels"
+    assert text == "2 unknown values: 4 (2x), 9 (1x); expected 0, 1, 2, 7; name them in `labels`"
 
 
 def test_threshold_divides_probabilities(case, tmp_path):
     probabilities = np.linspace(0, 1, 120, dtype=np.float32).reshape(6, 5, 4)
-    save(case.label, probabilities)
+    save(case.mask, probabilities)
     converter = VolumeConverter(labels=LabelValues.of({"foreground": 255}), threshold=0.5)
     assert np.array_equal(np.asanyarray(written(converter, case, tmp_path)[1].dataobj), probabilities > 0.5)
     probabilities[0, 0, 0] = np.nan
-    save(case.label, probabilities)
+    save(case.mask, probabilities)
     assert "of the mask are NaN" in only_text(converter, case)
 
 
@@ -134,28 +134,28 @@ def test_undefined_voxels_are_a_problem(case, voxels):
 def test_asks_whether_values_as_in_a_ct_are_one(case, voxels):
     voxels[0, 0, 0] = -1000
     save(case.channels[0], voxels)
-    assert "--channel-names CT" in only_text(VolumeConverter(labels=LABELS, may_be_ct=False), case)
+    assert "`channel_names=CT`" in only_text(VolumeConverter(labels=LABELS, may_be_ct=False), case)
     assert VolumeConverter(labels=LABELS, may_be_ct=True).check(case).problems == ()
 
 
 def test_spacings_that_no_scanner_has_are_a_problem(case, voxels, values):
     affine = np.diag([0.5, 0.5, 51, 1])
     save(case.channels[0], voxels, affine)
-    save(case.label, values, affine)
+    save(case.mask, values, affine)
     assert "spacings of a ratio of 102, expected at most 100" in only_text(VolumeConverter(labels=LABELS), case)
 
 
 def test_empty_labels_are_refused_unless_they_are_allowed(case):
-    save(case.label, np.zeros((6, 5, 4), np.uint8))
-    assert "--allow-empty-masks" in only_text(VolumeConverter(labels=LABELS), case)
+    save(case.mask, np.zeros((6, 5, 4), np.uint8))
+    assert "`allow_empty_masks=True`" in only_text(VolumeConverter(labels=LABELS), case)
     assert VolumeConverter(labels=LABELS, allow_empty_masks=True).check(case).problems == ()
 
 
 def test_both_files_of_a_case_are_reported(case):
     case.channels[0].write_bytes(b"")
-    case.label.write_bytes(b"no NIfTI")
+    case.mask.write_bytes(b"no NIfTI")
     problems = VolumeConverter(labels=LABELS).check(case).problems
-    assert [problem.file for problem in problems] == [*case.channels, case.label]
+    assert [problem.file for problem in problems] == [*case.channels, case.mask]
 
 
 def test_equal_volumes_have_equal_digests(case, voxels, tmp_path):
@@ -170,7 +170,7 @@ def test_labels_that_miss_whole_numbers_by_a_little_are_taken_and_counted(case, 
     expected = VolumeConverter(labels=LABELS).read(case)[1]
     missed = values.astype(np.float64)
     missed[values == 7] += 2e-10
-    save(case.label, missed)
+    save(case.mask, missed)
     checked = VolumeConverter(labels=LABELS).check(case)
     assert checked.problems == ()
     assert checked.n_rounded == np.count_nonzero(values == 7)
@@ -179,7 +179,7 @@ def test_labels_that_miss_whole_numbers_by_a_little_are_taken_and_counted(case, 
 
 def test_a_label_that_is_ignored_all_over_is_empty(case):
     converter = VolumeConverter(labels=LabelValues.of({"organ": 1, "ignore": 9}))
-    save(case.label, np.full((6, 5, 4), 9, np.uint8))
+    save(case.mask, np.full((6, 5, 4), 9, np.uint8))
     assert "every voxel is 'ignore'" in only_text(converter, case)
     assert replace(converter, allow_empty_masks=True).check(case).problems == ()
 
@@ -187,13 +187,13 @@ def test_a_label_that_is_ignored_all_over_is_empty(case):
 def test_nan_in_a_label_is_called_nan(case, values):
     undefined = values.astype(np.float32)
     undefined[0, 0, 0] = np.nan
-    save(case.label, undefined)
+    save(case.mask, undefined)
     text = only_text(VolumeConverter(labels=LABELS), case)
     assert "nan (1x)" in text
-    assert "--labels" not in text
+    assert "`labels`" not in text
 
 
 def test_the_share_of_the_border_is_told_of_one_label_alone(case, values):
     assert VolumeConverter(labels=LABELS).check(case).border is None
-    save(case.label, (values > 0).astype(np.uint8))
+    save(case.mask, (values > 0).astype(np.uint8))
     assert VolumeConverter(labels=LabelValues.of({"organ": 1})).check(case).border > 0

@@ -7,8 +7,8 @@ from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.lgg_slices import (
     SliceConverter,
     StackConverter,
-    load_mask,
     load_slice,
+    load_slice_mask,
     mask_of,
     same_as_flair,
 )
@@ -22,7 +22,7 @@ def stack_of(folder, voxels, label):
     for file, pixels, mask in zip(files, voxels, label, strict=True):
         Image.fromarray(pixels).save(file)
         Image.fromarray(mask * 255).save(mask_of(file))
-    return Case(identifier="scan", channels=tuple(files), label=mask_of(files[0]))
+    return Case(identifier="scan", channels=tuple(files), mask=mask_of(files[0]))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_refuses_a_truncated_slice(tmp_path, voxels, kept):
 @pytest.mark.parametrize("mode", ["L", "1"])
 def test_mask_is_one_where_it_is_white(tmp_path, label, mode):
     Image.fromarray(label[1] * 255).convert(mode).save(tmp_path / "x.tif")
-    mask = load_mask(tmp_path / "x.tif")
+    mask = load_slice_mask(tmp_path / "x.tif")
     assert mask.dtype == np.uint8
     assert np.array_equal(mask, label[1])
 
@@ -138,17 +138,17 @@ def test_mask_is_one_where_it_is_white(tmp_path, label, mode):
 def test_refuses_a_mask_of_other_values(tmp_path, values, text):
     Image.fromarray(np.array([values], np.uint8)).save(tmp_path / "x.tif")
     with pytest.raises(ImageFileError, match=text):
-        load_mask(tmp_path / "x.tif")
+        load_slice_mask(tmp_path / "x.tif")
 
 
 def test_refuses_a_coloured_or_turned_mask(tmp_path, label):
     mask = Image.fromarray(label[1] * 255)
     mask.convert("RGB").save(tmp_path / "x.tif")
     with pytest.raises(ImageFileError, match="colour mode RGB, expected 8-bit grey"):
-        load_mask(tmp_path / "x.tif")
+        load_slice_mask(tmp_path / "x.tif")
     mask.save(tmp_path / "x.tif", tiffinfo={274: 3})
     with pytest.raises(ImageFileError, match="orientation 3; save the mask upright"):
-        load_mask(tmp_path / "x.tif")
+        load_slice_mask(tmp_path / "x.tif")
 
 
 def test_takes_blank_slices_but_no_blank_volume(tmp_path, voxels, label):
@@ -222,7 +222,7 @@ def test_refuses_a_size_at_which_the_tumour_vanishes(tmp_path, voxels, label):
     label[:] = 0
     label[0, 0, 0] = 1
     (problem,) = SliceConverter((3, 3)).check(stack_of(tmp_path, voxels[:1], label[:1])).problems
-    assert problem.text == "1 tumour pixels, and none of them is left at the size (3, 3); choose a larger --size"
+    assert problem.text == "1 tumour pixels, and none of them is left at the size (3, 3); choose a larger `size`"
 
 
 @pytest.mark.parametrize("converter", [SliceConverter(None), StackConverter((5.0, 1.0, 1.0))])

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.data.converters.mask_hints import border_share, mask_hints
-from nnunet_mamba.data.problems import Checked
+from nnunet_mamba.data.problems import CaseCheck
 
 
 def masks(*pairs):
-    return {f"c{number}": Checked(foreground=share, border=border) for number, (share, border) in enumerate(pairs)}
+    return {f"c{number}": CaseCheck(foreground=share, border=border) for number, (share, border) in enumerate(pairs)}
 
 
 def test_the_border_is_the_outermost_frame():
@@ -27,7 +27,7 @@ def test_a_volumes_border_is_that_of_its_slices():
 
 def test_usual_masks_are_not_worth_a_word():
     assert mask_hints(masks((0.1, 0), (0.3, 0.1), (0.89, 0.9), (0, 0))) == []
-    assert mask_hints({"a": Checked()}) == []
+    assert mask_hints({"a": CaseCheck()}) == []
 
 
 def test_a_data_set_of_mostly_foreground_may_be_inverted():
@@ -45,10 +45,10 @@ def test_single_masks_that_fill_the_whole_border_are_named():
 
 
 def test_several_labels_may_fill_a_picture():
-    assert mask_hints({"a": Checked(foreground=1.0, border=None)}) == []
+    assert mask_hints({"a": CaseCheck(foreground=1.0, border=None)}) == []
 
 
 def test_rounded_values_are_counted():
-    found = {"a": Checked(n_rounded=3), "b": Checked(), "c": Checked(n_rounded=4)}
+    found = {"a": CaseCheck(n_rounded=3), "b": CaseCheck(), "c": CaseCheck(n_rounded=4)}
     (hint,) = mask_hints(found)
     assert "the masks of 2 cases (a, c) hold 7 values that miss a whole number by 0.001 at most" in hint

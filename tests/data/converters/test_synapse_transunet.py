@@ -33,7 +33,7 @@ def sliced(tmp_path, image, label):
     paths = tuple(tmp_path / f"case0005_slice{number:03d}.npz" for number in range(len(image)))
     for path, one, its_label in zip(paths, image, label, strict=True):
         np.savez_compressed(path, image=one, label=its_label)
-    return Case(identifier="case0005", channels=paths, label=paths[0])
+    return Case(identifier="case0005", channels=paths, mask=paths[0])
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def volume(tmp_path, image, label):
     path = tmp_path / "case0001.npy.h5"
     with h5py.File(path, "w") as file:
         file["image"], file["label"] = image, label
-    return Case(identifier="case0001", channels=(path,), label=path)
+    return Case(identifier="case0001", channels=(path,), mask=path)
 
 
 def check_written(converter, case, image, label, folder):
@@ -165,7 +165,7 @@ def test_names_the_package_that_is_missing(converter, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     path = tmp_path / "case0001.npy.h5"
     path.write_bytes(b"x")
-    (problem,) = converter.check(Case(identifier="case0001", channels=(path,), label=path)).problems
+    (problem,) = converter.check(Case(identifier="case0001", channels=(path,), mask=path)).problems
     assert "pip install h5py" in problem.text
 
 

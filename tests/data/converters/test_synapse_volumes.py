@@ -36,7 +36,7 @@ def organs():
 def case(tmp_path, ct, organs):
     save(tmp_path / "img.nii.gz", ct)
     save(tmp_path / "label.nii.gz", organs)
-    return Case(identifier="case0001", channels=(tmp_path / "img.nii.gz",), label=tmp_path / "label.nii.gz")
+    return Case(identifier="case0001", channels=(tmp_path / "img.nii.gz",), mask=tmp_path / "label.nii.gz")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_label_has_nnunets_numbers_in_the_same_voxels(converter, case, organs, t
 )
 def test_label_of_another_orientation_gives_the_same_files(converter, case, tmp_path, orientation):
     expected = [array.tobytes() for array in converter.read(case)]
-    nib.save(nib.load(case.label).as_reoriented(np.array(orientation)), case.label)
+    nib.save(nib.load(case.mask).as_reoriented(np.array(orientation)), case.mask)
     assert problems(converter, case) == []
     assert [array.tobytes() for array in converter.read(case)] == expected
 
@@ -95,7 +95,7 @@ def test_float_files_of_whole_numbers_give_the_same_files(converter, case, ct, o
     expected = [array.tobytes() for array in converter.read(case)]
     digest = converter.check(case).digest
     save(case.channels[0], ct.astype(np.float64))
-    save(case.label, organs.astype(np.float32))
+    save(case.mask, organs.astype(np.float32))
     assert [array.tobytes() for array in converter.read(case)] == expected
     assert converter.check(case).digest == digest
 
@@ -150,7 +150,7 @@ def test_refuses_images_that_are_no_ct(converter, case, ct, change, message):
 )
 def test_refuses_spacings_out_of_range(converter, case, ct, organs, spacing, message):
     save(case.channels[0], ct, np.diag([*spacing, 1]))
-    save(case.label, organs, np.diag([*spacing, 1]))
+    save(case.mask, organs, np.diag([*spacing, 1]))
     ((text, _),) = problems(converter, case)
     assert message in text
 
@@ -169,30 +169,30 @@ def test_refuses_spacings_out_of_range(converter, case, ct, organs, spacing, mes
     ],
 )
 def test_refuses_labels_that_do_not_fit(converter, case, voxels, affine, message):
-    save(case.label, voxels, affine)
+    save(case.mask, voxels, affine)
     ((text, file),) = problems(converter, case)
     assert message in text
-    assert file == case.label
+    assert file == case.mask
 
 
 def test_lists_the_problems_of_image_and_label_together(converter, case):
     save(case.channels[0], np.zeros(SIZE, np.int16), np.diag([30, 30, 30, 1]))
-    save(case.label, np.full(SIZE, 99, np.uint8), np.diag([30, 30, 30, 1]))
+    save(case.mask, np.full(SIZE, 99, np.uint8), np.diag([30, 30, 30, 1]))
     assert [file.name for _, file in problems(converter, case)] == ["img.nii.gz", "img.nii.gz", "label.nii.gz"]
 
 
 def test_damaged_files_are_problems(converter, case):
-    for path in (case.channels[0], case.label):
+    for path in (case.channels[0], case.mask):
         path.write_bytes(path.read_bytes()[:-20])
     checked = converter.check(case)
-    assert [problem.file for problem in checked.problems] == [case.channels[0], case.label]
+    assert [problem.file for problem in checked.problems] == [case.channels[0], case.mask]
     assert checked.source["shape"] == []
     assert checked.digest is None
 
 
 @pytest.mark.parametrize("missing", ["image", "label"])
 def test_a_missing_half_of_a_pair_is_named_with_the_other(converter, case, missing):
-    absent, present = (case.channels[0], case.label) if missing == "image" else (case.label, case.channels[0])
+    absent, present = (case.channels[0], case.mask) if missing == "image" else (case.mask, case.channels[0])
     absent.unlink()
     ((text, file),) = problems(converter, case)
     other = "label" if missing == "image" else "image"
@@ -201,7 +201,7 @@ def test_a_missing_half_of_a_pair_is_named_with_the_other(converter, case, missi
 
 
 def test_a_file_that_changed_after_the_check_is_named(converter, case):
-    case.label.write_bytes(b"")
+    case.mask.write_bytes(b"")
     with pytest.raises(ValueError, match=r"case0001: the file is empty .*label.nii.gz"):
         converter.read(case)
 

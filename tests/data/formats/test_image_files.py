@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 from nnunet_mamba.data.formats.image_files import (
-    IMAGE_ENDINGS,
     ImageFileError,
     load_binary_mask,
     load_photograph,
@@ -250,7 +250,7 @@ def test_white_all_over_is_foreground_all_over(tmp_path):
 
 def test_refuses_empty_mask_unless_allowed(tmp_path):
     Image.new("L", (3, 2), 0).save(tmp_path / "x.png")
-    with pytest.raises(ImageFileError, match="--allow-empty-masks"):
+    with pytest.raises(ImageFileError, match="`allow_empty_masks=True`"):
         load_binary_mask(tmp_path / "x.png")
     assert load_binary_mask(tmp_path / "x.png", allow_empty=True).tolist() == [[0, 0, 0], [0, 0, 0]]
 
@@ -311,7 +311,7 @@ def test_masks_of_old_formats_are_read(tmp_path, lesion, ending):
 @pytest.mark.parametrize("ending", [".jfif", ".jpe", ".JPEG"])
 def test_jpeg_has_several_endings(tmp_path, photograph, ending):
     Image.fromarray(photograph).save(tmp_path / f"a{ending}", format="JPEG")
-    assert ending.lower() in IMAGE_ENDINGS
+    assert ending.lower() in PICTURE_ENDINGS
     assert load_photograph(tmp_path / f"a{ending}")[1] == photograph.shape[:2]
 
 

@@ -75,7 +75,7 @@ def test_reads_a_json_file(write_json):
     ],
 )
 def test_other_json_files_are_refused_by_name(write_json, content, text):
-    with pytest.raises(ValueError, match=rf"--labels .*labels\.json.* {text}"):
+    with pytest.raises(ValueError, match=rf"`labels` .*labels\.json.* {text}"):
         read_label_values(write_json(content))
 
 
@@ -121,16 +121,16 @@ def test_unknown_values_are_named_with_their_counts_commonest_first():
     with pytest.raises(UnknownValuesError) as caught:
         label_map(values, {0: 0}, colours=False)
     assert "10 unknown values: 10 (10x), 9 (9x), 8 (8x)" in str(caught.value)
-    assert "and 2 more; expected 0; name them in --labels" in str(caught.value)
+    assert "and 2 more; expected 0; name them in `labels`" in str(caught.value)
 
 
 def test_the_way_out_depends_on_what_the_values_look_like():
     greys = colour_codes(np.arange(1, 40, dtype=np.uint8)[None])
-    with pytest.raises(UnknownValuesError, match="--threshold 127"):
+    with pytest.raises(UnknownValuesError, match="`threshold=127`"):
         label_map(greys, {0: 0}, colours=True)
     with pytest.raises(UnknownValuesError, match="without loss, as PNG"):
         label_map(greys & 0xFFFF00, {0: 0}, colours=True)
-    with pytest.raises(UnknownValuesError, match="name them in --labels"):
+    with pytest.raises(UnknownValuesError, match="name them in `labels`"):
         label_map(greys[:, :3], {0: 0}, colours=True)
 
 
@@ -203,7 +203,7 @@ def test_reads_what_editors_of_windows_save(tmp_path, encoding):
 
 @pytest.mark.parametrize("content", ["", "null", "NaN", "3", '"a"', "[" * 100_000])
 def test_other_content_is_no_label_file(write_json, content):
-    with pytest.raises(ValueError, match=r"--labels .*labels\.json (is|holds) "):
+    with pytest.raises(ValueError, match=r"`labels` .*labels\.json (is|holds) "):
         read_label_values(write_json(content))
 
 
@@ -212,7 +212,7 @@ def test_nan_is_called_nan_and_not_to_be_named():
         label_map(np.array([0, 1, np.nan]), {0: 0, 1: 1}, colours=False)
     assert "1 unknown value: nan (1x)" in str(caught.value)
     assert "NaN and infinity are no labels" in str(caught.value)
-    assert "--labels" not in str(caught.value)
+    assert "`labels`" not in str(caught.value)
 
 
 def test_values_are_shown_with_the_digits_that_tell_them_from_labels():

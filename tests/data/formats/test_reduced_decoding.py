@@ -5,8 +5,8 @@ from PIL import Image
 from nnunet_mamba.data.formats.image_files import load_photograph, resized_image
 
 
-@pytest.fixture
-def large_photograph(tmp_path):
+@pytest.fixture(scope="module")
+def large_photograph(tmp_path_factory):
     """A JPEG with the smooth shades and sharp hairs of a dermoscopy photograph, 1200 × 1600."""
     rows, columns = np.mgrid[:1200, :1600]
     shade = 170 + 40 * np.sin(rows / 230) * np.cos(columns / 310)
@@ -14,8 +14,9 @@ def large_photograph(tmp_path):
     hairs = np.abs((columns * 3 + rows + 40 * np.sin(rows / 90)) % 400 - 200) < 4
     grey = np.where(hairs, 50, np.where(lesion, 0.5, 1) * shade)
     colours = np.stack([grey, 0.8 * grey, 0.7 * grey], axis=2)
-    Image.fromarray(colours.astype(np.uint8)).save(tmp_path / "large.jpg", quality=92)
-    return tmp_path / "large.jpg"
+    file = tmp_path_factory.mktemp("photograph") / "large.jpg"
+    Image.fromarray(colours.astype(np.uint8)).save(file, quality=92)
+    return file
 
 
 @pytest.mark.parametrize("target", [(128, 128), (256, 256), (96, 224)])

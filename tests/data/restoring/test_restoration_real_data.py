@@ -7,10 +7,11 @@ from PIL import Image
 
 from nnunet_mamba.data.converters.binary_mask_photographs import PhotographConverter, photograph_description
 from nnunet_mamba.data.formats.image_files import load_binary_mask
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset, restore_masks
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
+from nnunet_mamba.data.restoring.restoration import restore_masks
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
 from nnunet_mamba.data.sources.pairing import list_images, pair_images_with_masks
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import write_raw_dataset
 
 pytestmark = [
@@ -37,12 +38,12 @@ def test_real_masks_come_back(cases, tmp_path, size, lowest_dice):
     raw, restored = tmp_path / "raw", tmp_path / "restored"
     recorded = {"size": "original" if size is None else "256x256", "source_labels": {"background": 0, "lesion": 255}}
     description = photograph_description("lesion", sigmoid=False)
-    recipe = Recipe.of("test", recorded, cases)
-    write_raw_dataset(cases, raw, description, converter=PhotographConverter(size=size), recipe=recipe)
+    record = ConversionRecord.of("test", recorded, cases)
+    write_raw_dataset(cases, raw, description, converter=PhotographConverter(size=size), record=record)
     dataset = read_converted_dataset(raw, raw / "labelsTr")
     restore_masks(raw / "labelsTr", dataset, restored)
     for case in cases:
-        mask = load_binary_mask(case.label) * np.uint8(255)
+        mask = load_binary_mask(case.mask) * np.uint8(255)
         found = np.asarray(Image.open(restored / f"{case.identifier}.png"))
         assert found.shape == mask.shape
         assert size is not None or np.array_equal(found, mask)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.data.restoring.restoration import ConvertedDataset
+from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
 from nnunet_mamba.data.restoring.restored_files import restored_files, same_files
 
 

@@ -1,6 +1,5 @@
 import json
 import math
-import shutil
 
 import numpy as np
 import pytest
@@ -8,9 +7,9 @@ from PIL import Image
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.formats.nifti_files import Volume, encode_nifti, write_compressed
-from nnunet_mamba.data.restoring.restoration import read_converted_dataset
+from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
 from nnunet_mamba.data.restoring.source_agreement import compare_with_source
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 
 
 @pytest.fixture
@@ -25,10 +24,10 @@ def make(tmp_path):
         save_mask(mask)
         raw = tmp_path / "raw"
         (raw / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ending}))
-        case = Case(identifier="a", channels=(image,), label=mask)
+        case = Case(identifier="a", channels=(image,), mask=mask)
         if source_labels:
             options["source_labels"] = source_labels
-        Recipe.of("test", options, [case]).write(raw, {"a": {"shape": list(label.shape)}})
+        ConversionRecord.of("test", options, [case]).write(raw, {"a": {"shape": list(label.shape)}})
         if label.ndim == 3:
             write_compressed(raw / "labelsTr" / f"a{ending}", encode_nifti(Volume(label, np.eye(4))))
         else:
@@ -121,23 +120,25 @@ def test_what_cannot_be_compared_says_why(make, tmp_path, obstacle):
     raw = make(
         label, Image.fromarray(label * 255).save, source_labels=source_labels, labels={"background": 0, "lesion": 1}
     )
-    mask, predictions = tmp_path / "masks" / "a.png", raw / "labelsTr"
-    recipe = raw / "nnunet_mamba_conversion.json"
+    mask = tmp_path / "masks" / "a.png"
+    record = raw / "nnunet_mamba_conversion.json"
     if obstacle == "mask moved":
         mask.rename(tmp_path / "a.png")
     elif obstacle == "mask changed":
         Image.fromarray(np.zeros((11, 12), np.uint8) + 255).save(mask)
-        content = json.loads(recipe.read_text())
+        content = json.loads(record.read_text())
         content["cases"]["a"]["bytes"][-1] = mask.stat().st_size
-        recipe.write_text(json.dumps(content))
+        record.write_text(json.dumps(content))
     elif obstacle == "damaged":
         mask.write_bytes(b"x" * mask.stat().st_size)
     elif obstacle == "several files":
-        recipe.write_text(recipe.read_text().replace('"shape"', '"slices": ["a.png"], "shape"'))
+        record.write_text(record.read_text().replace('"shape"', '"slices": ["a.png"], "shape"'))
     elif obstacle == "no mask":
-        predictions = tmp_path / "predictions"
-        (raw / "labelsTr").rename(predictions)
-    (found,) = compare_with_source(predictions, read_converted_dataset(raw, predictions))
+        # As of a test case without one.
+        content = json.loads(record.read_text())
+        del content["cases"]["a"]["label_folder"]
+        record.write_text(json.dumps(content))
+    found = compare(raw)
     reasons = {
         "values": "does not tell which values",
         "mask moved": "a.png .* is no longer in the folders",
@@ -165,44 +166,12 @@ def alike(tmp_path):
             path.parent.mkdir(parents=True)
             Image.fromarray(pixels * 255).save(path)
         Image.fromarray(label).save(raw / "labelsTr" / f"{name}.png")
-        cases.append(Case(identifier=name, channels=(image,), label=mask))
+        cases.append(Case(identifier=name, channels=(image,), mask=mask))
     options = {"source_labels": LESION}
-    Recipe.of("test", options, cases).write(raw, {case.identifier: {"shape": [10, 12]} for case in cases})
+    ConversionRecord.of("test", options, cases).write(raw, {case.identifier: {"shape": [10, 12]} for case in cases})
     return raw
 
 
 def test_every_case_is_compared_with_its_own_mask(alike):
     found = compare_with_source(alike / "labelsTr", read_converted_dataset(alike, alike / "labelsTr"))
     assert [one.dice for one in found] == [{"lesion": 1}, {"lesion": 1}]
-
-
-@pytest.fixture
-def forget_folders():
-    """Make a recipe as earlier releases wrote them."""
-
-    def forget(raw):
-        content = json.loads((raw / RECIPE_FILE).read_text())
-        for case in content["cases"].values():
-            del case["label_folder"]
-        (raw / RECIPE_FILE).write_text(json.dumps(content))
-
-    return forget
-
-
-@pytest.mark.parametrize("gone", [[], ["a/images", "b"], ["a/masks", "b"]])
-def test_folders_of_an_earlier_release_do_not_tell_files_apart(alike, forget_folders, tmp_path, gone):
-    forget_folders(alike)
-    for name in gone:
-        shutil.rmtree(tmp_path / name)
-    for one in compare_with_source(alike / "labelsTr", read_converted_dataset(alike, alike / "labelsTr")):
-        assert one.dice == {}
-        assert one.reason.startswith("several files called 1.bmp have 1198 bytes")
-
-
-def test_folders_of_an_earlier_release_are_compared_where_one_file_fits(make, forget_folders, tmp_path):
-    label = picture()
-    raw = make(label, Image.fromarray(label * 255).save, source_labels=LESION, labels={"background": 0, "lesion": 1})
-    forget_folders(raw)
-    assert compare(raw).dice == {"lesion": 1}
-    (tmp_path / "images" / "a.png").write_bytes((tmp_path / "masks" / "a.png").read_bytes())
-    assert "several files called a.png" in compare(raw).reason

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nnunet_mamba.data.restoring.restoration import ConvertedDataset
+from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
 from nnunet_mamba.data.restoring.source_values import in_source_values
 
 

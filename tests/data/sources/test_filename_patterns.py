@@ -120,7 +120,7 @@ def pair(folder, images, masks, **options):
 
 def test_masks_beside_their_images_are_no_images(folder):
     cases, problems = pair(folder("a.png", "a_mask.png", "b.png", "b_mask.png"), "{case}.png", "{case}_mask.png")
-    assert [(case.identifier, case.channels[0].name, case.label.name, case.is_training) for case in cases] == [
+    assert [(case.identifier, case.channels[0].name, case.mask.name, case.is_training) for case in cases] == [
         ("a", "a.png", "a_mask.png", True),
         ("b", "b.png", "b_mask.png", True),
     ]
@@ -130,7 +130,7 @@ def test_masks_beside_their_images_are_no_images(folder):
 def test_group_is_part_of_the_identifier_and_kept_for_splits(folder):
     root = folder("i/p1/1.png", "i/p2/1.png", "m/p1/1.png", "m/p2/1.png")
     cases, problems = pair(root, "i/{group}/{case}.png", "m/{group}/{case}.png")
-    assert [(case.identifier, case.group, case.label.parent.name) for case in cases] == [
+    assert [(case.identifier, case.group, case.mask.parent.name) for case in cases] == [
         ("p1_1", "p1", "p1"),
         ("p2_1", "p2", "p2"),
     ]
@@ -186,8 +186,8 @@ def test_missing_masks_and_images_are_reported_with_the_way_out(folder):
     root = folder("i/a.png", "i/b.png", "m/b.png", "m/c.png")
     cases, problems = pair(root, "i/{case}.png", "m/{case}.png")
     assert [(problem.identifier, problem.file.name) for problem in problems] == [("a", "a.png"), ("c", "c.png")]
-    assert "--allow-missing-masks" in problems[0].text
-    assert "--allow-missing-images" in problems[1].text
+    assert "`allow_missing_masks=True`" in problems[0].text
+    assert "`allow_missing_images=True`" in problems[1].text
     assert [case.identifier for case in cases if case.is_training] == ["b"]
     allowed = {"allow_missing_masks": True, "allow_missing_images": True}
     assert pair(root, "i/{case}.png", "m/{case}.png", **allowed) == (cases, [])
@@ -195,5 +195,5 @@ def test_missing_masks_and_images_are_reported_with_the_way_out(folder):
 
 def test_images_without_any_masks_are_test_cases(folder):
     cases, problems = pair(folder("a.png"), "{case}.png", None)
-    assert [(case.identifier, case.label, case.is_training) for case in cases] == [("a", None, False)]
+    assert [(case.identifier, case.mask, case.is_training) for case in cases] == [("a", None, False)]
     assert problems == []

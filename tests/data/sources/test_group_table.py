@@ -20,7 +20,7 @@ def write(tmp_path):
 
 def cases_of(names=NAMES, *, is_training=True):
     return [
-        Case(identifier=name, channels=(Path(f"{name}.jpg"),), label=Path(f"{name}.png"), is_training=is_training)
+        Case(identifier=name, channels=(Path(f"{name}.jpg"),), mask=Path(f"{name}.png"), is_training=is_training)
         for name in names
     ]
 
@@ -67,7 +67,7 @@ def test_images_are_found_with_their_file_ending_or_without(write, name):
 
 def test_names_of_files_count_too(write):
     table = read_group_table(write("image,lesion_id\np1_photo.jpg,a\np2_photo,a\n"))
-    cases = [Case(identifier=n, channels=(Path(f"{n}_photo.jpg"),), label=Path("m")) for n in ("p1", "p2")]
+    cases = [Case(identifier=n, channels=(Path(f"{n}_photo.jpg"),), mask=Path("m")) for n in ("p1", "p2")]
     assert sets(table.assign(cases)[0]) == [["p1", "p2"]]
 
 
@@ -195,5 +195,5 @@ def test_a_heading_without_rows_is_refused(write):
 
 def test_pictures_are_no_table(write, tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    with pytest.raises(ValueError, match=r"--groups .*a\.csv: no text"):
+    with pytest.raises(ValueError, match=r"`groups` .*a\.csv: no text"):
         read_group_table(tmp_path / "a.csv")

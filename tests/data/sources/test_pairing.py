@@ -38,7 +38,7 @@ def pair(images, masks, **options):
 def test_pairs_by_name_with_or_without_suffix():
     cases, problems = pair(["a.jpg", "b.jpg", "c.jpg"], ["c.png", "b_Segmentation.png", "a_segmentation.png"])
     assert problems == []
-    assert [(case.identifier, str(case.label)) for case in cases] == [
+    assert [(case.identifier, str(case.mask)) for case in cases] == [
         ("a", "a_segmentation.png"),
         ("b", "b_Segmentation.png"),
         ("c", "c.png"),

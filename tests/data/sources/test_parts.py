@@ -7,7 +7,7 @@ from nnunet_mamba.data.sources.parts import joined_parts
 
 def cases_of(part, *names):
     return [
-        Case(identifier=name, channels=(Path(part, name),), label=Path("m"), is_training=part != "test")
+        Case(identifier=name, channels=(Path(part, name),), mask=Path("m"), is_training=part != "test")
         for name in names
     ]
 

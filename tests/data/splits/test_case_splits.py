@@ -129,7 +129,7 @@ def test_published_sizes_without_validation_are_five_folds_of_the_training_cases
 @pytest.mark.parametrize("name", PUBLISHED_SIZES)
 def test_another_number_of_cases_is_refused_with_both(name):
     n_cases = PUBLISHED_SIZES[name].n_cases
-    with pytest.raises(ValueError, match=rf"--split {name} is for {n_cases} cases.* and here are {n_cases - 1};"):
+    with pytest.raises(ValueError, match=rf"`split='{name}'` is for {n_cases} cases.* and here are {n_cases - 1};"):
         published_split(name, ungrouped(n_cases - 1))
 
 
@@ -208,13 +208,13 @@ def test_synapse_has_the_test_cases_of_the_papers_and_five_folds_of_the_others()
     ],
 )
 def test_synapse_names_the_cases_that_are_missing_or_too_many(numbers, message):
-    with pytest.raises(ValueError, match=rf"--split synapse-18-12 is for 30 cases, all of Synapse.*{message}"):
+    with pytest.raises(ValueError, match=rf"`split='synapse-18-12'` is for 30 cases, all of Synapse.*{message}"):
         split_cases("synapse-18-12", cases_of(synapse(*numbers)))
 
 
 def cases_of(groups, **options):
     return [
-        Case(identifier=name, channels=(Path(f"{name}.jpg"),), label=Path(f"{name}.png"), group=group, **options)
+        Case(identifier=name, channels=(Path(f"{name}.jpg"),), mask=Path(f"{name}.png"), group=group, **options)
         for name, group in groups.items()
     ]
 
@@ -226,7 +226,7 @@ def test_test_cases_of_a_split_become_test_cases():
     assert [case.identifier for case in marked] == [case.identifier for case in cases]
     assert {case.identifier for case in marked if not case.is_training} == set(split.test)
     assert len(split.test) == 600
-    assert marked[0].label == cases[0].label
+    assert marked[0].mask == cases[0].mask
     assert "1 of 1 patients" in split.warning
 
 
@@ -252,7 +252,7 @@ def test_patients_of_training_among_given_test_cases_are_told_of():
 
 
 def test_unknown_names_are_answered_with_all_names():
-    with pytest.raises(ValueError, match=r"--split random: expected one of five-fold, leave-one-out, isic17.*18-12$"):
+    with pytest.raises(ValueError, match=r"`split='random'`: expected one of five-fold, leave-one-out, isic17.*18-12$"):
         split_cases("random", cases_of(ungrouped(5)))
     assert {"lgg-by-slice", "lgg-by-patient", "synapse-18-12"} < set(SPLIT_NAMES)
 

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -111,12 +113,29 @@ def fingerprinted(planned, monkeypatch):
     return planned
 
 
+PLAN_TWICE = """
+import sys
+from pathlib import Path
+from nnunetv2.experiment_planning.plan_and_preprocess_entrypoints import plan_experiment_entry
+splits = Path(sys.argv.pop())
+for _ in range(2):
+    plan_experiment_entry()
+    print(splits.read_text().replace("\\n", ""))
+"""
+
+
 def test_nnunet_takes_the_splits_over_when_it_plans_and_when_it_plans_again(fingerprinted, split):
     write_splits(fingerprinted.root / "nnUNet_raw" / NAME, split)
-    for _ in range(2):
-        process = fingerprinted.run("nnUNetv2_plan_experiment", "-d", "901", nnUNet_n_proc_DA="1")
-        assert process.returncode == 0, process.stderr
-        assert json.loads((fingerprinted.preprocessed / SPLITS_FILE).read_text()) == split.as_json()
+    process = subprocess.run(
+        [sys.executable, "-c", PLAN_TWICE, "-d", "901", str(fingerprinted.preprocessed / SPLITS_FILE)],
+        env=fingerprinted.environment(nnUNet_n_proc_DA="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    printed = [line for line in process.stdout.splitlines() if line.startswith("[")]
+    assert [json.loads(line) for line in printed] == [split.as_json()] * 2
 
 
 @pytest.mark.parametrize(

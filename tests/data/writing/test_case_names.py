@@ -7,7 +7,7 @@ from nnunet_mamba.data.writing.case_names import LONGEST_NAME, name_problems
 
 
 def case(name, *, is_training=True):
-    return Case(identifier=name, channels=(Path("image.png"),), label=Path("mask.png"), is_training=is_training)
+    return Case(identifier=name, channels=(Path("image.png"),), mask=Path("mask.png"), is_training=is_training)
 
 
 def texts(*names, **options):

@@ -3,25 +3,25 @@ import json
 import pytest
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.writing.conversion_record import RECIPE_FILE, Recipe, read_recipe
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord, read_conversion_record
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def record(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     (source / "a.jpg").write_text("image")
     (source / "a.png").write_text("mask")
-    case = Case(identifier="a", channels=(source / "a.jpg",), label=source / "a.png")
-    return Recipe.of("Dataset101_ISIC", {"size": "256x256"}, [case])
+    case = Case(identifier="a", channels=(source / "a.jpg",), mask=source / "a.png")
+    return ConversionRecord.of("Dataset101_ISIC", {"size": "256x256"}, [case])
 
 
-def test_is_the_same_after_writing_and_reading(tmp_path, recipe):
-    recipe.write(tmp_path, {"a": {"shape": [20, 30]}})
-    stored = read_recipe(tmp_path)
-    assert stored == recipe
-    assert recipe.differences(stored) == []
-    assert json.loads((tmp_path / RECIPE_FILE).read_text())["cases"]["a"] == {
+def test_is_the_same_after_writing_and_reading(tmp_path, record):
+    record.write(tmp_path, {"a": {"shape": [20, 30]}})
+    stored = read_conversion_record(tmp_path)
+    assert stored == record
+    assert record.differences(stored) == []
+    assert json.loads((tmp_path / RECORD_FILE).read_text())["cases"]["a"] == {
         "part": "training",
         "files": ["a.jpg", "a.png"],
         "bytes": [5, 4],
@@ -36,49 +36,41 @@ def test_tells_the_folder_of_every_label(tmp_path):
         path.parent.mkdir()
         path.touch()
     cases = [
-        Case(identifier="x", channels=(paths[0],), label=paths[1]),
-        Case(identifier="y", channels=(paths[0],), label=paths[2]),
+        Case(identifier="x", channels=(paths[0],), mask=paths[1]),
+        Case(identifier="y", channels=(paths[0],), mask=paths[2]),
         Case(identifier="z", channels=(paths[1],), is_training=False),
     ]
-    made = Recipe.of("test", {}, cases)
+    made = ConversionRecord.of("test", {}, cases)
     made.write(tmp_path, {case.identifier: {} for case in cases})
-    for recipe in (made, read_recipe(tmp_path)):
-        folders = {name: recipe.sources[index] for name, index in recipe.label_folders.items()}
+    for record in (made, read_conversion_record(tmp_path)):
+        folders = {name: record.sources[index] for name, index in record.label_folders.items()}
         assert folders == {"x": str(tmp_path / "a"), "y": str(tmp_path / "c")}
 
 
-def test_continues_a_folder_that_does_not_tell_the_folders_of_labels(tmp_path, recipe):
-    recipe.write(tmp_path, {"a": {}})
-    content = json.loads((tmp_path / RECIPE_FILE).read_text())
-    del content["cases"]["a"]["label_folder"]
-    (tmp_path / RECIPE_FILE).write_text(json.dumps(content))
-    assert recipe.differences(read_recipe(tmp_path)) == []
+def test_folder_without_record(tmp_path):
+    assert read_conversion_record(tmp_path) is None
+    assert read_conversion_record(tmp_path / "missing") is None
 
 
-def test_folder_without_recipe(tmp_path):
-    assert read_recipe(tmp_path) is None
-    assert read_recipe(tmp_path / "missing") is None
-
-
-def test_notices_a_source_file_of_another_size(tmp_path, recipe):
+def test_notices_a_source_file_of_another_size(tmp_path, record):
     (tmp_path / "source" / "a.png").write_text("other mask")
-    case = Case(identifier="a", channels=(tmp_path / "source" / "a.jpg",), label=tmp_path / "source" / "a.png")
-    changed = Recipe.of("Dataset101_ISIC", {"size": "256x256"}, [case])
-    assert changed.differences(recipe) == [
+    case = Case(identifier="a", channels=(tmp_path / "source" / "a.jpg",), mask=tmp_path / "source" / "a.png")
+    changed = ConversionRecord.of("Dataset101_ISIC", {"size": "256x256"}, [case])
+    assert changed.differences(record) == [
         "cases made from other source files (name, size, or training instead of test): 1, the first is a"
     ]
 
 
-def test_notices_another_converter_and_an_option_that_the_folder_does_not_know(recipe):
-    other = Recipe(converter="Dataset120_PH2", options={**recipe.options, "crop": True}, cases=recipe.cases)
-    assert other.differences(recipe) == [
+def test_notices_another_converter_and_an_option_that_the_folder_does_not_know(record):
+    other = ConversionRecord(converter="Dataset120_PH2", options={**record.options, "crop": True}, cases=record.cases)
+    assert other.differences(record) == [
         "converter: the folder has Dataset101_ISIC, this run has Dataset120_PH2",
         "crop: the folder has None, this run has True",
     ]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"converter": 1}', '{"cases": {"a": 1}}'])
-def test_damaged_recipe_is_named(tmp_path, content):
-    (tmp_path / RECIPE_FILE).write_text(content)
-    with pytest.raises(ValueError, match=RECIPE_FILE):
-        read_recipe(tmp_path)
+def test_damaged_record_is_named(tmp_path, content):
+    (tmp_path / RECORD_FILE).write_text(content)
+    with pytest.raises(ValueError, match=RECORD_FILE):
+        read_conversion_record(tmp_path)

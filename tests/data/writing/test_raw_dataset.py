@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.problems import Checked, InvalidDatasetError, Problem
-from nnunet_mamba.data.writing.conversion_record import Recipe
+from nnunet_mamba.data.problems import CaseCheck, InvalidDatasetError, Problem
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.data.writing.raw_dataset import DatasetDescription, write_raw_dataset
 from nnunet_mamba.data.writing.run_options import RunOptions
 from nnunet_mamba.system.folder_lock import only_writer
@@ -27,10 +27,10 @@ class TwoChannelConverter:
     def check(self, case):
         problems = (Problem(case.identifier, "is bad"),) if case.identifier.startswith("bad") else ()
         digest = case.identifier.removesuffix("_again")
-        return Checked(problems=problems, source={"shape": [2, 2]}, digest=digest, foreground=0.5)
+        return CaseCheck(problems=problems, source={"shape": [2, 2]}, digest=digest, foreground=0.5)
 
     def read(self, case):
-        return [np.zeros(2), np.ones(2), *([np.full(2, 7)] if case.label else [])]
+        return [np.zeros(2), np.ones(2), *([np.full(2, 7)] if case.mask else [])]
 
     def write(self, path, array):
         np.save(path, array)
@@ -42,14 +42,14 @@ def convert(cases, folder, **options):
         folder,
         DESCRIPTION,
         converter=TwoChannelConverter(),
-        recipe=Recipe.of("x", {}, cases),
+        record=ConversionRecord.of("x", {}, cases),
         **options,
     )
 
 
 def test_spreads_channels_over_files(tmp_path):
     cases = [
-        Case(identifier="a", channels=(Path("a"),), label=Path("m")),
+        Case(identifier="a", channels=(Path("a"),), mask=Path("m")),
         Case(identifier="b", channels=(Path("b"),), is_training=False),
     ]
     done = convert(cases, tmp_path / "raw")
@@ -66,7 +66,7 @@ def test_spreads_channels_over_files(tmp_path):
 
 
 def test_problems_of_names_and_files_are_shown_together(tmp_path):
-    cases = [Case(identifier=name, channels=(Path("a"),), label=Path("m")) for name in ("bad1", "good", "bad2")]
+    cases = [Case(identifier=name, channels=(Path("a"),), mask=Path("m")) for name in ("bad1", "good", "bad2")]
     with pytest.raises(InvalidDatasetError) as caught:
         convert(cases, tmp_path / "raw", problems=[Problem("c", "no mask")])
     assert [problem.identifier for problem in caught.value.problems] == ["c", "bad1", "bad2"]
@@ -81,11 +81,11 @@ def test_refuses_to_write_a_data_set_without_training_cases(tmp_path):
 def test_refuses_a_file_as_folder(tmp_path):
     (tmp_path / "raw").write_text("x")
     with pytest.raises(FileExistsError, match="is a file"):
-        convert([Case(identifier="a", channels=(Path("a"),), label=Path("m"))], tmp_path / "raw")
+        convert([Case(identifier="a", channels=(Path("a"),), mask=Path("m"))], tmp_path / "raw")
 
 
 def cases_called(*names):
-    return [Case(identifier=name, channels=(Path(name),), label=Path("m")) for name in names]
+    return [Case(identifier=name, channels=(Path(name),), mask=Path("m")) for name in names]
 
 
 def written_files(folder):
@@ -123,7 +123,7 @@ def test_a_run_that_left_cases_out_continues_with_the_same_ones(tmp_path):
     done = convert(cases, tmp_path / "raw", options=options)
 
     assert (done.n_written, done.skipped) == (1, {"bad": ("is bad",)})
-    with pytest.raises(FileExistsError, match="some cases were left out there: pass --skip-invalid again"):
+    with pytest.raises(FileExistsError, match="some cases were left out there: pass `skip_invalid=True` again"):
         convert(cases, tmp_path / "raw")
 
 
@@ -155,7 +155,7 @@ def test_report_holds_every_problem_whether_the_run_was_refused_or_not(tmp_path,
     assert rows == ["case,problem,file", *(["bad,is bad,"] if "bad" in names else [])]
 
 
-def test_what_a_run_that_was_killed_while_it_wrote_the_recipe_left_is_removed(tmp_path):
+def test_what_a_run_that_was_killed_while_it_wrote_the_record_left_is_removed(tmp_path):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / ".partial-12-nnunet_mamba_conversion.json").write_text("half")
 

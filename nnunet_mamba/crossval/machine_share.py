@@ -1,0 +1,38 @@
+"""What of this machine the trainings of a cross-validation may use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnunet_mamba.crossval.capacity import cores_of_this_job, default_trainings, visible_gpus
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineShare:
+    """What all trainings together may use.
+
+    Args:
+        jobs: trainings at the same time, at most.
+        cores: number of them.
+        gpus: names of the GPUs, none on the CPU.
+    """
+
+    jobs: int
+    cores: int
+    gpus: Sequence[str]
+
+    def __str__(self) -> str:
+        """What the user is told of it."""
+        return f"{len(self.gpus)} GPUs and {self.cores} cores" if self.gpus else f"{self.cores} cores"
+
+
+def machine_share(n_open: int, *, n_gpus: int, jobs: int | None) -> MachineShare:
+    """Return what to run trainings with on this machine.
+
+    Args:
+        n_open: trainings to do, at least one.
+        n_gpus: that torch sees and that may train.
+        jobs: that the user asks for; None for as many as the machine has GPUs or pairs of cores.
+    """
+    cores, gpus = cores_of_this_job(), visible_gpus(n_gpus)
+    jobs = jobs or default_trainings(n_open, cores=cores, gpus=gpus)
+    return MachineShare(jobs=min(jobs, n_open), cores=cores, gpus=gpus)

@@ -1,0 +1,118 @@
+"""Write the page that the demo ends with, about the scores of the unseen photographs."""
+
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from nnunet_mamba.data.formats.dataset_json import read_dataset_json
+from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, Settings, demo_steps, prediction_device
+from nnunet_mamba.demo.steps import FinishedDemoStep
+from nnunet_mamba.evaluation.protocols import LabelScores, score_labels
+from nnunet_mamba.report.figures import Panel, draw_panel
+from nnunet_mamba.report.render import RanCommand, Report, write_report
+from nnunet_mamba.results.confusion import ScoredCase, mean
+from nnunet_mamba.results.layout import SUMMARY
+from nnunet_mamba.results.summaries import read_summary
+from nnunet_mamba.results.trained_fold import TrainedFold, read_fold
+from nnunet_mamba.system.machine import processor
+from nnunet_mamba.system.nnunet_folders import VARIABLES
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOutcome:
+    """What the demo ends with.
+
+    Args:
+        report: the HTML page.
+        scores: of the lesions in the unseen photographs.
+        seconds: wall time of all steps, those of earlier runs included.
+    """
+
+    report: Path
+    scores: LabelScores
+    seconds: float
+
+
+def write_demo_report(folder: Path, settings: Settings, finished: Sequence[FinishedDemoStep]) -> DemoOutcome:
+    """Write ``report.html`` into the folder of a finished demo.
+
+    Args:
+        folder: of the demo.
+        settings: it was run with.
+        finished: its steps.
+    """
+    folder = folder.resolve()
+    names = read_dataset_json(folder / "nnUNet_raw" / DATASET / "dataset.json").labels.names
+    cases = read_summary(folder / "scores" / SUMMARY, names=names)
+    fold = read_fold(folder / settings.fold, names=names)
+    steps = demo_steps(folder, settings, device=prediction_device())
+    report = Report(
+        title="A state-space network, trained by stock nnU-Net",
+        summary=f"UltraLight VM-UNet was trained with unmodified nnU-Net on {settings.n_training} photographs of skin "
+        f"lesions and scored on {len(cases)} others, which neither its training nor its validation has seen.",
+        notice="These photographs are synthetic: nnunet-mamba drew them, with exact masks, so that the demo needs no "
+        "download. The numbers show that the whole path works on this machine. They say nothing about real skin.",
+        cases=cases,
+        panels=[_panel(folder, case) for case in cases],
+        epochs=fold.epochs,
+        commands=[
+            RanCommand(title=step.title, command=step.command, seconds=done.seconds)
+            for step, done in zip(steps, finished, strict=True)
+        ],
+        facts=_facts(folder, settings, fold),
+    )
+    path = folder / "report.html"
+    write_report(report, path)
+    return DemoOutcome(report=path, scores=score_labels(cases)[0], seconds=sum(step.seconds for step in finished))
+
+
+def _panel(folder: Path, case: ScoredCase) -> Panel:
+    return draw_panel(
+        case.identifier,
+        case.dice,
+        photograph=folder / "photographs" / "unseen" / "images" / f"{case.identifier}.jpg",
+        label=folder / "nnUNet_raw" / DATASET / "labelsTs" / f"{case.identifier}.png",
+        prediction=folder / "predictions" / f"{case.identifier}.png",
+    )
+
+
+def _facts(folder: Path, settings: Settings, fold: TrainedFold) -> list[tuple[str, str]]:
+    model, n_validation = fold.model, len(fold.validation)
+    seconds = [epoch.seconds for epoch in fold.epochs if not math.isnan(epoch.seconds)]
+    per_epoch = f", {sum(seconds) / len(seconds):.1f} s each" if seconds else ""
+    patch = " x ".join(str(side) for side in fold.patch_size)
+    packages = ("nnunet-mamba", "nnunetv2", "torch", "numba", "numpy")
+    environment = {name: name for name in VARIABLES} | PROCESSES
+    return [
+        ("Trainer", f"{model.trainer}, fold {fold.fold}, last checkpoint"),
+        ("Budget", f"{settings.epochs} epochs of {settings.iterations} iterations{per_epoch}"),
+        (
+            "Plans",
+            f"{fold.model.plans}, {fold.model.configuration}: patches of {patch} pixels, {fold.batch_size} in a batch",
+        ),
+        (
+            "Photographs",
+            f"{settings.n_training - n_validation} to train, {n_validation} for nnU-Net's validation, "
+            f"{settings.n_unseen} unseen; resized to {settings.size} x {settings.size} and scored at that size",
+        ),
+        (
+            "Validation",
+            f"mean per-case Dice {mean(case.dice for case in fold.validation):.3f} of nnU-Net's {n_validation} "
+            "validation cases, which are not the unseen ones",
+        ),
+        ("Machine", f"{processor()}, {_n_cores()} cores; prediction on {prediction_device()}"),
+        ("System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),
+        ("Versions", ", ".join(f"{package} {version(package)}" for package in packages)),
+        ("Folder", f"{folder} (the paths above are relative to it)"),
+        ("Environment", " ".join(f"{name}={value}" for name, value in environment.items())),
+    ]
+
+
+def _n_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

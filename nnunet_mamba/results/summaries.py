@@ -1,0 +1,84 @@
+"""Read nnU-Net's summary.json: the counts of every case, and the mean Dice of all."""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nnunet_mamba.results.confusion import Confusion, ScoredCase
+from nnunet_mamba.system.json_files import read_json_object
+
+_COUNTS = ("tp", "fp", "fn", "tn")
+
+
+def read_summary(path: Path, *, names: Mapping[str, str] | None = None) -> list[ScoredCase]:
+    """Read the cases of nnU-Net's summary.json, sorted by identifier.
+
+    Args:
+        path: the file.
+        names: of the labels and regions, by the keys of the file; a label without a name keeps its key.
+
+    Raises:
+        ValueError: the file is not one of nnU-Net's summaries.
+    """
+    summary = read_json_object(path, any_encoding=True, unique_names=True)
+    if not isinstance(summary.get("metric_per_case"), list):
+        raise ValueError(f"{path} has no 'metric_per_case'; expected the summary.json of nnUNetv2_evaluate_folder")
+    cases = []
+    for number, entry in enumerate(summary["metric_per_case"], 1):
+        try:
+            identifier = _identifier(entry["prediction_file"])
+            confusions = {(names or {}).get(key, key): _confusion(scores) for key, scores in entry["metrics"].items()}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(
+                f"{path}: case {number} of 'metric_per_case' is not as nnUNetv2_evaluate_folder writes it ({reason}); "
+                "score the predictions again"
+            ) from error
+        cases.append(ScoredCase(identifier=identifier, confusions=confusions))
+    return sorted(cases, key=lambda case: case.identifier)
+
+
+def _confusion(scores: Mapping[str, Any]) -> Confusion:
+    counts = {short: scores[short.upper()] for short in _COUNTS}
+    for short, count in counts.items():
+        if not isinstance(count, int | float) or not math.isfinite(count) or count < 0 or count != int(count):
+            raise ValueError(f"{short.upper()} is {count}, expected a number of voxels")
+    return Confusion(**{short: int(count) for short, count in counts.items()})
+
+
+def _identifier(file: str) -> str:
+    name = re.split(r"[\\/]", file)[-1]
+    return name[: -len(".nii.gz")] if name.endswith(".nii.gz") else name.rsplit(".", 1)[0]
+
+
+def read_mean_dice(path: Path) -> float:
+    """Return nnU-Net's mean Dice, over cases and then over labels or regions; NaN without any foreground.
+
+    Args:
+        path: the summary.json of a fold's final validation.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not one of nnU-Net's summaries.
+    """
+    try:
+        dice = read_json_object(path)["foreground_mean"]["Dice"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} has no foreground_mean with a Dice, expected nnU-Net's; delete it and run again"
+        ) from error
+    if isinstance(dice, bool) or not isinstance(dice, int | float) or not (math.isnan(dice) or 0 <= dice <= 1):
+        raise ValueError(f"{path} has the Dice {dice!r}, expected 0 to 1; delete it and run again")
+    return float(dice)
+
+
+def count_cases(path: Path) -> int:
+    """Return how many cases a summary.json has; 0 if it does not say.
+
+    Raises:
+        ValueError: the file does not hold a JSON object.
+    """
+    cases = read_json_object(path).get("metric_per_case")
+    return len(cases) if isinstance(cases, list) else 0

@@ -1,0 +1,64 @@
+import pytest
+
+from nnunet_mamba.crossval import cross_validation
+from nnunet_mamba.crossval.cross_validation import Request, prepare_cross_validation
+from nnunet_mamba.crossval.nnunet_side import Preparation
+
+
+@pytest.fixture
+def prepare(tmp_path, monkeypatch):
+    """Prepare trainers of a data set with two folds, on a machine with so many GPUs."""
+    (tmp_path / "preprocessed/Dataset901_Tiny").mkdir(parents=True)
+    for name in ("raw", "preprocessed", "results"):
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
+
+    def run(*trainers, n_gpus=0, **asked):
+        found = Preparation(n_folds=2, n_gpus=n_gpus, notices={("A", "P"): "large", ("X", "P"): "of nobody"})
+        monkeypatch.setattr(cross_validation, "prepare", lambda *_, **__: found)
+        usual = {"dataset": "901", "configuration": "2d", "plans": ["P", "Q"], "folds": "all", "device": None}
+        slurm = {"npz": False, "executor": "local", "n_slurm_gpus": 1}
+        return prepare_cross_validation(Request(trainers=trainers, **{**usual, **slurm, **asked}))
+
+    return run
+
+
+def test_every_trainer_has_a_run_for_all_plans_and_folds(prepare):
+    prepared = prepare("A", "B")
+    runs = [(status.run.trainer, status.run.plans, status.run.fold) for status in prepared.statuses]
+    assert runs == [(trainer, plans, fold) for trainer in "AB" for plans in "PQ" for fold in (0, 1)]
+    assert {status.run.dataset for status in prepared.statuses} == {"Dataset901_Tiny"}
+    assert prepared.n_open == 8
+    assert prepared.notices == ["large"]
+
+
+@pytest.mark.parametrize(
+    ("executor", "asked", "n_gpus", "n_slurm_gpus", "device"),
+    [
+        ("local", None, 0, 1, "cpu"),
+        ("local", None, 2, 0, "cuda"),
+        ("local", "cpu", 2, 0, "cpu"),
+        ("slurm", None, 0, 1, "cuda"),
+        ("slurm", None, 2, 0, "cpu"),
+        ("slurm", "cpu", 2, 1, "cpu"),
+    ],
+)
+def test_trains_on_a_gpu_where_there_is_one(prepare, executor, asked, n_gpus, n_slurm_gpus, device):
+    prepared = prepare("A", executor=executor, device=asked, n_gpus=n_gpus, n_slurm_gpus=n_slurm_gpus)
+    assert prepared.options.device == device
+    assert prepared.n_gpus == (0 if asked == "cpu" else n_gpus)
+
+
+def test_jobs_get_nnunets_variables(prepare, tmp_path, monkeypatch):
+    monkeypatch.setenv("NNUNET_MAMBA_SCAN", "reference")
+    variables = prepare("A", executor="slurm").options.variables
+    assert variables["NNUNET_MAMBA_SCAN"] == "reference"
+    assert variables["nnUNet_results"] == str(tmp_path / "results")
+    assert "PATH" not in variables
+    assert prepare("A").options.variables == {}
+
+
+def test_windows_is_told_what_it_can_run(prepare, monkeypatch):
+    # pathlib looks at the same name, so nothing else may run meanwhile.
+    monkeypatch.setattr(cross_validation.os, "name", "nt")
+    with pytest.raises(ValueError, match="needs Linux or macOS; train the folds with nnUNetv2_train"):
+        prepare_cross_validation(None)
