@@ -14,7 +14,7 @@ _CASCADE = (ApplyRandomBinaryOperatorTransform, RemoveRandomConnectedComponentFr
 
 
 def flips_and_rotations(transforms: ComposeTransforms, *, p_rotation: float) -> ComposeTransforms:
-    """Leave of nnU-Net's own training transforms what the papers use.
+    """Keep those of nnU-Net's own training transforms that the papers use.
 
     The rotation angles, the mirror axes and all handling of labels (regions, ignore label, cascade) stay nnU-Net's;
     scaling and every change of the intensities go.

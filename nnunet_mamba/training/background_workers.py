@@ -1,6 +1,6 @@
-"""Why a background worker of nnU-Net's data loading is gone.
+"""Why a background worker of nnU-Net's data loading died.
 
-nnU-Net's own message points to "the print statements above", which are hundreds of lines up, or nowhere if the system
+nnU-Net's own message points to "the print statements above". They are hundreds of lines up, and missing if the system
 killed the worker.
 """
 
@@ -19,16 +19,16 @@ _SHOWN_LINES = 12
 
 
 def messages_file(rank: int) -> str:
-    """Return the name of the file for the workers of one process of a training, by its rank."""
+    """Return the name of the file for the workers of the process of this rank."""
     return MESSAGES_FILES.replace("*", f"_{rank}" if rank else "")
 
 
 @contextmanager
 def worker_messages_in(path: Path) -> Iterator[None]:
-    """Send into a file what processes that are started meanwhile write to standard error, for all of their life.
+    """Send the standard error of processes that are started in the block to a file, for as long as they live.
 
     Args:
-        path: the file to create; no other process creates it too.
+        path: the file to create; each process of a training needs one of its own.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -55,15 +55,15 @@ def explain(error: RuntimeError, messages: Path, processes: Sequence[BaseProcess
     """Return an error that gives the cause, None if ``error`` is about something else.
 
     Args:
-        error: out of a training.
-        messages: file of ``worker_messages_in``.
+        error: raised by a training.
+        messages: the file of ``worker_messages_in``.
         processes: of the data loaders; empty if they were not all started.
     """
     if _NNUNET_MESSAGE not in str(error):
         return None
     written = messages.read_text(encoding="utf-8", errors="replace").strip() if messages.is_file() else ""
     killed_by = sorted({-process.exitcode for process in processes if process.exitcode and process.exitcode < 0})
-    # The loader itself ends the workers that are left.
+    # The loader itself terminates the workers that are left.
     signals = [signal.Signals(number) for number in killed_by if number != signal.SIGTERM]
     lines = written.splitlines()
     cut = [f"... ({len(lines) - _SHOWN_LINES} lines before, in {messages})"] if len(lines) > _SHOWN_LINES else []
@@ -80,7 +80,7 @@ def explain(error: RuntimeError, messages: Path, processes: Sequence[BaseProcess
     else:
         cause = "it ended silently, most often for want of memory"
     if signals and written:
-        # A worker that is killed says nothing of it.
+        # A killed worker cannot say so itself.
         cause += f"\nBefore that the workers wrote, which may have to do with it:{words}"
     return RuntimeError(
         f"A background worker that loads and augments cases died; {cause}\n"

@@ -16,10 +16,10 @@ _OF_AN_OPTIMISER = ("state", "param_groups")
 
 
 def problem_of_entries(stored: Mapping[str, Any]) -> str | None:
-    """Return the first entry of a checkpoint whose value nobody can train or predict with, as "has …"; None if all can.
+    """Return what is wrong with the first entry that cannot be trained or predicted with, as "has …"; None if all can.
 
     Args:
-        stored: content of a checkpoint; entries that are not there are not missed.
+        stored: content of a checkpoint; missing entries are no problem.
     """
     return next(_problems(stored), None)
 
@@ -92,7 +92,7 @@ def problem_of_logging(logging: Mapping[str, Any], *, needs: Sequence[str]) -> s
 
 @contextmanager
 def bare_names_for(network: nn.Module) -> Iterator[None]:
-    """Let a network in the block load weights that were saved with its wrappers.
+    """Let a network load weights in the block that were saved with its wrappers.
 
     Args:
         network: without wrappers.
@@ -125,7 +125,7 @@ def first_not_finite(value: Any, name: str) -> str | None:
 
 
 def _first_sparse(value: Any, name: str) -> str | None:
-    """Return the name of the first tensor that is not an array of numbers, each of them in memory; None without one."""
+    """Return the name of the first tensor that is no plain array with every number in memory; None without one."""
     if isinstance(value, Tensor):
         is_plain = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
         if not is_plain or value.is_nested or value.dtype.itemsize * value.numel() > value.untyped_storage().nbytes():

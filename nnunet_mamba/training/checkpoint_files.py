@@ -24,8 +24,8 @@ def write_checkpoint(path: Path, write: Callable[[str], None], *, keeps_spare: b
     Args:
         path: the file to create or replace.
         write: saves the checkpoint under the name that it is given.
-        keeps_spare: whether the latest one before it is of the same training; if not, the spare is not either, and is
-            deleted once there is this one.
+        keeps_spare: whether the latest one before it is of the same training. If not, the spare is of another training
+            too, and is deleted once this checkpoint is written.
 
     Raises:
         CheckpointWriteError: the disk is full or cannot be written to; ``path`` is what it was.
@@ -56,7 +56,7 @@ def newest_whole_checkpoint(path: Path) -> tuple[Path, dict[str, str]]:
         path: the file that is wanted.
 
     Returns:
-        The file to load, and why others cannot be, by name; empty if it is ``path``.
+        The file to load, and why others cannot be loaded, by name; empty if the file is ``path``.
 
     Raises:
         FileNotFoundError: there is no ``path``.
@@ -82,7 +82,7 @@ def newest_whole_checkpoint(path: Path) -> tuple[Path, dict[str, str]]:
 
 
 def epoch_of_whole(path: Path) -> int | None:
-    """Return the epoch with which a checkpoint goes on, None if its file is damaged or not there."""
+    """Return the epoch with which a checkpoint goes on, None if its file is damaged or missing."""
     return _epoch(path, {}) if path.is_file() else None
 
 
@@ -99,7 +99,7 @@ def _epoch(path: Path, damaged: dict[str, str]) -> int | None:
 
 
 def _keep_spare(path: Path) -> None:
-    """Give the checkpoint at ``path`` a second name; at no moment is there none."""
+    """Give the checkpoint at ``path`` a second name; the old spare stays until the new one is there."""
     if not path.is_file():
         return
     second = path.with_name(f".partial-{os.getpid()}-{SPARE}")
@@ -108,7 +108,7 @@ def _keep_spare(path: Path) -> None:
     try:
         os.link(path, second)
     except OSError:
-        # Some file systems of networks and of memory sticks have no links.
+        # Some network file systems and memory sticks have no links.
         shutil.copyfile(path, second)
     second.replace(path.with_name(SPARE))
 

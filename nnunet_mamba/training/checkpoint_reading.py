@@ -1,7 +1,7 @@
 """Checkpoints of nnU-Net, read without running what is in them: tensors, plain values and numpy's numbers.
 
-``torch.load(weights_only=True)`` builds only what torch knows to be harmless. nnU-Net's checkpoints hold numbers of
-numpy beside it, which are built here from their bytes: numpy's own functions for that trust what a file says of types.
+``torch.load(weights_only=True)`` builds only what torch knows to be harmless. nnU-Net's checkpoints also hold numpy's
+numbers. They are built here from their bytes, since numpy's own functions trust what a file says about types.
 """
 
 import os
@@ -39,7 +39,7 @@ class CodeInCheckpointError(ValueError):
 
 
 class _StoredType:
-    """Stands for ``numpy.dtype`` while a checkpoint is read; takes nothing from the file but kind, size and order."""
+    """Stands for ``numpy.dtype`` while a checkpoint is read; takes only kind, size and byte order from the file."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         self.dtype = np.dtype(str(code))
@@ -68,7 +68,7 @@ _NUMPY_CLASSES: list[Any] = [
 
 @contextmanager
 def no_code_from_files() -> Iterator[None]:
-    """Let every ``torch.load`` in the block read tensors and plain values alone, nnU-Net's own calls too."""
+    """Let every ``torch.load`` in the block, also in nnU-Net's own code, read only tensors and plain values."""
     with _forcing, torch.serialization.safe_globals(_NUMPY_CLASSES):
         before = {name: os.environ.pop(name, None) for name in (_FORCE, _FORCE_NOT)}
         os.environ[_FORCE] = "1"
@@ -84,7 +84,7 @@ def read_checkpoint(path: Path, *, entries: Collection[str] = ()) -> dict[str, A
 
     Args:
         path: of a file that nnU-Net, or something like it, has written.
-        entries: that it must have.
+        entries: names that it must have.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -126,13 +126,13 @@ def _load(path: Path) -> Any:
     if is_zip:
         with zipfile.ZipFile(path) as archive:
             _refuse_inflated(archive, path.stat().st_size)
-    # Mapped, the weights stay on the disk until they are wanted; torch maps nothing but zip files.
+    # Mapped, the weights stay on the disk until they are wanted; torch maps only zip files.
     with no_code_from_files():
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
 
 
 def _refuse_inflated(archive: zipfile.ZipFile, file_size: int) -> None:
-    """Raise where a small file stands for a large content, which torch.save never writes."""
+    """Raise if the file would grow when it is read: torch.save never compresses."""
     members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise ValueError("its parts are compressed, which torch.save does not do")
@@ -141,7 +141,7 @@ def _refuse_inflated(archive: zipfile.ZipFile, file_size: int) -> None:
 
 
 def check_whole(path: Path) -> None:
-    """Compare a checkpoint with the checksums that torch.save writes, and which torch.load does not look at.
+    """Compare a checkpoint with the checksums that torch.save writes and torch.load ignores.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -1,4 +1,4 @@
-"""What nnU-Net must know of a network whose outputs are not the plan's, or not all asked for."""
+"""What nnU-Net must know of a network whose outputs differ from the plan's, or are not all wanted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +13,15 @@ _WRAPPED = ("module", "_orig_mod")
 
 
 def deep_supervision_scales(network: nn.Module, patch_size: Sequence[int]) -> list[list[float]]:
-    """Return by what nnU-Net multiplies the patch size to get the sizes of the labels.
+    """Return the factors by which nnU-Net multiplies the patch size to get the sizes of the labels.
 
     Args:
         network: one of ours with a head at every resolution, wrapped or not.
         patch_size: positions per axis.
 
     Returns:
-        For every output, the highest resolution first, one factor per axis. Where the patches are no multiple of the
-        pooling, the factors belong to this patch size alone.
+        For every output, the highest resolution first, one factor per axis. If the patch size is no multiple of the
+        pooling, the factors hold for this patch size only.
     """
     sizes = [reduced_size(patch_size, reduction) for reduction in _unwrapped(network).output_reductions]
     return [[of_output / length for of_output, length in zip(size, patch_size, strict=True)] for size in sizes]

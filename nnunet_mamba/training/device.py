@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
-    """Take the CPU where CUDA, or Apple's MPS, was asked for and is not there.
+    """Replace CUDA or Apple's MPS by the CPU if there is no such device.
 
     ``nnUNetv2_train`` asks for CUDA by default and sets torch to one thread for it, so the threads are set back.
 
@@ -25,8 +25,8 @@ def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
         return device, None
     cores = available_cores()
     torch.set_num_threads(cores)
-    # Threads that spin while they wait take the core from the thread they wait for as soon as another process wants
-    # one too (benchmarks/training_step.py); OpenMP reads the variable before this code runs.
+    # Threads that spin while they wait take the core from the thread that they wait for, as soon as another process
+    # wants one too (benchmarks/training_step.py). OpenMP has read the variable before this code runs.
     advice = "" if "OMP_WAIT_POLICY" in os.environ else " OMP_WAIT_POLICY=passive keeps it fast beside other programs."
     return torch.device(
         "cpu"

@@ -16,7 +16,7 @@ from nnunet_mamba.training.distillation_settings import DistillationSettings
 
 TEACHER_TERMS = ("soft", "attention", "gradient")
 
-# Sobel's operator, so scaled that a ramp of slope 1 has gradient 1 in 2D and in 3D.
+# Sobel's operator, scaled so that a ramp of slope 1 has gradient 1 in 2D and in 3D.
 _SMOOTHING = (0.25, 0.5, 0.25)
 _DIFFERENCE = (-0.5, 0.0, 0.5)
 
@@ -24,15 +24,15 @@ _DIFFERENCE = (-0.5, 0.0, 0.5)
 def teacher_terms(
     student: Tensor, teacher: Tensor, settings: DistillationSettings, *, has_regions: bool
 ) -> dict[str, Tensor]:
-    """Return the terms that compare the student with the teacher, those of weight 0 left out.
+    """Return the terms that compare the student with the teacher, without those of weight 0.
 
-    Everything is computed in fp32, whatever the logits are and under autocast too.
+    Everything is computed in fp32, also for logits of another precision and under autocast.
 
     Args:
         student: logits, (b, c, *spatial).
         teacher: logits of the same shape.
         settings: which terms, and the temperature.
-        has_regions: whether each channel is a region with a sigmoid; else all are labels under one softmax.
+        has_regions: whether each channel is a region with a sigmoid; otherwise all are labels under one softmax.
 
     Returns:
         Term by name, not yet weighted.
@@ -80,7 +80,7 @@ def _log_probabilities(logits: Tensor, *, has_regions: bool) -> Tensor:
 def prediction_maps(logits: Tensor, *, has_regions: bool) -> Tensor:
     """Return the probabilities of the regions, or of the labels without the background.
 
-    Two softmax outputs so have one map, as one sigmoid output has; the background's would say the same again.
+    Two softmax outputs have one map, like one sigmoid output: the map of the background would say the same again.
     """
     return logits.sigmoid() if has_regions else logits.softmax(dim=1)[:, 1:]
 
@@ -131,7 +131,7 @@ def gradient_magnitude(maps: Tensor) -> Tensor:
         for axis in axes:
             component = _correlate(component, axis, _DIFFERENCE if axis == derived else _SMOOTHING)
         components.append(component)
-    # Its derivative at a length of 0 is 0, where that of a square root is not finite.
+    # The derivative of this norm at length 0 is 0; that of a square root is not finite.
     length: Tensor = torch.linalg.vector_norm(torch.stack(components), dim=0)
     return length
 
@@ -139,7 +139,7 @@ def gradient_magnitude(maps: Tensor) -> Tensor:
 def _correlate(maps: Tensor, axis: int, weights: tuple[float, float, float]) -> Tensor:
     """Weight three neighbours along one axis, which loses its first and last position.
 
-    Not a convolution, which autocast would compute in fp16.
+    This is not a convolution, because autocast would compute that in fp16.
     """
     length = maps.shape[axis] - 2
     before, at, after = (weight * maps.narrow(axis, start, length) for start, weight in enumerate(weights))

@@ -1,9 +1,9 @@
 """Trainers that say in their name how they train: ``nnUNetTrainerUltraLightVM_nnunet_deep_20epochs``.
 
-The name of a trainer is the only thing about it that nnU-Net's commands, results folders and checkpoints carry, so what
-is part of the name needs no flag, keeps its own results folder and is found again when predicting. After the name of a
-bundled trainer come, in this order and each of them or none: the recipe, ``_paper`` or ``_nnunet``; ``_deep`` for deep
-supervision; the budget, ``_<N>epochs`` or ``_<N>epochs_<M>iterations``.
+The name of a trainer is the only thing about it that nnU-Net's commands, results folders and checkpoints carry. What is
+part of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Three
+suffixes may follow the name of a bundled trainer, in this order: the recipe (``_paper`` or ``_nnunet``), ``_deep`` for
+deep supervision, and the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``).
 """
 
 import importlib.util
@@ -35,7 +35,7 @@ def load_trainer(name: str) -> type[PresetTrainer]:
 
 
 def named_recipes(trainer: type[PresetTrainer]) -> dict[str, Recipe]:
-    """Return the recipes that a bundled trainer can be told to train with, by their suffix."""
+    """Return the recipes that can follow the name of a bundled trainer, by their suffix."""
     recipes = {"paper": trainer.paper_recipe or trainer.recipe, "nnunet": NNUNET}
     # How often a checkpoint is worth its time depends on the network's size.
     save_every = trainer.recipe.save_every
@@ -57,7 +57,7 @@ def trainer_with_budget(name: str) -> type[PresetTrainer]:
 
     Raises:
         AttributeError: the name does not begin with a bundled trainer's (so that nnU-Net searches on).
-        ValueError: it does, and what follows is not what this trainer can do.
+        ValueError: it does, and goes on with something that this trainer cannot do.
     """
     base, separator, _ = name.partition("_")
     if not separator or base not in trainer_names():
@@ -86,7 +86,7 @@ def _refusal(name: str, trainer: type[PresetTrainer]) -> str:
         reason = "trains with deep supervision anyway" if trainer.preset.deep_supervision else "needs a single output"
         return f"There is no trainer {name!r}: {base!r} {reason}; leave '_deep' out."
     return (
-        f"There is no trainer {name!r}: after {base!r} comes nothing or, in this order and each of them or none, "
-        f"'_paper' or '_nnunet', {deep}'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, for example "
-        f"'{base}_20epochs' or '{base}_nnunet_20epochs'."
+        f"There is no trainer {name!r}: what may follow {base!r} is, in this order, '_paper' or '_nnunet', {deep}"
+        f"'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, for example '{base}_20epochs' or "
+        f"'{base}_nnunet_20epochs'."
     )

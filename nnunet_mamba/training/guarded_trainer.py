@@ -35,7 +35,7 @@ from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, Trainin
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-# One odd batch is no reason to lose a night, and a spoilt training never recovers.
+# One odd batch is no reason to lose a night's training, and a spoilt training never recovers.
 MOST_SKIPPED_STEPS = 5
 
 
@@ -86,7 +86,7 @@ class GuardedTrainer(nnUNetTrainer):
         """Build what nnU-Net builds, and watch the loss and the optimiser.
 
         Raises:
-            ValueError: what ``-pretrained_weights`` names is no checkpoint, or could run code.
+            ValueError: the file of ``-pretrained_weights`` is no checkpoint, or could run code.
         """
         refuse_unsafe_pretrained_weights()
         super().initialize()
@@ -94,7 +94,7 @@ class GuardedTrainer(nnUNetTrainer):
         self._sentinel.watch(self.loss, self.optimizer)
 
     def get_dataloaders(self) -> tuple[Any, Any]:
-        """Start nnU-Net's background workers and keep what they say."""
+        """Start nnU-Net's background workers and keep what they write to standard error."""
         with worker_messages_in(self._worker_messages):
             loaders: tuple[Any, Any] = super().get_dataloaders()
         self._workers = worker_processes(*loaders)
@@ -104,7 +104,7 @@ class GuardedTrainer(nnUNetTrainer):
         """Train as nnU-Net does; if a background worker dies, say why.
 
         Raises:
-            RuntimeError: of a worker, with its cause.
+            RuntimeError: a background worker died; gives the cause.
             TrainingStoppedError: too many steps in a row were not finite.
         """
         if self.logger.resume:
@@ -119,7 +119,7 @@ class GuardedTrainer(nnUNetTrainer):
             raise explained from error
 
     def on_train_start(self) -> None:
-        """Clear away what a killed run was writing, and write what it had no time for."""
+        """Delete half-written files of a killed run, and write the best checkpoint if that run had no time to."""
         super().on_train_start()
         assert self._sentinel is not None
         # nnU-Net loads pretrained weights after it has initialised.
@@ -129,7 +129,7 @@ class GuardedTrainer(nnUNetTrainer):
         self._catch_up_best()
 
     def on_train_end(self) -> None:
-        """Write the final checkpoint as nnU-Net does, and delete what only served to continue."""
+        """Write the final checkpoint as nnU-Net does, and delete what is only needed to continue."""
         super().on_train_end()
         if self.local_rank == 0 and not self.disable_checkpointing:
             folder = Path(self.output_folder)
@@ -140,7 +140,7 @@ class GuardedTrainer(nnUNetTrainer):
         """Train on one batch as nnU-Net does, unless that would spoil the weights.
 
         Raises:
-            TrainingStoppedError: it would for too many batches in a row; a checkpoint of the weights is written.
+            TrainingStoppedError: too many batches in a row would; a checkpoint of the weights is written first.
         """
         assert self._sentinel is not None
         try:
@@ -151,29 +151,29 @@ class GuardedTrainer(nnUNetTrainer):
             failure = error.with_traceback(None)
             scaler: Any = self.grad_scaler
             if failure.in_optimizer and scaler is not None:
-                # nnU-Net comes no further than the scaler's step, and the next one needs a scaler that is ready.
+                # nnU-Net got as far as the scaler's step; update makes the scaler ready for the next one.
                 scaler.update()
         else:
             return outputs
-        # Out of the except block, where the error's traceback keeps the activations of the step in memory.
+        # After the except block: inside it, the error's traceback keeps the activations of the step in memory.
         skipped = self._sentinel.skip(failure, batch, self._forward_and_backward(batch))
-        # Of several processes all have the same to say.
+        # All processes have the same to say, so one of them prints it.
         self.print_to_log_file(f"Epoch {self.current_epoch}: {skipped}", also_print_to_console=self.local_rank == 0)
         if skipped.is_one_too_many:
             self._save_to_repeat_this_epoch()
             if self.is_ddp:
-                # The first process that fails takes the others down, in the middle of a checkpoint too.
+                # The first process that fails ends the others, even in the middle of a checkpoint.
                 dist.barrier()
             raise TrainingStoppedError(self._way_out(skipped.cause))
         return {"loss": np.array(np.nan, dtype=np.float32)}
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
-        """Log as nnU-Net does, without the steps that were skipped."""
+        """Log as nnU-Net does; skipped steps do not count."""
         happened = [outputs for outputs in train_outputs if np.isfinite(outputs["loss"]).all()]
         super().on_train_epoch_end(happened or train_outputs)
 
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
-        """Log as nnU-Net does, and say what a validation that is not finite means."""
+        """Log as nnU-Net does, and explain a validation loss that is not finite."""
         super().on_validation_epoch_end(val_outputs)
         if not np.isfinite(self.logger.get_value("val_losses", step=-1)):
             self.print_to_log_file(
@@ -182,11 +182,11 @@ class GuardedTrainer(nnUNetTrainer):
             )
 
     def on_epoch_end(self) -> None:
-        """Log and write checkpoints as nnU-Net does; a plot that does not fit on the disk is left out."""
+        """Log and write checkpoints as nnU-Net does, without the plot if the disk is full."""
         try:
             super().on_epoch_end()
         except OSError as error:
-            # Its last act is the plot, and then it counts.
+            # nnU-Net plots last, and then counts the epoch.
             self.print_to_log_file(f"No progress.png: {error}")
             self.current_epoch += 1
 
@@ -194,7 +194,7 @@ class GuardedTrainer(nnUNetTrainer):
         """Write a checkpoint that is either whole or the one before.
 
         Raises:
-            CheckpointWriteError: there is no room for the final one; others are written again after later epochs.
+            CheckpointWriteError: the final one does not fit on the disk. Others are written again after later epochs.
         """
         if self.local_rank != 0 or self.disable_checkpointing:
             super().save_checkpoint(filename)
@@ -217,7 +217,7 @@ class GuardedTrainer(nnUNetTrainer):
         Raises:
             CodeInCheckpointError: a file could run code, so it is not read.
             RuntimeError: no whole checkpoint is left.
-            ValueError: the whole one lacks what nnU-Net needs to go on, or is of another network.
+            ValueError: the whole one lacks what nnU-Net needs to go on, or belongs to another network.
         """
         if isinstance(filename_or_checkpoint, dict):
             super().load_checkpoint(filename_or_checkpoint)
@@ -232,15 +232,15 @@ class GuardedTrainer(nnUNetTrainer):
         if problem is not None:
             raise ValueError(f"{whole} {problem}. Delete it and start again without --c")
         del stored
-        # nnU-Net does this too, but the network must be there to load wrapped names.
+        # nnU-Net does this too, but bare_names_for needs the network before that.
         if not self.was_initialized:
             self.initialize()
-        # nnU-Net itself would run what is in the file.
+        # Alone, nnU-Net would run code that is in the file.
         with no_code_from_files(), bare_names_for(self.bare_network):
             try:
                 super().load_checkpoint(str(whole))
             except (LookupError, ValueError, TypeError, RuntimeError) as error:
-                # torch lists every weight; the first tells enough.
+                # torch lists every weight; the first is enough.
                 reason = " ".join(line.strip() for line in str(error).splitlines()[:2])[:300]
                 raise ValueError(
                     f"{whole} does not fit what {type(self).__name__} trains ({reason}). Name the trainer, the plans "
@@ -251,7 +251,7 @@ class GuardedTrainer(nnUNetTrainer):
             self._sentinel.begin()
 
     def _continue_from_spare(self) -> None:
-        """Load the spare if nnU-Net, which does not know it, has found nothing or a checkpoint that is further back.
+        """Load the spare if nnU-Net, which does not know it, has found no checkpoint or an older one.
 
         This happens when a damaged latest checkpoint was deleted.
         """
@@ -264,7 +264,7 @@ class GuardedTrainer(nnUNetTrainer):
             self.load_checkpoint(str(spare))
 
     def _catch_up_best(self) -> None:
-        """Write the best checkpoint if a killed run had no time for it after the latest one, which has its weights."""
+        """Write the best checkpoint if a run was killed between writing the latest one and this, with equal weights."""
         averages = self.logger.get_value("ema_fg_dice", step=None)
         if not averages or len(averages) != self.current_epoch:
             return
@@ -273,19 +273,19 @@ class GuardedTrainer(nnUNetTrainer):
             self._save_as_of_last_epoch(BEST)
 
     def _save_to_repeat_this_epoch(self) -> None:
-        """Write the latest checkpoint in the middle of an epoch, so that a run that continues begins it anew."""
+        """Write the latest checkpoint in the middle of an epoch; a run that continues repeats this epoch."""
         for values in self.logger.local_logger.my_fantastic_logging.values():
             del values[self.current_epoch :]
         self._save_as_of_last_epoch(LATEST)
 
     def _save_as_of_last_epoch(self, name: str) -> None:
-        """Write a checkpoint with which the current epoch comes next; nnU-Net writes that the one after it does."""
+        """Write a checkpoint that continues with the current epoch; nnU-Net's own continues with the one after it."""
         self.current_epoch -= 1
         self.save_checkpoint(str(Path(self.output_folder) / name))
         self.current_epoch += 1
 
     def _forward_and_backward(self, batch: dict[str, Any]) -> Callable[[nn.Module], object]:
-        """Return what does the passes of one training step with a network and nothing else."""
+        """Return a function that runs one training step's two passes with a network and changes no weight."""
 
         def run(network: nn.Module) -> None:
             target = batch["target"]

@@ -1,4 +1,4 @@
-"""Which layer of a network is the first to leave the finite numbers."""
+"""The first layer of a network whose output, or weight whose gradient, is not finite."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,12 +39,12 @@ class NonFiniteLayer:
 
 
 def find_first_non_finite(network: nn.Module, rerun: Callable[[nn.Module], object]) -> NonFiniteLayer | None:
-    """Run a network again and return where it first leaves the finite numbers, None if it does not this time.
+    """Run a network again and return its first value that is not finite, None if all are finite this time.
 
-    Layers come before gradients, layers in the order in which they end, gradients in that of the backward pass.
+    Layers come before gradients: layers in the order in which they end, gradients in the order of the backward pass.
 
     Args:
-        network: its gradients are lost.
+        network: loses its gradients.
         rerun: runs a forward and a backward pass with it.
 
     Raises:

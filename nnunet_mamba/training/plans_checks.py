@@ -1,6 +1,6 @@
-"""Plans, dataset.json and splits as a training and a planning need them; what is missing or senseless is told.
+"""Checks of plans, dataset.json and splits before a training or a planning uses them.
 
-nnU-Net takes these files as they are, and fails late, or trains on something else than was meant.
+nnU-Net takes these files as they are. It fails late, or trains on something else than was meant.
 """
 
 import math
@@ -26,7 +26,7 @@ def refuse_senseless_plans(plans: Mapping[str, Any], configuration: str, *, wher
         needs: entries that the configuration must have.
 
     Raises:
-        ValueError: an entry is missing, or its value cannot be meant; names all of them.
+        ValueError: entries are missing or make no sense; names all of them.
     """
     problems = list(_problems_of_plans(plans, configuration, needs))
     if problems:
@@ -59,7 +59,7 @@ def _problems_of_plans(plans: Mapping[str, Any], configuration: str, needs: Sequ
             continue
         values = entries[name]
         is_list = isinstance(values, list | tuple) and all(_is_positive(value, whole=whole) for value in values)
-        # A trainer reads patch sizes alone, so they may have been changed alone.
+        # A trainer reads only patch sizes, so users may have changed only these.
         differs = n_axes is not None and name in needs and is_list and len(values) != n_axes
         if not is_list or len(values) not in (2, 3) or differs:
             number = "whole number" if whole else "number"
@@ -80,7 +80,7 @@ def refuse_senseless_dataset(dataset_json: Mapping[str, Any], *, where: str, cou
         counts_cases: whether numTraining is needed.
 
     Raises:
-        ValueError: an entry is missing, or its value cannot be meant; names all of them.
+        ValueError: entries are missing or make no sense; names all of them.
     """
     problems = list(_problems_of_dataset(dataset_json, counts_cases=counts_cases))
     if problems:
@@ -88,7 +88,7 @@ def refuse_senseless_dataset(dataset_json: Mapping[str, Any], *, where: str, cou
 
 
 def _problems_of_dataset(dataset_json: Mapping[str, Any], *, counts_cases: bool) -> Iterator[str]:
-    # nnU-Net still takes the name that its first version had.
+    # nnU-Net also takes the name that its first version used.
     channels = dataset_json.get("channel_names", dataset_json.get("modality"))
     if not isinstance(channels, Mapping) or not channels:
         yield f"channel_names is {channels!r}, expected a name for each channel"
@@ -132,7 +132,7 @@ def read_splits(path: Path) -> list[dict[str, list[str]]]:
 
 
 def _is_positive(value: Any, *, whole: bool) -> bool:
-    # Not int and float: plans that are made in the same process hold numpy's numbers.
+    # Real and Integral, since plans that are made in the same process hold numpy's numbers.
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
         return False
     return not whole or isinstance(value, Integral)

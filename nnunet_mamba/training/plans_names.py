@@ -12,7 +12,7 @@ _BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
 
 
 def plans_name(trainer: str, base: str) -> str:
-    """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; a budget in its name leaves no trace."""
+    """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; without the budget."""
     of_trainer = _BUDGET_OF_NAME.sub("", trainer).removeprefix("nnUNetTrainer")
     return f"nnUNet{of_trainer}{base.removeprefix('nnUNet').removesuffix('Plans')}Plans"
 
@@ -20,14 +20,14 @@ def plans_name(trainer: str, base: str) -> str:
 def large_batch_notice(
     trainer: str, plans: Mapping[str, Any], configuration: str, *, batch_size: int, largest: int | None
 ) -> str | None:
-    """Return a line about a batch that is larger than the recipe's, and how to get plans that fit; None if it is not.
+    """Return a line about a batch that is larger than the recipe's, and the way to plans that fit; None if it fits.
 
     Args:
         trainer: its name, with or without suffixes.
         plans: that it is to train with.
         configuration: of the plans.
-        batch_size: that the plans have.
-        largest: that the recipe trains with; None if it does not say.
+        batch_size: of the plans.
+        largest: batch of the recipe; None if it sets no limit.
     """
     if largest is None or batch_size <= largest:
         return None

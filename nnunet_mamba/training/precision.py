@@ -1,4 +1,4 @@
-"""In which half precision a CUDA device trains."""
+"""The half precision that a CUDA device trains in."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def training_dtype(device: torch.device) -> torch.dtype | None:
         device: that trains.
 
     Raises:
-        ValueError: the variable has another value, or asks for what the device has not.
+        ValueError: the variable has another value, or the device does not have this precision.
     """
     name = os.environ.get(VARIABLE) or None
     if name is not None and name not in DTYPES:
@@ -37,7 +37,7 @@ def training_dtype(device: torch.device) -> torch.dtype | None:
 
 @contextmanager
 def autocast_default(dtype: torch.dtype | None) -> Iterator[None]:
-    """Make ``dtype`` what autocast on CUDA takes where it is not told another; None changes nothing.
+    """Make ``dtype`` the default of autocast on CUDA in the block; None changes nothing.
 
     Args:
         dtype: a half precision.

@@ -27,7 +27,7 @@ from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_dat
 from nnunet_mamba.training.plans_names import large_batch_notice
 from nnunet_mamba.training.recipes import Recipe
 
-# What the trainers themselves read of a configuration.
+# The entries of a configuration that the trainers themselves read.
 _NEEDED = ("patch_size", "batch_size", "architecture")
 
 
@@ -79,7 +79,7 @@ class PresetTrainer(GuardedTrainer):
     ) -> None:
         for variable in ("nnUNet_preprocessed", "nnUNet_results"):
             nnunet_folder(variable)
-        # Splits may lie there, see do_split.
+        # There may be splits in it, see do_split.
         nnunet_folder_if_set("nnUNet_raw")
         refuse_senseless_plans(plans, configuration, where=f"The plans {plans.get('plans_name')}", needs=_NEEDED)
         refuse_senseless_dataset(dataset_json, where="dataset.json")
@@ -123,7 +123,7 @@ class PresetTrainer(GuardedTrainer):
             configuration_manager: decides what the preset leaves to the plans; its patch size must have the network's
                 number of dimensions.
             num_input_channels: of the images.
-            num_output_channels: labels with the background, or regions.
+            num_output_channels: number of labels with the background, or of regions.
             enable_deep_supervision: whether a network with several heads returns all their logits.
 
         Raises:
@@ -146,7 +146,7 @@ class PresetTrainer(GuardedTrainer):
             super().set_deep_supervision_enabled(enabled)
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
-        """Return the scales of the network's own outputs, which need not be those of the plan's stages."""
+        """Return the scales of the network's own outputs, which may differ from those of the plan's stages."""
         if not self.enable_deep_supervision:
             return None
         return deep_supervision_scales(self.bare_network, self.configuration_manager.patch_size)
@@ -156,13 +156,13 @@ class PresetTrainer(GuardedTrainer):
         # A subclass may change these two in its constructor, as with nnU-Net's own trainers.
         recipe = replace(self.recipe, initial_lr=self.initial_lr, weight_decay=self.weight_decay)
         optimizer, schedule = optimizer_and_schedule(self.network, recipe, self.num_epochs)
-        # After the optimiser, which has the same parameters in every checkpoint.
+        # After the optimiser is made: it has the same parameters in every checkpoint.
         if self.is_ddp and not self.enable_deep_supervision:
             freeze_heads_without_logits(self.network)
         return optimizer, schedule
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
-        """Return what nnU-Net decides, but no axes to mirror where the recipe does not mirror."""
+        """Return what nnU-Net decides, without axes to mirror if the recipe does not mirror."""
         *others, mirror_axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         if not self.recipe.mirrors:
             self.inference_allowed_mirroring_axes = mirror_axes = None
@@ -170,14 +170,14 @@ class PresetTrainer(GuardedTrainer):
 
     @classmethod
     def get_training_transforms(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return nnU-Net's transforms or, of these, flips and rotations alone; the arguments are nnU-Net's."""
+        """Return nnU-Net's transforms, or their flips and rotations only; the arguments are nnU-Net's."""
         transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
         if cls.recipe.p_rotation is None:
             return transforms
         return flips_and_rotations(transforms, p_rotation=cls.recipe.p_rotation)
 
     def do_split(self) -> tuple[list[str], list[str]]:
-        """Return the fold's cases as nnU-Net does; where no planner took over the raw data's splits, do it here."""
+        """Return the fold's cases as nnU-Net does, after taking over the raw data's splits if no planner has."""
         if self.fold != "all" and (splits := adopt_splits(Path(self.preprocessed_dataset_folder_base))):
             self.print_to_log_file(f"Took over {splits}")
         splits_file = Path(self.preprocessed_dataset_folder_base) / SPLITS_FILE
@@ -187,7 +187,7 @@ class PresetTrainer(GuardedTrainer):
         return train, val
 
     def on_train_start(self) -> None:
-        """Say how the network scans and of too large a batch; remember where a training that continues begins."""
+        """Log how the network scans and whether the batch is too large; remember where this run begins."""
         super().on_train_start()
         notice = large_batch_notice(
             type(self).__name__,

@@ -1,4 +1,4 @@
-"""The file of ``-pretrained_weights``: nnU-Net reads it with all code that is in it, and no trainer is told of it."""
+"""The file of ``-pretrained_weights``: nnU-Net runs any code that is in it, and tells no trainer about it."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,10 @@ _NNUNET_FUNCTION, _NNUNET_NAME = "maybe_load_checkpoint", "pretrained_weights_fi
 
 
 def refuse_unsafe_pretrained_weights() -> None:
-    """Read the file that nnU-Net's command is going to load into the trainer that it initialises, if there is one.
+    """Refuse pretrained weights that could run code, before nnU-Net loads them into the trainer.
 
-    Call this from the trainer's ``initialize``. Only the function that calls that knows the file, so it is looked up
-    there.
+    Call this from the trainer's ``initialize``. Only the function of nnU-Net that calls ``initialize`` knows the file,
+    so this function looks for it on the call stack.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.training.layer_search import find_first_non_finite, floating_tensors
-from nnunet_mamba.training.step_findings import (
-    Finding,
+from nnunet_mamba.training.step_diagnosis import (
+    Diagnosis,
     Suspicion,
     causes_and_reasons,
-    findings_of_all,
+    diagnoses_of_all,
     in_any_process,
     is_distributed,
 )
@@ -89,11 +89,11 @@ class Sentinel:
         self.begin()
 
     def begin(self) -> None:
-        """Take the network's state as sound, as after its weights were loaded."""
+        """Take the network's state as sound; call this after loading weights."""
         self._keep_statistics()
 
     def watch(self, loss: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Raise NonFiniteStepError out of training's loss before its gradients, and out of a step before its change.
+        """Raise NonFiniteStepError from the training loss before the backward pass, and from a step before it is done.
 
         Args:
             loss: called with the network's outputs.
@@ -106,7 +106,7 @@ class Sentinel:
         """Note that a step happened.
 
         Args:
-            scaler: of a training in fp16, which skips steps whose gradients overflow and then halves its scale.
+            scaler: of a training in fp16. It skips steps whose gradients overflow, and then halves its scale.
 
         Raises:
             NonFiniteStepError: the scaler has skipped so many steps in a row that no scale is small enough.
@@ -126,7 +126,7 @@ class Sentinel:
     ) -> SkippedStep:
         """Put the network back to where it was before a step, and find out what went wrong in it.
 
-        Of several processes all must call this, and all get the same answer.
+        All processes of a training must call this; all get the same answer.
 
         Args:
             error: of the step, without its traceback, which would keep the step's activations in memory.
@@ -135,12 +135,12 @@ class Sentinel:
         """
         self.n_skipped += 1
         self._restore_statistics()
-        cause, reason = causes_and_reasons(findings_of_all(self._own_finding(error, batch, rerun)))
+        cause, reason = causes_and_reasons(diagnoses_of_all(self._own_diagnosis(error, batch, rerun)))
         return SkippedStep(cause=cause, reason=reason, n_in_a_row=self.n_skipped, most_in_a_row=self.most_in_a_row)
 
-    def _own_finding(
+    def _own_diagnosis(
         self, error: NonFiniteStepError, batch: Mapping[str, Any], rerun: Callable[[nn.Module], object]
-    ) -> Finding:
+    ) -> Diagnosis:
         suspicion, where = error.suspicion, None
         if foreign := _cases_with_foreign_values(batch):
             suspicion = Suspicion.IMAGES
@@ -151,7 +151,7 @@ class Sentinel:
         elif self.n_skipped == 1:
             where = self._where_it_began(rerun)
         cases = tuple(sorted({str(key) for key in batch.get("keys", ())}))
-        return Finding(cause=str(error), where=where, cases=cases, suspicion=suspicion)
+        return Diagnosis(cause=str(error), where=where, cases=cases, suspicion=suspicion)
 
     def _where_it_began(self, rerun: Callable[[nn.Module], object]) -> str | None:
         """Return a sentence on the first thing in the network that is not finite."""
@@ -162,7 +162,7 @@ class Sentinel:
                 "began with is spoilt."
             )
         if is_distributed():
-            # The loss and some layers wait for the other processes, not all of which come this far.
+            # The loss and some layers would wait for processes that do not come this far.
             return None
         self._free_memory()
         self._is_searching = True
@@ -177,7 +177,7 @@ class Sentinel:
         return None if found is None else f"{found}."
 
     def _free_memory(self) -> None:
-        """Give back what the passes of a step that failed have left."""
+        """Free what the passes of a failed step have left in memory."""
         self.network.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
 
@@ -209,7 +209,7 @@ class Sentinel:
         return before is not None and self._scale < before
 
     def _keep_statistics(self) -> None:
-        """Remember running statistics, which a forward pass changes before its loss is known."""
+        """Remember the running statistics: a forward pass changes them before its loss is known."""
         self._statistics = {
             name: buffer.clone() for name, buffer in self.network.named_buffers() if buffer.is_floating_point()
         }

@@ -54,22 +54,32 @@ def plans_for(patch_size):
     }
 
 
+@pytest.fixture(scope="session")
+def trainers_in():
+    """Return what gives nnU-Net folders inside a folder, and returns what builds trainers in them."""
+
+    def prepare(folder, patch):
+        for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+            (folder / variable).mkdir()
+            patch.setenv(variable, str(folder / variable))
+        # nnU-Net looks at the endings of the preprocessed files.
+        cases = folder / "nnUNet_preprocessed/Dataset901_Tiny/nnUNetPlans_2d"
+        cases.mkdir(parents=True)
+        (cases / "case.b2nd").touch()
+        dataset = {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"background": 0, "disc": 1}}
+
+        def build(name, patch_size=(40, 48)):
+            return trainer_with_budget(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))
+
+        return build
+
+    return prepare
+
+
 @pytest.fixture
-def build_trainer(tmp_path, monkeypatch):
+def build_trainer(trainers_in, tmp_path, monkeypatch):
     """Return what builds the trainer of a name for patches of a size; its ``initialize`` has not run."""
-    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        (tmp_path / variable).mkdir()
-        monkeypatch.setenv(variable, str(tmp_path / variable))
-    # nnU-Net looks at the endings of the preprocessed files.
-    cases = tmp_path / "nnUNet_preprocessed/Dataset901_Tiny/nnUNetPlans_2d"
-    cases.mkdir(parents=True)
-    (cases / "case.b2nd").touch()
-    dataset = {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"background": 0, "disc": 1}}
-
-    def build(name, patch_size=(40, 48)):
-        return trainer_with_budget(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))
-
-    return build
+    return trainers_in(tmp_path, monkeypatch)
 
 
 TEACHER = "nnUNetTrainerUltraLBM"
@@ -95,6 +105,9 @@ def make(planned, monkeypatch):
         dataset["channel_names"] = {str(channel): "R" for channel in range(channels)}
         if name == "nnUNetTrainer":
             trainer = nnUNetTrainer
+            # Narrower than planned, to be quick.
+            architecture = plans["configurations"]["2d"]["architecture"]["arch_kwargs"]
+            architecture["features_per_stage"] = [8] * architecture["n_stages"]
         else:
             trainer = trainer_with_budget(name) if "epoch" in name else load_trainer(name)
         return trainer(plans, "2d", fold, dataset, torch.device("cpu"))

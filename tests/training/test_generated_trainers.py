@@ -1,7 +1,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnunet_mamba.training.generated_trainers import (
@@ -37,6 +37,7 @@ def test_reads_the_budget_from_the_name(suffix, epochs, iterations):
     assert trainer.recipe is load_trainer(NAME).recipe
 
 
+@settings(deadline=None)
 @given(
     base=st.sampled_from(trainer_names()),
     recipe=st.sampled_from(["", "paper", "nnunet"]),
@@ -67,6 +68,7 @@ def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs
     assert generated.recipe == (named_recipes(trainer)[recipe] if recipe else trainer.recipe)
 
 
+@settings(deadline=None)
 @given(
     base=st.sampled_from(trainer_names()), parts=st.permutations(["paper", "nnunet", "deep", "2epochs", "3iterations"])
 )

@@ -8,6 +8,7 @@ from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_lo
 
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
+from nnunet_mamba.training.distillation import DistillationTrainer
 from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
 
 NAME = "nnUNetTrainerUltraLightVM"
@@ -20,15 +21,11 @@ def make_trainer(planned, monkeypatch):
     for variable, value in planned.environment().items():
         monkeypatch.setenv(variable, value)
 
-    def make(
-        name=f"{NAME}_1epoch_2iterations", configuration="2d", device="cpu", labels=None, patch_size=None, stages=None
-    ):
+    def make(name=f"{NAME}_1epoch_2iterations", configuration="2d", device="cpu", labels=None, patch_size=None):
         plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
         plans["continue_training"] = False
         if patch_size:
             plans["configurations"]["2d"]["patch_size"] = list(patch_size)
-        if stages:
-            plans["configurations"]["2d"]["architecture"]["arch_kwargs"].update(stages)
         dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
         dataset.update(labels or {})
         return trainer_with_budget(name)(plans, configuration, 0, dataset, torch.device(device))
@@ -124,20 +121,29 @@ def test_every_preset_has_a_trainer_and_every_trainer_a_preset():
         assert load_trainer(preset.trainer).preset is preset
 
 
-# What a plan for small images holds; the widths are less than nnU-Net's, to be quick.
-STAGES_2D = {"features_per_stage": [8, 16, 24], "n_conv_per_stage": [2] * 3, "n_conv_per_stage_decoder": [2] * 2}
-STAGES_2D |= {"n_stages": 3, "kernel_sizes": [[3, 3]] * 3, "strides": [[1, 1], [2, 2], [2, 2]]}
-STAGES_3D = {**STAGES_2D, "kernel_sizes": [[1, 3, 3], *[[3, 3, 3]] * 2], "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]]}
+IN_2D, IN_3D = (40, 48), (8, 32, 32)
+TRAINED = [
+    pytest.param((name, patch_size), id=f"{name}-{len(patch_size)}d")
+    for name in trainer_names()
+    for patch_size in (IN_2D, IN_3D)
+    if len(patch_size) in load_trainer(name).preset.spatial_dims
+]
 
 
-# The distillation needs a teacher, see test_distillation.py.
-@pytest.mark.parametrize("name", [name for name in trainer_names() if name != DISTILLATION])
-@pytest.mark.parametrize(("patch_size", "stages"), [((40, 48), STAGES_2D), ((8, 32, 32), STAGES_3D)], ids=["2d", "3d"])
-def test_every_trainer_trains_and_validates_a_batch(make_trainer, name, patch_size, stages):
-    if len(patch_size) not in load_trainer(name).preset.spatial_dims:
-        pytest.skip("the network exists in 2D alone")
-    trainer = make_trainer(f"{name}_1epoch_1iteration", patch_size=patch_size, stages=stages)
-    trainer.initialize()
+@pytest.fixture(scope="module", params=TRAINED)
+def initialised(request, trainers_in, tmp_path_factory):
+    """Each trainer in 2D and in 3D with its network, shared by tests that leave it able to train."""
+    name, patch_size = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        trainer = trainers_in(tmp_path_factory.mktemp("folders"), patch)(f"{name}_1epoch_1iteration", patch_size)
+        trainer.initialize()
+        yield trainer
+
+
+def test_every_trainer_trains_and_validates_a_batch(initialised):
+    trainer = initialised
+    if isinstance(trainer, DistillationTrainer):
+        pytest.skip("needs a teacher, see test_distillation.py")
     before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
     batch = _batch(trainer)
     if trainer.enable_deep_supervision:
@@ -151,31 +157,26 @@ def test_every_trainer_trains_and_validates_a_batch(make_trainer, name, patch_si
 
     assert np.isfinite(trained["loss"])
     assert np.isfinite(validated["loss"])
-    assert trainer.network(batch["data"]).shape == (2, 2, *patch_size)
+    assert trainer.network(batch["data"]).shape == (2, 2, *trainer.configuration_manager.patch_size)
     assert not all(torch.equal(value, before[key]) for key, value in trainer.network.state_dict().items())
 
 
-@pytest.mark.parametrize("name", trainer_names())
-@pytest.mark.parametrize(("patch_size", "stages"), [((40, 48), STAGES_2D), ((8, 32, 32), STAGES_3D)], ids=["2d", "3d"])
-def test_every_parameter_has_a_gradient_or_is_frozen_for_distributed_training(make_trainer, name, patch_size, stages):
-    if len(patch_size) not in load_trainer(name).preset.spatial_dims:
-        pytest.skip("the network exists in 2D alone")
-    trainer = make_trainer(f"{name}_1epoch_1iteration", patch_size=patch_size, stages=stages)
-    network = type(trainer).build_network_architecture(
-        trainer.plans_manager, trainer.configuration_manager, 3, 2, trainer.enable_deep_supervision
-    )
+def test_every_parameter_has_a_gradient_or_is_frozen_for_distributed_training(initialised):
+    trainer, network = initialised, initialised.network
+    trainer.set_deep_supervision_enabled(True)
+    network.zero_grad(set_to_none=True)
     if not trainer.enable_deep_supervision:
         freeze_heads_without_logits(network)
 
-    outputs = network(torch.randn(2, 3, *patch_size))
+    outputs = network(torch.randn(2, 3, *trainer.configuration_manager.patch_size))
     sum(logits.mean() for logits in (outputs if trainer.enable_deep_supervision else [outputs])).backward()
 
     parameters = network.named_parameters()
     assert [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None] == []
 
 
-def test_u_mamba_trains_as_nnunet_does_and_spares_its_state_space(make_trainer):
-    trainer = make_trainer("nnUNetTrainerUMambaBot_2epochs", stages=STAGES_2D)
+def test_u_mamba_trains_as_nnunet_does_and_spares_its_state_space(build_trainer):
+    trainer = build_trainer("nnUNetTrainerUMambaBot_2epochs", IN_2D)
     trainer.initialize()
 
     decayed, kept = trainer.optimizer.param_groups
@@ -187,8 +188,8 @@ def test_u_mamba_trains_as_nnunet_does_and_spares_its_state_space(make_trainer):
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(1e-2 * 0.5**0.9)
 
 
-def test_deep_supervision_has_one_output_for_every_resolution_of_the_plan(make_trainer):
-    trainer = make_trainer("nnUNetTrainerUMambaBot_1epoch", patch_size=(40, 48), stages=STAGES_2D)
+def test_deep_supervision_has_one_output_for_every_resolution_of_the_plan(build_trainer):
+    trainer = build_trainer("nnUNetTrainerUMambaBot_1epoch", IN_2D)
     trainer.initialize()
     image = torch.zeros(1, 3, 40, 48)
 
@@ -197,8 +198,8 @@ def test_deep_supervision_has_one_output_for_every_resolution_of_the_plan(make_t
     assert trainer.network(image).shape == (1, 2, 40, 48)
 
 
-def test_u_mamba_enc_is_as_wide_as_the_patches_of_the_plan(make_trainer):
-    trainer = make_trainer("nnUNetTrainerUMambaEnc_1epoch", patch_size=(12, 16), stages=STAGES_2D)
+def test_u_mamba_enc_is_as_wide_as_the_patches_of_the_plan(build_trainer):
+    trainer = build_trainer("nnUNetTrainerUMambaEnc_1epoch", (12, 16))
     trainer.initialize()
 
     assert trainer.network.input_size == (12, 16)

@@ -18,12 +18,11 @@ from nnunet_mamba.training.sentinel import TrainingStoppedError
 NAN = float("nan")
 
 
-def trainer_of_a_process(rank, folder, arguments, name):
+def trainer_of_a_process(arguments, name):
     """What nnU-Net builds in a process of several, but on the CPU."""
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    nnUNetTrainer.DDP = lambda network, device_ids: DistributedDataParallel(network)
-    arguments["plans"]["continue_training"] = False
-    trainer = trainer_with_budget(name)(**arguments)
+    # nnU-Net takes the entry out.
+    plans = {**arguments["plans"], "continue_training": False}
+    trainer = trainer_with_budget(name)(**{**arguments, "plans": plans})
     trainer.device, trainer.grad_scaler = torch.device("cpu"), None
     trainer.initialize()
     trainer.network.train()
@@ -45,8 +44,7 @@ def weights(trainer):
     return torch.cat([parameter.detach().flatten() for parameter in trainer.network.parameters()])
 
 
-def nan_in_one_batch(rank, folder, arguments, name):
-    trainer = trainer_of_a_process(rank, folder, arguments, name)
+def nan_in_one_batch(trainer, rank):
     sound, images, layer, gradient = (batch(trainer, rank) for _ in range(4))
     losses = [trainer.train_step(sound)["loss"]]
     before = weights(trainer)
@@ -64,12 +62,10 @@ def nan_in_one_batch(rank, folder, arguments, name):
         hook.remove()
     unchanged = torch.equal(weights(trainer), before)
     losses.append(trainer.train_step(sound)["loss"])
-    torch.save((losses, unchanged, weights(trainer), trainer.log_file), folder / f"{rank}.pth")
-    dist.destroy_process_group()
+    return losses, unchanged, weights(trainer), trainer.log_file
 
 
-def too_many_in_a_row(rank, folder, arguments, name):
-    trainer = trainer_of_a_process(rank, folder, arguments, name)
+def too_many_in_a_row(trainer, rank):
     if rank == 0:
         write = trainer.save_checkpoint
         trainer.save_checkpoint = lambda name: time.sleep(1) or write(name)
@@ -83,27 +79,39 @@ def too_many_in_a_row(rank, folder, arguments, name):
     except TrainingStoppedError as error:
         text = str(error)
     is_written = (Path(trainer.output_folder) / LATEST).exists()
-    torch.save((text, is_written), folder / f"{rank}.pth")
+    return text, is_written
+
+
+# One pair of processes does all of it, since starting them takes longer than the trainings.
+WHAT_PROCESSES_DO = [
+    (nan_in_one_batch, "nnUNetTrainerUltraLightVM_1epoch"),
+    (nan_in_one_batch, "nnUNetTrainerUMambaBotTumour_1epoch"),
+    (too_many_in_a_row, "nnUNetTrainerUltraLightVM_2epochs"),
+]
+
+
+def work(rank, folder, arguments):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    nnUNetTrainer.DDP = lambda network, device_ids: DistributedDataParallel(network)
+    found = [function(trainer_of_a_process(arguments, name), rank) for function, name in WHAT_PROCESSES_DO]
+    torch.save(found, folder / f"{rank}.pth")
     dist.destroy_process_group()
 
 
-@pytest.fixture
-def run_in_two_processes(build_trainer, tmp_path):
-    """Run a function in two processes, each with what a trainer is made of, and return what they saved."""
+@pytest.fixture(scope="module")
+def found(trainers_in, tmp_path_factory):
+    """What both processes found: for each entry of ``WHAT_PROCESSES_DO`` the answers of the first and the second."""
+    folder = tmp_path_factory.mktemp("processes")
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = dict(trainers_in(folder, patch)("nnUNetTrainerUltraLightVM_1epoch").my_init_kwargs)
+        torch.multiprocessing.spawn(work, args=(folder, arguments), nprocs=2)
+    first, second = (torch.load(folder / f"{rank}.pth", weights_only=False) for rank in range(2))
+    return list(zip(first, second, strict=True))
 
-    def run(function, name):
-        arguments = dict(build_trainer(name).my_init_kwargs)
-        torch.multiprocessing.spawn(function, args=(tmp_path, arguments, name), nprocs=2)
-        return [torch.load(tmp_path / f"{rank}.pth", weights_only=False) for rank in range(2)]
 
-    return run
-
-
-@pytest.mark.parametrize("name", ["nnUNetTrainerUltraLightVM_1epoch", "nnUNetTrainerUMambaBotTumour_1epoch"])
-def test_all_skip_a_step_that_is_not_finite_in_one_and_the_log_names_that_one(run_in_two_processes, name):
-    (losses, unchanged, ends, log_file), (other_losses, other_unchanged, other_ends, _) = run_in_two_processes(
-        nan_in_one_batch, name
-    )
+@pytest.mark.parametrize("job", [0, 1], ids=["shared Mamba", "U-Mamba"])
+def test_all_skip_a_step_that_is_not_finite_in_one_and_the_log_names_that_one(found, job):
+    (losses, unchanged, ends, log_file), (other_losses, other_unchanged, other_ends, _) = found[job]
 
     for values in (losses, other_losses):
         assert [bool(torch.tensor(value).isfinite()) for value in values] == [True, False, False, False, True]
@@ -118,7 +126,7 @@ def test_all_skip_a_step_that_is_not_finite_in_one_and_the_log_names_that_one(ru
     assert not any("case_of_0" in step for step in steps[:2])
 
 
-def test_none_ends_before_the_checkpoint_is_written(run_in_two_processes):
-    for text, is_written in run_in_two_processes(too_many_in_a_row, "nnUNetTrainerUltraLightVM_1epoch"):
+def test_none_ends_before_the_checkpoint_is_written(found):
+    for text, is_written in found[2]:
         assert "(the loss is nan in process 1)" in text
         assert is_written

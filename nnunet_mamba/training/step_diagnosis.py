@@ -1,4 +1,4 @@
-"""What the processes of a training found in a step that is not finite, and in whose batch it began."""
+"""What each process of a training says of a step that is not finite, and in whose batch it began."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 
 class Suspicion(IntEnum):
-    """How likely a step that is not finite began in the batch of one process."""
+    """How likely it is that a step that is not finite began in the batch of one process."""
 
     ELSEWHERE = 0  # its loss is finite, that of another process is not
     SHARED = 1  # its loss or the gradients are not finite, which others contribute to
@@ -19,8 +19,8 @@ class Suspicion(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one process found.
+class Diagnosis:
+    """What one process says of the step.
 
     Args:
         cause: what is not finite.
@@ -41,7 +41,7 @@ def is_distributed() -> bool:
 
 
 def in_any_process(flag: bool, device: torch.device) -> bool:
-    """Return whether ``flag`` is set in any process of a training; one that left alone would block the others."""
+    """Return whether ``flag`` is set in any process of a training: a process that left alone would block the others."""
     if not is_distributed():
         return flag
     flags = torch.tensor(int(flag), device=device)
@@ -49,31 +49,31 @@ def in_any_process(flag: bool, device: torch.device) -> bool:
     return bool(flags.item())
 
 
-def findings_of_all(own: Finding) -> list[Finding]:
-    """Return the findings of all processes, by rank; every one of them calls this."""
+def diagnoses_of_all(own: Diagnosis) -> list[Diagnosis]:
+    """Return the diagnoses of all processes, by rank; all of them must call this."""
     if not is_distributed():
         return [own]
-    findings: list[Finding | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(findings, own)
-    return cast("list[Finding]", findings)
+    diagnoses: list[Diagnosis | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(diagnoses, own)
+    return cast("list[Diagnosis]", diagnoses)
 
 
-def causes_and_reasons(findings: Sequence[Finding]) -> tuple[str, str]:
-    """Return what is not finite, in short, and sentences with where and in which cases; innocent batches are left out.
+def causes_and_reasons(diagnoses: Sequence[Diagnosis]) -> tuple[str, str]:
+    """Return what is not finite in short, and in sentences with the place and the cases of the suspect batches.
 
     Args:
-        findings: of all processes, by rank.
+        diagnoses: of all processes, by rank.
     """
-    most = max(finding.suspicion for finding in findings)
+    most = max(diagnosis.suspicion for diagnosis in diagnoses)
     ranks_by_cause: dict[tuple[str, str | None], list[int]] = {}
-    for rank, finding in enumerate(findings):
-        if finding.suspicion == most:
-            ranks_by_cause.setdefault((finding.cause, finding.where), []).append(rank)
+    for rank, diagnosis in enumerate(diagnoses):
+        if diagnosis.suspicion == most:
+            ranks_by_cause.setdefault((diagnosis.cause, diagnosis.where), []).append(rank)
     causes, reasons = [], []
     for (cause, where), ranks in ranks_by_cause.items():
-        if len(ranks) < len(findings):
+        if len(ranks) < len(diagnoses):
             cause = f"{cause} in process {', '.join(map(str, ranks))}"
-        cases = ", ".join(sorted({case for rank in ranks for case in findings[rank].cases})) or "unknown"
+        cases = ", ".join(sorted({case for rank in ranks for case in diagnoses[rank].cases})) or "unknown"
         causes.append(cause)
         reasons.append(f"{cause}. {where + ' ' if where else ''}Cases of this batch: {cases}.")
     return "; ".join(causes), "\n".join(reasons)
