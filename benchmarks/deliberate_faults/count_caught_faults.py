@@ -33,7 +33,9 @@ from fault_table import FAULTS, Fault
 SOURCES = ("nnunet_mamba", "trainers", "dataset_conversion")
 NO_FAULT = "no fault"
 QUICK = "not slow and not long"
-NOT_COPIED = (".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "build", "dist", "*.egg-info", "demo")
+# What git, installations, builds and runs leave at the top of a checkout.
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "build", "dist", "*.egg-info", "demo")
+BYTECODE = shutil.ignore_patterns("__pycache__")
 # The exit statuses of pytest.
 PASSED, FAILED, INTERRUPTED, NOTHING_COLLECTED = 0, 1, 2, 5
 LONGEST_RUN = 3600
@@ -125,7 +127,11 @@ def copy_of(tree: Path) -> Iterator[Path]:
     """Give a copy of the tree, without what was built or installed in it, that goes with the block."""
     with tempfile.TemporaryDirectory(prefix="deliberate_faults-") as folder:
         copy = Path(folder) / "tree"
-        shutil.copytree(tree, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
+
+        def ignored(place: str, names: list[str]) -> set[str]:
+            return (NOT_COPIED if Path(place) == tree else BYTECODE)(place, names)
+
+        shutil.copytree(tree, copy, symlinks=True, ignore=ignored)
         yield copy
 
 
@@ -293,6 +299,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    # The tests and the copy go with a run that is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main()
     except (LookupError, TestRunError) as error:

@@ -25,13 +25,13 @@ def tree(tmp_path):
     """A checkout whose tests know more of the first number than of the second and the third."""
     files = {
         "nnunet_mamba/__init__.py": "",
-        "nnunet_mamba/numbers/__init__.py": "",
-        "nnunet_mamba/numbers/three.py": "FIRST = 1\nSECOND = 2\nTHIRD = 3\n",
-        "tests/numbers/test_three.py": (
-            "from nnunet_mamba.numbers import three\n\ndef test_first():\n    assert three.FIRST == 1\n"
+        "nnunet_mamba/demo/__init__.py": "",
+        "nnunet_mamba/demo/three.py": "FIRST = 1\nSECOND = 2\nTHIRD = 3\n",
+        "tests/demo/test_three.py": (
+            "from nnunet_mamba.demo import three\n\ndef test_first():\n    assert three.FIRST == 1\n"
         ),
         "tests/test_sum.py": (
-            "from nnunet_mamba.numbers.three import FIRST, SECOND\n\ndef test_sum():\n    assert FIRST + SECOND == 3\n"
+            "from nnunet_mamba.demo.three import FIRST, SECOND\n\ndef test_sum():\n    assert FIRST + SECOND == 3\n"
         ),
     }
     for name, text in files.items():
@@ -45,7 +45,7 @@ def faults(script, monkeypatch):
     """One fault for each of the three numbers."""
     names = ("FIRST", "SECOND", "THIRD")
     made = tuple(
-        script.Fault(name=name, package="numbers", old=f"{name} = {i}", new=f"{name} = 0")
+        script.Fault(name=name, package="demo", old=f"{name} = {i}", new=f"{name} = 0")
         for i, name in enumerate(names, 1)
     )
     monkeypatch.setattr(script, "FAULTS", made)
@@ -69,7 +69,7 @@ def test_finds_what_is_caught_by_which_tests(script, tree, faults, tmp_path, cap
     results = {line["fault"]: line for line in map(json.loads, file.read_text().splitlines())}
     assert {name: line["caught_by"] for name, line in results.items()} == {
         "no fault": None,
-        "FIRST": "tests/numbers/test_three.py::test_first",
+        "FIRST": "tests/demo/test_three.py::test_first",
         "SECOND": "tests/test_sum.py::test_sum",
         "THIRD": None,
     }
@@ -83,13 +83,13 @@ def test_goes_on_where_an_earlier_run_stopped(script, tree, faults, tmp_path, mo
     ran = []
     monkeypatch.setattr(script, "run_tests", lambda copy, arguments, workers: ran.append(tuple(arguments)))
     script.main(["--tree", str(tree), "--results", str(file), "--only", "THIRD", "--mirrored"])
-    assert ran == [("tests/numbers",)] * 2
+    assert ran == [("tests/demo",)] * 2
     ran.clear()
     script.main(["--tree", str(tree), "--results", str(file), "--mirrored"])
-    assert ran == [("tests/numbers",)] * 2
+    assert ran == [("tests/demo",)] * 2
     ran.clear()
     script.main(["--tree", str(tree), "--results", str(file), "--only", "THIRD"])
-    assert ran == [("tests",), ("tests/numbers",), ("tests", "--ignore=tests/numbers")]
+    assert ran == [("tests",), ("tests/demo",), ("tests", "--ignore=tests/demo")]
 
 
 def test_tests_that_fail_without_a_fault_prove_nothing(script, tree, faults, tmp_path):
@@ -100,6 +100,6 @@ def test_tests_that_fail_without_a_fault_prove_nothing(script, tree, faults, tmp
 
 @pytest.mark.parametrize(("text", "found"), [("", "nowhere"), ("FIRST = 1\nFIRST = 1\n", "three.py, ")])
 def test_a_text_that_is_not_there_once_ends_the_run(script, tree, faults, tmp_path, text, found):
-    (tree / "nnunet_mamba/numbers/three.py").write_text(text)
+    (tree / "nnunet_mamba/demo/three.py").write_text(text)
     with pytest.raises(LookupError, match=f"'FIRST': its text is in .*{found}"):
         script.main(["--tree", str(tree), "--results", str(tmp_path / "results.jsonl")])
