@@ -23,7 +23,10 @@ MEMORY_OF_A_WORKER = 4 * 2**30
 
 
 def pytest_configure() -> None:
-    """Share the cores between the workers of pytest-xdist, before torch and its threads start."""
+    """Hear Ctrl-C, and share the cores between the workers of pytest-xdist before torch starts its threads."""
+    # A shell that starts the tests in the background lets them and their processes ignore it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     n_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if n_workers > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // n_workers)))
@@ -95,13 +98,6 @@ def write_tiny_raw_dataset(folder: Path, *, n_cases: int = 10, shape: tuple[int,
         "file_ending": ".png",
     }
     (folder / "dataset.json").write_text(json.dumps(dataset))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _interruptible() -> None:
-    """Hear Ctrl-C: a shell that starts the tests in the background lets them and their processes ignore it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
