@@ -179,6 +179,8 @@ def run_tests(copy: Path, arguments: Sequence[str], *, workers: int) -> str | No
         return None
     if process.returncode < 0:
         return f"pytest was ended by {signal.Signals(-process.returncode).name}"
+    if process.returncode > NOTHING_COLLECTED:
+        return f"something ended pytest with status {process.returncode}"
     named = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
     if process.returncode not in (FAILED, INTERRUPTED) or named is None:
         raise TestRunError(f"pytest ended with status {process.returncode}:\n{output[-4000:]}")
