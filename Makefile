@@ -17,7 +17,7 @@ test: $(READY)
 	$(PYTEST) -m "not slow and not long"
 
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 # Beyond what every change can wait for: ten thousand files, the memory of every network, other heads, real brain MRI up to the best model.
 test-long: $(READY)
