@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that share the tests: one for each core, as many as fit into memory. WORKERS=0 runs all in one process.
+WORKERS ?= auto
+# By the variable and not by arguments, so that the caller's own PYTEST_ADDOPTS comes later and counts.
+PYTEST = PYTEST_ADDOPTS="--numprocesses $(WORKERS) --dist worksteal $$PYTEST_ADDOPTS" $(BIN)/pytest
 
 .PHONY: demo test test-slow test-long lint format bench clean
 
@@ -10,10 +14,10 @@ demo: $(READY)
 	$(BIN)/nnunet-mamba demo --folder demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not slow and not long"
+	$(PYTEST) -m "not slow and not long"
 
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 # Beyond what every change can wait for: ten thousand files, the memory of every network, other heads, real brain MRI up to the best model.
 test-long: $(READY)

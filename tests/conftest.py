@@ -1,4 +1,4 @@
-"""A tiny data set that stock nnU-Net has planned and preprocessed, shared by everything that trains."""
+"""How tests share the cores, and a tiny data set that stock nnU-Net has planned, shared by everything that trains."""
 
 import json
 import os
@@ -6,14 +6,40 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
+from nnunet_mamba.system.machine import available_memory, usable_cores
+
 DATASET = "Dataset901_Tiny"
+# Of a worker that has met every network, with the processes that it starts.
+MEMORY_OF_A_WORKER = 4 * 2**30
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and share the cores between the workers of pytest-xdist before torch starts its threads."""
+    # A shell that starts the tests in the background lets them and their processes ignore it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    n_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if n_workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // n_workers)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return how many workers ``-n auto`` starts: one for each core, as many as fit into memory; 0 is none."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    memory = available_memory()
+    n_workers = usable_cores() if memory is None else min(usable_cores(), memory // MEMORY_OF_A_WORKER)
+    return n_workers if n_workers > 1 else 0
 
 
 @dataclass(frozen=True)
@@ -74,13 +100,6 @@ def write_tiny_raw_dataset(folder: Path, *, n_cases: int = 10, shape: tuple[int,
     (folder / "dataset.json").write_text(json.dumps(dataset))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _interruptible() -> None:
-    """Hear Ctrl-C: a shell that starts the tests in the background lets them and their processes ignore it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture
 def nnunet_folders(tmp_path: Path) -> NnunetFolders:
     """nnU-Net's three folders, empty."""
@@ -91,16 +110,40 @@ def nnunet_folders(tmp_path: Path) -> NnunetFolders:
 
 
 @pytest.fixture(scope="session")
-def _planned(tmp_path_factory: pytest.TempPathFactory) -> NnunetFolders:
-    folders = NnunetFolders(tmp_path_factory.mktemp("nnunet"))
-    write_tiny_raw_dataset(folders.root / "nnUNet_raw" / DATASET)
+def once_for_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """A function that returns a folder which the first worker to ask for its name has filled; none may change it."""
+    # The folders of all workers lie in the one of the run.
+    own = tmp_path_factory.getbasetemp()
+    run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def once(name: str, fill: Callable[[Path], None]) -> Path:
+        folder = run / f"{name}_of_all_workers"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                unfinished = folder.with_suffix(".unfinished")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                fill(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return once
+
+
+def _plan_tiny_dataset(root: Path) -> None:
+    folders = NnunetFolders(root)
+    write_tiny_raw_dataset(root / "nnUNet_raw" / DATASET)
     for name in ("nnUNet_preprocessed", "nnUNet_results"):
-        (folders.root / name).mkdir()
+        (root / name).mkdir()
     process = folders.run(
         "nnUNetv2_plan_and_preprocess", "-d", "901", "-c", "2d", "-npfp", "1", "-np", "1", nnUNet_n_proc_DA="1"
     )
     assert process.returncode == 0, process.stdout + process.stderr
-    return folders
+
+
+@pytest.fixture(scope="session")
+def _planned(once_for_all_workers: Callable[[str, Callable[[Path], None]], Path]) -> NnunetFolders:
+    return NnunetFolders(once_for_all_workers("nnunet", _plan_tiny_dataset))
 
 
 @pytest.fixture

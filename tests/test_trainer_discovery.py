@@ -113,12 +113,19 @@ class Installation:
         return [part for part in process.stdout.strip().split(os.pathsep) if part]
 
 
-@pytest.fixture(params=["wheel", "editable"])
-def installed(request, tmp_path) -> Installation:
-    installation = Installation(tmp_path / "venv")
-    source = ["--editable", str(CHECKOUT)] if request.param == "editable" else [str(CHECKOUT)]
-    installation.pip("install", "--quiet", "--no-deps", "--no-build-isolation", *source)
+KINDS = {"wheel": [str(CHECKOUT)], "editable": ["--editable", str(CHECKOUT)]}
+
+
+def install(kind: str, folder: Path) -> Installation:
+    installation = Installation(folder / "venv")
+    installation.pip("install", "--quiet", "--no-deps", "--no-build-isolation", *KINDS[kind])
     return installation
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def installed(request, tmp_path_factory) -> Installation:
+    """An installation that tests only use."""
+    return install(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.mark.slow
@@ -168,7 +175,9 @@ def test_a_users_own_trainer_folder_stays_and_comes_first(installed, planned, tm
 
 @pytest.mark.slow
 @needs_checkout
-def test_uninstalling_leaves_nothing(installed):
+@pytest.mark.parametrize("kind", KINDS)
+def test_uninstalling_leaves_nothing(kind, tmp_path):
+    installed = install(kind, tmp_path)
     installed.pip("uninstall", "--yes", "--quiet", "nnunet-mamba")
     assert installed.search_path() == []
     assert [path.name for path in installed.site.rglob("*") if "mamba" in path.name.lower()] == []

@@ -130,7 +130,7 @@ def test_a_check_does_not_begin_without_time(make_part, run):
 )
 def test_a_process_that_does_not_end_well_has_all_its_rows(make_part, run, act, verdicts):
     source = f"import atexit\natexit.register(lambda: ({act},))\n"
-    assert _summary(run(make_part(source + FINE), seconds=10)) == verdicts
+    assert _summary(run(make_part(source + FINE), seconds=6)) == verdicts
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def compiled():
 @pytest.fixture
 def filled(compiled, clean):
     """A private copy of a filled cache, where this process and its children look."""
-    shutil.copytree(compiled, cache_folder(), dirs_exist_ok=True)
+    # Another process may be adding kernels of its own.
+    shutil.copytree(compiled, cache_folder(), dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.tmp.*"))
     return cache_folder()
 
 

@@ -90,7 +90,9 @@ def filled(tmp_path):
     """A private cache folder with the scan's kernels, where XDG_CACHE_HOME is its parent."""
     assert BACKENDS["numba_cpu"].refusal(torch.zeros(1)) is None
     compiled = kernel_cache.cache_folder()
-    return Path(shutil.copytree(compiled, tmp_path / "cache" / compiled.name))
+    # Another process may be adding kernels of its own.
+    unfinished = shutil.ignore_patterns("*.tmp.*")
+    return Path(shutil.copytree(compiled, tmp_path / "cache" / compiled.name, ignore=unfinished))
 
 
 @pytest.fixture(scope="module")
