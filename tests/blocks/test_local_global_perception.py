@@ -73,9 +73,9 @@ def test_neighbouring_chunks_are_one_call(image):
 @pytest.mark.parametrize(
     ("branches", "names"),
     [
-        (GLOBAL_LOCAL, {"mamba", "sep_conv"}),
-        (LOCAL, {"sep_conv1", "sep_conv2", "sep_conv3"}),
-        (("conv", "mamba", "conv", "identity"), {"sep_conv1", "mamba", "sep_conv2"}),
+        (GLOBAL_LOCAL, ["mamba", "sep_conv"]),
+        (LOCAL, ["sep_conv1", "sep_conv2", "sep_conv3"]),
+        (("conv", "mamba", "conv", "identity"), ["mamba", "sep_conv1", "sep_conv2"]),
     ],
     ids=str,
 )
