@@ -2,7 +2,7 @@
 
 from nnunet_mamba import presets
 from nnunet_mamba.training import recipes
-from nnunet_mamba.training.distillation import DistillationTrainer
+from nnunet_mamba.training.distillation.trainer import DistillationTrainer
 
 
 class nnUNetTrainerUltraLBMTDistill(DistillationTrainer):

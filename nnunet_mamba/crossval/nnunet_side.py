@@ -134,7 +134,7 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     import torch
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-    from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE, named_teacher
+    from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE, named_teacher
 
     problems, classes = [], {}
     for trainer in trainers:

@@ -11,8 +11,8 @@ from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.process_memory import peak_memory, reset_peak
 from nnunet_mamba.planning.trainer_lookup import trainer_class
 from nnunet_mamba.system.machine import available_cores
-from nnunet_mamba.training.distillation import DistillationTrainer
-from nnunet_mamba.training.distillation_settings import DistillationSettings
+from nnunet_mamba.training.distillation.settings import DistillationSettings
+from nnunet_mamba.training.distillation.trainer import DistillationTrainer
 from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 

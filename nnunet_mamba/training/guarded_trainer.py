@@ -20,16 +20,16 @@ from nnunet_mamba.training.background_workers import (
     worker_messages_in,
     worker_processes,
 )
-from nnunet_mamba.training.checkpoint_entries import bare_names_for, problem_of_logging
-from nnunet_mamba.training.checkpoint_files import (
+from nnunet_mamba.training.checkpoints.entries import bare_names_for, problem_of_logging
+from nnunet_mamba.training.checkpoints.files import (
     CheckpointWriteError,
     epoch_of_whole,
     newest_whole_checkpoint,
     write_checkpoint,
 )
-from nnunet_mamba.training.checkpoint_reading import RESUMED, no_code_from_files, read_checkpoint
+from nnunet_mamba.training.checkpoints.pretrained_weights import refuse_unsafe_pretrained_weights
+from nnunet_mamba.training.checkpoints.reading import RESUMED, no_code_from_files, read_checkpoint
 from nnunet_mamba.training.precision import autocast_default, training_dtype
-from nnunet_mamba.training.pretrained_weights import refuse_unsafe_pretrained_weights
 from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, TrainingStoppedError
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def test_ends_with_a_table_and_the_next_command(source, raw):
     assert str(raw / "Dataset101_ISIC") in result.stdout
     assert "leave-one-out, 3 folds" in result.stdout
     assert "  nnUNetv2_plan_and_preprocess -d 101 -c 2d --verify_dataset_integrity\n" in result.stdout
-    assert "  nnunet-mamba plan 101 --trainer nnUNetTrainerUltraLightVM\n" in result.stdout
+    assert "  nnunet-mamba plan 101 --trainers nnUNetTrainerUltraLightVM\n" in result.stdout
     assert "export nnUNet_raw" not in result.stdout
     assert "nothing to do, the folder was complete" in run("isic", source, "--no-progress").stdout
 

@@ -43,7 +43,7 @@ def test_tells_what_it_made_and_what_was_missing(source, raw):
     assert "5 x 1 x 1 mm" in result.stdout
     assert "holds the same files" not in result.output
     assert "  nnUNetv2_plan_and_preprocess -d 103 -c 2d 3d_fullres --verify_dataset_integrity\n" in result.stdout
-    assert "  nnunet-mamba plan 103 --trainer nnUNetTrainerUMambaBot\n" in result.stdout
+    assert "  nnunet-mamba plan 103 --trainers nnUNetTrainerUMambaBot\n" in result.stdout
     assert len(list((raw / "Dataset103_LGG" / "imagesTr").iterdir())) == 6
     again = run(source, "--no-progress")
     assert "nothing to do, the folder was complete" in again.stdout

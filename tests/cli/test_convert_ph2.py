@@ -36,7 +36,7 @@ def test_ends_with_a_table_and_the_next_command(source, raw):
     assert "training cases  2" in result.stdout
     assert str(raw / "Dataset102_PH2") in result.stdout
     assert "  nnUNetv2_plan_and_preprocess -d 102 -c 2d --verify_dataset_integrity\n" in result.stdout
-    assert "  nnunet-mamba plan 102 --trainer nnUNetTrainerUltraLightVM\n" in result.stdout
+    assert "  nnunet-mamba plan 102 --trainers nnUNetTrainerUltraLightVM\n" in result.stdout
 
 
 def test_options_reach_the_converter(source, tmp_path):

@@ -354,6 +354,20 @@ def test_compiles_into_one_graph_with_the_eager_logits_at_every_size(name):
             assert_near(compiled(images), network(images), 1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("_fresh_compiler")
+def test_inductor_gives_the_eager_logits_at_every_size():
+    case = CASES["ultralight_vm_unet-2d"]
+    network, first = case.build(), case.images()
+    for axis in (0, 2, 3):
+        torch._dynamo.mark_dynamic(first, axis)
+    compiled = torch.compile(network, backend="inductor")
+
+    with torch.inference_mode():
+        for images in (first, case.images(50, 30, batch=3), case.images(71, 19)):
+            torch.testing.assert_close(compiled(images), network(images), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", slow_except("2d", "u_mamba_enc-3d"))
 def test_exports(name):
     case = CASES[name]

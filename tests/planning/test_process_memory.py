@@ -1,4 +1,6 @@
 import resource
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -39,6 +41,23 @@ def test_a_limit_that_nobody_may_lift_is_kept(limits, most):
     soft, hard = limits.set
     assert hard == most
     assert soft == most if most < 2**40 else 2**40 < soft < 2**41
+
+
+@pytest.mark.skipif(process_status("VmData") is None, reason="the system has no /proc")
+def test_the_system_takes_the_limit():
+    """In a process of its own, which cannot lift it again either."""
+    code = f"""
+import resource
+from nnunet_mamba.planning.memory import Budget
+from nnunet_mamba.planning.process_memory import reset_peak
+resource.setrlimit(resource.RLIMIT_DATA, ({2**50}, {2**50}))
+reset_peak(Budget(device="cpu", size={2**40}))
+print(*resource.getrlimit(resource.RLIMIT_DATA))
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    soft, hard = map(int, process.stdout.split())
+    assert hard == 2**50
+    assert 2**40 < soft < 2**41
 
 
 @pytest.mark.skipif(process_status("VmHWM") is None, reason="the system has no /proc")

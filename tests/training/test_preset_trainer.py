@@ -8,7 +8,7 @@ from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_lo
 
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
-from nnunet_mamba.training.distillation import DistillationTrainer
+from nnunet_mamba.training.distillation.trainer import DistillationTrainer
 from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
 
 NAME = "nnUNetTrainerUltraLightVM"

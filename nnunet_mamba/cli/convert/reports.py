@@ -58,7 +58,7 @@ def report_dataset(
     if raw is None or raw.resolve() != done.folder.parent.resolve():
         print(f"  export nnUNet_raw={shlex.quote(str(done.folder.parent.resolve()))}")
     print(f"  nnUNetv2_plan_and_preprocess -d {dataset_id} -c {configurations} --verify_dataset_integrity")
-    print(f"  nnunet-mamba plan {dataset_id} --trainer {trainer}")
+    print(f"  nnunet-mamba plan {dataset_id} --trainers {trainer}")
     print(
         "nnU-Net plans batches for its own network, which may take hours more with ours and train no better; "
         "nnunet-mamba plan fits them."

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnunet_mamba.training.distillation_settings import DistillationSettings
+from nnunet_mamba.training.distillation.settings import DistillationSettings
 
 TEACHER_TERMS = ("soft", "attention", "gradient")
 

@@ -21,7 +21,7 @@ from nnunet_mamba.networks.published_values import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ModelName, finished_folds, fold_name
 from nnunet_mamba.system.nnunet_folders import unexpanded
-from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, read_checkpoint
+from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
 # Packages that hold the networks and layers of nnU-Net's plans; importing their modules does nothing else.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnunet_mamba.training.checkpoint_entries import problem_of_entries
+from nnunet_mamba.training.checkpoints.entries import problem_of_entries
 
 # What nnU-Net writes and needs again to continue a training.
 RESUMED = ("network_weights", "optimizer_state", "logging", "_best_ema", "current_epoch", "init_args")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnunet_mamba.training.checkpoint_entries import bare_names_for, problem_of_entries, problem_of_logging
+from nnunet_mamba.training.checkpoints.entries import bare_names_for, problem_of_entries, problem_of_logging
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
+from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
 
 
 def test_what_the_variable_does_not_name_has_its_default(monkeypatch):

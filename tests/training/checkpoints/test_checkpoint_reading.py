@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.training.checkpoint_reading import (
+from nnunet_mamba.training.checkpoints.reading import (
     RESUMED,
     CodeInCheckpointError,
     check_whole,

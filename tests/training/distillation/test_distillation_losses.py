@@ -5,7 +5,7 @@ from math import log
 import pytest
 import torch
 
-from nnunet_mamba.training.distillation_losses import (
+from nnunet_mamba.training.distillation.losses import (
     attention_loss,
     gradient_loss,
     gradient_magnitude,
@@ -13,7 +13,7 @@ from nnunet_mamba.training.distillation_losses import (
     soft_loss,
     teacher_terms,
 )
-from nnunet_mamba.training.distillation_settings import DistillationSettings
+from nnunet_mamba.training.distillation.settings import DistillationSettings
 
 SHAPES = [(2, 3, 5, 6), (2, 3, 4, 5, 6)]
 HEADS = [pytest.param(True, id="regions"), pytest.param(False, id="labels")]

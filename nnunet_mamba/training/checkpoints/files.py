@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.system.atomic import replacing
-from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError, check_whole, read_checkpoint
+from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, check_whole, read_checkpoint
 
 # torch.save tells of a full disk with an error of its C++ parts.
 _PARTS_OF_TORCH_SAVE = ("inline_container", "iostream", "PytorchStreamWriter")

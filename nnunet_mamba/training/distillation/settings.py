@@ -12,7 +12,7 @@ SETTINGS_VARIABLE = "NNUNET_MAMBA_DISTILLATION"
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationSettings:
-    """How much each term of ``distillation_losses`` counts.
+    """How much each term of ``losses`` counts.
 
     The paper prints no weights. With these, the gradients of the terms with respect to the outputs of UltraLBM-UNet-T
     were about 0.6 (soft), 0.3 (attention) and 0.2 (gradient) times as long as that of nnU-Net's own loss, over 120

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
-from nnunet_mamba.training.checkpoint_files import (
+from nnunet_mamba.training.checkpoints.files import (
     CheckpointWriteError,
     epoch_of_whole,
     newest_whole_checkpoint,
     write_checkpoint,
 )
-from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError
 
 
 def save(epoch, n=1000):

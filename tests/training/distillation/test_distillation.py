@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.training.checkpoint_reading import CodeInCheckpointError
-from nnunet_mamba.training.distillation_losses import teacher_terms
-from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
-from nnunet_mamba.training.distillation_teacher import TEACHER_VARIABLE
+from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError
+from nnunet_mamba.training.distillation.losses import teacher_terms
+from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
+from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE
 
 TEACHER = "nnUNetTrainerUltraLBM"
 STUDENT = "nnUNetTrainerUltraLBMTDistill_1epoch_1iteration"

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
-from nnunet_mamba.training.distillation_losses import TEACHER_TERMS, teacher_terms
-from nnunet_mamba.training.distillation_settings import SETTINGS_VARIABLE, DistillationSettings
-from nnunet_mamba.training.distillation_teacher import find_teacher, load_teacher
+from nnunet_mamba.training.distillation.losses import TEACHER_TERMS, teacher_terms
+from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
+from nnunet_mamba.training.distillation.teacher import find_teacher, load_teacher
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 
