@@ -18,6 +18,7 @@ from nnunet_mamba.networks.complexity import measure_complexity
 from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.planner import Wishes, plan_configuration
 from nnunet_mamba.planning.plans_files import BasePlans
+from nnunet_mamba.planning.resolved_trainer import resolve_trainers
 from nnunet_mamba.planning.training_step import StepMemory, random_batch
 
 TOY = {
@@ -163,9 +164,9 @@ def test_is_planned_by_what_it_pads_to(build_trainer, tmp_path):
         folder=tmp_path, plans={**plans, "configurations": {"2d": configuration}}, dataset_json={"numTraining": 1000}
     )
 
+    (trainer,) = resolve_trainers(["nnUNetTrainerToy"], base)
     planned = plan_configuration(
-        base,
-        "nnUNetTrainerToy",
+        trainer,
         "2d",
         budget=Budget(device="cpu", size=10**9),
         wishes=Wishes(),
