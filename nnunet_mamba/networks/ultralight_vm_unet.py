@@ -6,6 +6,7 @@ Segmentation", arXiv:2403.20035. Its variants v1 to v6: Crews and Whalen, "Mamba
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Literal, get_args
 
 from torch import nn
@@ -81,16 +82,15 @@ class UltraLightVMUNet(CompactUNet):
                 return convolution(in_channels, out_channels, spatial_dims=spatial_dims)
             return pvm(in_channels, out_channels, pyramid_pooling=begins_pooled)
 
-        widths = (input_channels, *channels)
         pooled_levels = {"none": (), "bottleneck": (deepest,), "all": range(len(channels))}[pyramid_pooling]
         encoder = [
             mixer(
                 encoder_mixer if level > deepest - N_DEEP_STAGES else "conv",
-                widths[level],
-                widths[level + 1],
+                before,
+                after,
                 begins_pooled=level in pooled_levels,
             )
-            for level in range(len(channels))
+            for level, (before, after) in enumerate(pairwise((input_channels, *channels)))
         ]
         decoder = [
             mixer(

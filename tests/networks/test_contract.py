@@ -1,11 +1,11 @@
 """Every network of the catalogue, for images and for volumes, keeps the contract of ``SegmentationNetwork``."""
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
+from contract_cases import CASES, CHANNELS, CHANNELS_LAST, CLASSES, Case, assert_near
 from torch import nn
 from torch.nn import functional
 
@@ -18,79 +18,6 @@ from nnunet_mamba.networks.complexity import measure_complexity
 from nnunet_mamba.networks.padding import reduced_size
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.networks.upstream_weights import load_upstream_weights, published_name
-from nnunet_mamba.presets import PRESETS, Preset
-
-CHANNELS, CLASSES = 2, 3
-# No axis is a multiple of what a network pads it to, and all deepest maps have several positions.
-ODD = {2: (33, 46), 3: (5, 17, 22)}
-CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
-
-# Arguments that make a network small where its size does not matter; a class that is not here has the published size.
-_COMPACT = {
-    2: {"channels": (8, 8, 16, 16)},
-    3: {"channels": (8, 8, 16, 16), "strides": ((1, 2, 2), (2, 2, 2), (2, 2, 2))},
-}
-_STAGES = {
-    2: {"features_per_stage": (4, 8, 16), "kernel_sizes": 3, "strides": (1, 2, 2)},
-    3: {
-        "features_per_stage": (4, 8, 16),
-        "kernel_sizes": ((1, 3, 3), (3, 3, 3), (3, 3, 3)),
-        "strides": ((1, 1, 1), (1, 2, 2), (2, 2, 2)),
-    },
-}
-SMALL = {
-    "UltraLightVMUNet": _COMPACT,
-    "UltraLBMUNet": _COMPACT,
-    "VMUNet": {2: {"dims": (8, 16, 32), "depths": (1, 1, 1), "depths_decoder": (1, 1, 1)}},
-    **dict.fromkeys(("UMambaBot", "UMambaEnc", "UMambaNoMamba", "UMambaBotTumour"), _STAGES),
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network for images or for volumes."""
-
-    preset: Preset
-    dims: int
-
-    @property
-    def class_name(self) -> str:
-        return self.preset.network.partition(":")[2]
-
-    @property
-    def has_one_size(self) -> bool:
-        """Whether its weights belong to one size of images."""
-        return "input_size" in self.preset.planned(self.dims)
-
-    @property
-    def odd(self) -> tuple[int, ...]:
-        return ODD[self.dims]
-
-    def build(
-        self, size: tuple[int, ...] | None = None, *, num_classes: int = CLASSES, **options
-    ) -> SegmentationNetwork:
-        """Return a small one with the same weights every time."""
-        torch.manual_seed(0)
-        tied = {"input_size": size or self.odd} if self.has_one_size else {}
-        small = SMALL.get(self.class_name, {}).get(self.dims, {})
-        return create_network(
-            self.preset.name, CHANNELS, num_classes, spatial_dims=self.dims, **small, **tied, **options
-        ).eval()
-
-    def images(self, *size: int, batch: int = 2) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(0)
-        return torch.randn(batch, CHANNELS, *(size or self.odd), generator=generator)
-
-
-CASES = {f"{name}-{dims}d": Case(preset, dims) for name, preset in PRESETS.items() for dims in preset.spatial_dims}
-# What takes long runs in quick tests for one network of each class.
-QUICK = {case.class_name: name for name, case in reversed(CASES.items()) if case.dims == 2 and "no_mamba" not in name}
-
-
-def slow_except(*quick: str) -> list:
-    """Return all cases, marked as slow but for those named, and where "2d" is named, one of each class for images."""
-    kept = {*quick, *(QUICK.values() if "2d" in quick else ())}
-    return [name if name in kept else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
 @pytest.fixture(params=CASES)
@@ -101,17 +28,6 @@ def case(request) -> Case:
 @pytest.fixture
 def network(case) -> SegmentationNetwork:
     return case.build()
-
-
-def listed(result):
-    return result if isinstance(result, list) else [result]
-
-
-def assert_near(results, expected, tolerance):
-    """Compare logits with a tolerance that is relative to the largest of them."""
-    for ours, theirs in zip(listed(results), listed(expected), strict=True):
-        assert ours.shape == theirs.shape
-        assert float((ours - theirs).abs().max()) <= tolerance * float(theirs.abs().max())
 
 
 def accepted_size(network, images):
@@ -328,54 +244,6 @@ def test_published_size_is_built_without_memory_and_counted(case):
     assert counted.n_parameters == size.n_parameters
     assert f"{counted.multiply_adds / 1e9:.5g}" == f"{size.giga_macs:.5g}"
     assert f"{counted.flops / 1e9:.5g}" == f"{size.giga_flops:.5g}"
-
-
-@pytest.fixture
-def _fresh_compiler():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
-@pytest.mark.usefixtures("_fresh_compiler")
-@pytest.mark.parametrize("name", slow_except("2d"))
-def test_compiles_into_one_graph_with_the_eager_logits_at_every_size(name):
-    case = CASES[name]
-    network = case.build(deep_supervision=True)
-    # No multiples either, or torch would compile a second graph, for images that are not padded.
-    sizes = [case.odd] if case.has_one_size else [(7, 50, 30), (9, 17, 65)]
-    first, *others = case.images(), *(case.images(*size[-case.dims :], batch=3) for size in sizes)
-    for axis in (0,) if case.has_one_size else (0, *range(2, 2 + case.dims)):
-        torch._dynamo.mark_dynamic(first, axis)
-    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
-
-    with torch.inference_mode():
-        for images in (first, *others):
-            assert_near(compiled(images), network(images), 1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("_fresh_compiler")
-def test_inductor_gives_the_eager_logits_at_every_size():
-    case = CASES["ultralight_vm_unet-2d"]
-    network, first = case.build(), case.images()
-    for axis in (0, 2, 3):
-        torch._dynamo.mark_dynamic(first, axis)
-    compiled = torch.compile(network, backend="inductor")
-
-    with torch.inference_mode():
-        for images in (first, case.images(50, 30, batch=3), case.images(71, 19)):
-            torch.testing.assert_close(compiled(images), network(images), rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", slow_except("2d", "u_mamba_enc-3d"))
-def test_exports(name):
-    case = CASES[name]
-    network, images = case.build(), case.images()
-
-    with torch.no_grad():
-        exported = torch.export.export(network, (torch.zeros_like(images),)).module()
-        assert_near(exported(images), network(images), 1e-4)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,12 @@ def new_states(x: MambaOperands) -> Tensor:
     return x.tokens.new_empty(states_shape(x))
 
 
+_ORIGIN_OF_SIZES = (
+    "from the shapes of conv (d_inner, 1, d_conv), in_proj (2 * d_inner, d_model), dt_proj (d_inner, dt_rank) and "
+    "A_log (d_inner, n), and n_parallel"
+)
+
+
 def check_operands(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Tensor | None = None) -> None:
     """Refuse what is not a block and its tokens.
 
@@ -132,8 +138,7 @@ def check_operands(x: MambaOperands, in_bias: Tensor | None = None, out_bias: Te
             ("in_bias", in_bias, "(2 * d_inner,)", (2 * d_inner,)),
             ("out_bias", out_bias, "(d_model,)", (d_model,)),
         ),
-        origin="from the shapes of conv (d_inner, 1, d_conv), in_proj (2 * d_inner, d_model), dt_proj (d_inner, "
-        "dt_rank) and A_log (d_inner, n), and n_parallel",
+        origin=_ORIGIN_OF_SIZES,
     )
 
 

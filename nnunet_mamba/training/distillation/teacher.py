@@ -143,31 +143,19 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
             f"The teacher {checkpoint} is not a checkpoint of nnU-Net: its plans or dataset_json in init_args are not "
             f"complete ({type(error).__name__}: {error})"
         ) from error
-    compared = (
-        ("labels", _labels(origin["dataset_json"]), _labels(student.dataset_json)),
-        ("input channels", n_channels, student.num_input_channels),
-        ("patch axes", n_axes, len(student.configuration_manager.patch_size)),
+    _refuse_other_data(
+        checkpoint,
+        student,
+        (
+            ("labels", _labels(origin["dataset_json"]), _labels(student.dataset_json)),
+            ("input channels", n_channels, student.num_input_channels),
+            ("patch axes", n_axes, len(student.configuration_manager.patch_size)),
+        ),
     )
-    differences = [f"{what} {its} instead of {wanted}" for what, its, wanted in compared if its != wanted]
-    if differences:
-        raise ValueError(
-            f"The teacher {checkpoint} does not fit the data of {type(student).__name__}: it has "
-            f"{' and '.join(differences)}. Name one that was trained on data of this form: {TEACHER_VARIABLE}=/path."
-        )
-    if plans_manager.dataset_name == student.plans_manager.dataset_name and origin["fold"] != student.fold != "all":
-        student.print_to_log_file(
-            f"The teacher is of fold {origin['fold']}: it may have been trained on cases that fold {student.fold} "
-            f"validates with, so that the student's validation is not on unseen cases."
-        )
+    if plans_manager.dataset_name == student.plans_manager.dataset_name:
+        _tell_of_shared_cases(origin["fold"], student)
     _refuse_other_than_layers(checkpoint, configuration)
-    try:
-        trainer = recursive_find_trainer_class_by_name(stored["trainer_name"])
-    # What nnU-Net raises for a name of something else than a trainer.
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(
-            f"The teacher {checkpoint} was trained by {stored['trainer_name']!r}, and nnU-Net finds no trainer of that "
-            "name here. Install it, or name another teacher"
-        ) from error
+    trainer = _trainer_of(checkpoint, stored["trainer_name"])
     try:
         network: nn.Module = trainer.build_network_architecture(
             plans_manager, configuration, n_channels, labels.num_segmentation_heads, enable_deep_supervision=False
@@ -187,6 +175,37 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
             f"builds: {' '.join(lines[1:2])[:300]}"
         ) from error
     return network.to(student.device).eval().requires_grad_(False)
+
+
+def _refuse_other_data(
+    checkpoint: Path, student: nnUNetTrainer, compared: tuple[tuple[str, object, object], ...]
+) -> None:
+    differences = [f"{what} {its} instead of {wanted}" for what, its, wanted in compared if its != wanted]
+    if differences:
+        raise ValueError(
+            f"The teacher {checkpoint} does not fit the data of {type(student).__name__}: it has "
+            f"{' and '.join(differences)}. Name one that was trained on data of this form: {TEACHER_VARIABLE}=/path."
+        )
+
+
+def _tell_of_shared_cases(fold: int | str, student: nnUNetTrainer) -> None:
+    if fold != student.fold != "all":
+        student.print_to_log_file(
+            f"The teacher is of fold {fold}: it may have been trained on cases that fold {student.fold} validates "
+            "with, so that the student's validation is not on unseen cases."
+        )
+
+
+def _trainer_of(checkpoint: Path, name: str) -> type[nnUNetTrainer]:
+    try:
+        trainer: type[nnUNetTrainer] = recursive_find_trainer_class_by_name(name)
+    # What nnU-Net raises for a name of something else than a trainer.
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f"The teacher {checkpoint} was trained by {name!r}, and nnU-Net finds no trainer of that name here. "
+            "Install it, or name another teacher"
+        ) from error
+    return trainer
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""Every network of the catalogue, for images and for volumes, small where its size does not matter."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from nnunet_mamba import create_network
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
+from nnunet_mamba.presets import PRESETS, Preset
+
+CHANNELS, CLASSES = 2, 3
+# No axis is a multiple of what a network pads it to, and all deepest maps have several positions.
+ODD = {2: (33, 46), 3: (5, 17, 22)}
+CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+# Arguments that make a network small where its size does not matter; a class that is not here has the published size.
+_COMPACT = {
+    2: {"channels": (8, 8, 16, 16)},
+    3: {"channels": (8, 8, 16, 16), "strides": ((1, 2, 2), (2, 2, 2), (2, 2, 2))},
+}
+_STAGES = {
+    2: {"features_per_stage": (4, 8, 16), "kernel_sizes": 3, "strides": (1, 2, 2)},
+    3: {
+        "features_per_stage": (4, 8, 16),
+        "kernel_sizes": ((1, 3, 3), (3, 3, 3), (3, 3, 3)),
+        "strides": ((1, 1, 1), (1, 2, 2), (2, 2, 2)),
+    },
+}
+SMALL = {
+    "UltraLightVMUNet": _COMPACT,
+    "UltraLBMUNet": _COMPACT,
+    "VMUNet": {2: {"dims": (8, 16, 32), "depths": (1, 1, 1), "depths_decoder": (1, 1, 1)}},
+    **dict.fromkeys(("UMambaBot", "UMambaEnc", "UMambaNoMamba", "UMambaBotTumour"), _STAGES),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network for images or for volumes."""
+
+    preset: Preset
+    dims: int
+
+    @property
+    def class_name(self) -> str:
+        return self.preset.network.partition(":")[2]
+
+    @property
+    def has_one_size(self) -> bool:
+        """Whether its weights belong to one size of images."""
+        return "input_size" in self.preset.planned(self.dims)
+
+    @property
+    def odd(self) -> tuple[int, ...]:
+        return ODD[self.dims]
+
+    def build(
+        self, size: tuple[int, ...] | None = None, *, num_classes: int = CLASSES, **options
+    ) -> SegmentationNetwork:
+        """Return a small one with the same weights every time."""
+        torch.manual_seed(0)
+        tied = {"input_size": size or self.odd} if self.has_one_size else {}
+        small = SMALL.get(self.class_name, {}).get(self.dims, {})
+        return create_network(
+            self.preset.name, CHANNELS, num_classes, spatial_dims=self.dims, **small, **tied, **options
+        ).eval()
+
+    def images(self, *size: int, batch: int = 2) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(batch, CHANNELS, *(size or self.odd), generator=generator)
+
+
+CASES = {f"{name}-{dims}d": Case(preset, dims) for name, preset in PRESETS.items() for dims in preset.spatial_dims}
+# What takes long runs in quick tests for one network of each class.
+QUICK = {case.class_name: name for name, case in reversed(CASES.items()) if case.dims == 2 and "no_mamba" not in name}
+
+
+def slow_except(*quick: str) -> list:
+    """Return all cases, marked as slow but for those named, and where "2d" is named, one of each class for images."""
+    kept = {*quick, *(QUICK.values() if "2d" in quick else ())}
+    return [name if name in kept else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+
+
+def listed(result):
+    return result if isinstance(result, list) else [result]
+
+
+def assert_near(results, expected, tolerance):
+    """Compare logits with a tolerance that is relative to the largest of them."""
+    for ours, theirs in zip(listed(results), listed(expected), strict=True):
+        assert ours.shape == theirs.shape
+        assert float((ours - theirs).abs().max()) <= tolerance * float(theirs.abs().max())
