@@ -17,6 +17,8 @@ PICTURE = Path(__file__).parent / "images" / "architecture.svg"
 WIDTH, GUTTER, MARGIN = 140, 30, 22  # of a package, between two, outside
 HEADER, NAME_LINE = 33, 21
 PIXELS_PER_LINE = 0.029
+# The height of a room's name.
+SMALLEST_ROOM = 19
 LANE = 8  # between two lines side by side
 MOST_TRIED = 2000  # orders of packages
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
@@ -87,8 +89,13 @@ class Package:
     def bottom(self) -> int:
         """Of its box in pixels."""
         # Rounded rooms may have more lines together than the rounded package.
-        rooms = sum(round(n_lines * PIXELS_PER_LINE) for n_lines in self.rooms.values())
+        rooms = sum(map(room_height, self.rooms.values()))
         return self.top + self.header + max(rooms, round(self.n_lines * PIXELS_PER_LINE))
+
+
+def room_height(n_lines: int) -> int:
+    """Return the height of a room in pixels: of its lines, or of its name."""
+    return max(SMALLEST_ROOM, round(n_lines * PIXELS_PER_LINE))
 
 
 def rounded(n_lines: int) -> int:
@@ -331,9 +338,8 @@ class Picture:
             y += NAME_LINE
         yield _text("lines", package.middle, y, f"{package.n_lines:,} lines".replace(",", " "))
         for room, n_lines in sorted(package.rooms.items()):
-            room_height = round(n_lines * PIXELS_PER_LINE)
-            yield _text("room", package.middle, body + room_height // 2 + 5, room)
-            body += room_height
+            yield _text("room", package.middle, body + room_height(n_lines) // 2 + 5, room)
+            body += room_height(n_lines)
             if body < package.bottom - 2:
                 yield f'  <path class="wall" d="M{left} {body}h{WIDTH}"/>'
 
