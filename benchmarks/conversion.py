@@ -77,7 +77,7 @@ def real_sources(folder: Path) -> list[tuple[Path, Path]]:
 
 @cache
 def decoded(path: Path) -> tuple[Image.Image, dict[str, Any]]:
-    """Return a photograph and what makes a JPEG of it as large as its file is."""
+    """Return a photograph, and the options that save it as a JPEG of the size of its file."""
     with Image.open(path) as picture:
         same_size = {"qtables": picture.quantization, "subsampling": JpegImagePlugin.get_sampling(picture)}
         return picture.convert("RGB"), same_size
@@ -124,7 +124,7 @@ def convert(folder: Path, jobs: int) -> None:
 
 
 def memory_of(pid: int) -> Memory:
-    """Return what a process and its descendants take: the first two as peaks so far, the last as it is."""
+    """Return the memory of a process and its descendants: two peaks so far, and all of them at this moment."""
     peaks, current, waiting = [], 0.0, [pid]
     while waiting:
         process = Path("/proc", str(waiting.pop()))
@@ -175,7 +175,7 @@ def read_photographs(folder: Path, *, target: tuple[int, int] | None) -> None:
 
 
 def processor_seconds() -> float:
-    """Return what this process and those that it waited for have taken of the processor."""
+    """Return the processor time of this process and of those that it waited for."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(one.ru_utime + one.ru_stime for one in used)
 

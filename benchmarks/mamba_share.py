@@ -1,4 +1,4 @@
-"""Measure what its Mamba blocks cost UltraLight VM-UNet: the network against itself with every block as the identity.
+"""Measure what UltraLight VM-UNet's Mamba blocks cost: the network against itself with every block as the identity.
 
     python benchmarks/mamba_share.py [--repeats 9]
 

@@ -66,12 +66,12 @@ class Package:
 
     @property
     def left(self) -> int:
-        """Of its box in pixels."""
+        """The left edge of its box, in pixels."""
         return MARGIN + self.column * (WIDTH + GUTTER)
 
     @property
     def middle(self) -> int:
-        """Of its box in pixels, from the left."""
+        """The middle of its box, in pixels from the left."""
         return self.left + WIDTH // 2
 
     @property
@@ -87,7 +87,7 @@ class Package:
 
     @property
     def bottom(self) -> int:
-        """Of its box in pixels."""
+        """The bottom of its box, in pixels."""
         # Rounded rooms may have more lines together than the rounded package.
         rooms = sum(map(room_height, self.rooms.values()))
         return self.top + self.header + max(rooms, round(self.n_lines * PIXELS_PER_LINE))
@@ -249,7 +249,7 @@ def _choose_gutters(trunks: Sequence[Trunk], *, n_columns: int) -> None:
 
 
 def _choose_lanes(trunks: Sequence[Trunk], floor: int) -> None:
-    """Put those that do not meet into the same lane."""
+    """Put trunks that do not meet into the same lane."""
     ends: list[list[tuple[int, int]]] = []
     for trunk in sorted(trunks, key=lambda one: (one.span(floor), one.target.name)):
         start, end = trunk.span(floor) or (0, 0)

@@ -11,7 +11,7 @@ _NO_BORDER = 10_000
 
 
 def results_console(*, width: int = _NO_BORDER) -> "Console":
-    """Return the console for what a command was asked for, on standard output.
+    """Return the console for a command's results, on standard output.
 
     Args:
         width: columns where there is no terminal.

@@ -49,7 +49,7 @@ def errors_as_text(*, is_conversion: bool = True, continues: bool = True, worker
 
 @contextmanager
 def errors_of_usage() -> Iterator[None]:
-    """End the command as for an unknown option where an option's value means nothing, whatever the data are."""
+    """End the command as for an unknown option if an option's value is wrong whatever the data are."""
     try:
         yield
     except ValueError as error:

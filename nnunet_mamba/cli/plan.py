@@ -98,7 +98,7 @@ def plan(
 
 @contextmanager
 def _arguments_as_options() -> "Iterator[None]":
-    """Name this command's options in errors that tell of the arguments of planning."""
+    """Name this command's options in errors about the arguments of planning."""
     from nnunet_mamba.planning.argument_error import ArgumentError
 
     try:

@@ -92,7 +92,7 @@ def _print_problems(console: "Console", problems: Sequence[Problem]) -> bool:
         table.add_section()
         for index, (identifier, names) in enumerate(list(files_of.items())[:SHOWN_CASES]):
             files = [name for name in dict.fromkeys(names) if name][:SHOWN_CASES]
-            # Every case has a line of its own, beside which nothing stands that is of another one.
+            # Every case has a line of its own; nothing about another case stands beside it.
             first = escape(shown(text)) if index == 0 else "the same" + (f": {files.pop(0)}" if files else "")
             table.add_row(identifier, "\n".join([first, *files]))
         if (n_hidden := len(files_of) - SHOWN_CASES) > 0:

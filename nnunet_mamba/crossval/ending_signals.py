@@ -1,4 +1,4 @@
-"""Signals that end a process, heard as Ctrl-C is."""
+"""Treat the signals that end a process like Ctrl-C."""
 
 import signal
 from collections.abc import Iterator

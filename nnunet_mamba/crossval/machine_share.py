@@ -1,4 +1,4 @@
-"""What of this machine the trainings of a cross-validation may use."""
+"""The part of this machine that the trainings of a cross-validation may use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ class MachineShare:
     gpus: Sequence[str]
 
     def __str__(self) -> str:
-        """What the user is told of it."""
+        """Return the share as the user reads it."""
         return f"{len(self.gpus)} GPUs and {self.cores} cores" if self.gpus else f"{self.cores} cores"
 
 
 def machine_share(n_open: int, *, n_gpus: int, jobs: int | None) -> MachineShare:
-    """Return what to run trainings with on this machine.
+    """Return how many trainings to run on this machine, and with which cores and GPUs.
 
     Args:
         n_open: trainings to do, at least one.

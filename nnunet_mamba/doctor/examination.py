@@ -1,4 +1,4 @@
-"""Everything that the doctor looks at; what other things rest on comes first."""
+"""Everything that the doctor looks at, beginning with what the rest depends on."""
 
 from collections.abc import Callable, Iterator
 

@@ -99,7 +99,7 @@ def _save(weights: Mapping[str, Tensor], output: Path) -> None:
     with replacing(output) as temporary:
         try:
             torch.save({"network_weights": weights}, temporary)
-        # This is how the C++ parts of torch.save tell of a full disk or a folder that is gone.
+        # The C++ parts of torch.save raise this when the disk is full or the folder is gone.
         except RuntimeError as error:
             raise OSError(f"{output} cannot be written; make room or choose another --output ({error})") from error
 

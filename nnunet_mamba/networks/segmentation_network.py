@@ -31,7 +31,7 @@ class SegmentationNetwork(nn.Module):
 
     Args:
         input_channels: channels of the images.
-        size_multiple: the numbers to multiples of which the image is padded, one per axis; as many as the images have
+        size_multiple: the image is padded to a multiple of these numbers, one per axis; as many as the images have
             axes, 2 or 3.
         output_reductions: by how much each axis of every output is smaller than the image's: all ones for the first
             output, then for those that ``segment`` returns with deep supervision, the highest resolution first.

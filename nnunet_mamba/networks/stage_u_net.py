@@ -1,4 +1,4 @@
-"""What U-Nets share whose sizes are given stage by stage, as nnU-Net's plans give them."""
+"""What all U-Nets share that take their sizes stage by stage, as nnU-Net's plans give them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,7 +51,7 @@ class StageUNet(SegmentationNetwork):
         return logits
 
     def check_images(self, x: Tensor) -> None:
-        """Refuse images of which the deepest stage keeps a single position, and what no network takes."""
+        """Refuse what no network takes, and images that have a single position at the deepest stage."""
         super().check_images(x)
         self._check_size(x.shape[2:])
 
@@ -65,7 +65,7 @@ class StageUNet(SegmentationNetwork):
 
 
 def require_two_positions(owner: str, size: Sequence[int], total_stride: Sequence[int]) -> None:
-    """Refuse a ``size`` of which the deepest stage keeps one position; ``owner`` names the network in the error."""
+    """Refuse a ``size`` that has one position at the deepest stage; ``owner`` names the network in the error."""
     if any(length > stride for length, stride in zip(size, total_stride, strict=True)):
         return
     growths = [stride + 1 - length for length, stride in zip(size, total_stride, strict=True)]

@@ -1,4 +1,4 @@
-"""Whose published weights are that do not fit a network, as far as their names tell."""
+"""Tell by their names whose published weights these are when they do not fit a network."""
 
 from collections.abc import Collection
 

@@ -1,6 +1,6 @@
-"""What torch is told of an operator of ours: schemas, fake kernels, gradients, and how ``torch.func`` takes it.
+"""Tell torch about an operator of ours: schemas, fake kernels, gradients, and how ``torch.func`` takes it.
 
-An operator comes as three. NAME returns its result, NAME_saving also the states that a backward pass starts from, and
+Each operator becomes three. NAME returns its result, NAME_saving also the states that a backward pass starts from, and
 NAME_backward the gradients of the tensor operands. torch.compile and torch.export see one node and never what computes
 it.
 """

@@ -1,4 +1,4 @@
-"""Operators whose backward pass cannot be derived once more say so; torch would give zeros."""
+"""Refuse a second derivative where an operator has none; torch would give zeros."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn

@@ -1,4 +1,4 @@
-"""Which of torch's transforms a call takes part in, and who can follow it there.
+"""Which of torch's transforms a call takes part in, and whether a fused operator can follow.
 
 The fused operators can be differentiated backwards, once. torch hands them plain numbers in forward mode, so that the
 derivative would silently be zero; calls that are differentiated so, or twice, are composed of torch's own operators.

@@ -1,4 +1,4 @@
-"""The error for a value that the user gave and that planning cannot take."""
+"""The error for a value of the user's that planning cannot take."""
 
 from typing import Literal, TypeAlias
 

@@ -19,7 +19,7 @@ class BatchMemory:
 
     Args:
         batch_size: cases per batch.
-        estimate: what smaller batches foretold; None if the line was drawn through this one.
+        estimate: what smaller batches predicted; None if the line was drawn through this one.
         measured: what its own step took; None if there was not enough memory for it.
     """
 
@@ -65,7 +65,7 @@ def largest_batch(measure: MeasureBatch, *, budget: int, ceiling: int) -> BatchM
 
 
 def given_batch(measure: MeasureBatch, batch_size: int) -> BatchMemory:
-    """Return what a batch takes: measured, and foretold where two smaller batches can be measured.
+    """Return what a batch takes: measured, and predicted where two smaller batches can be measured.
 
     Args:
         measure: as for ``largest_batch``.
@@ -90,7 +90,7 @@ def _candidate(points: Mapping[int, int], budget: int, upper: int) -> int:
 
 
 def _on_line(points: Mapping[int, int], batch_size: int) -> int:
-    """Return what the line through the measured batches foretells of another one."""
+    """Return what the line through the measured batches predicts for another one."""
     constant, per_case = _line(points)
     return round(constant + per_case * batch_size)
 

@@ -83,7 +83,7 @@ class _Steps:
 
     @property
     def quoted_refusal(self) -> str:
-        """What the step that was measured last said, for an error or a warning; empty if it fitted or said nothing."""
+        """What the last measured step said, for an error or a warning; empty if it fitted or said nothing."""
         return f" (the last step said: {self._refusal})" if self._refusal else ""
 
 
@@ -159,7 +159,7 @@ def _ceiling(trainer: ResolvedTrainer, configuration: str, patch_size: Patch) ->
 
 
 def _fitting_patch(trainer: ResolvedTrainer, configuration: str, steps: _Steps, *, shrinks: bool) -> Patch:
-    """Return the base plans' patch, or the largest smaller one of which two fit."""
+    """Return the base plans' patch, or the largest smaller patch that fits with a batch of two."""
     begin, divisor = trainer.base.configurations[configuration], trainer.divisor(configuration)
     patch_size = rounded_patch(begin, divisor)
 

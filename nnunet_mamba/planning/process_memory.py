@@ -50,7 +50,7 @@ def peak_memory(budget: Budget) -> int:
 
 
 def unmapped_libraries() -> int:
-    """Return what a fork has less than the process it was forked from: code of libraries that it did not touch yet."""
+    """Return how much less memory a fork has than its parent: the code of libraries that it has not touched yet."""
     own, parent = process_status("VmRSS"), process_status("VmRSS", process=str(os.getppid()))
     return 0 if own is None or parent is None else max(0, parent - own)
 

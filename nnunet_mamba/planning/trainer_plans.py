@@ -90,7 +90,7 @@ def _write(trainer: ResolvedTrainer, planned: Sequence[PlannedConfiguration], bu
 
 
 def _origin(planned: PlannedConfiguration, trainer: ResolvedTrainer, budget: Budget) -> dict[str, str | int | None]:
-    """Return what the file tells of where a configuration's numbers come from."""
+    """Return the entry of the file that tells where a configuration's numbers come from."""
     return {
         "trainer": trainer.name,
         "device": budget.device,

@@ -32,7 +32,7 @@ class ModelName:
         """Return the parts of a folder's name.
 
         Raises:
-            ValueError: nnU-Net calls no folder so.
+            ValueError: nnU-Net gives no folder such a name.
         """
         parts = name.split(_BETWEEN)
         if len(parts) != 3:

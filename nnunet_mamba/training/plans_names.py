@@ -6,7 +6,7 @@ from typing import Any
 
 from nnunet_mamba.system.nnunet_folders import dataset_number
 
-# In the files that this package writes, under this name, is where their numbers come from; nnU-Net reads past it.
+# Our plans files tell under this key where their numbers come from; nnU-Net ignores it.
 MARK = "nnunet_mamba"
 _BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
 

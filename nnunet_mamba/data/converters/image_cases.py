@@ -132,7 +132,7 @@ class ImageCaseConverter:
         write_png(path, array)
 
     def _visible_label(self, case: Case) -> ByteImage:
-        """Return the label of a case, of which something is left at the size that is written.
+        """Return the label of a case; raise if nothing of it is left at the size that is written.
 
         Raises:
             MaskFileError: see ``label_of``.
@@ -182,7 +182,7 @@ class _ChannelError(ImageFileError):
 
 
 def _turn_of(case: Case) -> dict[str, int]:
-    """Return how the picture was turned upright, where a predicted mask is to be turned back.
+    """Return how the picture was turned upright, if a predicted label map is to be turned back.
 
     A mask of the source is drawn on the upright picture, or else the picture is not turned.
     """

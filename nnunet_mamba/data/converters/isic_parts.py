@@ -47,7 +47,7 @@ class Part:
 
 
 def unwrapped(folder: Path) -> Path:
-    """Return the folder that holds something: the only folder in a folder stands for it.
+    """Return the folder inside of wrappers, which are folders that hold one folder and nothing else.
 
     Args:
         folder: of images, or of folders of images; anything else is returned as it is.

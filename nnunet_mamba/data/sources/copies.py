@@ -1,4 +1,4 @@
-"""Take the original where a picture lies there in several formats: published sets hold JPEG copies of their files."""
+"""Take the original of a picture that lies there in several formats: published sets hold JPEG copies of their files."""
 
 import logging
 from collections import Counter, defaultdict

@@ -323,7 +323,7 @@ def _cross_validation(held_out: Sequence[Sequence[str]]) -> tuple[Fold, ...]:
 
 
 def _train_test_split(identifiers: Sequence[str], n_test: int, seed: int) -> tuple[list[str], list[str]]:
-    """Return what scikit-learn's function of this name does, whose shuffling RandomState keeps for ever."""
+    """Split as scikit-learn's function of this name does; RandomState never changes how it shuffles."""
     order = np.random.RandomState(seed).permutation(len(identifiers))
     shuffled = [identifiers[index] for index in order]
     return shuffled[n_test:], shuffled[:n_test]

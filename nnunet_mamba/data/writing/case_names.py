@@ -42,8 +42,8 @@ def _fault(case: Case, names: Collection[str]) -> str:
     """Return what is wrong with one name, "" if nothing is.
 
     Args:
-        case: that is called so.
-        names: of all cases, without letter case.
+        case: the one to look at.
+        names: of all cases, as ``same_name`` returns them.
     """
     name = case.identifier
     folded = same_name(name)

@@ -264,7 +264,7 @@ class _Work:
 
     @contextmanager
     def _telling_what_is_whole(self, cases: Sequence[Case]) -> Iterator[None]:
-        """Say with an error of writing how far it came, and leave nothing but whole files."""
+        """Add to an error of writing how many cases are whole, and leave nothing but whole files."""
         try:
             yield
         except OSError as error:

@@ -1,4 +1,4 @@
-"""How a conversion is run: what decides no pixel that it writes."""
+"""How a conversion is run: options that change no pixel of what it writes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -106,7 +106,7 @@ def check_spatial(owner: str, spatial: Sequence[int], length: int) -> None:
 
 
 def whole_sizes(owner: str, spatial: Sequence[Any]) -> tuple[int, ...]:
-    """Return the sizes of a map's axes as integers, which ``torch.jit.trace`` and numpy make others of.
+    """Return the sizes of a map's axes as integers; ``torch.jit.trace`` and numpy hand over other types.
 
     Raises:
         TypeError: they are not a sequence of whole numbers.

@@ -10,7 +10,7 @@ from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, check_whole, read_checkpoint
 
-# torch.save tells of a full disk with an error of its C++ parts.
+# When the disk is full, torch.save raises an error that names one of these C++ parts.
 _PARTS_OF_TORCH_SAVE = ("inline_container", "iostream", "PytorchStreamWriter")
 
 
