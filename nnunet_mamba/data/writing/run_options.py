@@ -15,7 +15,7 @@ class RunOptions:
         dry_run: check everything and write nothing but the report.
         skip_invalid: leave cases with problems out instead of refusing the data set.
         report: CSV file that gets every problem; None for none.
-        split: which cases train, validate and test, one of ``splits.SPLIT_NAMES``.
+        split: which cases train, validate and test, one of ``case_splits.SPLIT_NAMES``.
         sources: folders that the user named; neither they nor the folders of
             the files that were found may hold the target.
         wording: how problems name settings in the report, the record and the error: a command names its options.
