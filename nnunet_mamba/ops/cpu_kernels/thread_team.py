@@ -52,7 +52,7 @@ def _is_forked(process: int) -> bool:
 @cache
 def _executor(process: int) -> ThreadPoolExecutor:
     """Return the pool of a process: a forked child inherits the object but not its threads."""
-    return ThreadPoolExecutor(max_workers=max(32, os.cpu_count() or 1), thread_name_prefix="nnunet_mamba_scan")
+    return ThreadPoolExecutor(max_workers=max(32, os.cpu_count() or 1), thread_name_prefix="nnunet_mamba_kernel")
 
 
 def run_on_threads(kernel: int, task: int, n_threads: int) -> None:
