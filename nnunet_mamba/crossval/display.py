@@ -12,7 +12,7 @@ from rich.table import Table
 
 from nnunet_mamba.crossval.outcome import Score
 from nnunet_mamba.crossval.status import Status
-from nnunet_mamba.system.durations import duration
+from nnunet_mamba.system.durations import duration, rough_duration
 
 _STYLES = {"done": "green", "failed": "red", "training": "cyan", "validating": "cyan", "starting": "cyan"}
 
@@ -70,7 +70,7 @@ def status_table(statuses: Sequence[Status], *, jobs: int) -> Table:
     n_done = sum(status.state == "done" for status in statuses)
     caption = f"{n_done} of {len(statuses)} done"
     if not math.isnan(left := seconds_left(statuses, jobs=jobs)) and left:
-        caption += f", about {duration(left)} of training left"
+        caption += f", about {rough_duration(left)} of training left"
     table = Table(caption=caption, caption_justify="left", show_edge=False)
     several = len({status.run.plans for status in statuses}) > 1
     table.add_column("trainer", overflow="fold")
@@ -95,7 +95,7 @@ def _values(status: Status) -> dict[str, str]:
         "loss": _number(progress.train_loss),
         "pseudo Dice": _number(progress.pseudo_dice),
         "per epoch": "" if math.isnan(progress.epoch_seconds) else duration(progress.epoch_seconds),
-        "left": duration(progress.seconds_left) if is_running and not math.isnan(progress.seconds_left) else "",
+        "left": rough_duration(progress.seconds_left) if is_running and not math.isnan(progress.seconds_left) else "",
     }
 
 

@@ -31,12 +31,12 @@ def test_the_table_has_a_row_for_every_run_and_the_time_left_for_all(statuses):
     lines = text_of(status_table(statuses, jobs=1)).splitlines()
     cells = [[cell.strip() for cell in line.split("│")] for line in lines[2:5]]
     assert cells == [
-        ["A", "0", "training", "4/10", "-0.500", "0.813", "30 s", "3 min 00 s"],
+        ["A", "0", "training", "4/10", "-0.500", "0.813", "30 s", "3 min"],
         ["A", "1", "waiting", "", "", "", "", ""],
         ["A", "2", "done", "10/10", "", "", "40 s", ""],
     ]
     # 6 epochs of 30 s, and a waiting run that takes what the two known ones take on average, 350 s.
-    assert lines[5].strip() == "1 of 3 done, about 8 min 50 s of training left"
+    assert lines[5].strip() == "1 of 3 done, about 9 min of training left"
 
 
 def test_plans_are_told_where_there_are_several(stub):
@@ -66,7 +66,7 @@ def test_without_a_terminal_every_epoch_and_change_is_one_line(statuses):
         display.show()
     name = "A__nnUNetPlans__2d__fold"
     assert console.file.getvalue().splitlines() == [
-        f"{name}_0: epoch 4/10, loss -0.500, pseudo Dice 0.813, per epoch 30 s, left 3 min 00 s",
+        f"{name}_0: epoch 4/10, loss -0.500, pseudo Dice 0.813, per epoch 30 s, left 3 min",
         f"{name}_0: validating",
         f"{name}_1: starting",
         f"{name}_0: done",
