@@ -1,4 +1,4 @@
-"""``nnunet-mamba restore``: predicted masks on the grid and with the values of the images before conversion."""
+"""``nnunet-mamba restore``: predicted label maps on the grid and with the values from before conversion."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ SHOWN_REASONS = 10
 
 
 def restore(
-    predictions: Annotated[Path, typer.Argument(help="Folder of masks as nnUNetv2_predict writes them.")],
+    predictions: Annotated[Path, typer.Argument(help="Folder of label maps as nnUNetv2_predict writes them.")],
     raw_dataset: Annotated[
         Path,
         typer.Argument(
@@ -36,7 +36,7 @@ def restore(
     jobs: Jobs = None,
     progress: Progress = True,
 ) -> None:
-    """Bring predicted masks back to the size, position and values of the images before conversion.
+    """Bring predicted label maps back to the size, position and values from before conversion.
 
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again. With the data set's own labels as PREDICTIONS, --check tells what the

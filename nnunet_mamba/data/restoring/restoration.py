@@ -51,7 +51,7 @@ class Restoration:
 def restore_masks(
     predictions: Path, dataset: ConvertedDataset, output: Path, *, jobs: int = 1, progress: bool = False
 ) -> Restoration:
-    """Restore all predicted masks in a folder. A second run after an interruption continues where it stopped.
+    """Restore all predicted label maps in a folder. A second run after an interruption continues where it stopped.
 
     Args:
         predictions: folder of label maps, as ``nnUNetv2_predict`` writes them, of training, test or prepared images.
