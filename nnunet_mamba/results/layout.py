@@ -1,10 +1,7 @@
 """Names below ``$nnUNet_results``: ``DATASET/TRAINER__PLANS__CONFIGURATION/fold_X`` and what lies there."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from nnunet_mamba.results.checkpoints import is_trained
 
 ALL = "all"
 VALIDATION = "validation"
@@ -32,7 +29,7 @@ class ModelName:
         """Return the parts of a folder's name.
 
         Raises:
-            ValueError: nnU-Net gives no folder such a name.
+            ValueError: nnU-Net gives no folder of its results such a name.
         """
         parts = name.split(_BETWEEN)
         if len(parts) != 3:
@@ -85,15 +82,3 @@ def validation_summary(fold: Path) -> Path:
         fold: the fold's folder.
     """
     return validation_folder(fold) / SUMMARY
-
-
-def finished_folds(dataset: Path, fold: int | str) -> Iterator[tuple[ModelName, Path]]:
-    """Yield the models of a data set whose training of one fold has ended, and that fold's folder, sorted.
-
-    Args:
-        dataset: ``$nnUNet_results/DatasetXXX_Name``; need not exist.
-        fold: index into splits_final.json, or "all".
-    """
-    for folder in sorted(dataset.glob(f"*{_BETWEEN}*{_BETWEEN}*/{fold_name(fold)}")):
-        if is_trained(folder) and len(folder.parent.name.split(_BETWEEN)) == 3:
-            yield ModelName.parse(folder.parent.name), folder

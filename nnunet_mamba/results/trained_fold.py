@@ -6,10 +6,9 @@ from pathlib import Path
 
 from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import ModelName, fold_of, validation_summary
-from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.results.summaries import read_summary
+from nnunet_mamba.results.trained_model import TrainedModel
 from nnunet_mamba.results.training_logs import Epoch, read_training_log, training_logs
-from nnunet_mamba.system.json_files import read_json_object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ def read_fold(folder: Path, *, names: Mapping[str, str] | None = None) -> Traine
     """
     fold = fold_of(folder)
     try:
-        model = ModelName.parse(folder.parent.name)
+        model = TrainedModel.of(folder.parent)
     except ValueError:
         fold = None
     if fold is None:
@@ -60,12 +59,12 @@ def read_fold(folder: Path, *, names: Mapping[str, str] | None = None) -> Traine
     logs = training_logs(folder)
     if not logs:
         raise FileNotFoundError(f"{folder} has no training_log_*.txt; train this fold first")
-    patch_size, batch_size = _patches(folder.parent / "plans.json", model.configuration)
+    patch_size, batch_size = _patches(model)
     summary = validation_summary(folder)
     return TrainedFold(
         folder=folder,
-        dataset=folder.parent.parent.name,
-        model=model,
+        dataset=model.dataset,
+        model=model.name,
         fold=fold,
         patch_size=patch_size,
         batch_size=batch_size,
@@ -74,14 +73,14 @@ def read_fold(folder: Path, *, names: Mapping[str, str] | None = None) -> Traine
     )
 
 
-def _patches(path: Path, configuration: str) -> tuple[tuple[int, ...], int]:
-    """Return patch and batch size of a configuration in the plans."""
-    plans = read_json_object(path, any_encoding=True, unique_names=True)
+def _patches(model: TrainedModel) -> tuple[tuple[int, ...], int]:
+    """Return patch and batch size of the model's configuration in its plans."""
     try:
-        entries = inherited(plans["configurations"], configuration)
+        entries = model.configuration()
         return tuple(int(side) for side in entries["patch_size"]), int(entries["batch_size"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(
-            f"{path} does not tell the patches of configuration {configuration} ({reason}); expected nnU-Net's plans"
+            f"{model.plans_file} does not tell the patches of configuration {model.name.configuration} ({reason}); "
+            "expected nnU-Net's plans"
         ) from error

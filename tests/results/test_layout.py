@@ -4,7 +4,6 @@ import pytest
 
 from nnunet_mamba.results.layout import (
     ModelName,
-    finished_folds,
     fold_name,
     fold_of,
     fold_of_dataset,
@@ -40,13 +39,3 @@ def test_a_checkpoint_is_of_one_fold_if_its_path_says_so(tmp_path):
     for of_no_fold in (folder.parent, tmp_path / "teacher.pth"):
         assert fold_of_dataset(of_no_fold, "Dataset901_Tiny") is None
     assert fold_of_dataset(folder, "Dataset007_Other") is None
-
-
-def test_finished_folds_are_those_with_a_final_checkpoint(tmp_path):
-    assert list(finished_folds(tmp_path / "Dataset901_Tiny", 0)) == []
-    for name in ("B__P__2d/fold_0", "A__P__2d/fold_0", "A__P__2d/fold_1", "A__Q__2d/fold_0", "A__P__2d__old/fold_0"):
-        (tmp_path / name).mkdir(parents=True)
-        if "Q" not in name:
-            (tmp_path / name / "checkpoint_final.pth").touch()
-    found = [(str(model), folder) for model, folder in finished_folds(tmp_path, 0)]
-    assert found == [(name, tmp_path / name / "fold_0") for name in ("A__P__2d", "B__P__2d")]

@@ -19,7 +19,8 @@ from torch import nn
 from nnunet_mamba.data.formats.dataset_json import IGNORE
 from nnunet_mamba.networks.published_values import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
-from nnunet_mamba.results.layout import ModelName, finished_folds, fold_name
+from nnunet_mamba.results.layout import ModelName, fold_name
+from nnunet_mamba.results.trained_model import TrainedModel, finished_models
 from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, read_checkpoint
 
@@ -53,22 +54,24 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
     # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
-    trained = {
-        fold / FINAL: model.plans
-        for model, fold in finished_folds(results, student.fold)
-        if model.configuration == configuration and model.trainer.partition("_")[0] == teacher_trainer
-    }
-    found = [path for path, its_plans in trained.items() if its_plans == plans]
+    trained = [
+        model
+        for model in finished_models(results)
+        if str(student.fold) in model.finished_folds()
+        and model.name.configuration == configuration
+        and model.name.trainer.partition("_")[0] == teacher_trainer
+    ]
+    found = [model for model in trained if model.name.plans == plans]
     if not found:
         identifier = student.configuration_manager.data_identifier
-        found = [path for path in trained if _data_identifier(path) == identifier]
+        found = [model for model in trained if _data_identifier(model) == identifier]
     if len(found) > 1:
         # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
-        lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(one.parent.parent))}" for one in found)
+        lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(model.folder))}" for model in found)
         raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{lines}")
     if not found:
-        model = ModelName(trainer=teacher_trainer, plans=plans, configuration=configuration)
-        folder = results / str(model) / fold_name(student.fold)
+        name = ModelName(trainer=teacher_trainer, plans=plans, configuration=configuration)
+        folder = results / str(name) / fold_name(student.fold)
         command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {teacher_trainer} -p {plans}"
         raise FileNotFoundError(
             f"{type(student).__name__} needs a trained teacher, and there is no {folder / FINAL}, nor one of "
@@ -77,7 +80,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
             f"or name another one, by the folder that holds its folds, a fold's folder or a checkpoint:\n"
             f"  export {TEACHER_VARIABLE}=/path"
         )
-    return found[0]
+    return found[0].fold(student.fold) / FINAL
 
 
 def named_teacher(value: str) -> Path:
@@ -94,12 +97,10 @@ def named_teacher(value: str) -> Path:
     return Path(value).absolute()
 
 
-def _data_identifier(checkpoint: Path) -> str | None:
-    """Return which preprocessed data a fold was trained on, from the plans that nnU-Net keeps beside its folds."""
-    configuration = ModelName.parse(checkpoint.parent.parent.name).configuration
+def _data_identifier(model: TrainedModel) -> str | None:
+    """Return which preprocessed data a model was trained on; None if its plans do not tell."""
     try:
-        plans = PlansManager(str(checkpoint.parent.parent / "plans.json"))
-        return str(plans.get_configuration(configuration).data_identifier)
+        return str(model.configuration()["data_identifier"])
     except (OSError, ValueError, KeyError):
         return None
 

@@ -1,0 +1,92 @@
+"""A trained model as nnU-Net keeps it: the folder above its folds, what lies beside them, and which have ended."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunet_mamba.results.checkpoints import is_trained
+from nnunet_mamba.results.layout import ModelName, fold_name, fold_of
+from nnunet_mamba.results.plans import inherited
+from nnunet_mamba.system.json_files import read_json_object
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """The folder ``DATASET/TRAINER__PLANS__CONFIGURATION``, which all folds of one training share.
+
+    Args:
+        folder: need not exist.
+        name: trainer, plans and configuration.
+    """
+
+    folder: Path
+    name: ModelName
+
+    @classmethod
+    def of(cls, folder: Path) -> "TrainedModel":
+        """Return the model whose folder this is.
+
+        Raises:
+            ValueError: nnU-Net gives no folder of its results such a name.
+        """
+        return cls(folder=folder, name=ModelName.parse(folder.name))
+
+    @property
+    def dataset(self) -> str:
+        """The name of the data set's folder."""
+        return self.folder.parent.name
+
+    @property
+    def plans_file(self) -> Path:
+        """nnU-Net's copy of the plans."""
+        return self.folder / "plans.json"
+
+    @property
+    def dataset_json_file(self) -> Path:
+        """nnU-Net's copy of dataset.json."""
+        return self.folder / "dataset.json"
+
+    def fold(self, fold: int | str) -> Path:
+        """Return a fold's folder.
+
+        Args:
+            fold: index into splits_final.json, or "all".
+        """
+        return self.folder / fold_name(fold)
+
+    def finished_folds(self) -> list[str]:
+        """Return the folds whose training has ended, "0", "1", … and "all", in this order."""
+        folds = [fold_of(path) for path in self.folder.glob(fold_name("*")) if is_trained(path)]
+        return sorted(filter(None, folds), key=lambda fold: (not fold.isdigit(), len(fold), fold))
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the model's configuration in its plans, with all that it inherits.
+
+        Raises:
+            FileNotFoundError: there are no plans beside the folds.
+            ValueError: they are no plans, or do not have the configuration; names the file.
+        """
+        plans = read_json_object(self.plans_file, any_encoding=True, unique_names=True)
+        configurations = plans.get("configurations")
+        if not isinstance(configurations, dict):
+            raise ValueError(f"{self.plans_file} has no configurations, expected nnU-Net's plans")
+        try:
+            return inherited(configurations, self.name.configuration)
+        except ValueError as error:
+            raise ValueError(f"{self.plans_file}: {error}; expected nnU-Net's plans") from error
+
+
+def finished_models(dataset: Path) -> Iterator[TrainedModel]:
+    """Yield the models of a data set with a fold whose training has ended, sorted by name.
+
+    Args:
+        dataset: ``$nnUNet_results/DatasetXXX_Name``; need not exist.
+    """
+    for folder in sorted(dataset.glob("*")):
+        try:
+            model = TrainedModel.of(folder)
+        except ValueError:
+            continue
+        if model.finished_folds():
+            yield model
