@@ -105,7 +105,7 @@ def crossval(
     What is complete is not trained again, and what was interrupted continues: after a crash or Ctrl-C, run the same
     command again. Ends with the Dice of every fold and nnU-Net's command that compares the trainers.
     """
-    with errors_as_text(workers=""):
+    with errors_as_text(is_conversion=False, continues=True, workers=""):
         from nnunet_mamba.crossval.cross_validation import Request, prepare_cross_validation
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
 
