@@ -101,7 +101,7 @@ def _save(weights: Mapping[str, Tensor], output: Path) -> None:
             torch.save({"network_weights": weights}, temporary)
         # This is how the C++ parts of torch.save tell of a full disk or a folder that is gone.
         except RuntimeError as error:
-            raise OSError(f"{output} cannot be written; make room or choose another --output ({error})") from error
+            raise OSError(f"{output} cannot be written; make room or choose another `output` ({error})") from error
 
 
 def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]:
