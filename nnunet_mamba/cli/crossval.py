@@ -8,6 +8,7 @@ import typer
 from nnunet_mamba.cli.console import progress_console, results_console
 from nnunet_mamba.cli.error_texts import errors_as_text
 from nnunet_mamba.cli.list_options import parse_names
+from nnunet_mamba.cli.option_names import with_option_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ def crossval(
     What is complete is not trained again, and what was interrupted continues: after a crash or Ctrl-C, run the same
     command again. Ends with the Dice of every fold and nnU-Net's command that compares the trainers.
     """
-    with errors_as_text(workers=""):
+    with errors_as_text(is_conversion=False, continues=True, workers=""):
         from nnunet_mamba.crossval.cross_validation import Request, prepare_cross_validation
         from nnunet_mamba.crossval.slurm import Resources, parse_minutes, parse_options
 
@@ -187,6 +188,7 @@ def _on_slurm(prepared: "CrossValidation", resources: "Resources", *, console: "
 
 def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console") -> None:
     from nnunet_mamba.crossval.display import score_table
+    from nnunet_mamba.crossval.failure import OWN_ADVICE
     from nnunet_mamba.crossval.outcome import find_best_commands, scores
 
     runs = [status.run for status in statuses]
@@ -195,7 +197,8 @@ def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console
         console.print(score_table(rows, folds))
     failed = [status for status in statuses if status.state == "failed"]
     for status in failed:
-        first, *more = status.reason.splitlines()
+        # The other lines are those of a log, which stay as they are.
+        first, *more = (with_option_names(line) if line in OWN_ADVICE else line for line in status.reason.splitlines())
         print(f"\n{status.run.name} failed: {first}", file=sys.stderr)
         for line in more:
             print(f"    {line}", file=sys.stderr)

@@ -41,7 +41,7 @@ def demo(
 
     console = progress_console()
     settings = Settings(n_training=images, n_unseen=unseen, size=size, epochs=epochs, iterations=iterations, seed=seed)
-    with errors_as_text(is_conversion=False, workers=""):
+    with errors_as_text(is_conversion=False, continues=True, workers=""):
         console.print(f"nnunet-mamba demo in {folder.resolve()}", markup=False)
         try:
             with console.status("starting", spinner="line") as status:

@@ -16,7 +16,7 @@ WRONG_USAGE = 2
 
 
 @contextmanager
-def errors_as_text(*, is_conversion: bool = True, continues: bool = True, workers: str = "--jobs 1") -> Iterator[None]:
+def errors_as_text(*, is_conversion: bool, continues: bool, workers: str) -> Iterator[None]:
     """End the command with an error's text, and print the library's notes while it runs.
 
     Args:

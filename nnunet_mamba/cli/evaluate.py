@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnunet_mamba.cli.error_texts import errors_as_text
-from nnunet_mamba.evaluation.folders import MissingDatasetJsonError, MissingPredictionsError, evaluate_folders
+from nnunet_mamba.evaluation.folders import evaluate_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,14 +37,9 @@ def evaluate(
 ) -> None:
     """Score predictions: mean per-case Dice (nnU-Net) beside pooled-pixel scores (skin papers)."""
     with errors_as_text(is_conversion=False, continues=False, workers="--processes 1"):
-        try:
-            done = evaluate_folders(
-                predictions, labels, dataset_json, output=output, allow_missing=allow_missing, processes=processes
-            )
-        except MissingDatasetJsonError as error:
-            raise FileNotFoundError(f"{error} with --dataset-json FILE") from error
-        except MissingPredictionsError as error:
-            raise FileNotFoundError(f"{error}\nScore what is predicted with --allow-missing.") from error
+        done = evaluate_folders(
+            predictions, labels, dataset_json, output=output, allow_missing=allow_missing, processes=processes
+        )
     if as_json:
         print(json.dumps(done.as_dict(), indent=2))
         return

@@ -70,7 +70,7 @@ def plan(
     nnU-Net's planner estimates the memory of its own U-Net. Here the network itself is trained for a few steps on
     random data, each time in a process of its own. The preprocessed data stay as they are.
     """
-    with errors_as_text(workers=""):
+    with errors_as_text(is_conversion=False, continues=False, workers=""):
         from nnunet_mamba.planning.memory import GIB, resolve_budget
         from nnunet_mamba.planning.plans_files import read_base_plans
         from nnunet_mamba.planning.selection import refuse_plans_of_others, select

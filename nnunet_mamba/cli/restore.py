@@ -42,7 +42,7 @@ def restore(
     continues when it is started again. With the data set's own labels as PREDICTIONS, --check tells what the
     conversion costs: a Dice of 1 at the original size.
     """
-    with errors_as_text(is_conversion=False):
+    with errors_as_text(is_conversion=False, continues=True, workers="--jobs 1"):
         from nnunet_mamba.data.restoring.converted_dataset import read_converted_dataset
         from nnunet_mamba.data.restoring.restoration import restore_masks
         from nnunet_mamba.system.parallel import default_jobs

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 _TRACEBACK = "Traceback (most recent call last)"
 _WORKERS = "background workers are no longer alive"
 _WORKER_HINT = (
-    "One died without a word, usually for want of memory: try fewer at a time with --jobs, and see nnunet-mamba doctor."
+    "One died without a word, usually for want of memory: try fewer at a time with `jobs`, and see nnunet-mamba doctor."
 )
+_KILLED = "It was killed (SIGKILL), usually for want of memory: try fewer at a time with `jobs`."
+# Lines of a reason in our own words; the others are the log's.
+OWN_ADVICE = frozenset({_WORKER_HINT, _KILLED})
 _SHOWN_LINES = 12
 
 
@@ -42,5 +45,5 @@ def _ending(code: int | None) -> str:
         return f"It ended with exit code {code} and no traceback. Its last lines:"
     name = signal.Signals(-code).name
     if name == "SIGKILL":
-        return "It was killed (SIGKILL), usually for want of memory: try fewer at a time with --jobs."
+        return _KILLED
     return f"It was ended by the signal {name}."

@@ -102,7 +102,7 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
     if not file.is_file():
         known = sorted(path.stem for path in dataset.glob("*Plans*.json"))
         raise ValueError(
-            f"{dataset} has no plans {plans!r}; there are {', '.join(known) or 'none'}, choose with --plans"
+            f"{dataset} has no plans {plans!r}; there are {', '.join(known) or 'none'}, choose with `plans`"
         )
     content = read_json_object(file)
     # nnU-Net names the folder of the results after the entry, not after the file.

@@ -54,7 +54,7 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
     if OWN_PLANS not in plans:
         return [(trainer, name) for trainer in trainers for name in plans]
     if len(plans) > 1:
-        raise ValueError(f"--plans {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
+        raise ValueError(f"`plans` {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
     # Only our trainers get plans of their own. Recipe and budget follow an underscore.
     ours = trainer_names()
     models = [
@@ -64,7 +64,7 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
     if missing := [(trainer, name) for trainer, name in models if not (dataset / f"{name}.json").is_file()]:
         without = ",".join(trainer for trainer, _ in missing)
         raise ValueError(
-            f"--plans {OWN_PLANS}: {dataset} has no {' and no '.join(f'{name}.json' for _, name in missing)}. "
+            f"`plans={OWN_PLANS!r}`: {dataset} has no {' and no '.join(f'{name}.json' for _, name in missing)}. "
             f"Make them first: nnunet-mamba plan {dataset.name} --trainers {without}"
         )
     return models
@@ -88,11 +88,13 @@ def refuse_missing_device(device: str | None, *, executor: str, n_gpus: int, n_s
         return
     if executor == "local" and not n_gpus:
         raise ValueError(
-            "--device cuda: torch finds no CUDA device here (nnunet-mamba doctor tells more). Pass --device cpu, or "
-            "run it where there is one"
+            "`device='cuda'`: torch finds no CUDA device here (nnunet-mamba doctor tells more). Pass `device='cpu'`, "
+            "or run it where there is one"
         )
     if executor == "slurm" and not n_slurm_gpus:
-        raise ValueError("--device cuda: with --slurm-gpus 0 the jobs get no GPU. Pass --slurm-gpus 1, or --device cpu")
+        raise ValueError(
+            "`device='cuda'`: with `slurm_gpus=0` the jobs get no GPU. Pass `slurm_gpus=1`, or `device='cpu'`"
+        )
 
 
 def refuse_teacher_of_other_folds(teacher_fold: str | None, folds: Sequence[int]) -> None:
@@ -130,16 +132,16 @@ def parse_folds(text: str, n_folds: int) -> list[int]:
     for part in text.split(","):
         found = _FOLDS.fullmatch(part.strip())
         if found is None:
-            raise ValueError(f"--folds {text!r} is no list of folds, expected one such as 0-4, 0,2 or all")
+            raise ValueError(f"`folds` {text!r} is no list of folds, expected one such as 0-4, 0,2 or all")
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first:
-            raise ValueError(f"--folds {text!r} has the range {part.strip()} that ends before it begins")
+            raise ValueError(f"`folds` {text!r} has the range {part.strip()} that ends before it begins")
         folds.update(range(first, min(last + 1, n_folds)))
         # Not all of them: a range may name a thousand million.
         missing.update(range(max(first, n_folds), min(last + 1, max(first, n_folds) + _SHOWN + 1)))
     if missing:
         raise ValueError(
-            f"--folds {text!r} asks for {_numbers('fold', sorted(missing))}, and splits_final.json has {n_folds}: "
+            f"`folds` {text!r} asks for {_numbers('fold', sorted(missing))}, and splits_final.json has {n_folds}: "
             f"0 to {n_folds - 1}. nnU-Net would train a random split instead"
         )
     return sorted(folds)

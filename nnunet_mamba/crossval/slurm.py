@@ -63,7 +63,7 @@ def parse_minutes(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     if (found := _TIME.fullmatch(text)) is None or not re.search("[1-9]", text):
-        raise ValueError(f"--slurm-time {text!r} is no time, expected minutes, HH:MM:SS or D-HH:MM:SS")
+        raise ValueError(f"`slurm_time` {text!r} is no time, expected minutes, HH:MM:SS or D-HH:MM:SS")
     days, hours, minutes, seconds = (int(found[part] or 0) for part in ("days", "hours", "minutes", "seconds"))
     return max(1, (days * 24 + hours) * 60 + minutes + (seconds > 0))
 
@@ -78,7 +78,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, _, value = text.lstrip("-").partition("=")
         if not key:
-            raise ValueError(f"--slurm-option {text!r} names no option, expected KEY=VALUE such as account=imaging")
+            raise ValueError(f"`slurm_option` {text!r} names no option, expected KEY=VALUE such as account=imaging")
         options[key] = value
     return options
 
@@ -93,13 +93,13 @@ def slurm_executor(folder: Path, resources: Resources) -> "Executor":
         import submitit
     except ImportError as error:
         raise ValueError(
-            "--executor slurm needs submitit, which is not installed: pip install 'nnunet-mamba[slurm]'"
+            "`executor='slurm'` needs submitit, which is not installed: pip install 'nnunet-mamba[slurm]'"
         ) from error
     try:
         executor = submitit.SlurmExecutor(folder, max_num_timeout=_MOST_TIMEOUTS)
     except RuntimeError as error:
         raise ValueError(
-            "There is no srun on the PATH: run this on a machine that submits to Slurm, or without --executor slurm"
+            "There is no srun on the PATH: run this on a machine that submits to Slurm, or without `executor='slurm'`"
         ) from error
     asked = {
         "time": resources.minutes,

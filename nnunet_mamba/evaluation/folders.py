@@ -114,7 +114,9 @@ def evaluate_folders(
 def _there(dataset_json: Path) -> Path:
     if not dataset_json.is_file():
         found = "is a folder" if dataset_json.is_dir() else "does not exist"
-        raise MissingDatasetJsonError(f"{dataset_json} {found}: name the dataset.json of the data set")
+        raise MissingDatasetJsonError(
+            f"{dataset_json} {found}: name the dataset.json of the data set with `dataset_json=FILE`"
+        )
     return dataset_json
 
 
@@ -205,6 +207,7 @@ def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_mi
             way_out = "\nRename or convert the files that are there." if found else ""
             problems.append(f"{len(identifiers)} {text}:\n  " + "\n  ".join(lines) + way_out)
     if problems:
-        error = FileNotFoundError if allow_missing or not unpredicted else MissingPredictionsError
-        raise error("\n".join(problems))
+        if allow_missing or not unpredicted:
+            raise FileNotFoundError("\n".join(problems))
+        raise MissingPredictionsError("\n".join([*problems, "Score what is predicted with `allow_missing=True`."]))
     return [f"{identifier}{file_ending}" for identifier in sorted(predicted)]

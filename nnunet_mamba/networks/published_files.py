@@ -101,7 +101,7 @@ def _save(weights: Mapping[str, Tensor], output: Path) -> None:
             torch.save({"network_weights": weights}, temporary)
         # The C++ parts of torch.save raise this when the disk is full or the folder is gone.
         except RuntimeError as error:
-            raise OSError(f"{output} cannot be written; make room or choose another --output ({error})") from error
+            raise OSError(f"{output} cannot be written; make room or choose another `output` ({error})") from error
 
 
 def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]:

@@ -34,11 +34,12 @@ def large_batch_notice(
     name, number = str(plans["plans_name"]), dataset_number(str(plans["dataset_name"]))
     mark = plans.get(MARK)
     base = str(mark["base"]) if isinstance(mark, Mapping) and "base" in mark else name
-    option = "" if base == "nnUNetPlans" else f" --base {base}"
-    dataset = plans["dataset_name"] if number is None else number
-    command = f"nnunet-mamba plan {dataset} --trainers {trainer} --configuration {configuration}{option}"
+    dataset = str(plans["dataset_name"] if number is None else number)
+    command = ["nnunet-mamba", "plan", dataset, "--trainers", trainer, "--configuration", configuration]
+    if base != "nnUNetPlans":
+        command += ["--base", base]
     return (
         f"{name} has batches of {batch_size} for {configuration}, and the recipe of {trainer}, after its paper, has "
         f"{largest} at most. So an epoch takes about {batch_size / largest:.1f} times as long, and the network gets no "
-        f"better. Make plans that fit: {command}; then train with -p {plans_name(trainer, base)}"
+        f"better. Make plans that fit: {' '.join(command)}; then train with -p {plans_name(trainer, base)}"
     )

@@ -125,6 +125,17 @@ def test_a_full_disk_hides_no_other_failure(command, monkeypatch):
     assert command("--trainers", "A").exit_code == 0
 
 
+def test_advice_names_options_and_a_log_is_shown_as_it_is(command, monkeypatch):
+    behaviours = {
+        "A/0": {"at": 1, "do": "os.kill(os.getpid(), 9)"},
+        "A/1": {"at": 1, "do": "raise ValueError('`device` and `jobs`')"},
+    }
+    monkeypatch.setenv("STUB", json.dumps(behaviours))
+    result = command("--trainers", "A", "--folds", "0,1")
+    assert "usually for want of memory: try fewer at a time with --jobs.\n" in result.stderr
+    assert "fold_1 failed: ValueError: `device` and `jobs`\n" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

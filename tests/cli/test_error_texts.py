@@ -8,6 +8,8 @@ import typer
 from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 
+CONVERSION = {"is_conversion": True, "continues": True, "workers": "--jobs 1"}
+
 
 @pytest.mark.parametrize(
     ("error", "code", "text"),
@@ -23,7 +25,7 @@ from nnunet_mamba.data.problems import InvalidDatasetError, Problem
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_an_error_is_a_text_and_an_exit_code(capsys, error, code, text):
-    with pytest.raises(typer.Exit) as end, errors_as_text():
+    with pytest.raises(typer.Exit) as end, errors_as_text(**CONVERSION):
         raise error
     assert end.value.exit_code == code
     captured = capsys.readouterr()
@@ -41,7 +43,7 @@ def test_a_text_says_only_what_the_command_can_do(capsys):
 
 
 def test_a_mistake_in_the_program_keeps_its_traceback():
-    with pytest.raises(TypeError), errors_as_text():
+    with pytest.raises(TypeError), errors_as_text(**CONVERSION):
         raise TypeError("ours")
 
 
@@ -55,7 +57,7 @@ def test_a_value_that_means_nothing_is_wrong_usage(capsys):
 def test_notes_are_printed_while_the_command_runs_and_not_afterwards(capsys):
     logger = logging.getLogger("nnunet_mamba.somewhere")
     level = logging.getLogger("nnunet_mamba").level
-    with errors_as_text():
+    with errors_as_text(**CONVERSION):
         logger.info("takes %s", "this")
         logger.debug("too much")
     logger.info("later")

@@ -101,7 +101,7 @@ def test_lists_every_missing_prediction(folders):
     assert "2 labels" in result.stderr
     assert "a.png" in result.stderr
     assert "b.png" in result.stderr
-    assert "--allow-missing" in result.stderr
+    assert result.stderr.endswith("\nScore what is predicted with --allow-missing.\n")
     assert not (folders / "predictions" / "summary.json").exists()
     assert json.loads(run(folders, "--allow-missing", "--json").stdout)["n_cases"] == 2
 

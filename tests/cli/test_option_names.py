@@ -12,6 +12,8 @@ from nnunet_mamba.cli.option_names import with_option_names
         ("`labels` /a b/l.json: no object", "--labels /a b/l.json: no object"),
         ("draw the line with `threshold=127`", "draw the line with --threshold 127"),
         ("take `split='five-fold'`", "take --split five-fold"),
+        ("`folds` '4-0' has", "--folds '4-0' has"),
+        ("with `slurm_gpus=0`; pass `device='cpu'`", "with --slurm-gpus 0; pass --device cpu"),
         ("`size=128x96` is for `as_volumes=False`", "--size 128x96 is for --as slices"),
     ],
 )

@@ -240,3 +240,12 @@ def test_a_training_with_the_plans_uses_the_preprocessed_data_as_they_are(planne
     assert predicted.returncode == 0, predicted.stdout + predicted.stderr
     assert len(list((tmp_path / "masks").glob("*.png"))) == 10
     assert _contents(data) == before
+
+
+def test_an_interrupted_plan_is_not_said_to_continue(run, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer_plans, "measure_step", interrupt)
+    result = run("--memory", "0.5", "--trainers", NAME)
+    assert (result.exit_code, result.stderr) == (130, "Stopped.\n")

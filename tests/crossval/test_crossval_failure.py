@@ -31,7 +31,7 @@ def test_workers_that_died_without_a_word_mean_want_of_memory():
     lines = WORKER.splitlines()[6:]
     first, hint, *_ = reason(lines, 1).splitlines()
     assert "no longer alive" in first
-    assert "usually for want of memory: try fewer at a time with --jobs" in hint
+    assert "usually for want of memory: try fewer at a time with `jobs`" in hint
 
 
 def test_a_long_traceback_keeps_its_end():
@@ -49,7 +49,7 @@ def test_a_traceback_that_breaks_off_is_shown_as_it_is():
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        (-9, r"killed \(SIGKILL\), usually for want of memory: try fewer at a time with --jobs"),
+        (-9, r"killed \(SIGKILL\), usually for want of memory: try fewer at a time with `jobs`"),
         (-11, "ended by the signal SIGSEGV"),
         (3, "exit code 3 and no traceback"),
         (None, "not in the queue any more and not complete"),

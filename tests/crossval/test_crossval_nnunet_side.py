@@ -89,7 +89,7 @@ def test_a_copy_of_plans_that_kept_the_old_name_is_refused(dataset, key):
 
 
 def test_missing_plans_configurations_and_data_are_told_with_the_way_out(dataset):
-    with pytest.raises(ValueError, match="has no plans 'otherPlans'; there are nnUNetPlans, choose with --plans"):
+    with pytest.raises(ValueError, match="has no plans 'otherPlans'; there are nnUNetPlans, choose with `plans`"):
         prepare(dataset, "2d", plans=["nnUNetPlans", "otherPlans"], trainers=[STOCK])
     with pytest.raises(ValueError, match="has no configuration '3d_fullres'; there are 2d"):
         prepare(dataset, "3d_fullres", plans=["nnUNetPlans"], trainers=[STOCK])

@@ -89,9 +89,9 @@ def test_a_teacher_of_one_fold_teaches_no_other():
 
 
 def test_cuda_is_refused_where_there_will_be_none():
-    with pytest.raises(ValueError, match=r"--device cuda: torch finds no CUDA device here.*--device cpu"):
+    with pytest.raises(ValueError, match=r"`device='cuda'`: torch finds no CUDA device here.*`device='cpu'`"):
         refuse_missing_device("cuda", executor="local", n_gpus=0, n_slurm_gpus=1)
-    with pytest.raises(ValueError, match="with --slurm-gpus 0 the jobs get no GPU"):
+    with pytest.raises(ValueError, match="with `slurm_gpus=0` the jobs get no GPU"):
         refuse_missing_device("cuda", executor="slurm", n_gpus=4, n_slurm_gpus=0)
     for device, executor, n_gpus in [
         ("cuda", "local", 1),

@@ -328,5 +328,5 @@ def test_options_of_sbatch():
         "gres": "gpu:a100:1",
         "exclusive": "",
     }
-    with pytest.raises(ValueError, match="--slurm-option '=5' names no option, expected KEY=VALUE"):
+    with pytest.raises(ValueError, match="`slurm_option` '=5' names no option, expected KEY=VALUE"):
         parse_options(["=5"])

@@ -144,13 +144,14 @@ def test_the_dataset_json_is_looked_for_beside_the_labels(folders):
     assert (done.summary, done.table) == (folders / "predictions/summary.json", folders / "predictions/cases.csv")
     assert [row.label for row in done.scores] == ["a", "b", "none"]
     (folders / "dataset.json").unlink()
-    with pytest.raises(MissingDatasetJsonError, match=rf"^{folders / 'dataset.json'} does not exist"):
+    text = rf"^{folders / 'dataset.json'} does not exist: .* `dataset_json=FILE`$"
+    with pytest.raises(MissingDatasetJsonError, match=text):
         evaluate_folders(folders / "predictions", folders / "labels")
 
 
 def test_missing_predictions_are_told_apart_from_missing_labels(folders):
     (folders / "predictions/a.png").unlink()
-    with pytest.raises(MissingPredictionsError, match=r"1 labels .*\n  a\.png$"):
+    with pytest.raises(MissingPredictionsError, match=r"1 labels .*\n  a\.png\n.*`allow_missing=True`\.$"):
         evaluate(folders)
     (folders / "predictions/c.png").rename(folders / "predictions/d.png")
     with pytest.raises(FileNotFoundError, match=r"1 predictions .* have no label .*\n  d\.png$") as error:

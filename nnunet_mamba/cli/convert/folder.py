@@ -134,7 +134,7 @@ def folder(
             "run; nothing is trained"
         )
     grouping.refuse_options_without_table()
-    with errors_as_text():
+    with errors_as_text(is_conversion=True, continues=True, workers="--jobs 1"):
         with errors_of_usage():
             target.refuse_wrong_name()
             pixels = parse_size(size)

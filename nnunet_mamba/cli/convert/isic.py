@@ -92,7 +92,7 @@ def isic(
         "test_images": test_images,
         "test_masks": test_masks,
     }
-    with errors_as_text():
+    with errors_as_text(is_conversion=True, continues=True, workers="--jobs 1"):
         with errors_of_usage():
             target.refuse_wrong_name()
             pixels = parse_size(size)

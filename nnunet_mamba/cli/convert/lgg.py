@@ -91,7 +91,7 @@ def lgg(
         raise typer.BadParameter("--images-only prepares images; --sigmoid and --split are for labelled cases")
     if not as_volumes and (slice_thickness is not None or pixel_spacing is not None):
         raise typer.BadParameter("--slice-thickness and --pixel-spacing are for --as volumes; a slice has no spacing")
-    with errors_as_text():
+    with errors_as_text(is_conversion=True, continues=True, workers="--jobs 1"):
         with errors_of_usage():
             target.refuse_wrong_name()
             options = LggOptions(

@@ -57,7 +57,7 @@ def ph2(
     if images_only is not None and (as_test or sigmoid):
         raise typer.BadParameter("--images-only takes SOURCE, --size and the options of the run; nothing is trained")
     sources = {"source": source}
-    with errors_as_text():
+    with errors_as_text(is_conversion=True, continues=True, workers="--jobs 1"):
         with errors_of_usage():
             target.refuse_wrong_name()
             options = Ph2Options(

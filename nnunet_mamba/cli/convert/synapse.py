@@ -81,7 +81,7 @@ def synapse(
             "--images-only prepares images; --organs, --sigmoid and --split are for labelled cases"
         )
     sources = {"source": source}
-    with errors_as_text():
+    with errors_as_text(is_conversion=True, continues=True, workers="--jobs 1"):
         with errors_of_usage():
             target.refuse_wrong_name()
             options = SynapseOptions(
