@@ -18,19 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnunet_mamba.networks.damaged_files import DAMAGED
 from nnunet_mamba.training.checkpoints.entries import problem_of_entries
 
 # What nnU-Net writes and needs again to continue a training.
 RESUMED = ("network_weights", "optimizer_state", "logging", "_best_ema", "current_epoch", "init_args")
-# What reading raises for a file that was cut or overwritten, or is no checkpoint.
-DAMAGED = (
-    *(zipfile.BadZipFile, UnpicklingError, RuntimeError, EOFError, OSError, MemoryError),
-    *(LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error),
-)
 _FORCE, _FORCE_NOT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 _ASKED_CLASS = re.compile(r"GLOBAL (\S+)")
 # Numbers and texts: their values are their bytes. Objects would be addresses.
-_PLAIN_KINDS = "biufcSU"
+_PLAIN_TYPE = re.compile(r"[<>|=]?[biufcSU][1-9][0-9]{0,8}")
 _forcing = threading.RLock()
 
 
@@ -42,9 +38,10 @@ class _StoredType:
     """Stands for ``numpy.dtype`` while a checkpoint is read; takes only kind, size and byte order from the file."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        self.dtype = np.dtype(str(code))
-        if self.dtype.kind not in _PLAIN_KINDS or not self.dtype.itemsize or self.dtype.fields:
+        # numpy parses more than such codes, and parts of a damaged one as Python.
+        if not isinstance(code, str) or not _PLAIN_TYPE.fullmatch(code):
             raise ValueError(f"it holds a value of numpy's type {code!r}, expected a number")
+        self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         if state[1] in ("<", ">"):
@@ -55,7 +52,11 @@ def _stored_number(stored: _StoredType, content: bytes) -> Any:
     """Return a number of numpy's; stands for ``numpy.core.multiarray.scalar``."""
     if not isinstance(stored, _StoredType) or not isinstance(content, bytes) or len(content) != stored.dtype.itemsize:
         raise ValueError("it holds a number of numpy's with too few or too many bytes")
-    return np.frombuffer(content, stored.dtype)[0].astype(stored.dtype.newbyteorder("="))
+    try:
+        return np.frombuffer(content, stored.dtype)[0].astype(stored.dtype.newbyteorder("="))
+    # This is how Python refuses a text of characters that do not exist.
+    except SystemError as error:
+        raise ValueError("it holds a text of numpy's with characters that do not exist") from error
 
 
 # numpy 2 renamed its module; both read both.
@@ -154,7 +155,7 @@ def check_whole(path: Path) -> None:
                 raise ValueError(f"the checksum of {member} does not fit")
     except FileNotFoundError:
         raise
-    except DAMAGED as error:
+    except (*DAMAGED, OSError) as error:
         raise ValueError(f"{path} cannot be read; is the file whole? ({_reason(error)})") from error
 
 

@@ -1,6 +1,7 @@
 import os
 import zipfile
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -188,3 +189,37 @@ def test_a_file_of_the_old_format_that_was_cut_is_told(saved, n_bytes):
     path.write_bytes(path.read_bytes()[:n_bytes])
     with pytest.raises(ValueError, match=r"cannot be read; is the file whole\? \([a-z]"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("code", [b"f,", b"(8", b"V8", b"08", b"f0"])
+def test_a_code_that_is_no_number_of_numpy_is_refused(saved, tmp_path, code):
+    path = saved({"_best_ema": np.float64(0.75)})
+    rewritten(path, tmp_path / "other.pth", lambda content: content.replace(b"X\2\0\0\0f8", b"X\2\0\0\0" + code))
+    with pytest.raises(ValueError, match=r"other\.pth cannot be read; .*numpy's type '.*', expected a number"):
+        read_checkpoint(tmp_path / "other.pth")
+
+
+def test_a_text_of_characters_that_do_not_exist_is_refused(saved, tmp_path):
+    path = saved({"epochs": np.str_("z")})
+    rewritten(path, tmp_path / "other.pth", lambda content: content.replace(b"z\0\0\0", b"z\0\0z"))
+    with pytest.raises(ValueError, match=r"other\.pth cannot be read; .*characters that do not exist"):
+        read_checkpoint(tmp_path / "other.pth")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "old format"])
+def test_overwritten_bytes_raise_nothing_but_a_refusal(saved, is_zip):
+    path, random = saved(CHECKPOINT, _use_new_zipfile_serialization=is_zip), Random(0)
+    whole, refusals = path.read_bytes(), []
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(random.choice((1, 2, 4))):
+            damaged[random.randrange(min(len(damaged), 2500))] = random.randrange(256)
+        path.write_bytes(damaged)
+        for read in (read_checkpoint, check_whole):
+            try:
+                read(path)
+            except ValueError as error:
+                refusals.append(str(error))
+    assert len(refusals) > 300
+    assert all(str(path) in text for text in refusals)
