@@ -9,6 +9,7 @@ import typer
 from nnunet_mamba.cli.console import results_console
 from nnunet_mamba.cli.error_texts import errors_as_text
 from nnunet_mamba.cli.list_options import parse_names, parse_sizes
+from nnunet_mamba.cli.option_names import with_option_names
 from nnunet_mamba.cli.option_types import Progress
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _plan_and_print(
                 trainer, configurations, budget=budget, wishes=wishes, writes=writes, on_step=on_step
             )
     except (TrainingStepError, ValueError) as error:
-        print(f"\nError: {trainer.name}: {error}", file=sys.stderr)
+        print(f"\nError: {trainer.name}: {with_option_names(str(error))}", file=sys.stderr)
         return False
     _print_plans(planned)
     if planned.file is None:

@@ -98,7 +98,7 @@ def evaluate_folders(
     dataset = read_dataset_json(_there(dataset_json or labels.resolve().parent / "dataset.json"))
     output = output or predictions
     names = _paired_files(predictions, labels, dataset.file_ending, allow_missing=allow_missing)
-    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another output folder")
+    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     reader = label_map_reader(dataset, labels / names[0])
     check_label_maps(predictions, labels, names, reader, dataset.labels.in_label_maps)
     if text := reader.missed_text():

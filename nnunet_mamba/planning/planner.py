@@ -173,7 +173,7 @@ def _fitting_patch(trainer: ResolvedTrainer, configuration: str, steps: _Steps, 
     if found == len(smaller):
         raise ValueError(
             f"no patch from {by(patch_size)} down to {by(smaller[-1] if smaller else patch_size)} fits"
-            f"{steps.quoted_refusal}; allow more memory, or choose a smaller network"
+            f"{steps.quoted_refusal}; allow more `memory`, or choose a smaller network"
         )
     return smaller[found]
 

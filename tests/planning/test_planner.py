@@ -81,7 +81,7 @@ def test_the_patch_shrinks_until_two_fit(plan, made_up_base, measured, trainer, 
 
 
 def test_no_patch_small_enough_is_an_error(plan):
-    with pytest.raises(ValueError, match=r"no patch from 192×256 down to \d+×\d+ fits; allow more memory"):
+    with pytest.raises(ValueError, match=r"no patch from 192×256 down to \d+×\d+ fits; allow more `memory`"):
         plan(PLANNED, "2d", 10)
 
 
