@@ -10,7 +10,7 @@ import typer
 
 import nnunet_mamba
 from nnunet_mamba.cli.main import app
-from nnunet_mamba.cli.option_names import SETTINGS, with_option_names
+from nnunet_mamba.cli.options.option_names import SETTINGS, with_option_names
 
 PACKAGE = Path(nnunet_mamba.__file__).parent
 CLI = PACKAGE / "cli"

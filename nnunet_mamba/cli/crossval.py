@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nnunet_mamba.cli.console import progress_console, results_console
-from nnunet_mamba.cli.error_texts import errors_as_text
-from nnunet_mamba.cli.list_options import parse_names
-from nnunet_mamba.cli.option_names import with_option_names
+from nnunet_mamba.cli.options.list_options import parse_names
+from nnunet_mamba.cli.options.option_names import with_option_names
+from nnunet_mamba.cli.output.console import progress_console, results_console
+from nnunet_mamba.cli.output.error_texts import errors_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

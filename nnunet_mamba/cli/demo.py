@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.error_texts import errors_as_text
+from nnunet_mamba.cli.output.error_texts import errors_as_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ def demo(
     Needs no data and no GPU, and about four minutes on two cores. Run it again after an interruption: finished steps
     are not repeated.
     """
-    from nnunet_mamba.cli.console import progress_console
+    from nnunet_mamba.cli.output.console import progress_console
     from nnunet_mamba.demo.pipeline import Settings, run_demo
     from nnunet_mamba.demo.report_page import write_demo_report
     from nnunet_mamba.demo.steps import DamagedRecordError, DemoFailedError, DemoFolderError

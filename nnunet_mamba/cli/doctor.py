@@ -22,7 +22,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
     A hint (!) tells what could work better. A problem (✗) keeps a training from running; then the exit code is 1.
     """
-    from nnunet_mamba.cli.console import progress_console, results_console
+    from nnunet_mamba.cli.output.console import progress_console, results_console
     from nnunet_mamba.doctor.examination import examine
     from nnunet_mamba.doctor.report import Report
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.error_texts import errors_as_text
+from nnunet_mamba.cli.output.error_texts import errors_as_text
 from nnunet_mamba.evaluation.folders import evaluate_folders
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _print_scores(scores: "Sequence[LabelScores]") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from nnunet_mamba.cli.console import results_console
+    from nnunet_mamba.cli.output.console import results_console
 
     table = Table(title="mean over cases: nnU-Net's protocol; pooled pixels: the skin papers' protocol")
     for heading in ("label", "cases", "mean Dice\nper case", "mean IoU\nper case"):
@@ -72,7 +72,7 @@ def _print_scores(scores: "Sequence[LabelScores]") -> None:
 
 
 def _print_notes(scores: "Sequence[LabelScores]") -> None:
-    from nnunet_mamba.cli.console import progress_console
+    from nnunet_mamba.cli.output.console import progress_console
 
     console = progress_console()
     for row in scores:

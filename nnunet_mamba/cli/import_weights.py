@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnunet_mamba.cli.error_texts import errors_as_text
+from nnunet_mamba.cli.output.error_texts import errors_as_text
 from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from nnunet_mamba.cli import (
     scan_backends,
     trainers_path,
 )
-from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
-from nnunet_mamba.cli.streams import INTERRUPTED, guarded_streams, has_no_colours, replace_unknown_characters
+from nnunet_mamba.cli.options.path_arguments import refuse_unexpanded_paths
+from nnunet_mamba.cli.output.streams import INTERRUPTED, guarded_streams, has_no_colours, replace_unknown_characters
 
 
 class _Commands(TyperGroup):

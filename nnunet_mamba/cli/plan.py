@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.console import results_console
-from nnunet_mamba.cli.error_texts import errors_as_text
-from nnunet_mamba.cli.list_options import parse_names, parse_sizes
-from nnunet_mamba.cli.option_names import with_option_names
-from nnunet_mamba.cli.option_types import Progress
+from nnunet_mamba.cli.options.list_options import parse_names, parse_sizes
+from nnunet_mamba.cli.options.option_names import with_option_names
+from nnunet_mamba.cli.options.option_types import Progress
+from nnunet_mamba.cli.output.console import results_console
+from nnunet_mamba.cli.output.error_texts import errors_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

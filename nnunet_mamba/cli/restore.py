@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.error_texts import errors_as_text
-from nnunet_mamba.cli.option_types import Jobs, Progress
+from nnunet_mamba.cli.options.option_types import Jobs, Progress
+from nnunet_mamba.cli.output.error_texts import errors_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -33,7 +33,7 @@ def scan_backends(
         typer.secho(f"Error: torch cannot be imported: {error}\nAsk: nnunet-mamba doctor", fg="red", err=True)
         raise typer.Exit(1) from error
 
-    from nnunet_mamba.cli.console import progress_console, results_console
+    from nnunet_mamba.cli.output.console import progress_console, results_console
     from nnunet_mamba.ops.scan.survey_report import survey_backends
 
     with progress_console().status("starting", spinner="line") as status:

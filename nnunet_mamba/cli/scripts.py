@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import typer
 
-from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
-from nnunet_mamba.cli.streams import guarded_streams
+from nnunet_mamba.cli.options.path_arguments import refuse_unexpanded_paths
+from nnunet_mamba.cli.output.streams import guarded_streams
 
 
 def run_as_script(command: Callable[..., None], facts: object) -> None:

@@ -2,8 +2,8 @@
 
 A text says what was found, what was expected and what to do. Where a setting would help, the text names it in
 backquotes as Python has it: `skip_invalid=True`, `split='five-fold'`, or `labels` where any value may do. The library
-knows no command line. A command puts its own options there (``cli/option_names.py``), so a setting and its option have
-one name, and the text reads well with either: "leave it out with `skip_invalid=True`".
+knows no command line. A command puts its own options there (``cli/options/option_names.py``), so a setting and its
+option have one name, and the text reads well with either: "leave it out with `skip_invalid=True`".
 """
 
 import unicodedata

@@ -18,8 +18,8 @@ from nnunet_mamba.cli.convert.option_groups import (
 )
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
-from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
-from nnunet_mamba.cli.grouped_options import with_grouped_options
+from nnunet_mamba.cli.options.grouped_options import with_grouped_options
+from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 
 
 # As many arguments as the command has options: typer reads them here, and in the groups.

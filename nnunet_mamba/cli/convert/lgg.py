@@ -10,8 +10,8 @@ import typer
 from nnunet_mamba.cli.convert.option_groups import Run, Target
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
-from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
-from nnunet_mamba.cli.grouped_options import with_grouped_options
+from nnunet_mamba.cli.options.grouped_options import with_grouped_options
+from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.writing.raw_dataset import Conversion

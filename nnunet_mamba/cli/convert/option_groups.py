@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.option_names import with_option_names
-from nnunet_mamba.cli.option_types import Jobs, Progress
+from nnunet_mamba.cli.options.option_names import with_option_names
+from nnunet_mamba.cli.options.option_types import Jobs, Progress
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.sources.group_table import GroupTable

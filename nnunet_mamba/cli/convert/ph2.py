@@ -11,8 +11,8 @@ import typer
 from nnunet_mamba.cli.convert.option_groups import Leniency, PhotographSize, Run, SkinSigmoid, Target
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
-from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
-from nnunet_mamba.cli.grouped_options import with_grouped_options
+from nnunet_mamba.cli.options.grouped_options import with_grouped_options
+from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 
 # nnU-Net's number of the ISIC data sets, with which the skin papers trained the networks that PH2 tests.
 _TRAINED_ON = 101
@@ -50,7 +50,7 @@ def ph2(
     Everything is checked before anything is written, and all problems are listed together. An interrupted run
     continues when it is started again.
     """
-    from nnunet_mamba.cli.problem_table import print_left_out
+    from nnunet_mamba.cli.output.problem_table import print_left_out
     from nnunet_mamba.data.converters.ph2 import Ph2Facts, Ph2Options, convert_ph2, prepare_ph2_images
     from nnunet_mamba.data.formats.picture_sizes import parse_size
 

@@ -4,8 +4,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from nnunet_mamba.cli.console import results_console
-from nnunet_mamba.cli.option_names import with_option_names
+from nnunet_mamba.cli.options.option_names import with_option_names
+from nnunet_mamba.cli.output.console import results_console
 from nnunet_mamba.data.cases import count_groups
 from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
@@ -30,7 +30,7 @@ def report_dataset(
         trainer: one of ours that suits them.
     """
     if done.skipped:
-        from nnunet_mamba.cli.problem_table import print_left_out
+        from nnunet_mamba.cli.output.problem_table import print_left_out
 
         print_left_out(done.skipped, done.report)
     if done.is_dry_run:
@@ -76,7 +76,7 @@ def _print_hints(done: "Conversion") -> None:
 def report_images(done: "Conversion", dataset_id: int) -> None:
     """Print what was prepared for a prediction, and the next command."""
     if done.skipped:
-        from nnunet_mamba.cli.problem_table import print_left_out
+        from nnunet_mamba.cli.output.problem_table import print_left_out
 
         print_left_out(done.skipped, done.report)
     if done.is_dry_run:

@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app as whole_app
-from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
+from nnunet_mamba.cli.options.path_arguments import refuse_unexpanded_paths
 
 
 def run(*arguments):

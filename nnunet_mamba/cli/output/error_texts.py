@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import typer
 
-from nnunet_mamba.cli.notes import notes_on_stderr
-from nnunet_mamba.cli.option_names import with_option_names
-from nnunet_mamba.cli.streams import INTERRUPTED
+from nnunet_mamba.cli.options.option_names import with_option_names
+from nnunet_mamba.cli.output.notes import notes_on_stderr
+from nnunet_mamba.cli.output.streams import INTERRUPTED
 from nnunet_mamba.data.problems import InvalidDatasetError
 
 # What a shell and typer report of a command line that means nothing.
@@ -28,7 +28,7 @@ def errors_as_text(*, is_conversion: bool, continues: bool, workers: str) -> Ite
         with notes_on_stderr():
             yield
     except InvalidDatasetError as error:
-        from nnunet_mamba.cli.problem_table import print_refusal
+        from nnunet_mamba.cli.output.problem_table import print_refusal
 
         print_refusal(error, is_conversion=is_conversion)
         raise typer.Exit(1) from None

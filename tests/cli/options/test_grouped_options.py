@@ -7,8 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from nnunet_mamba.cli.grouped_options import with_grouped_options
-from nnunet_mamba.cli.path_arguments import refuse_unexpanded_paths
+from nnunet_mamba.cli.options.grouped_options import with_grouped_options
+from nnunet_mamba.cli.options.path_arguments import refuse_unexpanded_paths
 
 
 @dataclass(frozen=True, kw_only=True)

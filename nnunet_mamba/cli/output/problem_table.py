@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnunet_mamba.cli.console import progress_console, results_console
+from nnunet_mamba.cli.output.console import progress_console, results_console
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 
 if TYPE_CHECKING:

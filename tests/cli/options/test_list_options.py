@@ -1,6 +1,6 @@
 import pytest
 
-from nnunet_mamba.cli.list_options import parse_names, parse_sizes
+from nnunet_mamba.cli.options.list_options import parse_names, parse_sizes
 
 
 @pytest.mark.parametrize("texts", ["A, B,", ["A,B"], ["A", " B"]])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.cli.problem_table import print_left_out, print_refusal
+from nnunet_mamba.cli.output.problem_table import print_left_out, print_refusal
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 
 SOURCE = Path("/data/isic")

@@ -10,7 +10,7 @@ import typer
 
 import nnunet_mamba
 from nnunet_mamba.cli.convert import app
-from nnunet_mamba.cli.option_names import with_option_names
+from nnunet_mamba.cli.options.option_names import with_option_names
 
 ROOT = Path(nnunet_mamba.__file__).parent.parent
 COMMANDS = ("isic", "ph2", "lgg", "synapse", "folder")

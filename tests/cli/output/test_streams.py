@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from nnunet_mamba import __version__
 from nnunet_mamba.cli import list_networks
 from nnunet_mamba.cli.main import app
-from nnunet_mamba.cli.streams import guarded_streams
+from nnunet_mamba.cli.output.streams import guarded_streams
 
 PYTHON = [sys.executable, "-m", "nnunet_mamba"]
 COMMANDS = [("list",), ("list", "--json"), ("--help",), ("--version",), ("evaluate", "--help"), ("trainers-path",)]
@@ -126,7 +126,7 @@ def test_a_result_that_is_lost_is_told_of_a_failed_command_too():
         process = run("--no-such-option", stdout=full)
         assert process.returncode == 2
         script = (
-            "import sys; from nnunet_mamba.cli.streams import guarded_streams\n"
+            "import sys; from nnunet_mamba.cli.output.streams import guarded_streams\n"
             "with guarded_streams():\n    print('findings'); sys.exit(1)"
         )
         failed = subprocess.run(
@@ -153,5 +153,5 @@ def test_an_interruption_amid_the_imports_is_no_traceback():
 
 
 def test_the_script_starts_where_interruptions_are_held_back():
-    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    pyproject = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
     assert '\nnnunet-mamba = "nnunet_mamba.__main__:main"\n' in pyproject

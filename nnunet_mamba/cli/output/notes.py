@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nnunet_mamba.cli.option_names import with_option_names
+from nnunet_mamba.cli.options.option_names import with_option_names
 
 
 @contextmanager

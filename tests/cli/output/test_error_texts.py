@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from nnunet_mamba.cli.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 
 CONVERSION = {"is_conversion": True, "continues": True, "workers": "--jobs 1"}

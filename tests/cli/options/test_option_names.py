@@ -1,6 +1,6 @@
 import pytest
 
-from nnunet_mamba.cli.option_names import with_option_names
+from nnunet_mamba.cli.options.option_names import with_option_names
 
 
 @pytest.mark.parametrize(
