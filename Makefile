@@ -19,7 +19,7 @@ test: $(READY)
 test-slow: $(READY)
 	$(PYTEST) -m slow
 
-# Beyond what every change can wait for: ten thousand files, the memory of every network, other heads, real brain MRI up to the best model.
+# Beyond what every change can wait for: ten thousand files, the memory and the graphs of every network, other heads, real brain MRI up to the best model.
 test-long: $(READY)
 	$(BIN)/pytest -m long
 

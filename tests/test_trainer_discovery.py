@@ -128,8 +128,10 @@ def installed(request, tmp_path_factory) -> Installation:
     return install(request.param, tmp_path_factory.mktemp(request.param))
 
 
+# An editable installation has the same start-up file; the next test finds the trainer through it.
 @pytest.mark.slow
 @needs_checkout
+@pytest.mark.parametrize("installed", ["wheel"], indirect=True)
 def test_stock_training_finds_the_trainer_after_installing(installed, planned, tmp_path):
     assert len(installed.search_path()) == 1
 

@@ -1,5 +1,6 @@
 """Every network of the catalogue, for images and for volumes, small where its size does not matter."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pytest
@@ -72,14 +73,26 @@ class Case:
 
 
 CASES = {f"{name}-{dims}d": Case(preset, dims) for name, preset in PRESETS.items() for dims in preset.spatial_dims}
-# What takes long runs in quick tests for one network of each class.
-QUICK = {case.class_name: name for name, case in reversed(CASES.items()) if case.dims == 2 and "no_mamba" not in name}
 
 
-def slow_except(*quick: str) -> list:
-    """Return all cases, marked as slow but for those named, and where "2d" is named, one of each class for images."""
-    kept = {*quick, *(QUICK.values() if "2d" in quick else ())}
-    return [name if name in kept else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+def _one_of_each_class(dims: int) -> set[str]:
+    found = {case.class_name: name for name, case in reversed(CASES.items()) if case.dims == dims}
+    return set(found.values())
+
+
+# What takes long runs in quick tests for one network of each class, for images.
+QUICK = _one_of_each_class(2)
+
+
+def in_tiers(*, quick: Collection[str] = ()) -> list:
+    """Return all cases: of each class one for images, one for volumes that is slow, and the rest long.
+
+    Args:
+        quick: further cases that are not slow.
+    """
+    marks = dict.fromkeys(CASES, pytest.mark.long)
+    marks |= dict.fromkeys(_one_of_each_class(3), pytest.mark.slow)
+    return [name if name in {*QUICK, *quick} else pytest.param(name, marks=marks[name]) for name in CASES]
 
 
 def listed(result):

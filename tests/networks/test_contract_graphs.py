@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from contract_cases import CASES, assert_near, slow_except
+from contract_cases import CASES, assert_near, in_tiers
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def _fresh_compiler():
 
 
 @pytest.mark.usefixtures("_fresh_compiler")
-@pytest.mark.parametrize("name", slow_except("2d"))
+@pytest.mark.parametrize("name", in_tiers())
 def test_compiles_into_one_graph_with_the_eager_logits_at_every_size(name):
     case = CASES[name]
     network = case.build(deep_supervision=True)
@@ -43,7 +43,7 @@ def test_inductor_gives_the_eager_logits_at_every_size():
             torch.testing.assert_close(compiled(images), network(images), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", slow_except("2d", "u_mamba_enc-3d"))
+@pytest.mark.parametrize("name", in_tiers(quick={"u_mamba_enc-3d"}))
 def test_exports(name):
     case = CASES[name]
     network, images = case.build(), case.images()
