@@ -11,6 +11,7 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
+from nnunet_mamba.networks.torch_files import no_code_from_files
 from nnunet_mamba.results.checkpoints import BEST, FINAL, LATEST, SPARE
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.training.background_workers import (
@@ -28,7 +29,7 @@ from nnunet_mamba.training.checkpoints.files import (
     write_checkpoint,
 )
 from nnunet_mamba.training.checkpoints.pretrained_weights import refuse_unsafe_pretrained_weights
-from nnunet_mamba.training.checkpoints.reading import RESUMED, no_code_from_files, read_checkpoint
+from nnunet_mamba.training.checkpoints.reading import RESUMED, read_checkpoint
 from nnunet_mamba.training.precision import autocast_default, training_dtype
 from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, TrainingStoppedError
 
