@@ -79,7 +79,7 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
             f"{file} does not exist. Make nnU-Net's plans first: nnUNetv2_plan_and_preprocess -d {number}{option}"
         )
     plans = read_json_object(file)
-    dataset_json = read_json_object(folder / "dataset.json")
+    dataset_json = read_json_object(folder / "dataset.json", unique_names=True)
     configurations = plans.get("configurations")
     for configuration in configurations if isinstance(configurations, dict) and configurations else [""]:
         # Those that inherit are not planned anew, but nnU-Net reads them too.
