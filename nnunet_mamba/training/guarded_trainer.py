@@ -12,6 +12,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
 from nnunet_mamba.networks.torch_files import no_code_from_files
+from nnunet_mamba.networks.wrappers import bare_network
 from nnunet_mamba.results.checkpoints import BEST, FINAL, LATEST, SPARE
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.training.background_workers import (
@@ -75,9 +76,7 @@ class GuardedTrainer(nnUNetTrainer):
     @property
     def bare_network(self) -> nn.Module:
         """The network without what torch.compile and distributed training wrap around it."""
-        network: nn.Module = self.network.module if self.is_ddp else self.network
-        compiled: nn.Module | None = getattr(network, "_orig_mod", None)
-        return network if compiled is None else compiled
+        return bare_network(self.network)
 
     @property
     def _worker_messages(self) -> Path:
