@@ -14,6 +14,7 @@ SETTINGS = frozenset(
         *("plans", "folds", "device", "executor", "slurm_time", "slurm_gpus", "slurm_option"),
         *("dataset_json", "allow_missing"),
         *("memory", "configuration", "patch_size", "trainers"),
+        *("folder", "fresh"),
     }
 )
 # Settings that the command line says in another way.
