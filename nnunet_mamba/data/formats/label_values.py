@@ -155,10 +155,7 @@ class LabelValues:
         if n_ignored:
             rest = "" if n_ignored == label.size else " or background"
             found = f"every {unit} is {IGNORE!r}{rest} ({n_ignored} are {IGNORE!r}), nothing of it can be learned"
-        return (
-            f"empty mask: {found}; leave the case out with `skip_invalid=True` or, if that is meant, use "
-            "`allow_empty_masks=True`"
-        )
+        return f"empty mask: {found}; if that is meant, use `allow_empty_masks=True`"
 
 
 def read_label_values(path: Path) -> LabelValues:
