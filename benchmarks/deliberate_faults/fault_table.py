@@ -86,8 +86,8 @@ FAULTS = (
     Fault(
         name="weights of a network that is compiled inside a distributed wrapper keep a wrapper's name",
         package="networks",
-        old="for prefix in WRAPPER_PREFIXES * 2:",
-        new="for prefix in WRAPPER_PREFIXES:",
+        old="for name in (_OF_SEVERAL_DEVICES, _OF_COMPILED) * 2:",
+        new="for name in (_OF_SEVERAL_DEVICES, _OF_COMPILED):",
     ),
     Fault(
         name="U-Mamba-Enc keeps its published input size in a training",

@@ -36,7 +36,7 @@ def demo(
     from nnunet_mamba.cli.output.console import progress_console
     from nnunet_mamba.demo.pipeline import Settings, run_demo
     from nnunet_mamba.demo.report_page import write_demo_report
-    from nnunet_mamba.demo.steps import DamagedRecordError, DemoFailedError, DemoFolderError
+    from nnunet_mamba.demo.steps import DemoFailedError
     from nnunet_mamba.system.durations import duration
 
     console = progress_console()
@@ -51,10 +51,6 @@ def demo(
         except DemoFailedError as error:
             print(f"Error: {error}", file=sys.stderr)
             raise typer.Exit(1) from error
-        except DemoFolderError as error:
-            raise OSError(f"{error} with --folder") from error
-        except DamagedRecordError as error:
-            raise ValueError(f"{error} with --fresh") from error
     scores = outcome.scores
     print(f"Dice {scores.mean_case_dice:.3f} (mean of {scores.n_cases} unseen photographs)")
     print(f"DSC  {scores.pooled.dice:.3f} (all their pixels pooled, as the skin papers count)")

@@ -11,6 +11,7 @@ from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
 if TYPE_CHECKING:
     from nnunet_mamba.networks.published_files import Import
+    from nnunet_mamba.networks.upstream_weights import WeightsMismatchError
 
 _TOLD_BY_WEIGHTS = ("name", "input_channels", "num_classes")
 
@@ -76,14 +77,17 @@ def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:
     refuse_if_unwritable(output.parent, way_out="make room, get the right to write there, or choose another --output")
 
 
-def _in_options(file: Path, error: ValueError) -> str:
-    """Return the text of a misfit with this command's options in the place of Python's."""
-    from nnunet_mamba.networks.upstream_weights import ATTRIBUTES_HINT
-
-    text = str(error).replace("pass partial=True", "pass --partial")
-    text = text.replace("Create the network with the sizes of the weights", "Pass the sizes of the weights with --set")
-    text = text.replace("create the network", "pass --network").replace("create this network", "pass it as --network")
-    return f"{file}: {text.replace(ATTRIBUTES_HINT, '')}"
+def _in_options(file: Path, error: "WeightsMismatchError") -> str:
+    """Return the text of a misfit with what this command's options can do about it."""
+    way_out = "Pass the sizes of the weights with --set"
+    if error.origin is not None:
+        way_out = error.origin.text
+        if error.origin.networks:
+            names = " or ".join(error.origin.networks)
+            way_out += f"; pass --network {names} for them, and the sizes of the weights with --set"
+    return (
+        f"{file}: {error.summary}; nothing was loaded. {way_out}, or pass --partial to load what fits:\n{error.details}"
+    )
 
 
 def _parsed(overrides: list[str]) -> dict[str, Any]:

@@ -15,20 +15,10 @@ from nnunet_mamba.cli.output.error_texts import errors_as_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nnunet_mamba.planning.argument_error import Argument
     from nnunet_mamba.planning.memory import Budget
     from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
     from nnunet_mamba.planning.trainer_plans import TrainerPlans
     from nnunet_mamba.planning.wishes import Wishes
-
-# What the arguments of planning are called here.
-_OPTIONS: "dict[Argument, str]" = {
-    "configuration": "--configuration",
-    "device": "--device",
-    "memory": "--memory",
-    "patch size": "--patch-size",
-    "trainer": "--trainers",
-}
 
 
 def plan(
@@ -77,17 +67,19 @@ def plan(
         from nnunet_mamba.planning.selection import refuse_plans_of_others, select
         from nnunet_mamba.planning.wishes import Wishes
 
-        with _arguments_as_options():
-            budget = resolve_budget(device, memory)
-            wishes = Wishes(
-                configurations=configuration or (),
-                batch_size=batch_size,
-                patch_size=None if patch_size is None else parse_sizes(patch_size, option="--patch-size"),
-            )
-            plans = read_base_plans(dataset, base)
-            selection = select(plans, parse_names(trainers or (), option="--trainers"), wishes)
-            if not (dry_run or overwrite):
+        budget = resolve_budget(device, memory)
+        wishes = Wishes(
+            configurations=configuration or (),
+            batch_size=batch_size,
+            patch_size=None if patch_size is None else parse_sizes(patch_size, option="--patch-size"),
+        )
+        plans = read_base_plans(dataset, base)
+        selection = select(plans, parse_names(trainers or (), option="--trainers"), wishes)
+        if not (dry_run or overwrite):
+            try:
                 refuse_plans_of_others(selection)
+            except FileExistsError as error:
+                raise FileExistsError(f"{error}, or replace it with --overwrite") from error
         print(f"{plans.folder.name} on the {budget.device}, {budget.size / GIB:.2f} GiB for a training")
         succeeded = [
             _plan_and_print(one, names, budget=budget, wishes=wishes, writes=not dry_run, progress=progress)
@@ -95,19 +87,6 @@ def plan(
         ]
     if not all(succeeded):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _arguments_as_options() -> "Iterator[None]":
-    """Name this command's options in errors about the arguments of planning."""
-    from nnunet_mamba.planning.argument_error import ArgumentError
-
-    try:
-        yield
-    except ArgumentError as error:
-        raise ValueError(f"{_OPTIONS[error.argument]} {error.problem}") from error
-    except FileExistsError as error:
-        raise FileExistsError(f"{error}, or replace it with --overwrite") from error
 
 
 def _plan_and_print(

@@ -3,8 +3,9 @@
 import signal
 from collections.abc import Sequence
 
+from nnunet_mamba.training.background_workers import WORKERS_ARE_GONE
+
 _TRACEBACK = "Traceback (most recent call last)"
-_WORKERS = "background workers are no longer alive"
 _WORKER_HINT = (
     "One died without a word, usually for want of memory: try fewer at a time with `jobs`, and see nnunet-mamba doctor."
 )
@@ -34,7 +35,7 @@ def reason(lines: Sequence[str], code: int | None) -> str:
     # The frames are indented, and the error itself is the first line that is not.
     last = next((n for n in range(first + 1, len(lines)) if lines[n][:1].strip()), len(lines) - 1)
     message = [line.rstrip() for line in lines[first : last + 1]]
-    hint = [_WORKER_HINT] if _WORKERS in message[-1] else []
+    hint = [_WORKER_HINT] if WORKERS_ARE_GONE in message[-1] else []
     return "\n".join([message[-1], *hint, *message[-_SHOWN_LINES:-1]])
 
 

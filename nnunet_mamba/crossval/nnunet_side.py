@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
+from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
 from nnunet_mamba.results.layout import fold_of_dataset
 from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.system.nnunet_folders import dataset_number
-from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_plans
+from nnunet_mamba.training.plans_checks import refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 
 

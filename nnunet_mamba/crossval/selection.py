@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.training.plans_names import plans_name
 
 OWN_PLANS = "own"
@@ -25,7 +26,7 @@ def find_dataset(name_or_id: str, preprocessed: Path) -> str:
     """
     known = sorted(path.name for path in preprocessed.glob("Dataset*") if path.is_dir())
     if name_or_id.isdecimal():
-        found = [name for name in known if name.startswith(f"Dataset{int(name_or_id):03d}_")]
+        found = [name for name in known if dataset_number(name) == int(name_or_id)]
     else:
         found = [name for name in known if name == name_or_id]
     if len(found) == 1:

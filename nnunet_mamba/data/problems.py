@@ -23,14 +23,21 @@ class Problem:
         identifier: the case, which `skip_invalid=True` leaves out, or a name that no case has.
         text: what was found, what was expected, what to do; settings in backquotes.
         file: where, if it is one file.
+        advice: what to do where leaving the case out is a part of it: once that is done, it need not be told.
     """
 
     identifier: str
     text: str
     file: Path | None = None
+    advice: str = ""
+
+    @property
+    def text_with_advice(self) -> str:
+        """What was found, and all that can be done about it."""
+        return f"{self.text}; {self.advice}" if self.advice else self.text
 
     def __str__(self) -> str:
-        return f"{self.identifier}: {self.text}" + (f" ({self.file})" if self.file else "")
+        return f"{self.identifier}: {self.text_with_advice}" + (f" ({self.file})" if self.file else "")
 
 
 @dataclass(frozen=True, kw_only=True)

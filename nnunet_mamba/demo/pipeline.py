@@ -87,8 +87,8 @@ def run_demo(folder: Path, settings: Settings, listener: Listener, *, fresh: boo
         fresh: delete what an earlier demo made there and start over.
 
     Raises:
-        DemoFolderError: the folder cannot be the demo's.
-        DamagedRecordError: an earlier demo's record is damaged.
+        OSError: the folder cannot be the demo's.
+        ValueError: an earlier demo's record is damaged.
         DemoFailedError: a command failed; the message names its log.
     """
     claim_folder(folder, fresh=fresh, contents=CONTENTS)

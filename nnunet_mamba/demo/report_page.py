@@ -1,7 +1,6 @@
 """Write the page that the demo ends with, about the scores of the unseen photographs."""
 
 import math
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from nnunet_mamba.results.confusion import ScoredCase, mean
 from nnunet_mamba.results.layout import SUMMARY
 from nnunet_mamba.results.summaries import read_summary
 from nnunet_mamba.results.trained_fold import TrainedFold, read_fold
-from nnunet_mamba.system.machine import processor
+from nnunet_mamba.system.machine import processor, usable_cores
 from nnunet_mamba.system.nnunet_folders import VARIABLES
 
 
@@ -104,15 +103,9 @@ def _facts(folder: Path, settings: Settings, fold: TrainedFold) -> list[tuple[st
             f"mean per-case Dice {mean(case.dice for case in fold.validation):.3f} of nnU-Net's {n_validation} "
             "validation cases, which are not the unseen ones",
         ),
-        ("Machine", f"{processor()}, {_n_cores()} cores; prediction on {prediction_device()}"),
+        ("Machine", f"{processor()}, {usable_cores()} cores; prediction on {prediction_device()}"),
         ("System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),
         ("Versions", ", ".join(f"{package} {version(package)}" for package in packages)),
         ("Folder", f"{folder} (the paths above are relative to it)"),
         ("Environment", " ".join(f"{name}={value}" for name, value in environment.items())),
     ]
-
-
-def _n_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -20,7 +20,7 @@ from nnunet_mamba.system.json_files import read_json_object
 RECORD = "demo.json"
 _MADE_BY = "nnunet-mamba demo"
 _SHOWN_LINES = 15
-_WAY_OUT = "make room, get the right to write there, or name another folder"
+_WAY_OUT = "make room, get the right to write there, or name another folder with `folder`"
 _CONTINUE = "Put it right (free space, permissions) and run the same demo command again: it continues"
 
 OnLine = Callable[[str], None]
@@ -28,14 +28,6 @@ OnLine = Callable[[str], None]
 
 class DemoFailedError(RuntimeError):
     """The demo cannot go on: a step did not finish; says which, shows the end of its output and names its log."""
-
-
-class DemoFolderError(OSError):
-    """A folder cannot be the demo's; another one can be named."""
-
-
-class DamagedRecordError(ValueError):
-    """What is remembered of an earlier demo cannot be read; the demo can start over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +87,12 @@ def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
         contents: names of everything the demo makes; nothing else is ever deleted.
 
     Raises:
-        DemoFolderError: the folder is a file, nothing can be written there, or it holds what no demo made.
-        DamagedRecordError: an earlier demo's record is damaged.
+        OSError: the folder is a file, nothing can be written there, or it holds what no demo made.
+        ValueError: an earlier demo's record is damaged.
     """
     if folder.exists() and not folder.is_dir():
-        raise DemoFolderError(f"{folder} is a file; name a folder for the demo")
-    try:
-        refuse_if_unwritable(folder, way_out=_WAY_OUT)
-    except OSError as error:
-        raise DemoFolderError(error.strerror or str(error)) from error
+        raise NotADirectoryError(f"{folder} is a file; name a folder for the demo with `folder`")
+    refuse_if_unwritable(folder, way_out=_WAY_OUT)
     record = folder / RECORD
     if record.is_file() and _is_of_demo(record):
         if not fresh:
@@ -113,9 +102,9 @@ def claim_folder(folder: Path, *, fresh: bool, contents: Sequence[str]) -> None:
             _remove(folder / name)
     elif folder.is_dir() and (present := sorted(path.name for path in folder.iterdir())):
         listed = ", ".join(present[:5]) + (", …" if len(present) > 5 else "")
-        raise DemoFolderError(
+        raise FileExistsError(
             f"{folder} holds files that the demo did not make ({listed}), so it is left alone; "
-            "name an empty or a new folder"
+            "name an empty or a new folder with `folder`"
         )
     folder.mkdir(parents=True, exist_ok=True)
     _write_record(folder, [])
@@ -264,7 +253,7 @@ def _read_record(path: Path) -> list[FinishedDemoStep]:
             if not math.isfinite(step.seconds) or not isinstance(step.name, str):
                 raise ValueError(f"{step}")
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedRecordError(f"{path} is damaged ({error}); start over") from error
+        raise ValueError(f"{path} is damaged ({error}); start over with `fresh=True`") from error
     return steps
 
 

@@ -5,11 +5,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_mamba.results.confusion import ScoredCase
+from nnunet_mamba.results.confusion import COUNTS, ScoredCase
 from nnunet_mamba.system.atomic import replacing
 
 _RATIOS = ("dice", "iou", "sensitivity", "specificity", "accuracy")
-_COUNTS = ("tp", "fp", "fn", "tn")
 
 
 def write_case_table(cases: Sequence[ScoredCase], path: Path) -> None:
@@ -20,9 +19,9 @@ def write_case_table(cases: Sequence[ScoredCase], path: Path) -> None:
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["identifier", "label", *_RATIOS, *_COUNTS])
+        writer.writerow(["identifier", "label", *_RATIOS, *COUNTS])
         for case in cases:
             for label, confusion in case.confusions.items():
                 ratios = (getattr(confusion, name) for name in _RATIOS)
                 texts = ["" if math.isnan(ratio) else f"{ratio:.6f}" for ratio in ratios]
-                writer.writerow([case.identifier, label, *texts, *(getattr(confusion, name) for name in _COUNTS)])
+                writer.writerow([case.identifier, label, *texts, *(getattr(confusion, name) for name in COUNTS)])

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nnunet_mamba.data.formats.file_endings import TIFF_ENDINGS
 from nnunet_mamba.data.formats.whole_numbers import TOLERANCE, near_whole_numbers
-from nnunet_mamba.evaluation.label_pictures import TIFF_ENDINGS, NoLabelMapError, one_channel, read_label_picture
+from nnunet_mamba.evaluation.label_pictures import Array, NoLabelMapError, one_channel, read_label_picture
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.formats.dataset_json import DatasetJson
 
-Array = npt.NDArray[Any]
 Properties = dict[str, Any]
 
 _NO_STACK = "is a single picture, expected a stack of grey ones"

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from nnunet_mamba.data.formats.file_endings import TIFF_ENDINGS
+
 Array = npt.NDArray[Any]
 
-TIFF_ENDINGS = (".tif", ".tiff")
 _OPAQUE = 255
 _ONE_NUMBER = ("1", "L", "I", "F")
 _WAY_OUT = "expected one label number at each position; save it with one channel"

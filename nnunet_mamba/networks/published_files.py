@@ -1,8 +1,6 @@
 """Files of published weights: read without running what is in them, rewritten for ``nnUNetv2_train``."""
 
 import inspect
-import pickle
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.networks.catalogue import create_network, network_class
-from nnunet_mamba.networks.damaged_files import DAMAGED
+from nnunet_mamba.networks.torch_files import CodeInFileError, DamagedFileError, read_torch_file
 from nnunet_mamba.networks.upstream_weights import (
     LoadReport,
     WeightsMismatchError,
@@ -25,10 +23,6 @@ from nnunet_mamba.system.atomic import replacing
 
 # Where training scripts put the weights in what they save.
 WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")
-# More than what describes the weights of any network.
-_MOST_PICKLED = 64 * 2**20
-# What nnU-Net's checkpoints hold beside tensors; numpy 2 renamed its module.
-_NUMBERS_OF_NUMPY = frozenset({"numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"})
 # Input channels and classes that no published network has, to see which axes depend on them.
 _UNUSUAL = (5, 7)
 
@@ -123,18 +117,21 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         ValueError: it holds no weights, or cannot be read without running code.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; pass the weights that you downloaded")
+        problem = "not a file" if file.exists() else "no such file"
+        raise FileNotFoundError(f"{file}: {problem}; pass the weights that you downloaded")
     try:
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-    except DAMAGED as error:
-        if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
-            raise ValueError(_nnunet_advice(file) if _is_nnunets(file) else _refusal(file, error)) from error
+        saved = read_torch_file(file, verify=True)
+    except CodeInFileError as asked:
+        raise ValueError(_refusal(file, asked)) from asked
+    except DamagedFileError as error:
         raise ValueError(
-            f"{file}: not a whole file of torch.save ({type(error).__name__}; it begins with {_beginning(file)!r}); "
-            "download it again"
+            f"{file}: not a whole file of torch.save ({error}; it begins with {_beginning(file)!r}); download it again"
         ) from error
     if isinstance(saved, Mapping) and "network_weights" in saved and "trainer_name" in saved:
-        raise ValueError(_nnunet_advice(file))
+        raise ValueError(
+            f"{file}: a checkpoint of a training of nnU-Net, not of published code; it needs no import. Give it to "
+            f"nnU-Net itself: nnUNetv2_train ... -pretrained_weights {file}"
+        )
     for key in WEIGHTS_KEYS:
         if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping):
             saved = saved[key]
@@ -153,52 +150,15 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file}: {error}") from error
 
 
-def _is_nnunets(file: Path) -> bool:
-    """Return whether a file that was not read is a checkpoint of a training of nnU-Net, by the names in it.
-
-    A file that asks for more than nnU-Net's checkpoints do is not one: nnU-Net would run what is hidden in it.
-    """
-    if not zipfile.is_zipfile(file) or _foreign_classes(file):
-        return False
-    try:
-        with zipfile.ZipFile(file) as archive:
-            # torch.save compresses nothing.
-            stored = (entry for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_STORED)
-            pickles = [entry for entry in stored if entry.filename.endswith("/data.pkl")]
-            content = b"".join(archive.open(entry).read(_MOST_PICKLED) for entry in pickles[:1])
-    except DAMAGED:
-        return False
-    return b"network_weights" in content and b"trainer_name" in content
-
-
-def _foreign_classes(file: Path) -> list[str]:
-    """Return what a file asks for beside tensors, plain values and numpy's numbers; empty if that cannot be told."""
-    try:
-        asked = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    # The bytes may be anything; read_weights says that they cannot be read.
-    except (*DAMAGED, OSError):
-        return []
-    return sorted({name for name in asked if name not in _NUMBERS_OF_NUMPY})
-
-
-def _nnunet_advice(file: Path) -> str:
-    return (
-        f"{file}: a checkpoint of a training of nnU-Net, not of published code; it needs no import. Give it to nnU-Net "
-        f"itself: nnUNetv2_train ... -pretrained_weights {file}"
-    )
-
-
 def _beginning(file: Path) -> bytes:
     """Return what tells a web page or a pointer of Git LFS from a checkpoint."""
     with file.open("rb") as content:
         return content.read(24)
 
 
-def _refusal(file: Path, error: pickle.UnpicklingError) -> str:
-    told = next((line.strip() for line in str(error).split("\n") if "GLOBAL" in line or "global" in line), "")
-    reason = ", ".join(_foreign_classes(file)) or told.partition(". ")[0]
+def _refusal(file: Path, asked: CodeInFileError) -> str:
     return (
-        f"{file}: holds more than tensors and plain values ({reason or 'an unknown pickle'}); reading such a file can "
+        f"{file}: holds more than tensors and plain values ({asked}); reading such a file can "
         f"run code that is hidden in it, so it was not read. If you trust where it comes from, take the weights out "
         f"yourself, torch.save(torch.load('{file.name}', weights_only=False)['model'], 'weights.pth') with the key "
         f"that holds them, and import weights.pth"

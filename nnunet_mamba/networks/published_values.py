@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Wrappers that training scripts leave in front of every key.
-WRAPPER_PREFIXES = ("module.", "_orig_mod.")
+from nnunet_mamba.networks.wrappers import without_wrappers
+
 # Numbers that thop leaves in the modules it has counted.
 COUNTERS = ("total_ops", "total_params")
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
@@ -37,16 +37,6 @@ def published_tensors(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
             )
         _require_numbers(key, value)
     return {key: value for key, value in without_wrappers(state_dict).items() if not key.endswith(COUNTERS)}
-
-
-def without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights without what torch.compile and distributed training put in front of all of their names."""
-    bare = dict(weights)
-    # A compiled network may be wrapped for several devices, or the other way round.
-    for prefix in WRAPPER_PREFIXES * 2:
-        if all(key.startswith(prefix) for key in bare):
-            bare = {key.removeprefix(prefix): value for key, value in bare.items()}
-    return bare
 
 
 def require_fitting_values(pairs: Iterable[tuple[str, Tensor, Tensor]]) -> None:

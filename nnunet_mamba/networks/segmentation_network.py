@@ -1,12 +1,26 @@
 """The contract of a network: what it tells everything that builds, plans, counts, trains or loads it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from nnunet_mamba.networks.input_images import require_images
 from nnunet_mamba.networks.padding import Reductions, crop_outputs, pad_to_multiple
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Whose published weights do not fit a network.
+
+    Args:
+        text: what is known of them, a sentence without its full stop.
+        networks: names of our networks, one of which may be theirs.
+    """
+
+    text: str
+    networks: tuple[str, ...] = ()
 
 
 class SegmentationNetwork(nn.Module):
@@ -127,8 +141,8 @@ class SegmentationNetwork(nn.Module):
         return {}
 
     @classmethod
-    def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> str | None:
-        """Return whose weights these are and what to do with them, if this class knows more about it than their names.
+    def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> WeightsOrigin | None:
+        """Return whose weights these are, if this class knows more about it than their names.
 
         Args:
             names: of weights, without wrappers, that do not fit ``network``.

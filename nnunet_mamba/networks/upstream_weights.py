@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.networks.published_values import published_tensors, require_fitting_values
-from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork, WeightsOrigin
 from nnunet_mamba.networks.upstream_names import published_name
 from nnunet_mamba.networks.weights_origin import recognised_origin
 
@@ -20,7 +20,6 @@ __all__ = ["LoadReport", "WeightsMismatchError", "load_upstream_weights", "publi
 
 # Nobody reads an error that names more keys than this: it names some, and has all of them as attributes.
 _LISTED, _EXAMPLES = 40, 3
-ATTRIBUTES_HINT = " (the error's attributes have all names)"
 # dynamic-network-architectures registers a layer twice, and its decoders hold the encoder once more.
 _SECOND_NAMES = (
     (re.compile(r"(?:^|(?<=\.))decoder\.encoder\."), "encoder."),
@@ -51,11 +50,13 @@ class LoadReport:
 class WeightsMismatchError(ValueError):
     """Published weights do not fit a network completely; the text names up to 40 keys, the attributes all of them.
 
+    ``summary``, ``origin`` and ``details`` are the parts of the text without what a caller in Python can do.
+
     Args:
         network: name of the network's class.
         report: what would have become of every key.
         shapes: key to its shape in the weights and in the network, for those of another shape.
-        origin: a sentence about whose weights these are, or None.
+        origin: whose weights these are, or None.
     """
 
     def __init__(
@@ -64,9 +65,19 @@ class WeightsMismatchError(ValueError):
         report: LoadReport,
         shapes: Mapping[str, tuple[tuple[int, ...], ...]],
         *,
-        origin: str | None = None,
+        origin: WeightsOrigin | None = None,
     ) -> None:
-        super().__init__(_misfit_text(network, report, shapes, origin))
+        if origin is None and report.source == "backbone":
+            origin = WeightsOrigin("They are those of a classification network, which has a part of these weights only")
+        n_wrong = len(report.missing) + len(report.unused) + len(shapes)
+        self.summary = f"published weights do not fit {network} ({len(report.loaded)} keys fit, {n_wrong} do not)"
+        self.origin = origin
+        self.details, names_all = _misfits(report, shapes)
+        hint = "" if names_all else " (the error's attributes have all names)"
+        super().__init__(
+            f"{self.summary}; nothing was loaded. {_way_out(origin)}, or pass partial=True to load what fits{hint}:\n"
+            f"{self.details}"
+        )
         self.report = report
         self.missing, self.unused, self.mismatched = report.missing, report.unused, report.mismatched
         self.shapes = dict(shapes)
@@ -196,9 +207,17 @@ def _loaded_keys(match: Correspondence, fitting: Mapping[str, str]) -> tuple[str
     return tuple(dict.fromkeys(given_key for key in fitting for given_key in match.copies[match.names[key]]))
 
 
-def _misfit_text(
-    network: str, report: LoadReport, shapes: Mapping[str, tuple[tuple[int, ...], ...]], origin: str | None
-) -> str:
+def _way_out(origin: WeightsOrigin | None) -> str:
+    if origin is None:
+        return "Create the network with the sizes of the weights"
+    if origin.networks:
+        names = " or ".join(map(repr, origin.networks))
+        return f"{origin.text}; create {names} for them, with the sizes of the weights"
+    return origin.text
+
+
+def _misfits(report: LoadReport, shapes: Mapping[str, tuple[tuple[int, ...], ...]]) -> tuple[str, bool]:
+    """Return a line for each key that does not fit, or for a few of many, and whether these are all."""
     lines = {
         "missing in the weights": [f"  missing in the weights: {name}" for name in report.missing],
         "unused, not in the network": [f"  unused, not in the network: {name}" for name in report.unused],
@@ -207,17 +226,11 @@ def _misfit_text(
             for name, (theirs, ours) in shapes.items()
         ],
     }
-    n_wrong = sum(map(len, lines.values()))
-    summary = f"published weights do not fit {network} ({len(report.loaded)} keys fit, {n_wrong} do not)"
-    if origin is None and report.source == "backbone":
-        origin = "They are those of a classification network, which has a part of these weights only."
-    way_out = f"nothing was loaded. {origin or 'Create the network with the sizes of the weights'}"
-    way_out = way_out.rstrip(".") + ", or pass partial=True to load what fits"
-    if n_wrong <= _LISTED and report.source != "backbone":
-        return f"{summary}; {way_out}:\n" + "\n".join(line for kind in lines.values() for line in kind)
+    if sum(map(len, lines.values())) <= _LISTED and report.source != "backbone":
+        return "\n".join(line for kind in lines.values() for line in kind), True
     examples = []
     for kind, of_kind in lines.items():
         examples += of_kind[:_EXAMPLES]
         if len(of_kind) > _EXAMPLES:
             examples.append(f"  and {len(of_kind) - _EXAMPLES} more {kind}")
-    return f"{summary}; {way_out}{ATTRIBUTES_HINT}:\n" + "\n".join(examples)
+    return "\n".join(examples), False

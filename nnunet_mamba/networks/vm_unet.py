@@ -20,7 +20,7 @@ from nnunet_mamba.blocks.arguments import (
 from nnunet_mamba.blocks.patch_resampling import PatchEmbedding, PatchExpanding, PatchMerging
 from nnunet_mamba.blocks.vss_block import VSSBlock
 from nnunet_mamba.networks.input_images import require_images, require_positive
-from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork, WeightsOrigin
 
 PATCH_SIZE = 4
 # The published network reads grey images as colour ones, so that one set of pretrained weights serves both.
@@ -116,16 +116,16 @@ class VMUNet(SegmentationNetwork):
         return logits
 
     @classmethod
-    def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> str | None:
+    def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> WeightsOrigin | None:
         """Return whose weights these are, if they are VM-UNet's or VMamba's of either generation."""
         if any((name.startswith("layers.") and ".op." in name) or name.startswith("classifier.") for name in names):
-            return (
+            return WeightsOrigin(
                 "These look like the weights of VMamba's second generation (vmambav2: classifier.head, "
                 "layers.0.blocks.0.op), whose blocks are others; VM-UNet begins with those of the first (version 0: "
-                "head, layers.0.blocks.0.self_attention), such as vmamba_small_e238_ema.pth."
+                "head, layers.0.blocks.0.self_attention), such as vmamba_small_e238_ema.pth"
             )
         if network is not cls and any("self_attention.x_proj_weight" in name for name in names):
-            return "These look like the weights of VM-UNet or VMamba; create the network 'vm_unet' for them."
+            return WeightsOrigin("These look like the weights of VM-UNet or VMamba", networks=("vm_unet",))
         return None
 
     def is_backbone(self, names: Collection[str]) -> bool:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from nnunet_mamba.networks.catalogue import create_network, list_networks, network_class
+from nnunet_mamba.networks.segmentation_network import WeightsOrigin
 from nnunet_mamba.networks.upstream_names import published_name
 from nnunet_mamba.presets import PRESETS
 
@@ -13,26 +14,23 @@ from nnunet_mamba.presets import PRESETS
 _ALIKE = 0.9
 
 
-def recognised_origin(names: Collection[str], *, network: type[nn.Module]) -> str | None:
-    """Return a sentence about whose weights these are and what to do, or None if their names tell nothing.
+def recognised_origin(names: Collection[str], *, network: type[nn.Module]) -> WeightsOrigin | None:
+    """Return whose weights these are, or None if their names tell nothing.
 
     Args:
         names: of the weights, without wrappers.
         network: the class that they do not fit.
     """
     if not names:
-        return "There are no weights in it."
+        return WeightsOrigin("There are no weights in it")
     if {"network_weights", "trainer_name"} <= set(names):
-        return "This is a whole checkpoint of nnU-Net; pass its entry 'network_weights'."
+        return WeightsOrigin("This is a whole checkpoint of nnU-Net; pass its entry 'network_weights'")
     for known in dict.fromkeys(map(network_class, PRESETS.values())):
         if origin := known.recognise_weights(names, network=network):
             return origin
     alike = [name for name in list_networks() if _likeness(name, names) >= _ALIKE]
     if alike:
-        return (
-            f"The names are those of {' or '.join(map(repr, alike))}; create this network for them, with the sizes of "
-            f"the weights."
-        )
+        return WeightsOrigin("The names are those of one of our networks", networks=tuple(alike))
     return None
 
 

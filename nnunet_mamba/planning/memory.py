@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 
-from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.system.machine import available_memory
 
 GIB = 2**30
@@ -37,7 +36,7 @@ def resolve_budget(device: str | None, gibibytes: float | None) -> Budget:
         gibibytes: None takes all of the GPU but ``CUDA_RESERVE``, or ``CPU_SHARE`` of the memory that is free.
 
     Raises:
-        ArgumentError: the device is unknown or not there, or the memory is not positive or cannot be found out.
+        ValueError: the device is unknown or not there, or the memory is not positive or cannot be found out.
     """
     device = _device(device)
     if gibibytes is not None:
@@ -46,21 +45,21 @@ def resolve_budget(device: str | None, gibibytes: float | None) -> Budget:
         return Budget(device=device, size=torch.cuda.get_device_properties(0).total_memory - CUDA_RESERVE)
     available = available_memory()
     if available is None:
-        raise ArgumentError("memory", "is not given, and this system does not tell what is free; pass a number of GiB")
+        raise ValueError("`memory` is not given, and this system does not tell what is free; pass a number of GiB")
     return Budget(device=device, size=int(CPU_SHARE * available))
 
 
 def _device(asked: str | None) -> str:
     if asked not in (None, "cpu", "cuda"):
-        raise ArgumentError("device", f"{asked}: expected cpu or cuda; pass one of them")
+        raise ValueError(f"`device` {asked}: expected cpu or cuda; pass one of them")
     if asked == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError("device", "cuda: torch finds no CUDA device here; pass cpu")
+        raise ValueError("`device` cuda: torch finds no CUDA device here; pass cpu")
     return asked or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _bytes(gibibytes: float) -> int:
     if not (math.isfinite(gibibytes) and gibibytes > 0):
-        raise ArgumentError("memory", f"{gibibytes:g}: expected a positive number of GiB; pass 8, for example")
+        raise ValueError(f"`memory` {gibibytes:g}: expected a positive number of GiB; pass 8, for example")
     if gibibytes > _MOST_GIBIBYTES:
-        raise ArgumentError("memory", f"{gibibytes:g}: no machine has so many GiB; pass 8, for example")
+        raise ValueError(f"`memory` {gibibytes:g}: no machine has so many GiB; pass 8, for example")
     return round(gibibytes * GIB)

@@ -12,7 +12,7 @@ from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_datas
 from nnunet_mamba import __version__
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
-from nnunet_mamba.system.nnunet_folders import nnunet_folder
+from nnunet_mamba.system.nnunet_folders import dataset_number, nnunet_folder
 from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import MARK
 
@@ -74,12 +74,12 @@ def read_base_plans(dataset: str, name: str) -> BasePlans:
         planner = re.fullmatch(r"nnUNetResEncUNet(M|L|XL)Plans", name)
         option = f" -pl nnUNetPlannerResEnc{planner[1]}" if planner else ""
         # nnU-Net's command takes the number alone.
-        number = re.sub(r"Dataset0*([1-9]\d*)_.*", r"\1", dataset_name)
+        number = dataset_number(dataset_name) or dataset_name
         raise FileNotFoundError(
             f"{file} does not exist. Make nnU-Net's plans first: nnUNetv2_plan_and_preprocess -d {number}{option}"
         )
     plans = read_json_object(file)
-    dataset_json = read_json_object(folder / "dataset.json")
+    dataset_json = read_json_object(folder / "dataset.json", unique_names=True)
     configurations = plans.get("configurations")
     for configuration in configurations if isinstance(configurations, dict) and configurations else [""]:
         # Those that inherit are not planned anew, but nnU-Net reads them too.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from nnunet_mamba.bundled import trainer_names
-from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.planning.plans_files import BasePlans, require_own_plans
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer, resolve_trainers
 from nnunet_mamba.planning.wishes import Wishes, by
@@ -58,7 +57,7 @@ def _refuse_unknown_configurations(base: BasePlans, wishes: Wishes) -> None:
     for name in wishes.configurations:
         if name not in known:
             there = ", ".join(known) or "none"
-            raise ArgumentError("configuration", f"{name}: {base.name} can be planned anew for {there}; pass one")
+            raise ValueError(f"`configuration` {name}: {base.name} can be planned anew for {there}; pass one")
 
 
 def _suitable_configurations(trainer: ResolvedTrainer, wishes: Wishes) -> list[str]:
@@ -71,13 +70,13 @@ def _suitable_configurations(trainer: ResolvedTrainer, wishes: Wishes) -> list[s
     return suitable
 
 
-def _misfit(trainer: ResolvedTrainer, configuration: str, wishes: Wishes) -> ArgumentError:
+def _misfit(trainer: ResolvedTrainer, configuration: str, wishes: Wishes) -> ValueError:
     """Return the error that tells why a trainer cannot be planned for with a configuration."""
     given = f", the patch size has {len(wishes.patch_size)} numbers" if wishes.patch_size else ""
     dims = trainer.base.n_axes(configuration)
-    return ArgumentError(
-        "configuration",
-        f"{configuration} has {dims} axes: {trainer.name} trains {trainer.dimensions}{given}; leave it out",
+    return ValueError(
+        f"`configuration` {configuration} has {dims} axes: {trainer.name} trains {trainer.dimensions}{given}; leave it "
+        "out"
     )
 
 
@@ -90,12 +89,11 @@ def _nothing_to_plan(base: BasePlans, trainers: Sequence[ResolvedTrainer], wishe
     if wishes.patch_size and len(wishes.patch_size) not in axes.values():
         counts = " and ".join(f"{name} has {n}" for name, n in axes.items())
         numbers = " or ".join(str(n) for n in sorted(set(axes.values())))
-        return ArgumentError(
-            "patch size",
-            f"{by(wishes.patch_size)} has {len(wishes.patch_size)} axes, and {counts}: nothing to plan; "
+        return ValueError(
+            f"`patch_size` {by(wishes.patch_size)} has {len(wishes.patch_size)} axes, and {counts}: nothing to plan; "
             f"give {numbers} numbers, or leave it out",
         )
     networks = " and ".join(f"{n}D" for n in sorted({n for trainer in trainers for n in trainer.preset.spatial_dims}))
     counts = " and ".join(f"{name} has {n} axes" for name, n in axes.items())
     names = ", ".join(trainer.name for trainer in trainers)
-    return ArgumentError("trainer", f"{names}: trains {networks}, and {counts}: nothing to plan; choose another")
+    return ValueError(f"`trainers` {names}: trains {networks}, and {counts}: nothing to plan; choose another")

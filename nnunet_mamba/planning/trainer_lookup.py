@@ -3,7 +3,6 @@
 from difflib import get_close_matches
 
 from nnunet_mamba.bundled import trainer_names
-from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 
@@ -12,8 +11,7 @@ def trainer_class(name: str) -> type[PresetTrainer]:
     """Return one of our trainers by its name, with or without suffixes.
 
     Raises:
-        ArgumentError: there is none of that name; lists those there are.
-        ValueError: the suffixes of the name do not suit the trainer.
+        ValueError: there is none of that name, then it lists those there are; or its suffixes do not suit the trainer.
     """
     if name in trainer_names():
         return load_trainer(name)
@@ -23,4 +21,4 @@ def trainer_class(name: str) -> type[PresetTrainer]:
         alike = get_close_matches(name, trainer_names(), n=1, cutoff=0.9)
         meant = f". Did you mean {alike[0]}?" if alike else ""
         known = ", ".join(trainer_names())
-        raise ArgumentError("trainer", f"{name}: unknown; choose one of {known}{meant}") from None
+        raise ValueError(f"`trainers` {name}: unknown; choose one of {known}{meant}") from None

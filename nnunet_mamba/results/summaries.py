@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.results.confusion import Confusion, ScoredCase
+from nnunet_mamba.results.confusion import COUNTS, Confusion, ScoredCase
 from nnunet_mamba.system.json_files import read_json_object
-
-_COUNTS = ("tp", "fp", "fn", "tn")
 
 
 def read_summary(path: Path, *, names: Mapping[str, str] | None = None) -> list[ScoredCase]:
@@ -41,7 +39,7 @@ def read_summary(path: Path, *, names: Mapping[str, str] | None = None) -> list[
 
 
 def _confusion(scores: Mapping[str, Any]) -> Confusion:
-    counts = {short: scores[short.upper()] for short in _COUNTS}
+    counts = {short: scores[short.upper()] for short in COUNTS}
     for short, count in counts.items():
         if not isinstance(count, int | float) or not math.isfinite(count) or count < 0 or count != int(count):
             raise ValueError(f"{short.upper()} is {count}, expected a number of voxels")

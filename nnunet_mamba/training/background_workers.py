@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 MESSAGES_FILES = "background_workers*.txt"
-_NNUNET_MESSAGE = "background workers are no longer alive"
+# In nnU-Net's own error.
+WORKERS_ARE_GONE = "background workers are no longer alive"
 _SHOWN_LINES = 12
 
 
@@ -59,7 +60,7 @@ def explain(error: RuntimeError, messages: Path, processes: Sequence[BaseProcess
         messages: the file of ``worker_messages_in``.
         processes: of the data loaders; empty if they were not all started.
     """
-    if _NNUNET_MESSAGE not in str(error):
+    if WORKERS_ARE_GONE not in str(error):
         return None
     written = messages.read_text(encoding="utf-8", errors="replace").strip() if messages.is_file() else ""
     killed_by = sorted({-process.exitcode for process in processes if process.exitcode and process.exitcode < 0})

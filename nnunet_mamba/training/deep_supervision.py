@@ -1,15 +1,12 @@
 """What nnU-Net must know of a network whose outputs differ from the plan's, or are not all wanted."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
 from nnunet_mamba.networks.padding import reduced_size
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
-
-# What nnU-Net wraps a network in, outermost first: DistributedDataParallel and torch.compile.
-_WRAPPED = ("module", "_orig_mod")
+from nnunet_mamba.networks.wrappers import bare_network
 
 
 def deep_supervision_scales(network: nn.Module, patch_size: Sequence[int]) -> list[list[float]]:
@@ -40,8 +37,6 @@ def freeze_heads_without_logits(network: nn.Module) -> None:
 
 
 def _unwrapped(network: nn.Module) -> SegmentationNetwork:
-    unwrapped: Any = network
-    for name in _WRAPPED:
-        unwrapped = getattr(unwrapped, name, unwrapped)
+    unwrapped = bare_network(network)
     assert isinstance(unwrapped, SegmentationNetwork)
     return unwrapped

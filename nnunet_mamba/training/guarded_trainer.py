@@ -11,6 +11,8 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
+from nnunet_mamba.networks.torch_files import no_code_from_files
+from nnunet_mamba.networks.wrappers import bare_network
 from nnunet_mamba.results.checkpoints import BEST, FINAL, LATEST, SPARE
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.training.background_workers import (
@@ -28,7 +30,7 @@ from nnunet_mamba.training.checkpoints.files import (
     write_checkpoint,
 )
 from nnunet_mamba.training.checkpoints.pretrained_weights import refuse_unsafe_pretrained_weights
-from nnunet_mamba.training.checkpoints.reading import RESUMED, no_code_from_files, read_checkpoint
+from nnunet_mamba.training.checkpoints.reading import RESUMED, read_checkpoint
 from nnunet_mamba.training.precision import autocast_default, training_dtype
 from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, TrainingStoppedError
 
@@ -74,9 +76,7 @@ class GuardedTrainer(nnUNetTrainer):
     @property
     def bare_network(self) -> nn.Module:
         """The network without what torch.compile and distributed training wrap around it."""
-        network: nn.Module = self.network.module if self.is_ddp else self.network
-        compiled: nn.Module | None = getattr(network, "_orig_mod", None)
-        return network if compiled is None else compiled
+        return bare_network(self.network)
 
     @property
     def _worker_messages(self) -> Path:

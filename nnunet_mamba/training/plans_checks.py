@@ -1,4 +1,4 @@
-"""Checks of plans, dataset.json and splits before a training or a planning uses them.
+"""Checks of plans and dataset.json before a training or a planning uses them.
 
 nnU-Net takes these files as they are. It fails late, or trains on something else than was meant.
 """
@@ -6,11 +6,10 @@ nnU-Net takes these files as they are. It fails late, or trains on something els
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
+from nnunet_mamba.data.formats.dataset_json import problems_of_labels
 from nnunet_mamba.results.plans import inherited
-from nnunet_mamba.system.json_files import read_json_file
 
 # Entries that hold one number for each axis, and whether it must be whole.
 _PER_AXIS = {"patch_size": True, "spacing": False, "median_image_size_in_voxels": False}
@@ -92,43 +91,10 @@ def _problems_of_dataset(dataset_json: Mapping[str, Any], *, counts_cases: bool)
     channels = dataset_json.get("channel_names", dataset_json.get("modality"))
     if not isinstance(channels, Mapping) or not channels:
         yield f"channel_names is {channels!r}, expected a name for each channel"
-    labels = dataset_json.get("labels")
-    if not isinstance(labels, Mapping) or not labels:
-        yield f"labels is {labels!r}, expected a number for each label"
-    else:
-        for name, value in labels.items():
-            values = value if isinstance(value, list | tuple) else [value]
-            if not values or not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in values):
-                yield f"label {name!r} is {value!r}, expected a whole number, or a list of them for a region"
-        if labels.get("background") not in (0, [0]):
-            yield f"label 'background' is {labels.get('background')!r}, expected 0"
+    yield from problems_of_labels(dataset_json)
     n_cases = dataset_json.get("numTraining")
     if counts_cases and not _is_positive(n_cases, whole=True):
         yield f"numTraining is {n_cases!r}, expected the number of training cases"
-
-
-def read_splits(path: Path) -> list[dict[str, list[str]]]:
-    """Read splits_final.json.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not a list of folds with cases on both sides; says which fold is not.
-    """
-    content = read_json_file(path)
-    if not isinstance(content, list) or not content:
-        raise ValueError(f"{path} holds no list of folds, as nnU-Net's splits are; write it anew, or delete it")
-    for number, fold in enumerate(content):
-        for side in ("train", "val"):
-            cases = fold.get(side) if isinstance(fold, Mapping) else None
-            if not isinstance(cases, list) or not cases or not all(isinstance(case, str) and case for case in cases):
-                raise ValueError(
-                    f"{path}: fold {number} has no list of cases under {side!r}, as nnU-Net's splits have; write it "
-                    "anew, or delete it"
-                )
-    return content
 
 
 def _is_positive(value: Any, *, whole: bool) -> bool:

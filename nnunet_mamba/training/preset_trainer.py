@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
+from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
 from nnunet_mamba.networks.catalogue import create_network
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
@@ -23,7 +23,7 @@ from nnunet_mamba.training.device import device_or_cpu, scan_notice
 from nnunet_mamba.training.guarded_trainer import GuardedTrainer
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
 from nnunet_mamba.training.plan_arguments import plan_arguments
-from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_dataset, refuse_senseless_plans
+from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 from nnunet_mamba.training.recipes import Recipe
 

@@ -207,3 +207,27 @@ def test_weights_of_another_kind_are_told_in_few_lines_with_the_commands_own_opt
     assert len(result.stderr.splitlines()) <= 25
     assert "partial=True" not in result.stderr
     assert "--partial" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("network", "asked", "way_out"),
+    [
+        ("ultralbm_unet", "ultralight_vm_unet", "of one of our networks; pass --network ultralbm_unet or "),
+        ("vm_unet", "ultralight_vm_unet", "of VM-UNet or VMamba; pass --network vm_unet for them, and the sizes"),
+        (
+            "ultralight_vm_unet",
+            "ultralight_vm_unet",
+            "nothing was loaded. Pass the sizes of the weights with --set, or",
+        ),
+    ],
+)
+def test_weights_of_another_network_are_told_with_its_option(tmp_path, network, asked, way_out):
+    net = create_network(network, 3, 1)
+    weights = {published_name(net, key): value for key, value in net.state_dict().items()}
+    weights.pop("ebn1.weight", None)
+    torch.save(weights, tmp_path / "other.pth")
+    result = run(tmp_path / "other.pth", "--network", asked, "--output", tmp_path / "out.pth")
+    assert result.exit_code == 1
+    assert way_out in result.stderr
+    assert "or pass --partial to load what fits:" in result.stderr
+    assert "attributes" not in result.stderr

@@ -1,15 +1,13 @@
 import hashlib
 import json
 import math
-from typing import get_args
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from nnunet_mamba.cli.plan import _OPTIONS, plan
+from nnunet_mamba.cli.plan import plan
 from nnunet_mamba.planning import trainer_plans
-from nnunet_mamba.planning.argument_error import Argument
 from nnunet_mamba.planning.step_process import TrainingStepError
 from nnunet_mamba.planning.training_step import StepMemory
 
@@ -48,7 +46,8 @@ def folder(nnunet_folders):
     (folder / "nnUNetPlans_2d").mkdir(parents=True)
     (folder / "nnUNetPlans_2d/case.b2nd").touch()
     plans = {"dataset_name": folder.name, "plans_name": "nnUNetPlans", "configurations": {"2d": CONFIGURATION}}
-    dataset = {"channel_names": {"0": "R"}, "labels": {"background": 0, "disc": 1}, "numTraining": 10}
+    labels = {"labels": {"background": 0, "disc": 1}, "file_ending": ".png"}
+    dataset = {"channel_names": {"0": "R"}, "numTraining": 10, **labels}
     (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(dataset))
     return folder
@@ -129,12 +128,6 @@ def test_without_trainers_all_are_planned_and_one_that_fails_does_not_stop_the_o
     written = {file.stem for file in folder.glob("nnUNet*Plans.json")} - {"nnUNetPlans"}
     good = [name for name in trainer_names() if "NoMamba" not in name]
     assert written == {f"nnUNet{name.removeprefix('nnUNetTrainer')}Plans" for name in good}
-
-
-def test_every_argument_of_planning_has_an_option():
-    options = {option for parameter in typer.main.get_command(app).params for option in parameter.opts}
-    assert set(_OPTIONS) == set(get_args(Argument))
-    assert set(_OPTIONS.values()) <= options
 
 
 def test_plans_of_others_are_kept_before_anything_is_measured(run, folder):

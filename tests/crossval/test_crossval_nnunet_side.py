@@ -110,8 +110,8 @@ def test_larger_batches_than_the_recipes_are_told_for_our_trainers(dataset):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{}", "holds no list of folds"),
-        ('{"0": {"train": ["a"], "val": ["b"]}}', "holds no list of folds"),
+        ("{}", "an object, not a list of folds"),
+        ('{"0": {"train": ["a"], "val": ["b"]}}', "an object, not a list of folds"),
         ('[{"train": ["a"], "val": []}]', "fold 0 has no list of cases under 'val'"),
         ("[", "is not JSON"),
     ],

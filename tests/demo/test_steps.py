@@ -5,9 +5,7 @@ import pytest
 
 from nnunet_mamba.demo.steps import (
     RECORD,
-    DamagedRecordError,
     DemoFailedError,
-    DemoFolderError,
     DemoStep,
     claim_folder,
     program,
@@ -70,21 +68,21 @@ def run(folder, *steps):
 def test_refuses_a_folder_with_other_content_and_leaves_it_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     for fresh in (False, True):
-        with pytest.raises(DemoFolderError, match=r"thesis\.txt"):
+        with pytest.raises(FileExistsError, match=r"thesis\.txt"):
             claim_folder(tmp_path, fresh=fresh, contents=("thesis.txt",))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_refuses_a_folder_whose_record_is_not_the_demos(tmp_path):
     (tmp_path / RECORD).write_text('{"steps": []}')
-    with pytest.raises(DemoFolderError):
+    with pytest.raises(FileExistsError):
         claim_folder(tmp_path, fresh=True, contents=CONTENTS)
     assert (tmp_path / RECORD).is_file()
 
 
 def test_refuses_a_file(tmp_path):
     (tmp_path / "demo").write_text("")
-    with pytest.raises(DemoFolderError, match=r"is a file; name a folder for the demo$"):
+    with pytest.raises(OSError, match=r"is a file; name a folder for the demo with `folder`$"):
         claim_folder(tmp_path / "demo", fresh=False, contents=CONTENTS)
 
 
@@ -178,7 +176,7 @@ def test_program_is_the_one_beside_the_running_python():
 @pytest.mark.parametrize("steps", ["3", '[{"name": "a"}]', '[{"name": "a", "fingerprint": "f", "seconds": NaN}]'])
 def test_a_damaged_record_is_told_and_fresh_starts_over(folder, steps):
     (folder / RECORD).write_text(f'{{"made_by": "nnunet-mamba demo", "steps": {steps}}}')
-    with pytest.raises(DamagedRecordError, match=rf"{RECORD} is damaged .*; start over$"):
+    with pytest.raises(ValueError, match=rf"{RECORD} is damaged .*; start over with `fresh=True`$"):
         claim_folder(folder, fresh=False, contents=CONTENTS)
     claim_folder(folder, fresh=True, contents=CONTENTS)
     assert run(folder).events == []
@@ -195,5 +193,5 @@ def test_a_full_disk_is_told_with_the_step_and_the_way_to_go_on(folder):
 
 def test_a_folder_below_a_file_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DemoFolderError, match=r"is a file, expected a folder .*name another folder$"):
+    with pytest.raises(OSError, match=r"is a file, expected a folder .*name another folder with `folder`$"):
         claim_folder(tmp_path / "file" / "demo", fresh=False, contents=CONTENTS)

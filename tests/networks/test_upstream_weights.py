@@ -300,7 +300,9 @@ def test_weights_of_another_network_are_recognised(network):
     other = create_network("ultralbm_unet", 3, 1)
     weights = {published_name(other, key): value for key, value in other.state_dict().items()}
 
-    with pytest.raises(ValueError, match=r"The names are those of 'ultralbm_unet'.*; create this network for them"):
+    with pytest.raises(
+        ValueError, match=r"The names are those of one of our networks; create 'ultralbm_unet' .*for them, with"
+    ):
         load_upstream_weights(network, weights)
 
 

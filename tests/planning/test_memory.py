@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from nnunet_mamba.planning import memory
-from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.planning.memory import CPU_SHARE, GIB, resolve_budget
 
 
@@ -28,20 +27,20 @@ def test_a_gpu_gives_all_but_a_reserve(monkeypatch):
 @pytest.mark.parametrize(
     ("device", "gibibytes", "text"),
     [
-        ("cuda", None, "^device cuda: .*no CUDA device.*pass cpu"),
-        ("mps", None, "^device mps: expected cpu or cuda"),
-        (None, 0, "^memory 0: expected a positive"),
-        (None, float("nan"), "^memory nan: expected a positive"),
-        (None, 2**17, "^memory 131072: no machine has so many"),
+        ("cuda", None, "^`device` cuda: .*no CUDA device.*pass cpu"),
+        ("mps", None, "^`device` mps: expected cpu or cuda"),
+        (None, 0, "^`memory` 0: expected a positive"),
+        (None, float("nan"), "^`memory` nan: expected a positive"),
+        (None, 2**17, "^`memory` 131072: no machine has so many"),
     ],
 )
 def test_what_cannot_be_is_refused(device, gibibytes, text):
-    with pytest.raises(ArgumentError, match=text):
+    with pytest.raises(ValueError, match=text):
         resolve_budget(device, gibibytes)
 
 
 def test_a_system_that_does_not_tell_asks_for_the_memory(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: None)
-    with pytest.raises(ArgumentError, match=r"memory is not given.*pass a number of GiB"):
+    with pytest.raises(ValueError, match=r"`memory` is not given.*pass a number of GiB"):
         resolve_budget("cpu", None)
     assert resolve_budget("cpu", 1).size == GIB

@@ -20,7 +20,10 @@ def base(made_up_base, nnunet_folders, monkeypatch):
     folder = nnunet_folders.preprocessed
     folder.mkdir()
     two = {**made_up_base.plans, "configurations": {"2d": made_up_base.configurations["2d"]}}
-    dataset = {"channel_names": {"0": "R"}, "labels": {"background": 0, "disc": 1}, "numTraining": 10}
+    dataset = {
+        **{"channel_names": {"0": "R"}, "labels": {"background": 0, "disc": 1}},
+        **{"numTraining": 10, "file_ending": ".png"},
+    }
     (folder / "nnUNetPlans.json").write_text(json.dumps(two))
     (folder / "dataset.json").write_text(json.dumps(dataset))
     return read_base_plans("901", "nnUNetPlans")

@@ -1,12 +1,11 @@
 import pytest
 
-from nnunet_mamba.planning.argument_error import ArgumentError
 from nnunet_mamba.planning.trainer_lookup import trainer_class
 
 
 def test_an_unknown_trainer_is_refused_with_the_known_ones():
     with pytest.raises(
-        ArgumentError, match=r"^trainer nnUNetTrainerVMUnet: unknown; .*Did you mean nnUNetTrainerVMUNet\?"
+        ValueError, match=r"^`trainers` nnUNetTrainerVMUnet: unknown; .*Did you mean nnUNetTrainerVMUNet\?"
     ):
         trainer_class("nnUNetTrainerVMUnet")
     assert trainer_class("nnUNetTrainerVMUNet_3epochs").epochs_of_name == 3

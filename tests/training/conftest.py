@@ -66,7 +66,10 @@ def trainers_in():
         cases = folder / "nnUNet_preprocessed/Dataset901_Tiny/nnUNetPlans_2d"
         cases.mkdir(parents=True)
         (cases / "case.b2nd").touch()
-        dataset = {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"background": 0, "disc": 1}}
+        dataset = {
+            "channel_names": {"0": "R", "1": "G", "2": "B"},
+            **{"labels": {"background": 0, "disc": 1}, "file_ending": ".png"},
+        }
 
         def build(name, patch_size=(40, 48)):
             return trainer_with_budget(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))

@@ -1,11 +1,9 @@
 import copy
-import json
 
 import numpy as np
 import pytest
 
 from nnunet_mamba.training.plans_checks import (
-    read_splits,
     refuse_senseless_dataset,
     refuse_senseless_plans,
 )
@@ -22,7 +20,12 @@ def plans_for(patch_size):
 
 
 NEEDS = ("patch_size", "batch_size", "spacing", "architecture")
-DATASET = {"channel_names": {"0": "R"}, "labels": {"background": 0, "disc": 1}, "numTraining": 10}
+DATASET = {
+    "channel_names": {"0": "R"},
+    "labels": {"background": 0, "disc": 1},
+    "numTraining": 10,
+    "file_ending": ".png",
+}
 
 
 def changed(**entries):
@@ -92,13 +95,17 @@ def test_what_is_missing_is_told_together():
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"labels": None}, "labels is None"),
-        ({"labels": {}}, "labels is {}"),
-        ({"labels": {"background": 0, "disc": float("nan")}}, "label 'disc' is nan"),
-        ({"labels": {"background": 0, "disc": "1"}}, "label 'disc' is '1'"),
-        ({"labels": {"background": 0, "disc": []}}, "label 'disc' is \\[\\]"),
-        ({"labels": {"background": 0, "disc": True}}, "label 'disc' is True"),
-        ({"labels": {"Background": 0, "disc": 1}}, "label 'background' is None, expected 0"),
+        ({"labels": None}, '"labels" is null, expected'),
+        ({"labels": {}}, '"labels" is {}'),
+        ({"labels": {"background": 0, "disc": float("nan")}}, 'label "disc" is NaN'),
+        ({"labels": {"background": 0, "disc": "1"}}, 'label "disc" is "1", expected a whole number'),
+        ({"labels": {"background": 0, "disc": []}}, 'region "disc" is \\[\\], expected whole numbers'),
+        ({"labels": {"background": 0, "disc": True}}, 'label "disc" is true'),
+        ({"labels": {"Background": 0, "disc": 1}}, '"labels" has "Background", .*write "background"'),
+        ({"labels": {"background": 0, "a": 1, "b": 1}}, 'labels "a" and "b" are both 1'),
+        ({"labels": {"background": 0, "a": 1, "ignore": 3}}, 'label "ignore" is 3, expected 2'),
+        ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, 'it has regions, but no "regions_class_order"'),
+        ({"file_ending": "png"}, '"file_ending" is "png", expected a dot first'),
         ({"channel_names": {}}, "channel_names is {}"),
         ({"channel_names": ["R"]}, "channel_names is \\['R'\\]"),
         ({"numTraining": 0}, "numTraining is 0"),
@@ -114,21 +121,5 @@ def test_a_dataset_json_without_sense_is_told(entries, words):
 
 def test_regions_and_the_old_name_of_channels_pass():
     regions = {"background": 0, "whole": [1, 2], "core": [2, 2]}
-    refuse_senseless_dataset({"modality": {"0": "MRI"}, "labels": regions}, where="dataset.json")
-
-
-FOLD = {"train": ["a", "b"], "val": ["c"]}
-
-
-def test_splits(tmp_path):
-    path = tmp_path / "splits_final.json"
-    path.write_text(json.dumps([FOLD, FOLD]))
-    assert read_splits(path) == [FOLD, FOLD]
-    for content in ({"0": FOLD}, [], 5):
-        path.write_text(json.dumps(content))
-        with pytest.raises(ValueError, match=f"{path} holds no list of folds"):
-            read_splits(path)
-    for fold in ({"train": ["a"]}, {**FOLD, "val": []}, {**FOLD, "train": "a"}, {**FOLD, "val": [None]}, ["a"], None):
-        path.write_text(json.dumps([FOLD, fold]))
-        with pytest.raises(ValueError, match=f"{path}: fold 1 has no list of cases under '(train|val)'"):
-            read_splits(path)
+    described = {"modality": {"0": "MRI"}, "labels": regions, "regions_class_order": [1, 2], "file_ending": ".nii.gz"}
+    refuse_senseless_dataset(described, where="dataset.json")

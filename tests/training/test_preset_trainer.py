@@ -275,7 +275,7 @@ def test_a_batch_larger_than_the_papers_is_told_in_the_log_with_the_way_to_fitti
 def test_plans_and_labels_without_sense_are_refused_before_anything_is_written(make_trainer, planned):
     with pytest.raises(ValueError, match=r"patch_size \[40, 0\], expected a positive whole number"):
         make_trainer(patch_size=(40, 0))
-    with pytest.raises(ValueError, match=r"dataset\.json: label 'disc' is None"):
+    with pytest.raises(ValueError, match=r'dataset\.json: label "disc" is null'):
         make_trainer(labels={"labels": {"background": 0, "disc": None}})
     with pytest.raises(ValueError, match="there is no configuration '3d_fullres'"):
         make_trainer(configuration="3d_fullres")

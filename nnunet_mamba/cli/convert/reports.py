@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.output.console import results_console
+from nnunet_mamba.cli.output.problem_table import SHOWN_ROWS
 from nnunet_mamba.data.cases import count_groups
 from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.writing.raw_dataset import Conversion
 
-# Rows of a table that a terminal can show.
-SHOWN_ROWS = 50
 _SMALLEST_TRAINER = "nnUNetTrainerUltraLightVM"
 
 

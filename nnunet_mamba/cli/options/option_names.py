@@ -12,7 +12,9 @@ SETTINGS = frozenset(
         *("groups", "group_column", "allow_missing_groups"),
         *("size", "sigmoid", "threshold", "organs", "label_numbering", "pixel_spacing", "slice_thickness"),
         *("plans", "folds", "device", "executor", "slurm_time", "slurm_gpus", "slurm_option"),
-        *("dataset_json", "allow_missing", "memory"),
+        *("dataset_json", "allow_missing"),
+        *("memory", "configuration", "patch_size", "trainers"),
+        *("folder", "fresh"),
     }
 )
 # Settings that the command line says in another way.

@@ -1,7 +1,6 @@
 """Show what is wrong with a data set as a table, one row for each thing that is to be put right."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ SHOWN_ROWS = 50
 SHOWN_CASES = 5
 # A row of a table without a border would be as long as its longest problem.
 WIDTH_WITHOUT_TERMINAL = 120
-_ADVICE_TO_LEAVE_OUT = re.compile(r"(; |, or )leave [^,;]* out with --skip-invalid")
 
 
 def print_refusal(error: InvalidDatasetError, *, is_conversion: bool = True) -> None:
@@ -49,12 +47,7 @@ def print_left_out(skipped: Mapping[str, Sequence[str]], report: Path | None = N
     """
     console = results_console(width=WIDTH_WITHOUT_TERMINAL)
     console.print(f"left out: {len(skipped)}")
-    problems = [
-        # That is what has been done.
-        Problem(identifier, _ADVICE_TO_LEAVE_OUT.sub("", text))
-        for identifier, texts in skipped.items()
-        for text in texts
-    ]
+    problems = [Problem(identifier, text) for identifier, texts in skipped.items() for text in texts]
     if not _print_problems(console, problems):
         _print_where_all_are(console, report)
     console.print()
@@ -76,7 +69,8 @@ def _print_problems(console: "Console", problems: Sequence[Problem]) -> bool:
     below = f"{root}{os.sep}" if root else ""
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
-        alike.setdefault(problem.text.replace(below, "") if below else problem.text, []).append(problem)
+        text = problem.text_with_advice
+        alike.setdefault(text.replace(below, "") if below else text, []).append(problem)
     if root:
         console.print(f"Files are below {root}", markup=False, soft_wrap=True)
     table = Table(show_edge=False)

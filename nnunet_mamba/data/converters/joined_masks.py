@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.formats.label_values import NAME_VALUES, ByteImage
+from nnunet_mamba.data.formats.image_files import ByteImage
+from nnunet_mamba.data.formats.label_values import NAME_VALUES
+from nnunet_mamba.data.sources.several_masks import SHOWN_FILES
 
 _log = logging.getLogger(__name__)
 
-SHOWN_FILES = 5
 CUT_VALUES = "take all that is above 0 for the label with `threshold=0`"
 
 

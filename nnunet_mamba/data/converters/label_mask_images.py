@@ -9,8 +9,8 @@ from PIL import Image
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.image_cases import ImageCaseConverter
 from nnunet_mamba.data.formats import image_files
-from nnunet_mamba.data.formats.image_files import ImageFileError
-from nnunet_mamba.data.formats.label_values import ByteImage, LabelValues, UnknownValuesError, colour_codes, label_map
+from nnunet_mamba.data.formats.image_files import ByteImage, ImageFileError
+from nnunet_mamba.data.formats.label_values import LabelValues, UnknownValuesError, colour_codes, label_map
 from nnunet_mamba.data.formats.mask_pixels import grey_levels, is_coloured, load_mask_pixels, mask_bytes
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
 from nnunet_mamba.data.problems import CaseCheck

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.joined_masks import MaskFileError, joined_label
 from nnunet_mamba.data.converters.mask_hints import border_share
-from nnunet_mamba.data.formats.label_values import ByteImage, LabelValues, UnknownValuesError, label_map
+from nnunet_mamba.data.formats.image_files import ByteImage
+from nnunet_mamba.data.formats.label_values import LabelValues, UnknownValuesError, label_map
 from nnunet_mamba.data.formats.nifti_files import (
     Volume,
     VolumeError,

@@ -162,13 +162,13 @@ class StackConverter:
         foreground = float(np.mean(masks)) if masks else None
         if voxels.min() == voxels.max():
             faults.append(("blank: every voxel of every slice has the same value", case.channels[0].parent))
+        problems = _problems(case, faults)
         if foreground == 0:
-            text = (
-                "no tumour in any slice, expected some in every patient; leave the patient out with `skip_invalid=True`"
-            )
-            faults.append((text, case.channels[0].parent))
+            text, advice = "no tumour in any slice, expected some in every patient", "leave the patient out with"
+            folder = case.channels[0].parent
+            problems += (Problem(case.identifier, text, folder, f"{advice} `skip_invalid=True`"),)
         return CaseCheck(
-            problems=_problems(case, faults),
+            problems=problems,
             source={
                 **source,
                 "same_as_flair": same_as_flair(voxels),

@@ -19,12 +19,11 @@ from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.lgg_slices import MASK_SUFFIX, mask_of
-from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
+from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, TIFF_ENDINGS
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.filename_patterns import OTHER_IMAGE_ENDINGS
 from nnunet_mamba.data.sources.folder_walk import is_broken_link, lost_folder, visible_entries
 
-TIFF = (".tif", ".tiff")
 TREES = (".", "kaggle_3m", "lgg-mri-segmentation/kaggle_3m")
 _PATIENT_START = "TCGA_"
 # The date comes last in a scan's name; what stands before it is the patient.
@@ -85,7 +84,7 @@ def _slice_files_of_tree(tree: Path) -> Iterator[Path]:
 
 def _slice_files(folder: Path) -> list[Path]:
     """Return the TIFF files of a scan, without hidden ones (macOS writes ``._name.tif``)."""
-    return [path for path in visible_entries(folder) if path.suffix.lower() in TIFF and not path.is_dir()]
+    return [path for path in visible_entries(folder) if path.suffix.lower() in TIFF_ENDINGS and not path.is_dir()]
 
 
 def _slices_of_other_formats(folder: Path) -> list[Path]:
@@ -95,7 +94,7 @@ def _slices_of_other_formats(folder: Path) -> list[Path]:
         path
         for path in visible_entries(folder)
         if path.suffix.lower() in (*PICTURE_ENDINGS, *OTHER_IMAGE_ENDINGS)
-        and path.suffix.lower() not in TIFF
+        and path.suffix.lower() not in TIFF_ENDINGS
         and path.stem not in stems
         and _SLICE.fullmatch(path.stem)
     ]

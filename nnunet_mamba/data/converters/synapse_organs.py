@@ -56,8 +56,8 @@ class OrganNumbers:
         """
         return {organ: counts.get(self.source[organ], 0) for organ in self.kept}
 
-    def problems(self, counts: Mapping[int, int]) -> Iterator[str]:
-        """Yield what is wrong with the values of a label map.
+    def problems(self, counts: Mapping[int, int]) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with the values of a label map, and advice, see ``Problem``.
 
         Args:
             counts: of ``count_values``.
@@ -66,12 +66,10 @@ class OrganNumbers:
         unknown = [f"{value} ({counts[value]} voxels)" for value in sorted(counts) if value not in known]
         if unknown:
             more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-            yield (
-                f"label values {', '.join(unknown[:10])}{more}, expected 0 to {max(known)}; renumber them as the data "
-                "set does"
-            )
+            text = f"label values {', '.join(unknown[:10])}{more}, expected 0 to {max(known)}"
+            yield f"{text}; renumber them as the data set does", ""
         elif not any(self.voxels(counts).values()):
-            yield f"none of the {len(self.kept)} organs is labelled; leave the case out with `skip_invalid=True`"
+            yield f"none of the {len(self.kept)} organs is labelled", "leave the case out with `skip_invalid=True`"
 
 
 def whole_numbers(label: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:

@@ -155,7 +155,7 @@ class TransUNetConverter(WritesNifti):
             image, label = read_stack(case.channels, is_labelled=case.mask is not None)
         except VolumeError as error:
             return CaseCheck(problems=(Problem(case.identifier, str(error)),))
-        found = list(scaled_problems(image))
+        found = [(text, "") for text in scaled_problems(image)]
         source: dict[str, Any] = {"shape": list(image.shape)}
         foreground = None
         n_rounded = 0
@@ -164,13 +164,13 @@ class TransUNetConverter(WritesNifti):
                 values, n_rounded = near_whole_numbers(label)
                 counts = count_values(whole_numbers(values))
             except VolumeError as error:
-                found.append(str(error))
+                found.append((str(error), ""))
             else:
                 found += self.numbers.problems(counts)
                 source["voxels"] = self.numbers.voxels(counts)
                 foreground = sum(source["voxels"].values()) / label.size
         return CaseCheck(
-            problems=tuple(Problem(case.identifier, text, case.channels[0]) for text in found),
+            problems=tuple(Problem(case.identifier, text, case.channels[0], advice) for text, advice in found),
             source=source,
             digest=None if found else digest_of(image),
             foreground=foreground,

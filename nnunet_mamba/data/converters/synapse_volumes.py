@@ -121,7 +121,8 @@ class CtConverter(WritesNifti):
                 label = read_nifti(case.mask)
                 values, n_rounded = near_whole_numbers(label.voxels)
                 counts = count_values(whole_numbers(values))
-                problems += [Problem(case.identifier, text, case.mask) for text in self.numbers.problems(counts)]
+                found_in_label = self.numbers.problems(counts)
+                problems += [Problem(case.identifier, text, case.mask, advice) for text, advice in found_in_label]
                 source["voxels"] = self.numbers.voxels(counts)
                 foreground = sum(source["voxels"].values()) / label.voxels.size
                 if image is not None:

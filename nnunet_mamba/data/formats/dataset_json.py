@@ -84,14 +84,15 @@ def read_dataset_json(path: Path) -> DatasetJson:
         ValueError: nnU-Net could not use it; lists all that is wrong.
     """
     content = read_json_object(path, any_encoding=True, unique_names=True)
-    problems: list[str] = []
-    labels = _checked_labels(content, problems)
-    if not problems:
-        labels = replace(labels, regions_class_order=_checked_order(content, labels, problems))
-    _check_file_ending(content, problems)
+    labels, problems = _checked(content)
     _refuse(problems, str(path))
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in labels.values.items()}
     return DatasetJson(content={**content, "labels": plain}, labels=labels, file_ending=content["file_ending"])
+
+
+def problems_of_labels(content: Mapping[str, Any]) -> list[str]:
+    """Return all that keeps nnU-Net from using the labels, regions and file ending in the content of a dataset.json."""
+    return _checked(content)[1]
 
 
 def labels_in(content: Mapping[str, Any], *, place: str = "dataset.json") -> Labels:
@@ -108,6 +109,15 @@ def labels_in(content: Mapping[str, Any], *, place: str = "dataset.json") -> Lab
     labels = _checked_labels(content, problems)
     _refuse(problems, place)
     return labels
+
+
+def _checked(content: Mapping[str, Any]) -> tuple[Labels, list[str]]:
+    problems: list[str] = []
+    labels = _checked_labels(content, problems)
+    if not problems:
+        labels = replace(labels, regions_class_order=_checked_order(content, labels, problems))
+    _check_file_ending(content, problems)
+    return labels, problems
 
 
 def _refuse(problems: Sequence[str], place: str) -> None:

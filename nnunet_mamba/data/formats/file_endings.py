@@ -1,8 +1,9 @@
 """Which files can be read, by the endings of their names in small letters."""
 
+TIFF_ENDINGS = (".tif", ".tiff")
 PICTURE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif"),
-    *(".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"),
+    *(".png", ".bmp", *TIFF_ENDINGS, ".webp", ".gif"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
 NIFTI_ENDINGS = (".nii.gz", ".nii")

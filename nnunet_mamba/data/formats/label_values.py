@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.formats.dataset_json import BACKGROUND, IGNORE
+from nnunet_mamba.data.formats.image_files import ByteImage
 from nnunet_mamba.data.formats.whole_numbers import UNDEFINED, shown_number
 from nnunet_mamba.system.json_files import read_json_object
 
 # A number that a mask holds, or a colour as "#rrggbb".
-Value: TypeAlias = int | str
-ByteImage: TypeAlias = npt.NDArray[np.uint8]
+SourceValue: TypeAlias = int | str
 
 NAME_VALUES = "name them in `labels`"
 SHOWN_VALUES = 8
@@ -44,7 +44,7 @@ class LabelValues:
         values: per label its numbers or "#rrggbb" colours; "background" comes first.
     """
 
-    values: Mapping[str, tuple[Value, ...]]
+    values: Mapping[str, tuple[SourceValue, ...]]
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> "LabelValues":
@@ -81,7 +81,7 @@ class LabelValues:
         """Return each label's number in nnU-Net's label files: 0, 1, 2, ..."""
         return {name: number for number, name in enumerate(self.values)}
 
-    def recorded(self) -> dict[str, list[Value]]:
+    def recorded(self) -> dict[str, list[SourceValue]]:
         """Return the values of every label, in the order of their numbers, as JSON."""
         return {name: list(values) for name, values in self.values.items()}
 
@@ -122,7 +122,7 @@ class LabelValues:
                     raise ValueError(f"label {name!r}, value {value!r}: volumes have no colours; expected an integer")
         return self._number_of({value: int(value) for values in self.values.values() for value in values})
 
-    def _number_of(self, code_of: Mapping[Value, int]) -> dict[int, int]:
+    def _number_of(self, code_of: Mapping[SourceValue, int]) -> dict[int, int]:
         return {code_of[value]: self.numbers[name] for name, values in self.values.items() for value in values}
 
     def foreground_share(self, label: ByteImage) -> float:
@@ -155,10 +155,7 @@ class LabelValues:
         if n_ignored:
             rest = "" if n_ignored == label.size else " or background"
             found = f"every {unit} is {IGNORE!r}{rest} ({n_ignored} are {IGNORE!r}), nothing of it can be learned"
-        return (
-            f"empty mask: {found}; leave the case out with `skip_invalid=True` or, if that is meant, use "
-            "`allow_empty_masks=True`"
-        )
+        return f"empty mask: {found}; if that is meant, use `allow_empty_masks=True`"
 
 
 def read_label_values(path: Path) -> LabelValues:
@@ -233,7 +230,7 @@ def _unknown_text(
     return f"{count}: {shown}{more}; expected {expected}; {way_out}"
 
 
-def colour_code(value: Value) -> int:
+def colour_code(value: SourceValue) -> int:
     """Return 0xRRGGBB of a grey level 0 to 255 or of a "#rrggbb".
 
     Args:
@@ -285,7 +282,7 @@ def _refuse_names(names: Sequence[Any]) -> None:
         seen[key] = name
 
 
-def _claimed_twice(value: Value, owner: str, name: str, *, is_named: bool) -> str:
+def _claimed_twice(value: SourceValue, owner: str, name: str, *, is_named: bool) -> str:
     if owner == name:
         return f"label {name!r} has the value {value!r} twice; keep one"
     text = f"value {value!r} stands for two labels, {owner!r} and {name!r}; keep one"
@@ -295,14 +292,14 @@ def _claimed_twice(value: Value, owner: str, name: str, *, is_named: bool) -> st
     )
 
 
-def _value_list(name: str, values: Any) -> tuple[Value, ...]:
+def _value_list(name: str, values: Any) -> tuple[SourceValue, ...]:
     listed: Sequence[Any] = values if isinstance(values, list | tuple) else [values]
     if not listed:
         raise ValueError(f"label {name!r} has no value; give one, or leave the label out")
     return tuple(_checked_value(name, value) for value in listed)
 
 
-def _checked_value(name: str, value: Any) -> Value:
+def _checked_value(name: str, value: Any) -> SourceValue:
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) > LARGEST_VALUE:
             raise ValueError(f"label {name!r}, value {str(value)[:24]}: expected {-LARGEST_VALUE} to {LARGEST_VALUE}")
@@ -312,5 +309,5 @@ def _checked_value(name: str, value: Any) -> Value:
     raise ValueError(f"label {name!r}, value {value!r}: expected an integer such as 255 or a colour such as '#ff0000'")
 
 
-def _is_colour_or_grey(value: Value) -> bool:
+def _is_colour_or_grey(value: SourceValue) -> bool:
     return isinstance(value, str) or 0 <= value <= 255

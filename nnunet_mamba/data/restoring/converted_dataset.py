@@ -8,8 +8,9 @@ from typing import Any
 from nnunet_mamba.data.formats.dataset_json import IGNORE, DatasetJson, read_dataset_json
 from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
+from nnunet_mamba.data.formats.label_values import SourceValue
 from nnunet_mamba.data.formats.picture_sizes import parse_size
-from nnunet_mamba.data.restoring.record_faults import SourceValue, record_faults
+from nnunet_mamba.data.restoring.record_faults import record_faults
 from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord, read_conversion_record
 from nnunet_mamba.data.writing.raw_dataset import DATASET_JSON
 from nnunet_mamba.system.json_files import read_json_object

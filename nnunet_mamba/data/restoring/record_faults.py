@@ -3,12 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, TypeAlias
+from typing import Any
 
-# A number that the source's masks hold, or a colour as "#rrggbb".
-SourceValue: TypeAlias = int | str
+from nnunet_mamba.data.formats.label_values import LARGEST_VALUE
 
-LARGEST_VALUE = 2**31 - 1
 # A larger image was never converted, and restoring it would take all memory.
 MOST_POSITIONS = 2**32
 

@@ -14,6 +14,7 @@ from PIL import Image
 from nnunet_mamba.data.formats import image_files
 from nnunet_mamba.data.formats.image_files import ImageFileError
 from nnunet_mamba.data.formats.label_map_files import label_map_files, other_forms
+from nnunet_mamba.data.formats.label_values import SHOWN_VALUES
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, write_compressed
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 from nnunet_mamba.data.restoring.converted_dataset import VOLUME_ENDING, ConvertedDataset
@@ -21,14 +22,13 @@ from nnunet_mamba.data.restoring.restored_files import restored_files, same_file
 from nnunet_mamba.data.restoring.source_grid import OtherGridError, picture_label_back, volume_label_back
 from nnunet_mamba.data.restoring.source_values import in_source_values
 from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
+from nnunet_mamba.data.writing.target_folder import CASE_FOLDERS
 from nnunet_mamba.system.atomic import remove_partial_files, replacing
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
 from nnunet_mamba.system.json_files import read_json_file
 from nnunet_mamba.system.parallel import map_in_order
 
 RESTORATION_FILE = "nnunet_mamba_restoration.json"
-SHOWN_VALUES = 8
-_DATASET_FOLDERS = ("imagesTr", "imagesTs", "labelsTr", "labelsTs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def restore_masks(
         OSError: writing failed; whole files stay, and a second run continues.
     """
     files = label_files(predictions, dataset.file_ending)
-    for name in _DATASET_FOLDERS:
+    for name in CASE_FOLDERS:
         if dataset.folder.resolve() / name in (place := output.resolve(), *place.parents):
             raise FileExistsError(
                 f"{output} belongs to {dataset.folder}, nnU-Net would read it; choose another `output`"

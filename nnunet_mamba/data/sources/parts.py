@@ -38,8 +38,6 @@ def _twin(case: Case, part: str, owner: str, owned: Case) -> Problem | None:
     """Return what is wrong with a case whose name an earlier part has."""
     if owner == part:
         return None
-    text = (
-        f"a {part} image, and a {owner} image too ({owned.channels[0]}), expected one of them; remove one, or leave "
-        f"the {part} image out with `skip_invalid=True`"
-    )
-    return Problem(case.identifier, text, case.channels[0])
+    text = f"a {part} image, and a {owner} image too ({owned.channels[0]}), expected one of them"
+    advice = f"remove one, or leave the {part} image out with `skip_invalid=True`"
+    return Problem(case.identifier, text, case.channels[0], advice)

@@ -13,6 +13,25 @@ from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 SPLITS_FILE = "splits_final.json"
 
 
+def read_splits(path: Path) -> list[dict[str, list[str]]]:
+    """Read splits_final.json as nnU-Net will: UTF-8, and cases on both sides of every fold.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: nnU-Net could not train with it; says which fold.
+    """
+    try:
+        content = read_json_file(path)
+    except ValueError as error:
+        raise ValueError(f"{error}. Expected nnU-Net's splits: write the file anew, or delete it") from error
+    if problem := _splits_problem(content):
+        raise ValueError(f"{path} holds no splits ({problem}), expected nnU-Net's; write the file anew, or delete it")
+    return [{side: list(fold[side]) for side in ("train", "val")} for fold in content]
+
+
 def refuse_other_splits(folder: Path, split: Split) -> None:
     """Raise if other splits are in place already, before anything is written and a training mixes two splits.
 
@@ -26,8 +45,7 @@ def refuse_other_splits(folder: Path, split: Split) -> None:
     """
     differing = []
     for path in _places(folder):
-        stored = _read_splits(path)
-        if stored is not None and not _agree(stored, split.as_json()):
+        if path.exists() and not _agree(stored := read_splits(path), split.as_json()):
             differing.append(f"{path} ({len(stored)} folds)")
     if differing:
         raise FileExistsError(
@@ -95,40 +113,29 @@ def _places(folder: Path) -> list[Path]:
     return [place / SPLITS_FILE for place in places]
 
 
-def _read_splits(path: Path) -> list[dict[str, list[str]]] | None:
-    try:
-        content = read_json_file(path, any_encoding=True)
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ValueError(f"{error}. It holds no splits, expected nnU-Net's; delete it") from error
-    if problem := _splits_problem(content):
-        raise ValueError(f"{path} holds no splits ({problem}), expected nnU-Net's; delete it")
-    return [{side: list(fold[side]) for side in ("train", "val")} for fold in content]
-
-
 def _splits_problem(content: Any) -> str:
-    """Return in words why this is no list of folds with the names of cases in "train" and "val"; "" if it is."""
+    """Return in words why this is no list of folds with the names of cases in "train" and "val"; "" if it is.
+
+    nnU-Net trains with a case that stands twice, or on both sides, so that is no problem.
+    """
     if not isinstance(content, list):
         return f"{json_kind(content)}, not a list of folds"
+    if not content:
+        return "an empty list, without folds"
     for number, fold in enumerate(content):
         if not isinstance(fold, dict):
             return f"fold {number} is {json_kind(fold)}, not an object"
         for side in ("train", "val"):
             names = fold.get(side)
-            if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-                return f"fold {number} has no list of names as {side!r}"
-            if len(set(names)) < len(names):
-                return f"fold {number} names a case twice as {side!r}"
-        if both := sorted(set(fold["train"]) & set(fold["val"])):
-            return f"fold {number} trains and validates with {both[0]}"
+            if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+                return f"fold {number} has no list of cases under {side!r}"
     return ""
 
 
 def _agree(stored: Sequence[Mapping[str, Sequence[str]]], wanted: Sequence[Mapping[str, Sequence[str]]]) -> bool:
     """Whether both are the same for nnU-Net, which ignores the order of cases and further folds in the file."""
     return len(stored) >= len(wanted) and all(
-        set(one[side]) == set(other[side])
+        sorted(one[side]) == sorted(other[side])
         for one, other in zip(stored, wanted, strict=False)
         for side in ("train", "val")
     )

@@ -12,10 +12,8 @@ from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.problems import CaseCheck, Problem
 from nnunet_mamba.system.parallel import in_own_process, map_in_order
 
-ENDED_A_PROCESS = (
-    "looking at it ended the process, probably for want of memory; convert it on a larger machine, or leave it out "
-    "with `skip_invalid=True`"
-)
+ENDED_A_PROCESS = "looking at it ended the process, probably for want of memory"
+_TOO_LARGE_HERE = "convert it on a larger machine, or leave it out with `skip_invalid=True`"
 # Libraries raise these on damaged files; readers turn most of them into errors of their own before.
 _DAMAGES = (
     OSError,
@@ -89,21 +87,19 @@ def _checked(checker: CaseChecker, case: Case) -> CaseCheck:
     try:
         return checker.check(case)
     except MemoryError:
-        text = (
-            "larger than the memory that is left; convert it on a larger machine, or leave it out with "
-            "`skip_invalid=True`"
-        )
+        text, advice = "larger than the memory that is left", _TOO_LARGE_HERE
     except _DAMAGES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        text = f"unreadable: {reason}; copy or download it again"
-    return CaseCheck(problems=(Problem(case.identifier, text, case.channels[0]),))
+        text, advice = f"unreadable: {reason}; copy or download it again", ""
+    return CaseCheck(problems=(Problem(case.identifier, text, case.channels[0], advice),))
 
 
 def _checked_apart(check: Callable[[Case], CaseCheck], case: Case) -> CaseCheck:
     try:
         return in_own_process(check, case)
     except ChildProcessError:
-        return CaseCheck(problems=(Problem(case.identifier, ENDED_A_PROCESS, case.channels[0]),))
+        problem = Problem(case.identifier, ENDED_A_PROCESS, case.channels[0], _TOO_LARGE_HERE)
+        return CaseCheck(problems=(problem,))
 
 
 def _has_ended_a_process(checked: CaseCheck) -> bool:
@@ -120,9 +116,9 @@ def _repeated_pictures(cases: Sequence[Case], checked: Mapping[str, CaseCheck]) 
     return [
         Problem(
             case.identifier,
-            f"the same picture as {first.identifier} ({first.channels[0]}), expected every picture once; remove "
-            f"one, or leave the later ones out with `skip_invalid=True`",
+            f"the same picture as {first.identifier} ({first.channels[0]}), expected every picture once",
             case.channels[0],
+            "remove one, or leave the later ones out with `skip_invalid=True`",
         )
         for first, *others in holders.values()
         for case in others

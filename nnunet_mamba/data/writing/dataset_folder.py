@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-from nnunet_mamba.system.nnunet_folders import VARIABLES, nnunet_folder, nnunet_folder_if_set
+from nnunet_mamba.system.nnunet_folders import VARIABLES, dataset_number, nnunet_folder, nnunet_folder_if_set
 
 # A file system holds 255; the names of a lock and of an unpacked archive add to it.
 LONGEST_DATASET_NAME = 100
-_DATASET = re.compile(r"Dataset\d{3}_.+")
 
 
 def dataset_name(dataset_id: int, name: str) -> str:
@@ -48,7 +47,7 @@ def raw_dataset_folder(dataset_id: int, name: str, *, output: Path | None = None
             output = nnunet_folder("nnUNet_raw")
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}\nOr give a folder with `output`.") from error
-    if _DATASET.fullmatch(output.resolve().name) or (output / "dataset.json").is_file():
+    if dataset_number(output.resolve().name) is not None or (output / "dataset.json").is_file():
         raise ValueError(f"{output} is a data set itself, expected the folder that holds data sets; give that one")
     # nnU-Net looks an id up in all three of its folders and wants one name.
     set_roots = {key: root for key in VARIABLES if (root := nnunet_folder_if_set(key)) is not None}

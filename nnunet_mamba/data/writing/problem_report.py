@@ -42,7 +42,7 @@ def write_problem_report(problems: Sequence[Problem], path: Path) -> None:
         ):
             writer = csv.writer(file)
             writer.writerow(["case", "problem", "file"])
-            writer.writerows([problem.identifier, problem.text, problem.file or ""] for problem in problems)
+            writer.writerows([problem.identifier, problem.text_with_advice, problem.file or ""] for problem in problems)
     except OSError as error:
         raise OSError(
             error.errno,

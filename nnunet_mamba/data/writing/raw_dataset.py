@@ -309,7 +309,7 @@ class _Work:
         problems = [*problems, *name_problems(cases)]
         checked, found = check_cases(cases, self.converter, jobs=self.options.jobs, progress=self.options.progress)
         found = [
-            replace(problem, text=self.options.wording(problem.text))
+            replace(problem, text=self.options.wording(problem.text), advice=self.options.wording(problem.advice))
             for problem in problems_as_packed([*problems, *found])
         ]
         if self.options.report is not None:

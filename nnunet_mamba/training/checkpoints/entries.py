@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnunet_mamba.networks.published_values import without_wrappers
+from nnunet_mamba.networks.wrappers import without_wrappers
 
 _OF_AN_OPTIMISER = ("state", "param_groups")
 

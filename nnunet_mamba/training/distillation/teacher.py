@@ -17,7 +17,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from nnunet_mamba.data.formats.dataset_json import IGNORE
-from nnunet_mamba.networks.published_values import without_wrappers
+from nnunet_mamba.networks.wrappers import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ModelName, fold_name
 from nnunet_mamba.results.trained_model import TrainedModel, finished_models

@@ -133,13 +133,18 @@ def test_names_that_no_terminal_can_show_are_written_out(shown):
 
 
 def test_gives_no_advice_that_was_followed(capsys):
-    problems = [problem(number, f"problem {number}; leave one out with --skip-invalid") for number in range(60)]
+    problems = [
+        Problem(f"ISIC_{number:07d}", f"problem {number}", advice="leave one out with --skip-invalid")
+        for number in range(60)
+    ]
     print_left_out({one.identifier: (one.text,) for one in problems}, Path("problems.csv"))
     left_out = capsys.readouterr().out
     assert "--" not in left_out
     assert "All of them are in problems.csv." in left_out
     error = InvalidDatasetError(problems, Path("/raw"), report=Path("problems.csv"), is_nothing_left=True)
     print_refusal(error)
-    assert capsys.readouterr().err.endswith(
+    refusal = capsys.readouterr().err
+    assert "problem 0; leave one out with --skip-invalid" in words(refusal)
+    assert refusal.endswith(
         "Put them right: --skip-invalid would leave no training case.\nAll of them are in problems.csv.\n"
     )

@@ -6,7 +6,13 @@ import sys
 import pytest
 
 from nnunet_mamba.data.splits.case_splits import five_fold
-from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, refuse_other_splits, write_splits
+from nnunet_mamba.data.splits.split_files import (
+    SPLITS_FILE,
+    adopt_splits,
+    read_splits,
+    refuse_other_splits,
+    write_splits,
+)
 
 NAME = "Dataset901_Tiny"
 
@@ -69,13 +75,6 @@ def test_the_order_of_cases_and_more_folds_are_the_same_splits(raw, split):
     (raw / SPLITS_FILE).write_text(json.dumps(more[:4]))
     with pytest.raises(FileExistsError, match="4 folds"):
         refuse_other_splits(raw, split)
-
-
-@pytest.mark.parametrize("content", ["", "{", '{"train": []}', "[1]", '[{"train": []}]'])
-def test_a_damaged_file_is_named(raw, split, content):
-    (raw / SPLITS_FILE).write_text(content)
-    with pytest.raises(ValueError, match=f"{raw / SPLITS_FILE} .*holds no splits"):
-        write_splits(raw, split)
 
 
 def test_a_split_without_folds_writes_nothing(raw):
@@ -141,21 +140,46 @@ def test_nnunet_takes_the_splits_over_when_it_plans_and_when_it_plans_again(fing
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("null", r"nothing \(null\), not a list of folds"),
-        ('{"train": []}', "an object, not a list of folds"),
-        ("[3]", "fold 0 is a number, not an object"),
-        ('[{"train": ["a"]}]', "fold 0 has no list of names as 'val'"),
-        ('[{"train": "abc", "val": []}]', "fold 0 has no list of names as 'train'"),
-        ('[{"train": ["a", ""], "val": []}]', "fold 0 has no list of names as 'train'"),
-        ('[{"train": ["a", 3], "val": []}]', "fold 0 has no list of names as 'train'"),
-        ('[{"train": ["a", "a"], "val": []}]', "fold 0 names a case twice as 'train'"),
-        ('[{"train": ["a", "b"], "val": ["b"]}]', "fold 0 trains and validates with b"),
-        ("", "is empty"),
-        ("[" * 100_000, "nested too deeply"),
+        (b"null", r"nothing \(null\), not a list of folds"),
+        (b'{"train": []}', "an object, not a list of folds"),
+        (b"[]", "an empty list, without folds"),
+        (b"[3]", "fold 0 is a number, not an object"),
+        (b'[{"train": ["a"]}]', "fold 0 has no list of cases under 'val'"),
+        (b'[{"train": ["a"], "val": []}]', "fold 0 has no list of cases under 'val'"),
+        (b'[{"train": "abc", "val": ["b"]}]', "fold 0 has no list of cases under 'train'"),
+        (b'[{"train": ["a", ""], "val": ["b"]}]', "fold 0 has no list of cases under 'train'"),
+        (b'[{"train": ["a", 3], "val": ["b"]}]', "fold 0 has no list of cases under 'train'"),
+        (b"", "is empty"),
+        (b"{", "is not JSON"),
+        (b"\x80\x02}", "is not UTF-8 text"),
+        (b"\xef\xbb\xbf[]", "byte order mark, which nnU-Net cannot read"),
+        (b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_other_files_in_the_place_of_splits_are_told(raw, split, content, message):
-    (raw / SPLITS_FILE).write_text(content)
-    with pytest.raises(ValueError, match=message):
+def test_other_files_in_the_place_of_splits_are_told_by_all_who_read_them(raw, split, content, message):
+    file = raw / SPLITS_FILE
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as read:
+        read_splits(file)
+    with pytest.raises(ValueError, match=message) as written:
         write_splits(raw, split)
-    assert (raw / SPLITS_FILE).read_text() == content
+    assert str(read.value) == str(written.value)
+    assert str(read.value).startswith(str(file))
+    assert str(read.value).endswith("write the file anew, or delete it")
+    assert file.read_bytes() == content
+
+
+def test_splits_are_read_without_what_else_their_folds_hold(raw):
+    fold = {"train": ["a", "b"], "val": ["c"]}
+    (raw / SPLITS_FILE).write_text(json.dumps([fold, {**fold, "test": ["d"]}]))
+    assert read_splits(raw / SPLITS_FILE) == [fold, fold]
+
+
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_a_case_that_stands_twice_or_on_both_sides_makes_other_splits(raw, split, side):
+    folds = split.as_json()
+    folds[0][side].append(folds[0]["val"][0])
+    (raw / SPLITS_FILE).write_text(json.dumps(folds))
+    assert read_splits(raw / SPLITS_FILE) == folds
+    with pytest.raises(FileExistsError, match="other splits than five-fold are in place"):
+        write_splits(raw, split)
