@@ -23,14 +23,6 @@ CASES = "cases.csv"
 _VOLUMES_PER_WORKER = 2
 
 
-class MissingDatasetJsonError(FileNotFoundError):
-    """There is no dataset.json where one is looked for; another place can be named."""
-
-
-class MissingPredictionsError(FileNotFoundError):
-    """Labels have no prediction; the others can be scored without them."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The scores of two folders of label maps.
@@ -76,9 +68,8 @@ def evaluate_folders(
         processes: how many processes count.
 
     Raises:
-        MissingDatasetJsonError: there is no dataset.json.
-        MissingPredictionsError: labels have no prediction, which ``allow_missing`` would allow; lists all of them.
-        FileNotFoundError: a folder or a label is missing; lists all of them.
+        FileNotFoundError: there is no dataset.json, or a folder, a label or, without ``allow_missing``, a prediction is
+            missing; lists all of them.
         ValueError: files are damaged or have other values, shapes or places, or the file is no dataset.json; lists all.
         OSError: nothing can be written into ``output``; then neither file is there.
     """
@@ -114,7 +105,7 @@ def evaluate_folders(
 def _there(dataset_json: Path) -> Path:
     if not dataset_json.is_file():
         found = "is a folder" if dataset_json.is_dir() else "does not exist"
-        raise MissingDatasetJsonError(
+        raise FileNotFoundError(
             f"{dataset_json} {found}: name the dataset.json of the data set with `dataset_json=FILE`"
         )
     return dataset_json
@@ -209,5 +200,5 @@ def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_mi
     if problems:
         if allow_missing or not unpredicted:
             raise FileNotFoundError("\n".join(problems))
-        raise MissingPredictionsError("\n".join([*problems, "Score what is predicted with `allow_missing=True`."]))
+        raise FileNotFoundError("\n".join([*problems, "Score what is predicted with `allow_missing=True`."]))
     return [f"{identifier}{file_ending}" for identifier in sorted(predicted)]

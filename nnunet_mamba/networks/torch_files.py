@@ -156,8 +156,10 @@ def _verify(file: Path, *, checksums: bool) -> None:
             raise ValueError("its parts are compressed, which torch.save does not do")
         if (claimed := sum(member.file_size for member in members)) > (held := file.stat().st_size):
             raise ValueError(f"its parts claim {claimed} bytes, and the file has {held}")
-        if checksums and (member := archive.testzip()) is not None:
-            raise ValueError(f"the checksum of {member} does not fit")
+        # torch.serialization.set_crc32_options(False) leaves zeros in their place.
+        has_checksums = any(member.CRC for member in members)
+        if checksums and has_checksums and (different := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {different} does not fit")
 
 
 def _foreign_classes(file: Path) -> list[str]:

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from nnunet_mamba.system.machine import usable_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -21,8 +23,8 @@ ITEMS_PER_WORKER = 16
 
 
 def default_jobs() -> int:
-    """Return how many worker processes to start when the user names no number: one per core, at most four."""
-    return min(os.cpu_count() or 1, 4)
+    """Return how many worker processes to start when the user names no number: one per usable core, at most four."""
+    return min(usable_cores(), 4)
 
 
 def map_in_order(

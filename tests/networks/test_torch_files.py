@@ -91,8 +91,18 @@ def test_nnunets_own_reading_is_as_careful_inside_the_block(saved, tmp_path, mon
         torch.load(whole, weights_only=True)
 
 
-def test_a_file_without_checksums_cannot_be_verified(tmp_path):
+def test_a_file_of_the_old_format_cannot_be_verified(tmp_path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     assert read_torch_file(tmp_path / "old.pth", verify=True).keys() == {"weight"}
     with pytest.raises(DamagedFileError, match=r"torch\.save did not write it"):
         verify_checksums(tmp_path / "old.pth")
+
+
+def test_a_file_that_was_saved_without_checksums_is_whole(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"weight": torch.arange(1000.0)}, tmp_path / "quick.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    verify_checksums(tmp_path / "quick.pth")
+    assert read_torch_file(tmp_path / "quick.pth", verify=True).keys() == {"weight"}

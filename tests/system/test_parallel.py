@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.system.parallel import map_in_order
+from nnunet_mamba.system import parallel
+from nnunet_mamba.system.parallel import default_jobs, map_in_order
+
+
+@pytest.mark.parametrize(("n_cores", "jobs"), [(1, 1), (3, 3), (96, 4)])
+def test_there_are_no_more_workers_than_cores_that_may_be_used(monkeypatch, n_cores, jobs):
+    monkeypatch.setattr(parallel, "usable_cores", lambda: n_cores)
+    assert default_jobs() == jobs
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
