@@ -80,13 +80,14 @@ def test_reads_all_that_nnunet_writes(saved, tmp_path, module):
 
 def test_a_number_in_the_other_byte_order_keeps_its_value(saved, tmp_path):
     path = saved({"_best_ema": np.float64(0.75)})
-    backwards = np.array(0.75, ">f8").tobytes()
-    forwards = np.array(0.75, "<f8").tobytes()
+    # The bytes are in the file as a text of Latin-1.
+    backwards, forwards = (np.array(0.75, order).tobytes().decode("latin1").encode() for order in (">f8", "<f8"))
 
     def turn(content):
-        return content.replace(b"X\x01\x00\x00\x00<", b"X\x01\x00\x00\x00>").replace(
-            forwards.decode("latin1").encode(), backwards.decode("latin1").encode()
-        )
+        for here, there in ((b"X\x01\x00\x00\x00<", b"X\x01\x00\x00\x00>"), (forwards, backwards)):
+            assert content.count(here) == 1
+            content = content.replace(here, there)
+        return content
 
     rewritten(path, tmp_path / "turned.pth", turn)
     assert read_checkpoint(tmp_path / "turned.pth")["_best_ema"] == 0.75
