@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -25,6 +27,20 @@ def test_convolution_heads_equal_linear_heads_of_the_same_weights(levels):
     with torch.no_grad():
         for ours, expected in zip(convolution(levels), linear(levels), strict=True):
             torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_weights_of_positions_and_of_channels_come_in_where_the_paper_has_them(levels):
+    bridge = AttentionBridge(CHANNELS)
+    for parameter in bridge.parameters():
+        torch.nn.init.zeros_(parameter)
+    torch.nn.init.constant_(bridge.spatial.conv.bias, math.log(0.2 / 0.8))
+    for head in bridge.channel.heads:
+        torch.nn.init.constant_(head.bias, math.log(0.7 / 0.3))
+
+    # With spatial weights of 0.2 and channel weights of 0.7: residuals of 1.2 of each level, and 0.2 of it once more.
+    with torch.no_grad():
+        for refined, level in zip(bridge(levels), levels, strict=True):
+            torch.testing.assert_close(refined, (1.2 * 0.7 + 0.2) * level, rtol=1e-5, atol=1e-6)
 
 
 def test_every_level_sees_every_other(levels):

@@ -56,9 +56,12 @@ def test_gpus_keep_the_names_that_the_user_gave_them(monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
-def test_the_memory_of_a_session_is_that_of_all_its_processes():
+@pytest.mark.parametrize("leads_a_group", ["", ", preexec_fn=os.setpgrp"], ids=["same_group", "own_group"])
+def test_the_memory_of_a_session_is_that_of_all_its_processes(leads_a_group):
     hold = "held = b'x' * (40 << 20); print('held', flush=True); input()"
-    child = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-S', '-c', {hold!r}]); child.wait()"
+    child = (
+        f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', {hold!r}]{leads_a_group}).wait()"
+    )
     process = subprocess.Popen(
         [sys.executable, "-S", "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )

@@ -49,13 +49,13 @@ def test_a_traceback_that_breaks_off_is_shown_as_it_is():
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        (-9, r"killed \(SIGKILL\), usually for want of memory: try fewer at a time with `jobs`"),
+        (-9, "killed (SIGKILL), usually for want of memory: try fewer at a time with `jobs`"),
         (-11, "ended by the signal SIGSEGV"),
         (3, "exit code 3 and no traceback"),
         (None, "not in the queue any more and not complete"),
     ],
 )
 def test_without_a_traceback_the_ending_and_the_last_lines_tell(code, text):
-    with pytest.raises(AssertionError, match=text):
-        raise AssertionError(reason(["usage: nnUNetv2_train", "", "the last words"], code))
-    assert reason(["the last words"], code).endswith("the last words")
+    told = reason(["usage: nnUNetv2_train", "", "the last words"], code)
+    assert text in told
+    assert told.endswith("the last words")

@@ -1,5 +1,6 @@
 import errno
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,6 +129,35 @@ def test_a_validation_tells_nothing_of_the_memory_of_a_training(stub):
     stub.behave(second, at=0, do=f"assert {log}")
     statuses = train(stub, [validated, first, second], jobs=3)
     assert [status.state for status in statuses] == ["done"] * 3
+
+
+def test_one_run_of_a_kind_shows_the_memory_of_all_of_its_kind(stub, monkeypatch):
+    validated, first, second, third = runs = [stub.run(fold) for fold in range(4)]
+    validated.summary.parent.mkdir(parents=True)
+    validated.folder.joinpath("checkpoint_final.pth").touch()
+    started = []
+
+    def start(run, *_):
+        started.append(run)
+        return SimpleNamespace(session=-1, poll=lambda: None)
+
+    monkeypatch.setattr(Attempt, "start", start)
+    local = LocalRuns(statuses_of(runs, npz=False), stub.options(), jobs=4, cores=4)
+
+    def started_by_two_looks():
+        started.clear()
+        local.advance()
+        local.advance()
+        return started
+
+    assert started_by_two_looks() == [validated]
+    # How much a validation takes tells nothing of a training, but leaves room for one.
+    validated.summary.with_name("case_0.png").touch()
+    assert started_by_two_looks() == [first]
+    first.folder.mkdir()
+    stamp = "2025-01-01 00:00:00.000000:"
+    (first.folder / "training_log_2025_1_1_0_0_0.txt").write_text(f"{stamp} Epoch 0 \n{stamp} Epoch time: 2.0 s \n")
+    assert started_by_two_looks() == [second, third]
 
 
 def test_a_log_that_cannot_be_read_for_a_moment_ends_nothing(stub, monkeypatch):

@@ -285,9 +285,11 @@ def test_states_follow_the_queue(stub, executor, monkeypatch):
     assert statuses[0].reason.startswith("It is not in the queue any more and not complete")
 
 
-def test_the_queue_is_squeues(commands):
-    commands("squeue", 'echo "$@" >&2; printf "7_0 RUNNING\\n7_1 PENDING\\n7_2 RUNNING\\n"')
-    assert queued_jobs(["7_0", "7_1", "7_9"]) == {"7_0": "RUNNING", "7_1": "PENDING"}
+def test_the_queue_is_squeues(commands, tmp_path):
+    asked = tmp_path / "asked"
+    commands("squeue", f'echo "$@" > {asked}; printf "7_0 RUNNING\\n7_1 PENDING\\n7_2 RUNNING\\n"')
+    assert queued_jobs(["7_0", "7_1", "7_9", "8"]) == {"7_0": "RUNNING", "7_1": "PENDING"}
+    assert asked.read_text().split() == ["--noheader", "--array", "--format=%i", "%T", "--jobs=7,8"]
     commands("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     assert queued_jobs(["7_0"]) == {}
     commands("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")

@@ -125,11 +125,11 @@ def test_a_changed_command_repeats_its_step_and_all_after_it(folder):
     assert run(folder, steps[0], changed, steps[2]).ran() == ["b", "c"]
 
 
-def test_a_lost_result_repeats_its_step(folder):
-    step = python_step(folder, "a", WRITE)
-    run(folder, step)
-    (folder / "made" / "a").unlink()
-    assert run(folder, step).ran() == ["a"]
+def test_a_lost_result_repeats_its_step_and_all_after_it(folder):
+    steps = [python_step(folder, name, WRITE) for name in ("a", "b", "c")]
+    run(folder, *steps)
+    (folder / "made" / "b").unlink()
+    assert run(folder, *steps).ran() == ["b", "c"]
 
 
 def test_what_an_interrupted_attempt_left_is_removed_first(folder):

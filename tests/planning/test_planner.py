@@ -45,6 +45,8 @@ def test_the_batch_fills_the_memory_and_all_else_stays(plan, made_up_base, train
 def test_no_batch_holds_more_than_five_percent_of_the_voxels(plan, made_up_base):
     # Slices are of all volumes: 100 of them with 64 slices each.
     assert five_percent(made_up_base, "2d", (192, 256)) == round(0.05 * 100 * 64)
+    # nnU-Net takes the nearest whole number: 189.6 patches have five per cent of the voxels.
+    assert five_percent(made_up_base, "2d", (288, 288)) == 190
     assert five_percent(made_up_base, "3d_fullres", (32, 96, 96)) == round(0.05 * 100 * 64 * 192 * 256 / (32 * 96 * 96))
     del made_up_base.plans["configurations"]["3d_fullres"]
     assert five_percent(made_up_base, "2d", (192, 256)) == 5

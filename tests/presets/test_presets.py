@@ -49,6 +49,19 @@ def test_every_network_has_a_size_for_images():
     assert [name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims] == ["vm_unet", "vm_unet_no_mamba"]
 
 
+def test_an_argument_that_is_the_size_of_the_counted_image_comes_from_the_plans():
+    tied = {
+        (preset.name, argument)
+        for preset in PRESETS.values()
+        for size in preset.sizes
+        for argument, value in size.arguments.items()
+        if value == size.image_size
+    }
+
+    assert tied == {("u_mamba_enc", "input_size")}
+    assert all(argument in PRESETS[name].planned(dims) for name, argument in tied for dims in (2, 3))
+
+
 def test_preset_cannot_be_changed():
     size = ULTRALIGHT_VM_UNET.sizes[0]
     with pytest.raises(dataclasses.FrozenInstanceError):

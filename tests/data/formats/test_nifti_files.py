@@ -1,5 +1,6 @@
 import gzip
 import itertools
+from contextlib import nullcontext
 
 import nibabel as nib
 import numpy as np
@@ -189,6 +190,17 @@ def test_refuses_two_places_that_differ(tmp_path):
     image.set_qform(AFFINE, 1)
     nib.save(image, tmp_path / "a.nii.gz")
     with pytest.raises(VolumeError, match="two that differ"):
+        read_nifti(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("axis", range(3), ids="xyz")
+@pytest.mark.parametrize(("difference", "is_refused"), [(0.07, False), (0.08, True)])
+def test_two_places_may_differ_by_a_tenth_of_the_shortest_side_of_a_voxel(tmp_path, axis, difference, is_refused):
+    image = nib.Nifti1Image(np.ones(SIZE, np.int16), AFFINE)
+    image.set_sform(moved(**{"xyz"[axis]: difference}), 2)
+    image.set_qform(AFFINE, 1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(VolumeError, match="two that differ") if is_refused else nullcontext():
         read_nifti(tmp_path / "a.nii.gz")
 
 

@@ -127,6 +127,18 @@ def test_a_run_that_left_cases_out_continues_with_the_same_ones(tmp_path):
         convert(cases, tmp_path / "raw")
 
 
+def test_a_second_run_writes_files_that_a_power_failure_left_empty_or_out(tmp_path):
+    convert(cases_called("a", "b", "c"), tmp_path / "raw")
+    before = {name: (tmp_path / "raw" / name).read_bytes() for name in written_files(tmp_path / "raw")}
+    (tmp_path / "raw/imagesTr/a_0001.npy").write_bytes(b"")
+    (tmp_path / "raw/labelsTr/b.npy").unlink()
+
+    done = convert(cases_called("a", "b", "c"), tmp_path / "raw")
+
+    assert done.n_written == 2
+    assert {name: (tmp_path / "raw" / name).read_bytes() for name in written_files(tmp_path / "raw")} == before
+
+
 def test_nothing_is_written_if_no_training_case_is_left(tmp_path):
     with pytest.raises(InvalidDatasetError, match="is bad"):
         convert(cases_called("bad"), tmp_path / "raw", options=RunOptions(skip_invalid=True))

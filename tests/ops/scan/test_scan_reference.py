@@ -35,6 +35,30 @@ def test_constant_operands_give_a_geometric_series():
     np.testing.assert_allclose(y[0, 0].numpy(), expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 128, 129])
+def test_saved_states_are_those_before_every_64th_token(length):
+    step, a, b, u = 0.03, -0.7, 1.5, 0.8
+    constant = torch.ones(1, 1, length, dtype=torch.float64)
+    operands = ScanOperands(
+        u=u * constant,
+        delta=step * constant,
+        A=torch.tensor([[a]], dtype=torch.float64),
+        B=b * constant[:, None],
+        C=constant[:, None],
+        D=None,
+        z=None,
+        delta_bias=None,
+        delta_softplus=False,
+    )
+
+    y, states = reference.forward_saving(operands)
+
+    n_before, decay = np.arange(0, length, 64), np.exp(step * a)
+    assert states.shape == (1, len(n_before), 1, 1)
+    np.testing.assert_allclose(states.flatten().numpy(), step * b * u * (1 - decay**n_before) / (1 - decay), rtol=1e-12)
+    assert torch.equal(y, reference.forward(operands))
+
+
 def test_one_token_has_no_memory(make_operands):
     x = make_operands(length=1, dtype=torch.float64, softplus=False)
     step = x.delta + x.delta_bias[:, None]

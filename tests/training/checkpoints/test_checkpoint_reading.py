@@ -72,6 +72,21 @@ def test_reads_all_that_nnunet_writes(saved, tmp_path, module):
     assert torch.equal(read["network_weights"]["weight"], CHECKPOINT["network_weights"]["weight"])
 
 
+def test_a_number_in_the_other_byte_order_keeps_its_value(saved, tmp_path):
+    path = saved({"_best_ema": np.float64(0.75)})
+    # The bytes are in the file as a text of Latin-1.
+    backwards, forwards = (np.array(0.75, order).tobytes().decode("latin1").encode() for order in (">f8", "<f8"))
+
+    def turn(content):
+        for here, there in ((b"X\x01\x00\x00\x00<", b"X\x01\x00\x00\x00>"), (forwards, backwards)):
+            assert content.count(here) == 1
+            content = content.replace(here, there)
+        return content
+
+    rewritten(path, tmp_path / "turned.pth", turn)
+    assert read_checkpoint(tmp_path / "turned.pth")["_best_ema"] == 0.75
+
+
 @pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "old format"])
 def test_code_is_not_run_but_named(saved, tmp_path, options):
     path = saved({**CHECKPOINT, "extra": Command(tmp_path / "ran")}, **options)
