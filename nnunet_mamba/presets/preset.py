@@ -47,11 +47,11 @@ class Preset:
         trainer: what ``nnUNetv2_train -tr`` calls it.
         network: the module class as "package.module:Class", imported only when a network is built.
         source: paper and reference code that the numbers are taken from.
-        sizes: one for images and, where the network exists in 3D, one for volumes.
+        sizes: one for images or for volumes, or one for each, images first.
         from_plans: keyword arguments that nnU-Net's plans decide in a training.
         from_plans_in_3d: further ones, which the plans decide for volumes only.
-        deep_supervision: whether the trainer always gives it a head at every resolution; any other network has these
-            heads if it is created with ``deep_supervision=True``.
+        deep_supervision: whether the trainer always gives it a head at every resolution; any other network whose
+            class takes ``deep_supervision`` has these heads if it is created with ``deep_supervision=True``.
     """
 
     name: str

@@ -18,7 +18,11 @@ from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.training.augmentation import flips_and_rotations
-from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
+from nnunet_mamba.training.deep_supervision import (
+    deep_supervision_scales,
+    freeze_heads_without_logits,
+    switch_deep_supervision,
+)
 from nnunet_mamba.training.device import device_or_cpu, scan_notice
 from nnunet_mamba.training.guarded_trainer import GuardedTrainer
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
@@ -46,9 +50,10 @@ def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: st
     if len(patch_size) in preset.spatial_dims:
         return
     supported = " and ".join(f"{dims}D" for dims in preset.spatial_dims)
+    other = "2d" if 2 in preset.spatial_dims else "3d_fullres"
     raise NotImplementedError(
         f"{trainer_name} trains {supported} configurations, and {configuration} has {len(patch_size)}D patches "
-        f"{list(patch_size)}. Train '2d' with it: nnUNetv2_train DATASET 2d FOLD -tr {trainer_name}; "
+        f"{list(patch_size)}. Train '{other}' with it: nnUNetv2_train DATASET {other} FOLD -tr {trainer_name}; "
         f"or take '-tr nnUNetTrainer' for {len(patch_size)}D."
     )
 
@@ -143,7 +148,7 @@ class PresetTrainer(GuardedTrainer):
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
         """Switch between one output and one per resolution, where the network has that many."""
         if self.has_deep_supervision():
-            super().set_deep_supervision_enabled(enabled)
+            switch_deep_supervision(self.network, enabled=enabled)
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
         """Return the scales of the network's own outputs, which may differ from those of the plan's stages."""

@@ -44,8 +44,8 @@ def test_presets_are_listed_under_their_own_names():
     assert list_networks() == sorted(PRESETS) == sorted(preset.name for preset in PRESETS.values())
 
 
-def test_every_network_has_a_size_for_images():
-    assert all(preset.spatial_dims[0] == 2 for preset in PRESETS.values())
+def test_sizes_are_for_images_and_volumes_in_this_order():
+    assert {preset.spatial_dims for preset in PRESETS.values()} <= {(2,), (3,), (2, 3)}
     assert [name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims] == ["vm_unet", "vm_unet_no_mamba"]
 
 
