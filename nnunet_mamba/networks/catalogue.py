@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
     Raises:
         ValueError: ``name`` is unknown, the network has no such number of axes, or a value does not fit the network.
         TypeError: an override is unknown.
+        ModuleNotFoundError: the network needs an optional package that is not installed.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown network {name!r}; {_suggest(name, list_networks())}")
@@ -59,9 +61,34 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
 
 
 def network_class(preset: Preset) -> "type[SegmentationNetwork]":
-    """Return the class of a preset's network."""
+    """Return the class of a preset's network.
+
+    Raises:
+        ModuleNotFoundError: it needs an optional package that is not installed.
+    """
+    require_packages(preset)
     network: type[SegmentationNetwork] = resolve_name(preset.network)
     return network
+
+
+def missing_packages(preset: Preset) -> list[str]:
+    """Return the optional packages that a preset's network needs and that are not installed."""
+    return [package for package in preset.requires if find_spec(package) is None]
+
+
+def require_packages(preset: Preset) -> None:
+    """Raise if a preset's network cannot be built for want of an optional package.
+
+    Raises:
+        ModuleNotFoundError: names the packages, and the extra that installs them.
+    """
+    if missing := missing_packages(preset):
+        verb = "is" if len(missing) == 1 else "are"
+        raise ModuleNotFoundError(
+            f"{preset.name} needs {' and '.join(missing)}, which {verb} not installed: "
+            f"pip install 'nnunet-mamba[{preset.extra}]'",
+            name=missing[0],
+        )
 
 
 def _networks_with(spatial_dims: int) -> list[str]:

@@ -168,6 +168,8 @@ class SegmentationNetwork(nn.Module):
     def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> str | None:
         """Return whose weights these are and what to do with them, if this class knows more about it than their names.
 
+        Only classes of presets whose ``weights_known_by`` fits the names are asked.
+
         Args:
             names: of weights, without wrappers, that do not fit ``network``.
             network: any class of network or block.

@@ -52,6 +52,10 @@ class Preset:
         from_plans_in_3d: further ones, which the plans decide for volumes only.
         deep_supervision: whether the trainer always gives it a head at every resolution; any other network whose
             class takes ``deep_supervision`` has these heads if it is created with ``deep_supervision=True``.
+        requires: optional packages that the network needs, as Python imports them.
+        extra: of nnunet-mamba, the extra that installs them.
+        weights_known_by: a regular expression for a part of the names that only published weights of this network, or
+            of a classification network that it begins with, have; "" where none are published.
     """
 
     name: str
@@ -63,6 +67,9 @@ class Preset:
     from_plans: tuple[str, ...] = ()
     from_plans_in_3d: tuple[str, ...] = ()
     deep_supervision: bool = False
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    weights_known_by: str = ""
 
     @property
     def spatial_dims(self) -> tuple[int, ...]:

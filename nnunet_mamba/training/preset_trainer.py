@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
-from nnunet_mamba.networks.catalogue import create_network
+from nnunet_mamba.networks.catalogue import create_network, require_packages
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
@@ -90,6 +90,7 @@ class PresetTrainer(GuardedTrainer):
         refuse_senseless_dataset(dataset_json, where="dataset.json")
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
+        require_packages(self.preset)
         device, notice = device_or_cpu(device)
         super().__init__(plans, configuration, fold, dataset_json, device)
         if notice:

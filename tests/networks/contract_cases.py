@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nnunet_mamba import create_network
-from nnunet_mamba.networks.catalogue import network_class
+from nnunet_mamba.networks.catalogue import missing_packages, network_class
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.presets import PRESETS, Preset
 
@@ -88,7 +88,19 @@ QUICK = {case.class_name: name for name, case in reversed(CASES.items()) if case
 def slow_except(*quick: str) -> list:
     """Return all cases, marked as slow but for those named, and where "2d" is named, one of each class for images."""
     kept = {*quick, *(QUICK.values() if "2d" in quick else ())}
-    return [name if name in kept else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+    return [
+        pytest.param(name, marks=[*_lacking(name), *([] if name in kept else [pytest.mark.slow])]) for name in CASES
+    ]
+
+
+def all_cases() -> list:
+    """Return all cases, skipped where an optional package is missing."""
+    return [pytest.param(name, marks=_lacking(name)) for name in CASES]
+
+
+def _lacking(name: str) -> list:
+    missing = missing_packages(CASES[name].preset)
+    return [pytest.mark.skip(reason=f"needs {' and '.join(missing)}")] if missing else []
 
 
 def listed(result):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from contract_cases import CASES, CHANNELS, CHANNELS_LAST, CLASSES, Case, assert_near, listed
+from contract_cases import CASES, CHANNELS, CHANNELS_LAST, CLASSES, Case, all_cases, assert_near, listed
 from torch import nn
 from torch.nn import functional
 
@@ -20,7 +20,7 @@ from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.networks.upstream_weights import load_upstream_weights, published_name
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=all_cases())
 def case(request) -> Case:
     return CASES[request.param]
 
@@ -238,6 +238,7 @@ def test_weights_of_published_names_load(case, network):
     report = load_upstream_weights(network, published)
 
     assert (report.missing, report.unused, report.mismatched) == ((), (), ())
+    assert any(re.search(case.preset.weights_known_by, name) for name in published)
 
 
 def test_published_size_is_built_without_memory_and_counted(case):

@@ -1,6 +1,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,6 +48,12 @@ def test_presets_are_listed_under_their_own_names():
 def test_sizes_are_for_images_and_volumes_in_this_order():
     assert {preset.spatial_dims for preset in PRESETS.values()} <= {(2,), (3,), (2, 3)}
     assert [name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims] == ["vm_unet", "vm_unet_no_mamba"]
+
+
+def test_optional_packages_come_with_an_extra_that_there_is():
+    declared = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for preset in PRESETS.values():
+        assert not preset.requires or f"\n{preset.extra} = [" in declared, preset.name
 
 
 def test_preset_cannot_be_changed():

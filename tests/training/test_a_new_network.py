@@ -6,6 +6,7 @@ others have theirs, and pads nothing.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from nnunet_mamba.planning.plans_files import BasePlans
 from nnunet_mamba.planning.resolved_trainer import resolve_trainers
 from nnunet_mamba.planning.training_step import StepMemory, random_batch
 from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
+from nnunet_mamba.training.generated_trainers import load_trainer
 
 TOY = {
     "toy_network.py": '''
@@ -229,6 +231,20 @@ def test_one_with_a_single_head_has_no_deep_supervision(build_trainer):
 def test_other_patches_than_volumes_are_refused_and_3d_is_advised(build_trainer):
     with pytest.raises(NotImplementedError, match=r"trains 3D .* Train '3d_fullres' with it: .* DATASET 3d_fullres"):
         build_trainer("nnUNetTrainerVolumeToy_1epoch", (9, 14))
+
+
+@pytest.mark.usefixtures("_toy")
+@pytest.mark.parametrize("suffix", ["_1epoch", "_deep"])
+def test_one_without_its_optional_package_is_listed_and_told(build_trainer, tmp_path, monkeypatch, suffix):
+    lacking = replace(presets.PRESETS["volume_toy"], requires=("no_such_package",), extra="others")
+    monkeypatch.setitem(presets._BY_NAME, "volume_toy", lacking)
+    monkeypatch.setattr(load_trainer("nnUNetTrainerVolumeToy"), "preset", lacking)
+
+    listed = CliRunner().invoke(app, ["list"])
+    assert (listed.exit_code, "volume_toy" in listed.output) == (0, True)
+    with pytest.raises(ModuleNotFoundError, match=r"volume_toy needs no_such_package, .* 'nnunet-mamba\[others\]'"):
+        build_trainer(f"nnUNetTrainerVolumeToy{suffix}", (5, 9, 14))
+    assert list((tmp_path / "nnUNet_results").iterdir()) == []
 
 
 @pytest.mark.usefixtures("_toy")
