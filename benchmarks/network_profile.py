@@ -83,7 +83,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="images per pass")
     parser.add_argument("--side", type=int, default=256, help="height and width, pixels")
     parser.add_argument("--repeats", type=int, default=5, help="passes that are averaged")
-    parser.add_argument("--networks", nargs="+", default=list(PRESETS), choices=list(PRESETS), metavar="NAME")
+    names = [name for name, preset in PRESETS.items() if 2 in preset.spatial_dims]
+    parser.add_argument("--networks", nargs="+", default=names, choices=names, metavar="NAME")
     parser.add_argument("--top", type=int, default=0, help="operators outside convolution, product and scan to name")
     options = parser.parse_args()
     print(machine())

@@ -67,8 +67,10 @@ def require_spatial_dims(owner: str, spatial_dims: Any) -> None:
 
 def named_axes(
     arguments: Mapping[str, Any], *, per_axis: Collection[str] = (), per_stage_and_axis: Collection[str] = ()
-) -> int:
-    """Return the number of image axes that arguments name by their lengths: 3 if one of them has three entries, else 2.
+) -> int | None:
+    """Return the number of image axes that arguments name by their lengths: 3 if one of them has three entries.
+
+    Otherwise 2 if one has two entries, and None if none has as many entries as images have axes.
 
     Args:
         arguments: of a network, not checked yet.
@@ -79,4 +81,5 @@ def named_axes(
     for name in per_stage_and_axis:
         stages = arguments.get(name)
         values += stages if isinstance(stages, (list, tuple)) else ()
-    return 3 if any(isinstance(value, (list, tuple)) and len(value) == 3 for value in values) else 2
+    lengths = {len(value) for value in values if isinstance(value, (list, tuple))}
+    return next((axes for axes in (3, 2) if axes in lengths), None)

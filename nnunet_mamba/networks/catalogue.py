@@ -1,8 +1,8 @@
 """Networks by name."""
 
-import inspect
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,13 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
         input_channels: channels of the images.
         num_classes: channels of the logits.
         overrides: keyword arguments of the network's class that replace the preset's. ``spatial_dims=3``, or
-            kernel sizes or strides of three numbers, begin with the preset's size for volumes.
+            kernel sizes or strides of three numbers, begin with the preset's size for volumes; so does a network
+            that exists in 3D only.
 
     Raises:
         ValueError: ``name`` is unknown, the network has no such number of axes, or a value does not fit the network.
         TypeError: an override is unknown.
+        ModuleNotFoundError: the network needs an optional package that is not installed.
     """
     if name not in PRESETS:
         raise ValueError(f"unknown network {name!r}; {_suggest(name, list_networks())}")
@@ -37,14 +39,15 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
     network = network_class(preset)
     spatial_dims = overrides.get("spatial_dims")
     if spatial_dims is None:
-        spatial_dims = network.axes_named_by(overrides)
+        spatial_dims = network.axes_named_by(overrides) or min(preset.spatial_dims)
     if spatial_dims not in preset.spatial_dims:
         exists = " and ".join(f"{dims}D" for dims in preset.spatial_dims)
+        way_out = "pass slices of a volume to it as a batch" if 2 in preset.spatial_dims else "leave spatial_dims out"
         raise ValueError(
-            f"{name}: spatial_dims={spatial_dims!r}, but this network exists in {exists}; pass slices of a volume "
-            f"to it as a batch, or choose one of: {', '.join(_networks_with(spatial_dims)) or 'none'}"
+            f"{name}: spatial_dims={spatial_dims!r}, but this network exists in {exists}; {way_out}, "
+            f"or choose one of: {', '.join(_networks_with(spatial_dims)) or 'none'}"
         )
-    known = _keyword_arguments(network)
+    known = network.keyword_arguments()
     for override in overrides:
         if override not in (*known, "spatial_dims"):
             raise TypeError(f"{name} takes no override {override!r}; {_suggest(override, known)}")
@@ -52,22 +55,44 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
     if "spatial_dims" not in known:
         del arguments["spatial_dims"]
     build: Callable[..., SegmentationNetwork] = network
-    return build(input_channels, num_classes, **arguments)
+    built = build(input_channels, num_classes, **arguments)
+    built.check_heads()
+    return built
 
 
 def network_class(preset: Preset) -> "type[SegmentationNetwork]":
-    """Return the class of a preset's network."""
+    """Return the class of a preset's network.
+
+    Raises:
+        ModuleNotFoundError: it needs an optional package that is not installed.
+    """
+    require_packages(preset)
     network: type[SegmentationNetwork] = resolve_name(preset.network)
     return network
 
 
+def missing_packages(preset: Preset) -> list[str]:
+    """Return the optional packages that a preset's network needs and that are not installed."""
+    return [package for package in preset.requires if find_spec(package) is None]
+
+
+def require_packages(preset: Preset) -> None:
+    """Raise if a preset's network cannot be built for want of an optional package.
+
+    Raises:
+        ModuleNotFoundError: names the packages, and the extra that installs them.
+    """
+    if missing := missing_packages(preset):
+        verb = "is" if len(missing) == 1 else "are"
+        raise ModuleNotFoundError(
+            f"{preset.name} needs {' and '.join(missing)}, which {verb} not installed: "
+            f"pip install 'nnunet-mamba[{preset.extra}]'",
+            name=missing[0],
+        )
+
+
 def _networks_with(spatial_dims: int) -> list[str]:
     return [name for name in list_networks() if spatial_dims in PRESETS[name].spatial_dims]
-
-
-def _keyword_arguments(function: Callable[..., Any]) -> list[str]:
-    parameters = inspect.signature(function).parameters.values()
-    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 def _suggest(wrong: str, valid: Iterable[str]) -> str:

@@ -85,8 +85,8 @@ class CompactUNet(SegmentationNetwork):
         self.apply(_initialise)
 
     @classmethod
-    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
-        """Return the number of axes that the strides have, 2 if there are none."""
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int | None:
+        """Return the number of axes that the strides have, None if there are none."""
         return named_axes(arguments, per_stage_and_axis=("strides",))
 
     @classmethod

@@ -1,6 +1,5 @@
 """Files of published weights: read without running what is in them, rewritten for ``nnUNetv2_train``."""
 
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,10 +101,10 @@ def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]
     preset = PRESETS[network]
     # The plans decide these in a training, and heads of lower resolutions belong to the checkpoint in any case.
     free = {*preset.from_plans, *preset.from_plans_in_3d, "spatial_dims", "deep_supervision"}
-    defaults = inspect.signature(network_class(preset)).parameters
+    known = network_class(preset).keyword_arguments()
     arguments = preset.sizes[0].arguments
     for name, value in overrides.items():
-        if name not in free and value != arguments.get(name, defaults[name].default):
+        if name not in free and value != arguments.get(name, known[name].default):
             yield name
 
 

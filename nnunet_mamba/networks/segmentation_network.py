@@ -1,5 +1,6 @@
 """The contract of a network: what it tells everything that builds, plans, counts, trains or loads it."""
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -30,14 +31,18 @@ class SegmentationNetwork(nn.Module):
     networks and is overridden where it does not.
 
     1. **A constructor** ``(input_channels, num_classes, *, ...)``. All further arguments are keyword-only, because
-       presets and ``create_network`` pass them by name. ``deep_supervision: bool = False`` is one of them, and so is
-       ``spatial_dims`` if the network exists for images and for volumes. It checks its arguments (``blocks.arguments``
-       and ``input_images`` help), calls this class's constructor, builds its layers, and works on the device meta too,
-       where planning and counting build it.
+       presets and ``create_network`` pass them by name. ``deep_supervision: bool = False`` is one of them if the
+       network can have heads at lower resolutions, and ``spatial_dims`` if it exists for images and for volumes. It
+       checks its arguments (``blocks.arguments`` and ``input_images`` help), calls this class's constructor, builds its
+       layers, and works on the device meta too, where planning and counting build it.
     2. **``segment``**, the forward pass of images that are padded already.
-    3. **``decoder``**, a module with the heads in ``decoder.seg_layers``: nnU-Net leaves weights with ``.seg_layers.``
-       in their name out when a training begins with pretrained weights. Its attribute ``deep_supervision`` decides at
-       any time whether ``segment`` returns the logits of one head or of all.
+    3. **``heads``**, one for every output. By default they lie in ``decoder.seg_layers``; a network that keeps them
+       elsewhere overrides ``heads``. Their weights have ``.seg_layers.`` in their names: nnU-Net leaves these out when
+       a training begins with pretrained weights, which may be for other classes.
+
+    A network with deep supervision also has a switch, by default the attribute ``decoder.deep_supervision``, which
+    decides at any time whether ``segment`` returns the logits of one head or of all. If the switch lies elsewhere,
+    override ``deep_supervision``.
 
     For weights of published code, map our names to the published ones in ``published_names``, here and in the blocks.
     A block that the papers count otherwise than by its layers has a method ``published_multiply_adds``, see
@@ -65,6 +70,17 @@ class SegmentationNetwork(nn.Module):
         self.size_multiple = tuple(size_multiple)
         self.output_reductions = tuple(tuple(reduction) for reduction in output_reductions)
 
+    @classmethod
+    def keyword_arguments(cls) -> Mapping[str, inspect.Parameter]:
+        """Return the keyword arguments of the constructor, by their names."""
+        parameters = inspect.signature(cls).parameters
+        return {name: parameter for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+
+    @classmethod
+    def offers_deep_supervision(cls) -> bool:
+        """Return whether the network can be created with heads at lower resolutions."""
+        return "deep_supervision" in cls.keyword_arguments()
+
     @property
     def spatial_dims(self) -> int:
         """Axes of the images, 2 or 3."""
@@ -77,13 +93,30 @@ class SegmentationNetwork(nn.Module):
 
     @property
     def deep_supervision(self) -> bool:
-        """Whether the result is a list of the logits of all heads."""
-        return bool(self.decoder.deep_supervision)
+        """Whether the result is a list of the logits of all heads; setting it fails where there is one head only."""
+        return self.offers_deep_supervision() and bool(self.decoder.deep_supervision)
 
     @deep_supervision.setter
     def deep_supervision(self, enabled: bool) -> None:
-        # nnU-Net itself sets the decoder's attribute.
-        self.decoder.deep_supervision = enabled
+        if self.offers_deep_supervision():
+            self.decoder.deep_supervision = enabled
+        elif enabled:
+            raise ValueError(
+                f"{type(self).__name__}: deep_supervision={enabled}, but this network has a single head; leave it False"
+            )
+
+    def check_heads(self) -> None:
+        """Raise if the network does not keep its side of this contract.
+
+        Raises:
+            RuntimeError: there is not one head for every output.
+        """
+        if len(self.heads) != len(self.output_reductions):
+            raise RuntimeError(
+                f"{type(self).__name__} has {len(self.heads)} heads and {len(self.output_reductions)} "
+                f"output_reductions, {self.output_reductions}; expected one of each for every output that it can "
+                f"return: mend its heads, or what its constructor passes to SegmentationNetwork"
+            )
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits (b, num_classes, *spatial) of images ``x``, (b, input_channels, *spatial).
@@ -93,6 +126,11 @@ class SegmentationNetwork(nn.Module):
         """
         self.check_images(x)
         logits = self.segment(pad_to_multiple(x, self.size_multiple))
+        if not isinstance(logits, Tensor) and len(logits) != len(self.output_reductions):
+            raise RuntimeError(
+                f"{type(self).__name__}: segment() returned {len(logits)} outputs for {len(self.output_reductions)} "
+                f"output_reductions, {self.output_reductions}; expected one for each of them"
+            )
         return crop_outputs(logits, x.shape[2:], self.output_reductions)
 
     def segment(self, x: Tensor) -> Tensor | list[Tensor]:
@@ -109,15 +147,15 @@ class SegmentationNetwork(nn.Module):
         require_images(type(self).__name__, x, input_channels=self.input_channels, spatial_dims=self.spatial_dims)
 
     @classmethod
-    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int | None:
         """Return the number of image axes that keyword arguments ask for without ``spatial_dims``.
 
-        Override this where an argument has one entry per axis.
+        None stands for arguments that do not tell. Override this where an argument has one entry per axis.
 
         Args:
             arguments: of the constructor, not checked yet.
         """
-        return 2
+        return None
 
     @classmethod
     def planned_arguments(
@@ -143,6 +181,8 @@ class SegmentationNetwork(nn.Module):
     @classmethod
     def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> WeightsOrigin | None:
         """Return whose weights these are, if this class knows more about it than their names.
+
+        Only classes of presets whose ``weights_known_by`` fits the names are asked.
 
         Args:
             names: of weights, without wrappers, that do not fit ``network``.

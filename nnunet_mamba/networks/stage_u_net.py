@@ -40,8 +40,8 @@ class StageUNet(SegmentationNetwork):
         return super().heads[::-1]
 
     @classmethod
-    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
-        """Return the number of axes that kernel sizes or strides have, 2 if they do not say."""
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int | None:
+        """Return the number of axes that kernel sizes or strides have, None if they do not say."""
         return named_axes(arguments, per_stage_and_axis=("kernel_sizes", "strides"))
 
     def segment(self, x: Tensor) -> Tensor | list[Tensor]:

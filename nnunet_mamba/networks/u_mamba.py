@@ -144,9 +144,9 @@ class UMambaEnc(StageUNet):
         self.apply(_initialise)
 
     @classmethod
-    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int:
-        """Return the number of axes that the input size, kernel sizes or strides have, 2 if they do not say."""
-        return max(super().axes_named_by(arguments), named_axes(arguments, per_axis=("input_size",)))
+    def axes_named_by(cls, arguments: Mapping[str, Any]) -> int | None:
+        """Return the number of axes that the input size, kernel sizes or strides have, None if they do not say."""
+        return named_axes(arguments, per_axis=("input_size",), per_stage_and_axis=("kernel_sizes", "strides"))
 
     def _check_size(self, size: Sequence[int]) -> None:
         if tuple(size) != self.input_size:

@@ -1,14 +1,15 @@
 """Tell by their names whose published weights these are when they do not fit a network."""
 
+import re
 from collections.abc import Collection
 
 import torch
 from torch import nn
 
-from nnunet_mamba.networks.catalogue import create_network, list_networks, network_class
+from nnunet_mamba.networks.catalogue import create_network, list_networks, missing_packages, network_class
 from nnunet_mamba.networks.segmentation_network import WeightsOrigin
 from nnunet_mamba.networks.upstream_names import published_name
-from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.presets import PRESETS, Preset
 
 # The share of names that weights and a network must have in common for the weights to be the network's.
 _ALIKE = 0.9
@@ -25,13 +26,20 @@ def recognised_origin(names: Collection[str], *, network: type[nn.Module]) -> We
         return WeightsOrigin("There are no weights in it")
     if {"network_weights", "trainer_name"} <= set(names):
         return WeightsOrigin("This is a whole checkpoint of nnU-Net; pass its entry 'network_weights'")
-    for known in dict.fromkeys(map(network_class, PRESETS.values())):
+    possible = [preset for preset in map(PRESETS.__getitem__, list_networks()) if _may_be_of(preset, names)]
+    for known in dict.fromkeys(map(network_class, possible)):
         if origin := known.recognise_weights(names, network=network):
             return origin
-    alike = [name for name in list_networks() if _likeness(name, names) >= _ALIKE]
+    alike = [preset.name for preset in possible if _likeness(preset.name, names) >= _ALIKE]
     if alike:
         return WeightsOrigin("The names are those of one of our networks", networks=tuple(alike))
     return None
+
+
+def _may_be_of(preset: Preset, names: Collection[str]) -> bool:
+    """Return whether it is worth while to import and build a preset's network for a closer look."""
+    known_by = preset.weights_known_by
+    return bool(known_by) and any(re.search(known_by, name) for name in names) and not missing_packages(preset)
 
 
 def _likeness(network: str, names: Collection[str]) -> float:

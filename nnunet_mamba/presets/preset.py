@@ -47,11 +47,15 @@ class Preset:
         trainer: what ``nnUNetv2_train -tr`` calls it.
         network: the module class as "package.module:Class", imported only when a network is built.
         source: paper and reference code that the numbers are taken from.
-        sizes: one for images and, where the network exists in 3D, one for volumes.
+        sizes: one for images or for volumes, or one for each, images first.
         from_plans: keyword arguments that nnU-Net's plans decide in a training.
         from_plans_in_3d: further ones, which the plans decide for volumes only.
-        deep_supervision: whether the trainer always gives it a head at every resolution; any other network has these
-            heads if it is created with ``deep_supervision=True``.
+        deep_supervision: whether the trainer always gives it a head at every resolution; any other network whose
+            class takes ``deep_supervision`` has these heads if it is created with ``deep_supervision=True``.
+        requires: optional packages that the network needs, as Python imports them.
+        extra: of nnunet-mamba, the extra that installs them.
+        weights_known_by: a regular expression for a part of the names that only published weights of this network, or
+            of a classification network that it begins with, have; "" where none are published.
     """
 
     name: str
@@ -63,6 +67,9 @@ class Preset:
     from_plans: tuple[str, ...] = ()
     from_plans_in_3d: tuple[str, ...] = ()
     deep_supervision: bool = False
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    weights_known_by: str = ""
 
     @property
     def spatial_dims(self) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ def _preset(
         sizes=sizes,
         from_plans=from_plans,
         deep_supervision=True,
+        weights_known_by=r"encoder\.stem\.0\.",
     )
 
 

@@ -4,6 +4,7 @@ from nnunet_mamba.presets.preset import STAGES, Preset, photograph, volume
 
 _CREWS = "Crews and Whalen 2024, Mamba-Based Tumor Segmentation; github.com/lxaw/mamba-tumor-seg"
 _CREWS_V = "Crews and Whalen 2024, Mamba vs SOTA for Vision Tasks; github.com/lxaw/mamba-tumor-seg"
+_WEIGHTS = r"encoder\.stem\.convs\."
 
 U_MAMBA_BOT_TUMOUR = Preset(
     name="u_mamba_bot_tumour",
@@ -15,6 +16,7 @@ U_MAMBA_BOT_TUMOUR = Preset(
         photograph(9_813_700, 15.005, 27.589, features_per_stage=(32, 64, 128, 256, 512)),
         volume(24_653_656, 300.48, 544.41, features_per_stage=(32, 64, 128, 256, 512)),
     ),
+    weights_known_by=_WEIGHTS,
 )
 
 U_MAMBA_BOT_PP = Preset(
@@ -29,6 +31,7 @@ U_MAMBA_BOT_PP = Preset(
     ),
     from_plans=STAGES,
     deep_supervision=True,
+    weights_known_by=_WEIGHTS,
 )
 
 PRESETS = (

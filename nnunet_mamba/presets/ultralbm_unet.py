@@ -14,6 +14,7 @@ def _preset(*, name: str, title: str, trainer: str, sizes: tuple[Size, ...], sou
         source=source,
         sizes=sizes,
         from_plans_in_3d=("strides",),
+        weights_known_by=r"\bebn\d",
     )
 
 

@@ -15,6 +15,7 @@ def _preset(*, name: str, title: str, trainer: str, source: str, sizes: tuple[Si
         source=source,
         sizes=sizes,
         from_plans_in_3d=("strides",),
+        weights_known_by=r"\bebn\d",
     )
 
 

@@ -3,6 +3,8 @@
 from nnunet_mamba.presets.preset import Preset, photograph
 
 _RUAN = "Ruan et al. 2024, arXiv:2402.02491; github.com/JCruan519/VM-UNet"
+# Of VM-UNet, of VMamba, with whose weights it begins, and of VMamba's second generation, with whose it cannot.
+_WEIGHTS = r"layers_up\.|self_attention\.|layers\..*\.op\.|classifier\."
 
 VM_UNET = Preset(
     name="vm_unet",
@@ -21,6 +23,7 @@ VM_UNET = Preset(
             drop_path_rate=0.2,
         ),
     ),
+    weights_known_by=_WEIGHTS,
 )
 
 VM_UNET_NO_MAMBA = Preset(
@@ -41,6 +44,7 @@ VM_UNET_NO_MAMBA = Preset(
             scan=False,
         ),
     ),
+    weights_known_by=_WEIGHTS,
 )
 
 PRESETS = (

@@ -24,6 +24,19 @@ def deep_supervision_scales(network: nn.Module, patch_size: Sequence[int]) -> li
     return [[of_output / length for of_output, length in zip(size, patch_size, strict=True)] for size in sizes]
 
 
+def switch_deep_supervision(network: nn.Module, *, enabled: bool) -> None:
+    """Let a network return the logits of all its heads, or of the highest resolution only.
+
+    Args:
+        network: one of ours, wrapped or not.
+        enabled: whether the logits of all heads.
+
+    Raises:
+        ValueError: all heads are asked for, and the network has a single one.
+    """
+    _unwrapped(network).deep_supervision = enabled
+
+
 def freeze_heads_without_logits(network: nn.Module) -> None:
     """Freeze the heads of all resolutions but the highest, for a training with that one output.
 

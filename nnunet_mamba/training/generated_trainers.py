@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from nnunet_mamba.bundled import trainer_names, trainers_folder
+from nnunet_mamba.networks.catalogue import network_class
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 from nnunet_mamba.training.recipes import NNUNET, Recipe
 
@@ -44,7 +45,9 @@ def named_recipes(trainer: type[PresetTrainer]) -> dict[str, Recipe]:
 
 def has_deep_variant(trainer: type[PresetTrainer]) -> bool:
     """Return whether a bundled trainer may train with heads that its network does not have by itself."""
-    return not (trainer.preset.deep_supervision or trainer.needs_single_output)
+    if trainer.preset.deep_supervision or trainer.needs_single_output:
+        return False
+    return network_class(trainer.preset).offers_deep_supervision()
 
 
 @cache
@@ -83,10 +86,15 @@ def _refusal(name: str, trainer: type[PresetTrainer]) -> str:
     if has_deep_variant(trainer):
         deep = "'_deep', "
     elif "_deep" in name:
-        reason = "trains with deep supervision anyway" if trainer.preset.deep_supervision else "needs a single output"
-        return f"There is no trainer {name!r}: {base!r} {reason}; leave '_deep' out."
+        return f"There is no trainer {name!r}: {base!r} {_reason_without_deep_variant(trainer)}; leave '_deep' out."
     return (
         f"There is no trainer {name!r}: what may follow {base!r} is, in this order, '_paper' or '_nnunet', {deep}"
         f"'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, for example '{base}_20epochs' or "
         f"'{base}_nnunet_20epochs'."
     )
+
+
+def _reason_without_deep_variant(trainer: type[PresetTrainer]) -> str:
+    if trainer.preset.deep_supervision:
+        return "trains with deep supervision anyway"
+    return "needs a single output" if trainer.needs_single_output else "has a network with a single head"

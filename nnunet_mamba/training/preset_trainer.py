@@ -13,12 +13,16 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
-from nnunet_mamba.networks.catalogue import create_network
+from nnunet_mamba.networks.catalogue import create_network, require_packages
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.training.augmentation import flips_and_rotations
-from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
+from nnunet_mamba.training.deep_supervision import (
+    deep_supervision_scales,
+    freeze_heads_without_logits,
+    switch_deep_supervision,
+)
 from nnunet_mamba.training.device import device_or_cpu, scan_notice
 from nnunet_mamba.training.guarded_trainer import GuardedTrainer
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
@@ -46,9 +50,10 @@ def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: st
     if len(patch_size) in preset.spatial_dims:
         return
     supported = " and ".join(f"{dims}D" for dims in preset.spatial_dims)
+    other = "2d" if 2 in preset.spatial_dims else "3d_fullres"
     raise NotImplementedError(
         f"{trainer_name} trains {supported} configurations, and {configuration} has {len(patch_size)}D patches "
-        f"{list(patch_size)}. Train '2d' with it: nnUNetv2_train DATASET 2d FOLD -tr {trainer_name}; "
+        f"{list(patch_size)}. Train '{other}' with it: nnUNetv2_train DATASET {other} FOLD -tr {trainer_name}; "
         f"or take '-tr nnUNetTrainer' for {len(patch_size)}D."
     )
 
@@ -85,6 +90,7 @@ class PresetTrainer(GuardedTrainer):
         refuse_senseless_dataset(dataset_json, where="dataset.json")
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
+        require_packages(self.preset)
         device, notice = device_or_cpu(device)
         super().__init__(plans, configuration, fold, dataset_json, device)
         if notice:
@@ -143,7 +149,7 @@ class PresetTrainer(GuardedTrainer):
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
         """Switch between one output and one per resolution, where the network has that many."""
         if self.has_deep_supervision():
-            super().set_deep_supervision_enabled(enabled)
+            switch_deep_supervision(self.network, enabled=enabled)
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
         """Return the scales of the network's own outputs, which may differ from those of the plan's stages."""

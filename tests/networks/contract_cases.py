@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from nnunet_mamba import create_network
+from nnunet_mamba.networks.catalogue import missing_packages, network_class
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.presets import PRESETS, Preset
 
 CHANNELS, CLASSES = 2, 3
-# No axis is a multiple of what a network pads it to, and all deepest maps have several positions.
-ODD = {2: (33, 46), 3: (5, 17, 22)}
+# No axis is a multiple of what a network pads it to, if it pads it, and all deepest maps have several positions.
+ODD = {2: (33, 47), 3: (5, 17, 23)}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 # Arguments that make a network small where its size does not matter; a class that is not here has the published size.
@@ -53,6 +54,10 @@ class Case:
         return "input_size" in self.preset.planned(self.dims)
 
     @property
+    def offers_deep_supervision(self) -> bool:
+        return network_class(self.preset).offers_deep_supervision()
+
+    @property
     def odd(self) -> tuple[int, ...]:
         return ODD[self.dims]
 
@@ -66,6 +71,10 @@ class Case:
         return create_network(
             self.preset.name, CHANNELS, num_classes, spatial_dims=self.dims, **small, **tied, **options
         ).eval()
+
+    def build_with_all_heads(self, size: tuple[int, ...] | None = None) -> SegmentationNetwork:
+        """Return a small one with all heads that it can have; it returns a list if it can have several."""
+        return self.build(size, **({"deep_supervision": True} if self.offers_deep_supervision else {}))
 
     def images(self, *size: int, batch: int = 2) -> torch.Tensor:
         generator = torch.Generator().manual_seed(0)
@@ -90,9 +99,20 @@ def in_tiers(*, quick: Collection[str] = ()) -> list:
     Args:
         quick: further cases that are not slow.
     """
-    marks = dict.fromkeys(CASES, pytest.mark.long)
-    marks |= dict.fromkeys(_one_of_each_class(3), pytest.mark.slow)
-    return [name if name in {*QUICK, *quick} else pytest.param(name, marks=marks[name]) for name in CASES]
+    tiers = {name: [pytest.mark.long] for name in CASES}
+    tiers |= {name: [pytest.mark.slow] for name in _one_of_each_class(3)}
+    tiers |= {name: [] for name in {*QUICK, *quick}}
+    return [pytest.param(name, marks=[*tiers[name], *_lacking(name)]) for name in CASES]
+
+
+def all_cases() -> list:
+    """Return all cases, skipped where an optional package is missing."""
+    return [pytest.param(name, marks=_lacking(name)) for name in CASES]
+
+
+def _lacking(name: str) -> list:
+    missing = missing_packages(CASES[name].preset)
+    return [pytest.mark.skip(reason=f"needs {' and '.join(missing)}")] if missing else []
 
 
 def listed(result):

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from nnunet_mamba import create_network, list_networks
+from nnunet_mamba import create_network, list_networks, presets
 
 
 def test_lists_names_sorted():
@@ -79,3 +81,16 @@ def test_number_of_axes_that_a_network_does_not_have_is_refused(name, dims):
 
 def test_spatial_dims_may_be_named_to_a_network_that_has_only_one():
     assert create_network("vm_unet", 3, 1, dims=(8, 16, 32, 64), spatial_dims=2).input_channels == 3
+
+
+def test_network_without_its_optional_package_is_listed_and_not_built(monkeypatch):
+    requires = ("torch", "no_such_package")
+    lacking = replace(presets.VM_UNET, requires=requires, extra="others", network="no_such_package:Network")
+    monkeypatch.setitem(presets._BY_NAME, "vm_unet", lacking)
+
+    assert "vm_unet" in list_networks()
+    with pytest.raises(
+        ModuleNotFoundError,
+        match=r"^vm_unet needs no_such_package, which is not installed: pip install 'nnunet-mamba\[others\]'$",
+    ):
+        create_network("vm_unet", 3, 1)

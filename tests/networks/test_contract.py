@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from contract_cases import CASES, CHANNELS, CHANNELS_LAST, CLASSES, Case, assert_near
+from contract_cases import CASES, CHANNELS, CHANNELS_LAST, CLASSES, Case, all_cases, assert_near, listed
 from torch import nn
 from torch.nn import functional
 
@@ -20,7 +20,7 @@ from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.networks.upstream_weights import load_upstream_weights, published_name
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=all_cases())
 def case(request) -> Case:
     return CASES[request.param]
 
@@ -50,24 +50,24 @@ def test_says_what_it_takes_and_returns(case, network):
     assert (network.input_channels, network.spatial_dims) == (CHANNELS, case.dims)
     assert all(of_axis >= 1 for of_axis in network.size_multiple)
     assert network.output_reductions == ((1,) * case.dims,) or case.preset.deep_supervision or len(network.heads) > 1
-    for head in network.heads:
-        assert head.weight.shape[0] == CLASSES
+    assert case.offers_deep_supervision or not case.preset.deep_supervision
+    network.check_heads()
 
 
 def test_odd_images_are_padded_by_their_last_positions_and_the_logits_cropped(case):
-    network = case.build(deep_supervision=True)
+    network = case.build_with_all_heads()
     images = case.images()
     missing = [-size % of_axis for size, of_axis in zip(case.odd, network.size_multiple, strict=True)]
-    assert all(missing)
+    assert all(by or of_axis == 1 for by, of_axis in zip(missing, network.size_multiple, strict=True))
     padded = functional.pad(images, [n for after in reversed(missing) for n in (0, after)], mode="replicate")
-    larger = case.build(tuple(padded.shape[2:]), deep_supervision=True)
+    larger = case.build_with_all_heads(tuple(padded.shape[2:]))
     larger.load_state_dict(network.state_dict())
     seen = []
     segment = network.segment
     network.segment = lambda x: seen.append(x) or segment(x)
 
     with torch.no_grad():
-        logits, expected = network(images), larger(padded)
+        logits, expected = listed(network(images)), listed(larger(padded))
 
     assert torch.equal(seen[0], padded)
     for ours, theirs in zip(logits, expected, strict=True):
@@ -103,22 +103,24 @@ def test_any_size_gives_finite_logits_of_that_size(case, network, size):
 
 
 def test_every_parameter_gets_a_finite_gradient_and_every_head_its_own_outputs(case):
-    network = case.build(deep_supervision=True).train()
+    network = case.build_with_all_heads().train()
     for module in network.modules():
         if isinstance(module, PyramidPooling):
             for layer in module.conv_layers:
                 # So few averages that ReLU may stop them all.
                 nn.init.constant_(layer.bias, 10.0)
     torch.manual_seed(0)
-    outputs = network(case.images())
+    outputs = listed(network(case.images()))
     assert [x.shape for x in outputs] == shapes(case.odd, network)
-    assert len(outputs) == len(network.heads) > 1
+    assert len(outputs) == len(network.heads)
+    assert (len(outputs) > 1) == case.offers_deep_supervision
 
     for index, output in enumerate(outputs):
-        (weight, *others) = (network.heads[place].weight for place in (index, *set(range(len(outputs))) - {index}))
-        gradients = torch.autograd.grad(output.square().mean(), [weight, *others], retain_graph=True, allow_unused=True)
-        assert gradients[0].any()
-        assert all(gradient is None for gradient in gradients[1:])
+        for place, head in enumerate(network.heads):
+            weights = list(head.parameters())
+            gradients = torch.autograd.grad(output.square().mean(), weights, retain_graph=True, allow_unused=True)
+            assert weights
+            assert all((gradient is not None) == (place == index) for gradient in gradients)
     sum(output.square().mean() for output in outputs).backward()
 
     without = [
@@ -130,7 +132,13 @@ def test_every_parameter_gets_a_finite_gradient_and_every_head_its_own_outputs(c
 
 
 def test_deep_supervision_adds_heads_and_changes_nothing_else(case):
-    plain, deep = case.build(), case.build(deep_supervision=True)
+    plain = case.build()
+    if not case.offers_deep_supervision:
+        plain.deep_supervision = False
+        with pytest.raises(ValueError, match=f"{case.class_name}: deep_supervision=True, but .* a single head"):
+            plain.deep_supervision = True
+        return
+    deep = case.build(deep_supervision=True)
     added = deep.state_dict().keys() - plain.state_dict().keys()
     assert plain.state_dict().keys() <= deep.state_dict().keys()
     assert all(".seg_layers." in key for key in added)
@@ -142,8 +150,7 @@ def test_deep_supervision_adds_heads_and_changes_nothing_else(case):
         alone, outputs = plain(case.images()), deep(case.images())
         deep.deep_supervision = False
         switched_off = deep(case.images())
-        # As nnU-Net does it.
-        deep.decoder.deep_supervision = True
+        deep.deep_supervision = True
         switched_on = deep(case.images())
 
     assert torch.equal(outputs[0], alone)
@@ -187,7 +194,7 @@ def test_not_a_number_stays_in_its_case(case, network):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_autocast_stays_near_full_precision_and_state_spaces_in_float32(case, dtype):
-    network, images = case.build(deep_supervision=True), case.images()
+    network, images = case.build_with_all_heads(), case.images()
     dtypes = set()
     for module in network.modules():
         if isinstance(module, (Mamba, MambaLayer, SS2D)):
@@ -196,10 +203,10 @@ def test_autocast_stays_near_full_precision_and_state_spaces_in_float32(case, dt
             module.norm.register_forward_hook(lambda module, inputs, output: dtypes.add(inputs[0].dtype))
 
     with torch.no_grad():
-        expected = network(images)
+        expected = listed(network(images))
     dtypes.clear()
     with torch.autocast("cpu", dtype=dtype):
-        result = network(images)
+        result = listed(network(images))
 
     assert dtypes <= {torch.float32}
     # A dozen layers lose a few bits; the more Mamba layers without a residual around them, the more.
@@ -231,6 +238,7 @@ def test_weights_of_published_names_load(case, network):
     report = load_upstream_weights(network, published)
 
     assert (report.missing, report.unused, report.mismatched) == ((), (), ())
+    assert any(re.search(case.preset.weights_known_by, name) for name in published)
 
 
 def test_published_size_is_built_without_memory_and_counted(case):

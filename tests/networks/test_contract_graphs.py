@@ -16,7 +16,7 @@ def _fresh_compiler():
 @pytest.mark.parametrize("name", in_tiers())
 def test_compiles_into_one_graph_with_the_eager_logits_at_every_size(name):
     case = CASES[name]
-    network = case.build(deep_supervision=True)
+    network = case.build_with_all_heads()
     # No multiples either, or torch would compile a second graph, for images that are not padded.
     sizes = [case.odd] if case.has_one_size else [(7, 50, 30), (9, 17, 65)]
     first, *others = case.images(), *(case.images(*size[-case.dims :], batch=3) for size in sizes)

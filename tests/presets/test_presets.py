@@ -1,6 +1,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,8 +45,8 @@ def test_presets_are_listed_under_their_own_names():
     assert list_networks() == sorted(PRESETS) == sorted(preset.name for preset in PRESETS.values())
 
 
-def test_every_network_has_a_size_for_images():
-    assert all(preset.spatial_dims[0] == 2 for preset in PRESETS.values())
+def test_sizes_are_for_images_and_volumes_in_this_order():
+    assert {preset.spatial_dims for preset in PRESETS.values()} <= {(2,), (3,), (2, 3)}
     assert [name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims] == ["vm_unet", "vm_unet_no_mamba"]
 
 
@@ -60,6 +61,12 @@ def test_an_argument_that_is_the_size_of_the_counted_image_comes_from_the_plans(
 
     assert tied == {("u_mamba_enc", "input_size")}
     assert all(argument in PRESETS[name].planned(dims) for name, argument in tied for dims in (2, 3))
+
+
+def test_optional_packages_come_with_an_extra_that_there_is():
+    declared = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for preset in PRESETS.values():
+        assert not preset.requires or f"\n{preset.extra} = [" in declared, preset.name
 
 
 def test_preset_cannot_be_changed():

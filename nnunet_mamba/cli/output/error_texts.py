@@ -38,6 +38,9 @@ def errors_as_text(*, is_conversion: bool, continues: bool, workers: str) -> Ite
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         print(f"Error: {with_option_names(text)}", file=sys.stderr)
         raise typer.Exit(1) from None
+    except ModuleNotFoundError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
     except MemoryError:
         again = f"with {workers}, or on a larger machine" if workers else "on a larger machine"
         print(f"Error: the memory is full; run the same command again {again}", file=sys.stderr)

@@ -18,6 +18,7 @@ CONVERSION = {"is_conversion": True, "continues": True, "workers": "--jobs 1"}
         (FileNotFoundError("no such thing"), 1, "Error: no such thing\n"),
         (OSError(errno.ENOSPC, "No space left", "/x"), 1, "Error: No space left: /x\n"),
         (OSError(errno.ENOSPC, "No space left"), 1, "Error: No space left\n"),
+        (ModuleNotFoundError("x needs y, which is not installed"), 1, "Error: x needs y, which is not installed\n"),
         (MemoryError(), 1, "Error: the memory is full; run the same command again with --jobs 1, or on a larger"),
         (KeyboardInterrupt(), 130, "Stopped; run the same command again, it continues.\n"),
         (InvalidDatasetError([Problem("a", "is empty")], Path("/raw")), 1, "Error: 1 problem found"),
