@@ -11,9 +11,10 @@ import torch
 from typer.main import get_command
 
 from nnunet_mamba import create_network
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.demo.pipeline import Settings
-from nnunet_mamba.training.generated_trainers import trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import trainer_with_budget
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

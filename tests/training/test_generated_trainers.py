@@ -4,13 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnunet_mamba.training.generated_trainers import (
-    has_deep_variant,
-    load_trainer,
-    named_recipes,
-    trainer_names,
-    trainer_with_budget,
-)
+from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.training.generated_trainers import has_deep_variant, load_trainer, named_recipes, trainer_with_budget
 from nnunet_mamba.training.recipes import NNUNET
 
 NAME = "nnUNetTrainerUltraLightVM"

@@ -6,8 +6,9 @@ from batchgeneratorsv2.transforms.spatial.mirroring import MirrorTransform
 from torch import nn
 
 from nnunet_mamba import create_network
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training import recipes
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_loss
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
 from nnunet_mamba.training.distillation.trainer import DistillationTrainer
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
 
 NAME = "nnUNetTrainerUltraLightVM"
 DISTILLATION = "nnUNetTrainerUltraLBMTDistill"

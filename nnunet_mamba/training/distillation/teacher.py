@@ -22,6 +22,7 @@ from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ModelName, fold_name
 from nnunet_mamba.results.trained_model import TrainedModel, finished_models
 from nnunet_mamba.system.nnunet_folders import unexpanded
+from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
@@ -53,13 +54,12 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         return _named_checkpoint(named_teacher(named), student.fold)
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
-    # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
     trained = [
         model
         for model in finished_models(results)
         if str(student.fold) in model.finished_folds()
         and model.name.configuration == configuration
-        and model.name.trainer.partition("_")[0] == teacher_trainer
+        and TrainerName.parse(model.name.trainer).base == teacher_trainer
     ]
     found = [model for model in trained if model.name.plans == plans]
     if not found:
