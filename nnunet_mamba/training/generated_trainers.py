@@ -37,12 +37,12 @@ def has_deep_variant(trainer: type[PresetTrainer]) -> bool:
 
 
 @cache
-def trainer_with_budget(name: str) -> type[PresetTrainer]:
+def load_trainer_with_suffixes(name: str) -> type[PresetTrainer]:
     """Return the trainer that a name with suffixes stands for.
 
     Args:
-        name: a bundled trainer's name and at least one suffix; N and M >= 1: M training iterations an epoch, and a
-            fifth of them for the validation of each epoch.
+        name: a bundled trainer's name and at least one suffix. ``_<M>iterations`` are those of an epoch's training;
+            a fifth as many validate it.
 
     Raises:
         AttributeError: the name does not begin with a bundled trainer's (so that nnU-Net searches on).
