@@ -6,10 +6,10 @@ from pathlib import Path
 
 from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.planner import PlannedConfiguration, plan_configuration
+from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import merged_plans, write_plans
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
 from nnunet_mamba.planning.step_process import measure_step
-from nnunet_mamba.planning.wishes import Wishes
 from nnunet_mamba.system.nnunet_folders import dataset_number
 
 # Is told how many configurations are planned, and what is measured next.
@@ -49,7 +49,7 @@ def plan_trainer(
     configurations: Sequence[str],
     *,
     budget: Budget,
-    wishes: Wishes,
+    request: PlanningRequest,
     writes: bool,
     on_step: OnStep = lambda n_planned, text: None,
 ) -> TrainerPlans:
@@ -59,7 +59,7 @@ def plan_trainer(
         trainer: to plan for.
         configurations: names of those that suit it.
         budget: what a training may take, and where.
-        wishes: what the user has chosen.
+        request: what the user has chosen.
         writes: False for a dry run.
         on_step: called before each measurement.
 
@@ -74,7 +74,7 @@ def plan_trainer(
                 trainer,
                 name,
                 budget=budget,
-                wishes=wishes,
+                request=request,
                 measure=measure_step,
                 on_step=lambda text: on_step(len(planned), text),
             )

@@ -101,7 +101,9 @@ def random_batch(trainer: PresetTrainer) -> dict[str, Any]:
     if labels.has_regions:
         n_targets, dtype = len(labels.foreground_regions) + bool(labels.has_ignore_label), torch.bool
     scales = trainer._get_deep_supervision_scales()
-    sizes = [[round(size * by) for size, by in zip(manager.patch_size, scale, strict=True)] for scale in scales or ()]
+    sizes = [
+        [round(size * factor) for size, factor in zip(manager.patch_size, scale, strict=True)] for scale in scales or ()
+    ]
     if not sizes:
         return {"data": data, "target": torch.zeros(manager.batch_size, n_targets, *manager.patch_size, dtype=dtype)}
     return {"data": data, "target": [torch.zeros(manager.batch_size, n_targets, *size, dtype=dtype) for size in sizes]}

@@ -5,12 +5,12 @@ import pytest
 
 from nnunet_mamba.planning import trainer_plans
 from nnunet_mamba.planning.memory import GIB, Budget
+from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import MARK
 from nnunet_mamba.planning.resolved_trainer import resolve_trainers
 from nnunet_mamba.planning.step_process import TrainingStepError
 from nnunet_mamba.planning.trainer_plans import plan_trainer
 from nnunet_mamba.planning.training_step import StepMemory
-from nnunet_mamba.planning.wishes import Wishes
 
 NAME = "nnUNetTrainerUMambaBot"
 
@@ -30,7 +30,9 @@ def plan(made_up_base, tmp_path, monkeypatch):
     budget = Budget(device="cpu", size=GIB)
 
     def run(*configurations, **options):
-        return plan_trainer(trainer, configurations, budget=budget, **{"wishes": Wishes(), "writes": True, **options})
+        return plan_trainer(
+            trainer, configurations, budget=budget, **{"request": PlanningRequest(), "writes": True, **options}
+        )
 
     return run
 
