@@ -8,7 +8,7 @@ import typer
 
 from nnunet_mamba.cli.options.list_options import parse_names, parse_sizes
 from nnunet_mamba.cli.options.option_names import with_option_names
-from nnunet_mamba.cli.options.option_types import Progress
+from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.console import results_console
 from nnunet_mamba.cli.output.error_texts import errors_as_text
 
@@ -64,7 +64,7 @@ def plan(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace plans of that name even if others wrote them.")
     ] = False,
-    progress: Progress = True,
+    progress: ProgressBars = True,
 ) -> None:
     """Write plans for our trainers beside nnU-Net's own, with batch and patch sizes that fit the memory.
 
@@ -124,9 +124,9 @@ def _plan_and_print(
     from nnunet_mamba.planning.trainer_plans import plan_trainer
 
     try:
-        with _progress(len(configurations), shown=progress) as on_step:
+        with _progress(len(configurations), shown=progress) as on_progress:
             planned = plan_trainer(
-                trainer, configurations, budget=budget, request=request, writes=writes, on_step=on_step
+                trainer, configurations, budget=budget, request=request, writes=writes, on_progress=on_progress
             )
     except (TrainingStepError, ValueError) as error:
         print(f"\nError: {trainer.name}: {with_option_names(str(error))}", file=sys.stderr)

@@ -13,7 +13,7 @@ from nnunet_mamba.planning.step_process import measure_step
 from nnunet_mamba.system.nnunet_folders import dataset_number
 
 # Is told how many configurations are planned, and what is measured next.
-OnStep = Callable[[int, str], None]
+OnProgress = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def plan_trainer(
     budget: Budget,
     request: PlanningRequest,
     writes: bool,
-    on_step: OnStep = lambda n_planned, text: None,
+    on_progress: OnProgress = lambda n_planned, text: None,
 ) -> TrainerPlans:
     """Plan configurations for a trainer, and write its plans beside nnU-Net's.
 
@@ -61,7 +61,7 @@ def plan_trainer(
         budget: what a training may take, and where.
         request: what the user has chosen.
         writes: False for a dry run.
-        on_step: called before each measurement.
+        on_progress: called before each measurement.
 
     Raises:
         ValueError: no patch is small enough.
@@ -76,7 +76,7 @@ def plan_trainer(
                 budget=budget,
                 request=request,
                 measure=measure_step,
-                on_step=lambda text: on_step(len(planned), text),
+                on_step=lambda text: on_progress(len(planned), text),
             )
         )
     file = _write(trainer, planned, budget) if writes else None

@@ -39,7 +39,7 @@ def plan(made_up_base, tmp_path, monkeypatch):
 
 def test_returns_what_it_did_and_writes_one_file(plan, made_up_base):
     told = []
-    done = plan("2d", "3d_fullres", on_step=lambda n_planned, text: told.append((n_planned, text)))
+    done = plan("2d", "3d_fullres", on_progress=lambda n_planned, text: told.append((n_planned, text)))
     assert [planned.name for planned in done.configurations] == ["2d", "3d_fullres"]
     assert done.file == made_up_base.folder / "nnUNetUMambaBotPlans.json"
     written = json.loads(done.file.read_text())
