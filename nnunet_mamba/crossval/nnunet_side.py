@@ -15,7 +15,7 @@ from typing import Any
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
 from nnunet_mamba.results.layout import fold_of_dataset
-from nnunet_mamba.results.plans import inherited
+from nnunet_mamba.results.plans import data_identifier, inherited
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.system.nnunet_folders import dataset_number
@@ -58,7 +58,7 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
             five folds; lists all problems.
         ChildProcessError: nnU-Net cannot be asked.
     """
-    identifiers = [_data_identifier(dataset, name, configuration) for name in plans]
+    identifiers = [_require_preprocessed_data(dataset, name, configuration) for name in plans]
     adopt_splits(dataset)
     answer = _ask_process(dataset, identifiers[0], trainers)
     if answer["problems"]:
@@ -97,7 +97,8 @@ def _notices(
     return found
 
 
-def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
+def _require_preprocessed_data(dataset: Path, plans: str, configuration: str) -> str:
+    """Return the name of the folder of preprocessed data; raise if it or the plans cannot be trained with."""
     file = dataset / f"{plans}.json"
     if not file.is_file():
         known = sorted(path.stem for path in dataset.glob("*Plans*.json"))
@@ -118,9 +119,7 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
         raise ValueError(f"{file} has no configuration {configuration!r}; there are {', '.join(known) or 'none'}")
     needs = ("data_identifier", "patch_size", "batch_size")
     refuse_senseless_plans(content, configuration, where=str(file), needs=needs)
-    identifier = inherited(configurations, configuration)["data_identifier"]
-    if not isinstance(identifier, str) or not identifier:
-        raise ValueError(f"{file} has the data_identifier {identifier!r}, expected the name of a folder")
+    identifier = data_identifier(inherited(configurations, configuration), where=str(file))
     if not (dataset / identifier).is_dir():
         raise ValueError(
             f"{dataset / identifier} does not exist: the data are not preprocessed for {plans}, {configuration}. "

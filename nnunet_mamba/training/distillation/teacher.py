@@ -64,7 +64,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     found = [model for model in trained if model.name.plans == plans]
     if not found:
         identifier = student.configuration_manager.data_identifier
-        found = [model for model in trained if _data_identifier(model) == identifier]
+        found = [model for model in trained if _was_trained_on(model, identifier)]
     if len(found) > 1:
         # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
         lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(model.folder))}" for model in found)
@@ -97,12 +97,12 @@ def named_teacher(value: str) -> Path:
     return Path(value).absolute()
 
 
-def _data_identifier(model: TrainedModel) -> str | None:
-    """Return which preprocessed data a model was trained on; None if its plans do not tell."""
+def _was_trained_on(model: TrainedModel, identifier: str) -> bool:
+    """Return whether a model was trained on these preprocessed data; False if its plans do not tell."""
     try:
-        return str(model.configuration()["data_identifier"])
-    except (OSError, ValueError, KeyError):
-        return None
+        return model.data_identifier() == identifier
+    except (OSError, ValueError):
+        return False
 
 
 def _named_checkpoint(path: Path, fold: int | str) -> Path:
