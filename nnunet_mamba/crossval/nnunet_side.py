@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits
 from nnunet_mamba.results.layout import fold_of_dataset
@@ -21,6 +21,9 @@ from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.training.plans_checks import read_splits, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
+
+if TYPE_CHECKING:
+    from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,18 +137,23 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE, named_teacher
+    from nnunet_mamba.training.preset_trainer import PresetTrainer
 
-    problems, classes = [], {}
+    problems, ours = [], {}
     for trainer in trainers:
         try:
-            classes[trainer] = recursive_find_trainer_class_by_name(trainer)
-        # Our trainers raise ValueError for a wrong budget in the name, nnU-Net AssertionError for other classes.
+            found = recursive_find_trainer_class_by_name(trainer)
+        # Our trainers raise ValueError for a wrong suffix of the name, nnU-Net AssertionError for other classes.
         except (RuntimeError, ValueError, AssertionError) as error:
             own_word = isinstance(error, ValueError)
             problems.append(
                 str(error) if own_word else f"nnU-Net finds no trainer {trainer!r}. Names are in: nnunet-mamba list"
             )
-    teachers, teacher_fold = _teachers(classes), None
+            continue
+        # Other trainers than ours learn from none, and take any batch.
+        if issubclass(found, PresetTrainer):
+            ours[trainer] = found
+    teachers, teacher_fold = _teachers(ours), None
     if teachers and (named := os.environ.get(TEACHER_VARIABLE)):
         # It is trained already, so nobody waits for it.
         teachers = {}
@@ -163,21 +171,16 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     return {
         **{"problems": problems, "n_folds": n_folds, "n_gpus": gpus},
         **{"teachers": teachers, "teacher_fold": teacher_fold},
-        "largest_batches": {name: _largest_batch(found) for name, found in classes.items()},
+        "largest_batches": {name: found.recipe.largest_batch_size for name, found in ours.items()},
     }
 
 
-def _largest_batch(trainer: type) -> int | None:
-    """Return the largest batch in the recipe of one of our trainers; None for other trainers or without a limit."""
-    largest: int | None = getattr(getattr(trainer, "recipe", None), "largest_batch_size", None)
-    return largest
-
-
-def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:
-    taught = {name: found.teacher_preset for name, found in classes.items() if hasattr(found, "teacher_preset")}
+def _teachers(ours: "Mapping[str, type[PresetTrainer]]") -> dict[str, list[str]]:
+    """Return for each of our trainers that learns from another network the trainers of that one."""
     return {
-        student: [name for name, found in classes.items() if getattr(found, "preset", None) is preset]
-        for student, preset in taught.items()
+        student: [name for name, found in ours.items() if found.preset is trainer.teacher_preset]
+        for student, trainer in ours.items()
+        if trainer.teacher_preset is not None
     }
 
 
