@@ -168,7 +168,7 @@ def _fitting_patch(trainer: ResolvedTrainer, configuration: str, steps: _Steps, 
 
     if not shrinks or fits(patch_size):
         return patch_size
-    smaller = list(smaller_patches(begin, patch_size, None if trainer.has_stages_of_plans else divisor))
+    smaller = list(smaller_patches(begin, patch_size, None if trainer.preset.has_stages_of_plans else divisor))
     found = bisect_left(smaller, True, key=fits)
     if found == len(smaller):
         smallest = smaller[-1] if smaller else patch_size

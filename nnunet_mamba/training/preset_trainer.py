@@ -102,6 +102,9 @@ class PresetTrainer(GuardedTrainer):
         self._first_epoch = 0
         self._iterations: tqdm[Any] | None = None
 
+    def prepare_trial_steps(self) -> None:
+        """Make up what steps need beyond the initialised trainer, where a step is tried and no training starts."""
+
     @classmethod
     def has_deep_supervision(cls) -> bool:
         """Return whether the network has a head at every resolution, by its nature or by the trainer's name."""
