@@ -7,7 +7,7 @@ from nnunet_mamba.bundled import trainers_folder
 SEARCH_PATH = "nnUNet_extTrainer"
 OPT_OUT = "NNUNET_MAMBA_NO_STARTUP"
 # In the folder of trainers of every nnunet-mamba.
-MARK = "nnunet_mamba_generated_trainers.py"
+LOADER_FILE = "nnunet_mamba_generated_trainers.py"
 
 
 def append_trainers() -> None:
@@ -24,7 +24,7 @@ def append_trainers() -> None:
         # A damaged installation is no business of every Python process; nnunet-mamba doctor tells.
         return
     folders = [part for part in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if part]
-    kept = [part for part in folders if part == folder or not os.path.isfile(os.path.join(part, MARK))]
+    kept = [part for part in folders if part == folder or not os.path.isfile(os.path.join(part, LOADER_FILE))]
     if folder not in kept:
         kept.append(folder)
     os.environ[SEARCH_PATH] = os.pathsep.join(kept)

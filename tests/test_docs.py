@@ -11,9 +11,10 @@ import torch
 from typer.main import get_command
 
 from nnunet_mamba import create_network
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.demo.pipeline import Settings
-from nnunet_mamba.training.generated_trainers import trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -38,7 +39,7 @@ def test_links_inside_the_project_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_trainers_in_commands_exist(page):
     for name in re.findall(r"-tr (nnUNetTrainerU\w+)", page.read_text(encoding="utf-8")):
-        assert name in trainer_names() or trainer_with_budget(name)
+        assert name in trainer_names() or load_trainer_with_suffixes(name)
 
 
 def test_the_first_training_page_names_the_demos_trainer():

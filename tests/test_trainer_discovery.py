@@ -27,8 +27,8 @@ def test_appends_and_never_replaces(monkeypatch, before):
 
 
 def test_trainers_of_another_nnunet_mamba_are_taken_out(monkeypatch, tmp_path):
-    (tmp_path / _startup.MARK).touch()
-    assert Path(trainers_folder(), _startup.MARK).is_file()
+    (tmp_path / _startup.LOADER_FILE).touch()
+    assert Path(trainers_folder(), _startup.LOADER_FILE).is_file()
     monkeypatch.setenv("nnUNet_extTrainer", os.pathsep.join(["/mine", str(tmp_path)]))
     monkeypatch.delenv("NNUNET_MAMBA_NO_STARTUP", raising=False)
     _startup.append_trainers()

@@ -165,11 +165,11 @@ def _compiled_inference(setting: Setting, name: str) -> Iterator[Finding]:
             with torch.inference_mode():
                 return forward(images)
 
-        by = "x".join(map(str, size))
+        image_size = "x".join(map(str, size))
         first_ms = run_ms(partial(predict, compiled), setting.device)
         error = relative_error(predict(compiled), predict(network).double())
-        yield within(error, LOGIT_TOLERANCE, what=by)
+        yield within(error, LOGIT_TOLERANCE, what=image_size)
         tasks = {"compiled": partial(predict, compiled), "eager": partial(predict, network)}
         ms = medians(tasks, setting.device, repeats=1 if setting.is_dry_run else REPEATS)
         value = f"{ms['compiled']:.2f} ms, eager {ms['eager']:.2f} ms, first {first_ms / 1e3:.1f} s"
-        yield Finding(value, what=f"{by} time")
+        yield Finding(value, what=f"{image_size} time")

@@ -36,19 +36,19 @@ def _check(setting: Setting, trainer: str) -> Iterator[Finding]:
     # Only here, because they import nnU-Net, which reads its folders at import.
     from nnunet_mamba.planning.memory import Budget
     from nnunet_mamba.planning.planner import plan_configuration
+    from nnunet_mamba.planning.planning_request import PlanningRequest
     from nnunet_mamba.planning.resolved_trainer import resolve_trainers
     from nnunet_mamba.planning.step_process import measure_step
     from nnunet_mamba.planning.training_step import StepRequest, train_steps
-    from nnunet_mamba.planning.wishes import Wishes
 
     if setting.device == "cuda" and (free := torch.cuda.mem_get_info()[0]) < CAP + GIBIBYTE:
         raise SkipCheck(f"needs {CAP / GIBIBYTE + 1:.0f} GiB, {free / GIBIBYTE:.1f} GiB are free")
     budget = Budget(device=setting.device, size=CAP)
     base = _base_plans(SMALL_SIDE if setting.is_small else SIDE)
     # On a CPU, what other programs take decides, so only the measurement is shown.
-    wishes = Wishes(batch_size=2 if setting.is_small else None)
+    asked = PlanningRequest(batch_size=2 if setting.is_small else None)
     (resolved,) = resolve_trainers([trainer], base)
-    planned = plan_configuration(resolved, "2d", budget=budget, wishes=wishes, measure=measure_step)
+    planned = plan_configuration(resolved, "2d", budget=budget, request=asked, measure=measure_step)
     memory = planned.memory
     yield Finding(f"{memory.batch_size} ({planned.reason})", what="batch")
     yield Finding(_gib(memory.measured), f"<= {_gib(CAP)}", verdict(0 < (memory.measured or 0) <= CAP), "planned")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nnunet_mamba.doctor.findings import Finding
-    from nnunet_mamba.doctor.report import Report
+    from nnunet_mamba.doctor.verdict import Verdict
 
 _SIGNS = {"ok": "[green]✓[/green]", "hint": "[yellow]![/yellow]", "problem": "[red]✗[/red]"}
 _NAME_WIDTH = 19
@@ -24,7 +24,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     """
     from nnunet_mamba.cli.output.console import progress_console, results_console
     from nnunet_mamba.doctor.examination import examine
-    from nnunet_mamba.doctor.report import Report
+    from nnunet_mamba.doctor.verdict import Verdict
 
     console = results_console()
     findings: list[tuple[str, Finding]] = []
@@ -38,12 +38,12 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
                 _print(console, area, finding, after=findings[-1][0] if findings else None)
             findings.append((area, finding))
 
-    report = Report(findings)
+    verdict = Verdict(findings)
     if as_json:
-        print(json.dumps(report.as_dict(), indent=2))
+        print(json.dumps(verdict.as_dict(), indent=2))
     else:
-        console.print(f"\n{_summary(report)}")
-    if not report.can_train:
+        console.print(f"\n{_summary(verdict)}")
+    if not verdict.can_train:
         raise typer.Exit(1)
 
 
@@ -64,8 +64,8 @@ def _print(console: "Console", area: str, finding: "Finding", *, after: str | No
     console.print(line)
 
 
-def _summary(report: "Report") -> str:
-    n_problems, n_hints = report.count("problem"), report.count("hint")
+def _summary(verdict: "Verdict") -> str:
+    n_problems, n_hints = verdict.count("problem"), verdict.count("hint")
     hints = f"{n_hints} hint{'s' if n_hints != 1 else ''}"
     if n_problems:
         return f"[red]{n_problems} problem{'s' if n_problems != 1 else ''}[/red], {hints}: see the lines with ✗."

@@ -8,7 +8,7 @@ import typer
 
 from nnunet_mamba.cli.options.list_options import parse_names, parse_sizes
 from nnunet_mamba.cli.options.option_names import with_option_names
-from nnunet_mamba.cli.options.option_types import Progress
+from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.console import results_console
 from nnunet_mamba.cli.output.error_texts import errors_as_text
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nnunet_mamba.planning.memory import Budget
+    from nnunet_mamba.planning.planning_request import PlanningRequest
     from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
     from nnunet_mamba.planning.trainer_plans import TrainerPlans
-    from nnunet_mamba.planning.wishes import Wishes
 
 
 def plan(
@@ -54,7 +54,7 @@ def plan(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace plans of that name even if others wrote them.")
     ] = False,
-    progress: Progress = True,
+    progress: ProgressBars = True,
 ) -> None:
     """Write plans for our trainers beside nnU-Net's own, with batch and patch sizes that fit the memory.
 
@@ -63,18 +63,18 @@ def plan(
     """
     with errors_as_text(is_conversion=False, continues=False, workers=""):
         from nnunet_mamba.planning.memory import GIB, resolve_budget
+        from nnunet_mamba.planning.planning_request import PlanningRequest
         from nnunet_mamba.planning.plans_files import read_base_plans
         from nnunet_mamba.planning.selection import refuse_plans_of_others, select
-        from nnunet_mamba.planning.wishes import Wishes
 
         budget = resolve_budget(device, memory)
-        wishes = Wishes(
+        request = PlanningRequest(
             configurations=configuration or (),
             batch_size=batch_size,
             patch_size=None if patch_size is None else parse_sizes(patch_size, option="--patch-size"),
         )
         plans = read_base_plans(dataset, base)
-        selection = select(plans, parse_names(trainers or (), option="--trainers"), wishes)
+        selection = select(plans, parse_names(trainers or (), option="--trainers"), request)
         if not (dry_run or overwrite):
             try:
                 refuse_plans_of_others(selection)
@@ -82,7 +82,7 @@ def plan(
                 raise FileExistsError(f"{error}, or replace it with --overwrite") from error
         print(f"{plans.folder.name} on the {budget.device}, {budget.size / GIB:.2f} GiB for a training")
         succeeded = [
-            _plan_and_print(one, names, budget=budget, wishes=wishes, writes=not dry_run, progress=progress)
+            _plan_and_print(one, names, budget=budget, request=request, writes=not dry_run, progress=progress)
             for one, names in selection
         ]
     if not all(succeeded):
@@ -94,7 +94,7 @@ def _plan_and_print(
     configurations: "Sequence[str]",
     *,
     budget: "Budget",
-    wishes: "Wishes",
+    request: "PlanningRequest",
     writes: bool,
     progress: bool,
 ) -> bool:
@@ -103,9 +103,9 @@ def _plan_and_print(
     from nnunet_mamba.planning.trainer_plans import plan_trainer
 
     try:
-        with _progress(len(configurations), shown=progress) as on_step:
+        with _progress(len(configurations), shown=progress) as on_progress:
             planned = plan_trainer(
-                trainer, configurations, budget=budget, wishes=wishes, writes=writes, on_step=on_step
+                trainer, configurations, budget=budget, request=request, writes=writes, on_progress=on_progress
             )
     except (TrainingStepError, ValueError) as error:
         print(f"\nError: {trainer.name}: {with_option_names(str(error))}", file=sys.stderr)
@@ -124,7 +124,7 @@ def _print_plans(planned: "TrainerPlans") -> None:
     from rich.table import Table
 
     from nnunet_mamba.planning.memory import GIB
-    from nnunet_mamba.planning.wishes import by
+    from nnunet_mamba.planning.patches import format_size
 
     def gibibytes(size: int | None) -> str:
         return "" if size is None else f"{size / GIB:.2f} GiB"
@@ -136,7 +136,7 @@ def _print_plans(planned: "TrainerPlans") -> None:
         memory = one.memory
         difference = "" if memory.error_of_estimate is None else f"{memory.error_of_estimate:+.1%}"
         table.add_row(
-            *(one.name, by(one.content["patch_size"]), str(memory.batch_size), one.reason),
+            *(one.name, format_size(one.content["patch_size"]), str(memory.batch_size), one.reason),
             *(gibibytes(memory.estimate), gibibytes(memory.measured), difference),
         )
     results_console(width=120).print(table)

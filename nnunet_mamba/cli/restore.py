@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.options.option_types import Jobs, Progress
+from nnunet_mamba.cli.options.option_types import Jobs, ProgressBars
 from nnunet_mamba.cli.output.error_texts import errors_as_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def restore(
         typer.Option("--check", help="Compare with the masks before conversion, where there are any, and print Dice."),
     ] = False,
     jobs: Jobs = None,
-    progress: Progress = True,
+    progress: ProgressBars = True,
 ) -> None:
     """Bring predicted label maps back to the size, position and values from before conversion.
 

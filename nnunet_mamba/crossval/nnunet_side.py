@@ -11,16 +11,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
 from nnunet_mamba.results.layout import fold_of_dataset
-from nnunet_mamba.results.plans import inherited
+from nnunet_mamba.results.plans import data_identifier, inherited
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.training.plans_checks import refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
+
+if TYPE_CHECKING:
+    from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ def prepare(dataset: Path, configuration: str, *, plans: Sequence[str], trainers
             five folds; lists all problems.
         ChildProcessError: nnU-Net cannot be asked.
     """
-    identifiers = [_data_identifier(dataset, name, configuration) for name in plans]
+    identifiers = [_require_preprocessed_data(dataset, name, configuration) for name in plans]
     adopt_splits(dataset)
     answer = _ask_process(dataset, identifiers[0], trainers)
     if answer["problems"]:
@@ -97,7 +100,8 @@ def _notices(
     return found
 
 
-def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
+def _require_preprocessed_data(dataset: Path, plans: str, configuration: str) -> str:
+    """Return the name of the folder of preprocessed data; raise if it or the plans cannot be trained with."""
     file = dataset / f"{plans}.json"
     if not file.is_file():
         known = sorted(path.stem for path in dataset.glob("*Plans*.json"))
@@ -118,9 +122,7 @@ def _data_identifier(dataset: Path, plans: str, configuration: str) -> str:
         raise ValueError(f"{file} has no configuration {configuration!r}; there are {', '.join(known) or 'none'}")
     needs = ("data_identifier", "patch_size", "batch_size")
     refuse_senseless_plans(content, configuration, where=str(file), needs=needs)
-    identifier = inherited(configurations, configuration)["data_identifier"]
-    if not isinstance(identifier, str) or not identifier:
-        raise ValueError(f"{file} has the data_identifier {identifier!r}, expected the name of a folder")
+    identifier = data_identifier(inherited(configurations, configuration), where=str(file))
     if not (dataset / identifier).is_dir():
         raise ValueError(
             f"{dataset / identifier} does not exist: the data are not preprocessed for {plans}, {configuration}. "
@@ -135,18 +137,23 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE, named_teacher
+    from nnunet_mamba.training.preset_trainer import PresetTrainer
 
-    problems, classes = [], {}
+    problems, ours = [], {}
     for trainer in trainers:
         try:
-            classes[trainer] = recursive_find_trainer_class_by_name(trainer)
-        # Our trainers raise ValueError for a wrong budget in the name, nnU-Net AssertionError for other classes.
+            found = recursive_find_trainer_class_by_name(trainer)
+        # Our trainers raise ValueError for a wrong suffix of the name, nnU-Net AssertionError for other classes.
         except (RuntimeError, ValueError, AssertionError) as error:
             own_word = isinstance(error, ValueError)
             problems.append(
                 str(error) if own_word else f"nnU-Net finds no trainer {trainer!r}. Names are in: nnunet-mamba list"
             )
-    teachers, teacher_fold = _teachers(classes), None
+            continue
+        # Other trainers than ours learn from none, and take any batch.
+        if issubclass(found, PresetTrainer):
+            ours[trainer] = found
+    teachers, teacher_fold = _teachers(ours), None
     if teachers and (named := os.environ.get(TEACHER_VARIABLE)):
         # It is trained already, so nobody waits for it.
         teachers = {}
@@ -164,21 +171,16 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
     return {
         **{"problems": problems, "n_folds": n_folds, "n_gpus": gpus},
         **{"teachers": teachers, "teacher_fold": teacher_fold},
-        "largest_batches": {name: _largest_batch(found) for name, found in classes.items()},
+        "largest_batches": {name: found.recipe.largest_batch_size for name, found in ours.items()},
     }
 
 
-def _largest_batch(trainer: type) -> int | None:
-    """Return the largest batch in the recipe of one of our trainers; None for other trainers or without a limit."""
-    largest: int | None = getattr(getattr(trainer, "recipe", None), "largest_batch_size", None)
-    return largest
-
-
-def _teachers(classes: Mapping[str, type]) -> dict[str, list[str]]:
-    taught = {name: found.teacher_preset for name, found in classes.items() if hasattr(found, "teacher_preset")}
+def _teachers(ours: "Mapping[str, type[PresetTrainer]]") -> dict[str, list[str]]:
+    """Return for each of our trainers that learns from another network the trainers of that one."""
     return {
-        student: [name for name, found in classes.items() if getattr(found, "preset", None) is preset]
-        for student, preset in taught.items()
+        student: [name for name, found in ours.items() if found.preset is trainer.teacher_preset]
+        for student, trainer in ours.items()
+        if trainer.teacher_preset is not None
     }
 
 

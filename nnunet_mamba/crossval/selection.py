@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.system.nnunet_folders import dataset_number
+from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.plans_names import plans_name
 
 OWN_PLANS = "own"
@@ -56,10 +56,9 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
         return [(trainer, name) for trainer in trainers for name in plans]
     if len(plans) > 1:
         raise ValueError(f"`plans` {','.join(plans)}: {OWN_PLANS} stands alone, it is not the name of plans")
-    # Only our trainers get plans of their own. Recipe and budget follow an underscore.
-    ours = trainer_names()
+    # Only our trainers get plans of their own.
     models = [
-        (trainer, plans_name(trainer, BASE_PLANS) if trainer.partition("_")[0] in ours else BASE_PLANS)
+        (trainer, plans_name(trainer, BASE_PLANS) if TrainerName.parse(trainer).is_ours else BASE_PLANS)
         for trainer in trainers
     ]
     if missing := [(trainer, name) for trainer, name in models if not (dataset / f"{name}.json").is_file()]:

@@ -25,6 +25,7 @@ from nnunet_mamba.demo.steps import (
 )
 from nnunet_mamba.results.layout import ModelName, fold_name
 from nnunet_mamba.system.nnunet_folders import VARIABLES
+from nnunet_mamba.trainer_name import TrainerName
 
 DATASET_ID = 901
 DATASET = f"Dataset{DATASET_ID}_DrawnLesions"
@@ -68,7 +69,7 @@ class Settings:
     @property
     def trainer(self) -> str:
         """Name of the trainer, budget included."""
-        return f"nnUNetTrainerUltraLightVM_{self.epochs}epochs_{self.iterations}iterations"
+        return str(TrainerName(base="nnUNetTrainerUltraLightVM", epochs=self.epochs, iterations=self.iterations))
 
     @property
     def fold(self) -> Path:

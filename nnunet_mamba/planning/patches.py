@@ -34,6 +34,11 @@ def network_divisor(preset: Preset, configuration: Mapping[str, Any]) -> Patch:
         return create_network(preset.name, 1, 1, **arguments).size_multiple
 
 
+def format_size(size: Sequence[int]) -> str:
+    """Return the size of a patch or an image as people write it, "96×128"."""
+    return "×".join(map(str, size))
+
+
 def with_patch(configuration: Mapping[str, Any], patch_size: Patch) -> dict[str, Any]:
     """Return a configuration of the plans for another patch, its stages as nnU-Net's planners would set them.
 
@@ -73,8 +78,8 @@ def rounded_patch(configuration: Mapping[str, Any], divisor: Patch) -> Patch:
     An axis grows to a multiple of the divisor if the median image is that long.
     """
     patch = []
-    for size, by, median in zip(configuration["patch_size"], divisor, _median(configuration), strict=True):
-        padded = -(-size // by) * by
+    for size, multiple, median in zip(configuration["patch_size"], divisor, _median(configuration), strict=True):
+        padded = -(-size // multiple) * multiple
         patch.append(padded if padded <= median else size)
     return tuple(patch)
 

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from nnunet_mamba.planning.batch_size import SMALLEST_BATCH, BatchMemory, given_batch, largest_batch
 from nnunet_mamba.planning.memory import GIB, Budget
-from nnunet_mamba.planning.patches import Patch, rounded_patch, smaller_patches, with_patch
+from nnunet_mamba.planning.patches import Patch, format_size, rounded_patch, smaller_patches, with_patch
+from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import BasePlans
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
 from nnunet_mamba.planning.step_process import StepTooLarge
 from nnunet_mamba.planning.training_step import StepMemory, StepRequest
-from nnunet_mamba.planning.wishes import Wishes, by
 
 # nnU-Net's precaution against learning the data by heart: no batch holds more of all voxels.
 LARGEST_SHARE = 0.05
@@ -65,7 +65,7 @@ class _Steps:
 
     def _measured(self, patch_size: Patch, batch_size: int) -> int | None:
         trainer, base = self._trainer, self._trainer.base
-        self._on_step(f"{trainer.name} {self._configuration}: {batch_size} × {by(patch_size)}")
+        self._on_step(f"{trainer.name} {self._configuration}: {batch_size} × {format_size(patch_size)}")
         begin = base.configurations[self._configuration]
         changed = {**with_patch(begin, patch_size), "batch_size": batch_size}
         request = StepRequest(
@@ -92,7 +92,7 @@ def plan_configuration(
     configuration: str,
     *,
     budget: Budget,
-    wishes: Wishes,
+    request: PlanningRequest,
     measure: Measure,
     on_step: OnStep = lambda text: None,
 ) -> PlannedConfiguration:
@@ -102,7 +102,7 @@ def plan_configuration(
         trainer: to plan for.
         configuration: of the trainer's base plans, one that suits its network.
         budget: what a training may take, and where.
-        wishes: what the user has chosen.
+        request: what the user has chosen.
         measure: returns the memory of a step.
         on_step: called with what is measured next.
 
@@ -113,15 +113,15 @@ def plan_configuration(
     begin = trainer.base.configurations[configuration]
     steps = _Steps(trainer, configuration, budget=budget, measure=measure, on_step=on_step)
     # With a batch by hand, nothing else changes for it to fit.
-    shrinks = wishes.batch_size is None
-    patch_size = wishes.patch_size or _fitting_patch(trainer, configuration, steps, shrinks=shrinks)
+    shrinks = request.batch_size is None
+    patch_size = request.patch_size or _fitting_patch(trainer, configuration, steps, shrinks=shrinks)
     ceiling, reason = _ceiling(trainer, configuration, patch_size)
     memory = None
-    if wishes.batch_size is None:
+    if request.batch_size is None:
         memory = largest_batch(lambda batch: steps.peak(patch_size, batch), budget=budget.size, ceiling=ceiling)
     # A patch by hand is kept where not even the smallest batch fits.
-    memory = memory or given_batch(lambda batch: steps.peak(patch_size, batch), wishes.batch_size or SMALLEST_BATCH)
-    if wishes.batch_size:
+    memory = memory or given_batch(lambda batch: steps.peak(patch_size, batch), request.batch_size or SMALLEST_BATCH)
+    if request.batch_size:
         reason = "by hand"
     elif memory.batch_size < ceiling or not _fits(memory.measured, budget):
         reason = "memory"
@@ -131,7 +131,7 @@ def plan_configuration(
         memory=memory,
         reason=reason,
         warnings=(
-            *(_patch_warnings(begin, trainer.divisor(configuration), patch_size) if wishes.patch_size else ()),
+            *(_patch_warnings(begin, trainer.divisor(configuration), patch_size) if request.patch_size else ()),
             *_batch_warnings(memory, budget, five_percent(trainer.base, configuration, patch_size), steps),
         ),
     )
@@ -168,11 +168,12 @@ def _fitting_patch(trainer: ResolvedTrainer, configuration: str, steps: _Steps, 
 
     if not shrinks or fits(patch_size):
         return patch_size
-    smaller = list(smaller_patches(begin, patch_size, None if trainer.has_stages_of_plans else divisor))
+    smaller = list(smaller_patches(begin, patch_size, None if trainer.preset.has_stages_of_plans else divisor))
     found = bisect_left(smaller, True, key=fits)
     if found == len(smaller):
+        smallest = smaller[-1] if smaller else patch_size
         raise ValueError(
-            f"no patch from {by(patch_size)} down to {by(smaller[-1] if smaller else patch_size)} fits"
+            f"no patch from {format_size(patch_size)} down to {format_size(smallest)} fits"
             f"{steps.quoted_refusal}; allow more `memory`, or choose a smaller network"
         )
     return smaller[found]
@@ -184,12 +185,13 @@ def _fits(taken: int | None, budget: Budget) -> bool:
 
 def _patch_warnings(begin: Mapping[str, Any], divisor: Patch, patch_size: Patch) -> Iterator[str]:
     """Yield what is odd about a patch that was set by hand."""
+    taken = format_size(patch_size)
     median = [round(size) for size in begin["median_image_size_in_voxels"]]
     if any(size > longest for size, longest in zip(patch_size, median, strict=True)):
-        yield f"a patch of {by(patch_size)} is larger than the median image, {by(median)}: the rest is padding"
+        yield f"a patch of {taken} is larger than the median image, {format_size(median)}: the rest is padding"
     padded = tuple(-(-size // multiple) * multiple for size, multiple in zip(patch_size, divisor, strict=True))
     if padded != patch_size:
-        yield f"the network pads a patch of {by(patch_size)} to {by(padded)}, which costs as much; take that"
+        yield f"the network pads a patch of {taken} to {format_size(padded)}, which costs as much; take that"
 
 
 def _batch_warnings(memory: BatchMemory, budget: Budget, rule: int, steps: _Steps) -> Iterator[str]:

@@ -50,11 +50,6 @@ class ResolvedTrainer:
         """Return the numbers that the network pads each axis to a multiple of."""
         return network_divisor(self.preset, self.base.configurations[configuration])
 
-    @property
-    def has_stages_of_plans(self) -> bool:
-        """Whether the network takes all of its stages from the plans, so that its divisor follows the patch."""
-        return "strides" in self.preset.from_plans
-
 
 def resolve_trainers(names: Sequence[str], base: BasePlans) -> list[ResolvedTrainer]:
     """Look trainers up.

@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 
 from nnunet_mamba.bundled import trainer_names
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 
@@ -16,7 +16,7 @@ def trainer_class(name: str) -> type[PresetTrainer]:
     if name in trainer_names():
         return load_trainer(name)
     try:
-        return trainer_with_budget(name)
+        return load_trainer_with_suffixes(name)
     except AttributeError:
         alike = get_close_matches(name, trainer_names(), n=1, cutoff=0.9)
         meant = f". Did you mean {alike[0]}?" if alike else ""

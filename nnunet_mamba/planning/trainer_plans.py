@@ -6,14 +6,14 @@ from pathlib import Path
 
 from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.planner import PlannedConfiguration, plan_configuration
+from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import merged_plans, write_plans
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
 from nnunet_mamba.planning.step_process import measure_step
-from nnunet_mamba.planning.wishes import Wishes
 from nnunet_mamba.system.nnunet_folders import dataset_number
 
 # Is told how many configurations are planned, and what is measured next.
-OnStep = Callable[[int, str], None]
+OnProgress = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ def plan_trainer(
     configurations: Sequence[str],
     *,
     budget: Budget,
-    wishes: Wishes,
+    request: PlanningRequest,
     writes: bool,
-    on_step: OnStep = lambda n_planned, text: None,
+    on_progress: OnProgress = lambda n_planned, text: None,
 ) -> TrainerPlans:
     """Plan configurations for a trainer, and write its plans beside nnU-Net's.
 
@@ -59,9 +59,9 @@ def plan_trainer(
         trainer: to plan for.
         configurations: names of those that suit it.
         budget: what a training may take, and where.
-        wishes: what the user has chosen.
+        request: what the user has chosen.
         writes: False for a dry run.
-        on_step: called before each measurement.
+        on_progress: called before each measurement.
 
     Raises:
         ValueError: no patch is small enough.
@@ -74,9 +74,9 @@ def plan_trainer(
                 trainer,
                 name,
                 budget=budget,
-                wishes=wishes,
+                request=request,
                 measure=measure_step,
-                on_step=lambda text: on_step(len(planned), text),
+                on_step=lambda text: on_progress(len(planned), text),
             )
         )
     file = _write(trainer, planned, budget) if writes else None

@@ -11,9 +11,6 @@ from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.process_memory import peak_memory, reset_peak
 from nnunet_mamba.planning.trainer_lookup import trainer_class
 from nnunet_mamba.system.machine import available_cores
-from nnunet_mamba.training.distillation.settings import DistillationSettings
-from nnunet_mamba.training.distillation.trainer import DistillationTrainer
-from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 # The first step makes the optimiser's states and leaves the heap in pieces; the later ones hold what a training holds.
@@ -79,17 +76,7 @@ def _initialised_trainer(request: StepRequest, device: str) -> PresetTrainer:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "case.b2nd").touch()
     trainer.initialize()
-    if isinstance(trainer, DistillationTrainer):
-        # Weights do not matter, so no teacher needs to be trained yet.
-        trainer.settings = DistillationSettings.from_environment()
-        teacher = load_trainer(trainer.teacher_preset.trainer).build_network_architecture(
-            trainer.plans_manager,
-            trainer.configuration_manager,
-            trainer.num_input_channels,
-            trainer.label_manager.num_segmentation_heads,
-            enable_deep_supervision=False,
-        )
-        trainer.teacher = teacher.to(trainer.device).eval()
+    trainer.prepare_trial_steps()
     return trainer
 
 
@@ -101,7 +88,9 @@ def random_batch(trainer: PresetTrainer) -> dict[str, Any]:
     if labels.has_regions:
         n_targets, dtype = len(labels.foreground_regions) + bool(labels.has_ignore_label), torch.bool
     scales = trainer._get_deep_supervision_scales()
-    sizes = [[round(size * by) for size, by in zip(manager.patch_size, scale, strict=True)] for scale in scales or ()]
+    sizes = [
+        [round(size * factor) for size, factor in zip(manager.patch_size, scale, strict=True)] for scale in scales or ()
+    ]
     if not sizes:
         return {"data": data, "target": torch.zeros(manager.batch_size, n_targets, *manager.patch_size, dtype=dtype)}
     return {"data": data, "target": [torch.zeros(manager.batch_size, n_targets, *size, dtype=dtype) for size in sizes]}

@@ -76,6 +76,11 @@ class Preset:
         """Numbers of image axes that the network takes."""
         return tuple(size.spatial_dims for size in self.sizes)
 
+    @property
+    def has_stages_of_plans(self) -> bool:
+        """Whether the network takes all of its stages from the plans, so that what it pads to follows the patch."""
+        return "strides" in self.from_plans
+
     def planned(self, spatial_dims: int) -> tuple[str, ...]:
         """Return the keyword arguments that the plans decide for images with this number of axes."""
         return (*self.from_plans, *(self.from_plans_in_3d if spatial_dims == 3 else ()))

@@ -26,3 +26,19 @@ def inherited(configurations: Mapping[str, Any], name: str) -> dict[str, Any]:
         entries = {**configurations[following], **entries}
         following = configurations[following].get("inherits_from")
     return entries
+
+
+def data_identifier(configuration: Mapping[str, Any], *, where: str) -> str:
+    """Return the name of the folder that holds the preprocessed data of a configuration.
+
+    Args:
+        configuration: with all that it inherits.
+        where: what to call the plans.
+
+    Raises:
+        ValueError: the configuration names no folder.
+    """
+    identifier = configuration.get("data_identifier")
+    if not isinstance(identifier, str) or not identifier:
+        raise ValueError(f"{where} has the data_identifier {identifier!r}, expected the name of a folder")
+    return identifier

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunet_mamba.results.checkpoints import is_trained
 from nnunet_mamba.results.layout import ModelName, fold_name, fold_of
-from nnunet_mamba.results.plans import inherited
+from nnunet_mamba.results.plans import data_identifier, inherited
 from nnunet_mamba.system.json_files import read_json_object
 
 
@@ -75,6 +75,15 @@ class TrainedModel:
             return inherited(configurations, self.name.configuration)
         except ValueError as error:
             raise ValueError(f"{self.plans_file}: {error}; expected nnU-Net's plans") from error
+
+    def data_identifier(self) -> str:
+        """Return the name of the folder that holds the preprocessed data that the model was trained on.
+
+        Raises:
+            FileNotFoundError: there are no plans beside the folds.
+            ValueError: they do not tell; names the file.
+        """
+        return data_identifier(self.configuration(), where=str(self.plans_file))
 
 
 def finished_models(dataset: Path) -> Iterator[TrainedModel]:

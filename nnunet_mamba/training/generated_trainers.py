@@ -1,26 +1,15 @@
-"""Trainers that say in their name how they train: ``nnUNetTrainerUltraLightVM_nnunet_deep_20epochs``.
-
-The name of a trainer is the only thing about it that nnU-Net's commands, results folders and checkpoints carry. What is
-part of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Three
-suffixes may follow the name of a bundled trainer, in this order: the recipe (``_paper`` or ``_nnunet``), ``_deep`` for
-deep supervision, and the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``).
-"""
+"""Load bundled trainers by their names, and make those that a name with suffixes stands for (``trainer_name``)."""
 
 import importlib.util
-import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from nnunet_mamba.bundled import trainer_names, trainers_folder
+from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.networks.catalogue import network_class
+from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 from nnunet_mamba.training.recipes import NNUNET, Recipe
-
-_SUFFIXES = re.compile(
-    r"(?:_(?P<recipe>paper|nnunet))?(?P<deep>_deep)?"
-    r"(?:_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?)?"
-)
 
 
 @cache
@@ -51,32 +40,32 @@ def has_deep_variant(trainer: type[PresetTrainer]) -> bool:
 
 
 @cache
-def trainer_with_budget(name: str) -> type[PresetTrainer]:
+def load_trainer_with_suffixes(name: str) -> type[PresetTrainer]:
     """Return the trainer that a name with suffixes stands for.
 
     Args:
-        name: a bundled trainer's name and at least one suffix; N and M >= 1: M training iterations an epoch, and a
-            fifth of them for the validation of each epoch.
+        name: a bundled trainer's name and at least one suffix. ``_<M>iterations`` are those of an epoch's training;
+            a fifth as many validate it.
 
     Raises:
         AttributeError: the name does not begin with a bundled trainer's (so that nnU-Net searches on).
         ValueError: it does, and goes on with something that this trainer cannot do.
     """
-    base, separator, _ = name.partition("_")
-    if not separator or base not in trainer_names():
+    parts = TrainerName.parse(name)
+    if name == parts.base or not parts.is_ours:
         raise AttributeError(f"nnunet-mamba has no trainer {name!r}")
-    trainer = load_trainer(base)
-    suffixes = _SUFFIXES.fullmatch(name.removeprefix(base))
-    if suffixes is None or (suffixes["deep"] and not has_deep_variant(trainer)):
+    trainer = load_trainer(parts.base)
+    if parts.unknown or (parts.deep and not has_deep_variant(trainer)):
         raise ValueError(_refusal(name, trainer))
-    attributes: dict[str, Any] = {"__doc__": f"{base} with {name.removeprefix(base)!r}.", "__module__": __name__}
-    if suffixes["recipe"]:
-        attributes["recipe"] = named_recipes(trainer)[suffixes["recipe"]]
-    if suffixes["deep"]:
-        attributes["deep_of_name"] = True
-    for budget in ("epochs", "iterations"):
-        if suffixes[budget]:
-            attributes[f"{budget}_of_name"] = int(suffixes[budget])
+    attributes: dict[str, Any] = {
+        "__doc__": f"{parts.base} with {name.removeprefix(parts.base)!r}.",
+        "__module__": __name__,
+        "deep_of_name": parts.deep,
+        "epochs_of_name": parts.epochs,
+        "iterations_of_name": parts.iterations,
+    }
+    if parts.recipe is not None:
+        attributes["recipe"] = named_recipes(trainer)[parts.recipe]
     return type(name, (trainer,), attributes)
 
 

@@ -1,19 +1,18 @@
 """Plans made for a trainer's own network: what they are called, and how to get them."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from nnunet_mamba.system.nnunet_folders import dataset_number
+from nnunet_mamba.trainer_name import TrainerName
 
 # Our plans files tell under this key where their numbers come from; nnU-Net ignores it.
 MARK = "nnunet_mamba"
-_BUDGET_OF_NAME = re.compile(r"_\d+epochs?(_\d+iterations?)?$")
 
 
 def plans_name(trainer: str, base: str) -> str:
     """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; without the budget."""
-    of_trainer = _BUDGET_OF_NAME.sub("", trainer).removeprefix("nnUNetTrainer")
+    of_trainer = str(TrainerName.parse(trainer).without_budget()).removeprefix("nnUNetTrainer")
     return f"nnUNet{of_trainer}{base.removeprefix('nnUNet').removesuffix('Plans')}Plans"
 
 

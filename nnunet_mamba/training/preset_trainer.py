@@ -61,13 +61,15 @@ def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: st
 class PresetTrainer(GuardedTrainer):
     """Train the network of ``preset`` as ``recipe`` says, with nnU-Net's data, loss, validation and files.
 
-    A trainer whose paper trains otherwise than ``recipe`` has a ``paper_recipe``, and one whose loss compares single
-    outputs sets ``needs_single_output``. The attributes "of name" are set by ``generated_trainers``.
+    A trainer whose paper trains otherwise than ``recipe`` has a ``paper_recipe``, one that learns from another network
+    names that one's ``teacher_preset``, and one whose loss compares single outputs sets ``needs_single_output``. The
+    attributes "of name" are set by ``generated_trainers``.
     """
 
     preset: ClassVar[Preset]
     recipe: ClassVar[Recipe]
     paper_recipe: ClassVar[Recipe | None] = None
+    teacher_preset: ClassVar[Preset | None] = None
     needs_single_output: ClassVar[bool] = False
     deep_of_name: ClassVar[bool] = False
     epochs_of_name: ClassVar[int | None] = None
@@ -105,6 +107,9 @@ class PresetTrainer(GuardedTrainer):
             self.num_val_iterations_per_epoch = max(1, self.iterations_of_name // 5)
         self._first_epoch = 0
         self._iterations: tqdm[Any] | None = None
+
+    def prepare_trial_steps(self) -> None:
+        """Make up what steps need beyond the initialised trainer, where a step is tried and no training starts."""
 
     @classmethod
     def has_deep_supervision(cls) -> bool:

@@ -5,10 +5,10 @@ import pytest
 from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.patches import with_patch
 from nnunet_mamba.planning.planner import five_percent, plan_configuration
+from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.resolved_trainer import resolve_trainers
 from nnunet_mamba.planning.step_process import StepTooLarge
 from nnunet_mamba.planning.training_step import StepMemory
-from nnunet_mamba.planning.wishes import Wishes
 
 PLANNED, FIXED = "nnUNetTrainerUMambaBot", "nnUNetTrainerVMUNet"
 CONSTANT = 1000
@@ -26,10 +26,10 @@ def plan(made_up_base, measured):
         measured.append((tuple(made["patch_size"]), made["batch_size"]))
         return StepMemory(peak=CONSTANT + math.prod(made["patch_size"]) * made["batch_size"], before=CONSTANT)
 
-    def run(trainer, name, n_pixels, **wishes):
+    def run(trainer, name, n_pixels, **request):
         budget = Budget(device="cpu", size=CONSTANT + n_pixels)
         (resolved,) = resolve_trainers([trainer], made_up_base)
-        return plan_configuration(resolved, name, budget=budget, wishes=Wishes(**wishes), measure=step)
+        return plan_configuration(resolved, name, budget=budget, request=PlanningRequest(**request), measure=step)
 
     return run
 
@@ -78,7 +78,7 @@ def test_the_patch_shrinks_until_two_fit(plan, made_up_base, measured, trainer, 
     if trainer == FIXED:
         assert all(size % 32 == 0 for size in taken)
     strides = done.content["architecture"]["arch_kwargs"]["strides"]
-    assert all(size % math.prod(by) == 0 for size, by in zip(taken, zip(*strides, strict=True), strict=True))
+    assert all(size % math.prod(factors) == 0 for size, factors in zip(taken, zip(*strides, strict=True), strict=True))
     assert len(measured) < 8
 
 
@@ -96,9 +96,9 @@ def test_what_the_smallest_step_said_is_in_the_error(made_up_base):
     budget = Budget(device="cuda", size=10**9)
     (trainer,) = resolve_trainers([PLANNED], made_up_base)
     with pytest.raises(ValueError, match=rf"fits \(the last step said: {words}\)"):
-        plan_configuration(trainer, "2d", budget=budget, wishes=Wishes(), measure=step)
-    wishes = Wishes(batch_size=2, patch_size=(64, 64))
-    (warning,) = plan_configuration(trainer, "2d", budget=budget, wishes=wishes, measure=step).warnings
+        plan_configuration(trainer, "2d", budget=budget, request=PlanningRequest(), measure=step)
+    request = PlanningRequest(batch_size=2, patch_size=(64, 64))
+    (warning,) = plan_configuration(trainer, "2d", budget=budget, request=request, measure=step).warnings
     assert f"a batch of 2 takes more than there is (the last step said: {words}), the budget" in warning
 
 

@@ -5,12 +5,12 @@ import pytest
 
 from nnunet_mamba.planning import trainer_plans
 from nnunet_mamba.planning.memory import GIB, Budget
+from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import MARK
 from nnunet_mamba.planning.resolved_trainer import resolve_trainers
 from nnunet_mamba.planning.step_process import TrainingStepError
 from nnunet_mamba.planning.trainer_plans import plan_trainer
 from nnunet_mamba.planning.training_step import StepMemory
-from nnunet_mamba.planning.wishes import Wishes
 
 NAME = "nnUNetTrainerUMambaBot"
 
@@ -30,14 +30,16 @@ def plan(made_up_base, tmp_path, monkeypatch):
     budget = Budget(device="cpu", size=GIB)
 
     def run(*configurations, **options):
-        return plan_trainer(trainer, configurations, budget=budget, **{"wishes": Wishes(), "writes": True, **options})
+        return plan_trainer(
+            trainer, configurations, budget=budget, **{"request": PlanningRequest(), "writes": True, **options}
+        )
 
     return run
 
 
 def test_returns_what_it_did_and_writes_one_file(plan, made_up_base):
     told = []
-    done = plan("2d", "3d_fullres", on_step=lambda n_planned, text: told.append((n_planned, text)))
+    done = plan("2d", "3d_fullres", on_progress=lambda n_planned, text: told.append((n_planned, text)))
     assert [planned.name for planned in done.configurations] == ["2d", "3d_fullres"]
     assert done.file == made_up_base.folder / "nnUNetUMambaBotPlans.json"
     written = json.loads(done.file.read_text())

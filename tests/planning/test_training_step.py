@@ -36,7 +36,11 @@ def losses(tmp_path, monkeypatch):
     return losses
 
 
-@pytest.mark.parametrize("trainer", ["UltraLightVM", "UMambaBot"], ids=["one output", "deep supervision"])
+@pytest.mark.parametrize(
+    "trainer",
+    ["UltraLightVM", "UMambaBot", "UltraLBMTDistill"],
+    ids=["one output", "deep supervision", "untrained teacher"],
+)
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_trains_with_all_kinds_of_labels(step_request, losses, dataset, trainer):
     request = step_request(trainer, (32, 32), 2, features=4, labels=DATASETS[dataset])

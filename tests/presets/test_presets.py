@@ -81,6 +81,11 @@ def test_preset_cannot_be_changed():
         PRESETS["mine"] = ULTRALIGHT_VM_UNET
 
 
+def test_u_mamba_alone_takes_all_of_its_stages_from_the_plans():
+    names = {name for name, preset in PRESETS.items() if preset.has_stages_of_plans}
+    assert names == {"u_mamba_bot", "u_mamba_enc", "u_mamba_no_mamba", "u_mamba_bot_pp"}
+
+
 def test_listing_networks_does_not_import_torch():
     script = "import sys, nnunet_mamba; assert nnunet_mamba.list_networks(); print('torch' in sys.modules)"
 

@@ -55,7 +55,14 @@ def test_the_configuration_is_that_of_the_plans_beside_the_folds(model):
         model.configuration()
     configurations = {"base": {"data_identifier": "P_2d", "batch_size": 2}, "2d": {"inherits_from": "base"}}
     model.plans_file.write_text(json.dumps({"configurations": configurations}))
-    assert model.configuration()["data_identifier"] == "P_2d"
+    assert model.configuration()["batch_size"] == 2
+    assert model.data_identifier() == "P_2d"
+
+
+def test_plans_that_do_not_tell_the_preprocessed_data_are_named(model):
+    model.plans_file.write_text(json.dumps({"configurations": {"2d": {"batch_size": 2}}}))
+    with pytest.raises(ValueError, match=r"plans\.json has the data_identifier None"):
+        model.data_identifier()
 
 
 @pytest.mark.parametrize("content", [{}, {"configurations": [3]}, {"configurations": {"3d": {}}}, [], "x"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
 
 # What nnU-Net plans for small images and volumes, with widths that are quicker than its own.
 STAGES = {
@@ -72,7 +72,7 @@ def trainers_in():
         }
 
         def build(name, patch_size=(40, 48)):
-            return trainer_with_budget(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))
+            return load_trainer_with_suffixes(name)(plans_for(patch_size), "2d", 0, dataset, torch.device("cpu"))
 
         return build
 
@@ -112,7 +112,7 @@ def make(planned, monkeypatch):
             architecture = plans["configurations"]["2d"]["architecture"]["arch_kwargs"]
             architecture["features_per_stage"] = [8] * architecture["n_stages"]
         else:
-            trainer = trainer_with_budget(name) if "epoch" in name else load_trainer(name)
+            trainer = load_trainer_with_suffixes(name) if "epoch" in name else load_trainer(name)
         return trainer(plans, "2d", fold, dataset, torch.device("cpu"))
 
     return make

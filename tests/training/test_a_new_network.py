@@ -21,7 +21,8 @@ from nnunet_mamba import bundled, presets
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.networks.complexity import measure_complexity
 from nnunet_mamba.planning.memory import Budget
-from nnunet_mamba.planning.planner import Wishes, plan_configuration
+from nnunet_mamba.planning.planner import plan_configuration
+from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import BasePlans
 from nnunet_mamba.planning.resolved_trainer import resolve_trainers
 from nnunet_mamba.planning.training_step import StepMemory, random_batch
@@ -296,7 +297,7 @@ def test_is_planned_by_what_it_pads_to(build_trainer, tmp_path):
         trainer,
         "2d",
         budget=Budget(device="cpu", size=10**9),
-        wishes=Wishes(),
+        request=PlanningRequest(),
         measure=lambda request, budget: StepMemory(peak=1000, before=0),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.training.generated_trainers import trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
 
 NAME = "nnUNetTrainerUltraLightVM"
 
@@ -22,7 +22,7 @@ def make_trainer(planned, monkeypatch):
         plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
         plans["configurations"]["2d"]["batch_size"] = 2
         dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
-        trainer = trainer_with_budget(f"{NAME}_2epochs_1iteration")(
+        trainer = load_trainer_with_suffixes(f"{NAME}_2epochs_1iteration")(
             {**plans, "continue_training": False}, "2d", 0, dataset, torch.device("cpu")
         )
         monkeypatch.setattr(trainer, "_do_i_compile", lambda: is_compiled)

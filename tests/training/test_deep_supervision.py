@@ -8,8 +8,9 @@ from PIL import Image
 from torch import nn
 
 from nnunet_mamba import create_network
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training.deep_supervision import deep_supervision_scales, freeze_heads_without_logits
-from nnunet_mamba.training.generated_trainers import has_deep_variant, load_trainer, trainer_names
+from nnunet_mamba.training.generated_trainers import has_deep_variant, load_trainer
 
 DEEP = [name for name in trainer_names() if has_deep_variant(load_trainer(name))]
 VOLUMES = ["nnUNetTrainerUltraLightVM", "nnUNetTrainerUltraLightVMv1", "nnUNetTrainerUltraLBM"]

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training.generated_trainers import (
     has_deep_variant,
     load_trainer,
+    load_trainer_with_suffixes,
     named_recipes,
-    trainer_names,
-    trainer_with_budget,
 )
 from nnunet_mamba.training.recipes import NNUNET
 
@@ -30,7 +30,7 @@ counts = st.integers(1, 10**6)
 )
 def test_reads_the_budget_from_the_name(suffix, epochs, iterations):
     name = f"{NAME}{suffix}"
-    trainer = trainer_with_budget(name)
+    trainer = load_trainer_with_suffixes(name)
     assert trainer.__name__ == name
     assert (trainer.epochs_of_name, trainer.iterations_of_name) == (epochs, iterations)
     assert issubclass(trainer, load_trainer(NAME))
@@ -55,9 +55,9 @@ def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs
         return
     if deep and not has_deep_variant(trainer):
         with pytest.raises(ValueError, match=rf"no trainer '{name}': '{base}' .*; leave '_deep' out\.$"):
-            trainer_with_budget(name)
+            load_trainer_with_suffixes(name)
         return
-    generated = trainer_with_budget(name)
+    generated = load_trainer_with_suffixes(name)
 
     assert issubclass(generated, trainer)
     assert generated.__name__ == name
@@ -81,14 +81,14 @@ def test_refuses_suffixes_in_another_order(base, parts):
         if chosen == ordered and not excluded:
             continue
         with pytest.raises(ValueError, match=f"There is no trainer '{base}_"):
-            trainer_with_budget("_".join([base, *chosen]))
+            load_trainer_with_suffixes("_".join([base, *chosen]))
 
 
 def test_names_that_begin_alike_are_not_taken_for_each_other():
     for first, second in itertools.permutations(trainer_names(), 2):
         if second.startswith(first):
-            assert issubclass(trainer_with_budget(f"{second}_3epochs"), load_trainer(second))
-            assert not issubclass(trainer_with_budget(f"{first}_3epochs"), load_trainer(second))
+            assert issubclass(load_trainer_with_suffixes(f"{second}_3epochs"), load_trainer(second))
+            assert not issubclass(load_trainer_with_suffixes(f"{first}_3epochs"), load_trainer(second))
 
 
 @pytest.mark.parametrize(
@@ -121,21 +121,21 @@ def test_refuses_other_suffixes_and_names_the_valid_ones(suffix):
         ValueError,
         match=r"'_paper' or '_nnunet', '_deep', .*_<N>epochs_<M>iterations.*nnUNetTrainerUltraLightVM_20epochs",
     ) as error:
-        trainer_with_budget(name)
+        load_trainer_with_suffixes(name)
     assert f"There is no trainer {name!r}" in str(error.value)
 
 
 def test_u_mamba_has_its_heads_anyway_and_offers_no_other():
     with pytest.raises(ValueError, match="'nnUNetTrainerUMambaBot' trains with deep supervision anyway; leave '_deep'"):
-        trainer_with_budget("nnUNetTrainerUMambaBot_deep")
+        load_trainer_with_suffixes("nnUNetTrainerUMambaBot_deep")
     with pytest.raises(ValueError, match="'_paper' or '_nnunet', '_<N>epochs' or"):
-        trainer_with_budget("nnUNetTrainerUMambaBot_0epochs")
+        load_trainer_with_suffixes("nnUNetTrainerUMambaBot_0epochs")
 
 
 def test_a_trainer_that_compares_single_outputs_has_no_deep_variant(monkeypatch):
     monkeypatch.setattr(load_trainer("nnUNetTrainerVMUNet"), "needs_single_output", True)
     with pytest.raises(ValueError, match="'nnUNetTrainerVMUNet' needs a single output; leave '_deep' out"):
-        trainer_with_budget("nnUNetTrainerVMUNet_deep_7epochs")
+        load_trainer_with_suffixes("nnUNetTrainerVMUNet_deep_7epochs")
 
 
 @pytest.mark.parametrize("name", trainer_names())
@@ -150,12 +150,12 @@ def test_nnunets_recipe_is_the_same_for_all_but_for_the_checkpoints(name):
 @pytest.mark.parametrize("name", ["nnUNetTrainer_20epochs", "nnUNetTrainerUltraLight_20epochs", "__path__", NAME])
 def test_lets_nnunet_search_on_for_names_of_others(name):
     with pytest.raises(AttributeError, match=name):
-        trainer_with_budget(name)
+        load_trainer_with_suffixes(name)
 
 
 def test_the_same_name_is_the_same_class():
     name = f"{NAME}_nnunet_3epochs"
-    assert trainer_with_budget(name) is trainer_with_budget(name)
+    assert load_trainer_with_suffixes(name) is load_trainer_with_suffixes(name)
 
 
 def test_every_bundled_trainer_loads_and_has_the_name_of_its_file():

@@ -12,7 +12,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.training.checkpoints.files import CheckpointWriteError
 from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError
-from nnunet_mamba.training.generated_trainers import trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
 from nnunet_mamba.training.guarded_trainer import MOST_SKIPPED_STEPS
 from nnunet_mamba.training.sentinel import TrainingStoppedError
 
@@ -29,7 +29,9 @@ def make_trainer(planned, monkeypatch):
         plans = json.loads((planned.preprocessed / "nnUNetPlans.json").read_text())
         plans["configurations"]["2d"]["batch_size"] = 2
         dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
-        return trainer_with_budget(name)({**plans, "continue_training": resume}, "2d", 0, dataset, torch.device("cpu"))
+        return load_trainer_with_suffixes(name)(
+            {**plans, "continue_training": resume}, "2d", 0, dataset, torch.device("cpu")
+        )
 
     return make
 

@@ -6,8 +6,9 @@ from batchgeneratorsv2.transforms.spatial.mirroring import MirrorTransform
 from torch import nn
 
 from nnunet_mamba import create_network
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training import recipes
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
 
 
@@ -128,4 +129,4 @@ def test_other_recipes_mirror_in_training_and_prediction(build_trainer, name, n_
 def test_names_choose_the_recipe_of_the_augmentation(build_trainer):
     ours, nnunets = (training_transforms(build_trainer(f"nnUNetTrainerVMUNet{end}")) for end in ("_1epoch", "_nnunet"))
     assert len(nnunets.transforms) > len(ours.transforms)
-    assert trainer_with_budget("nnUNetTrainerVMUNet_nnunet").recipe.p_rotation is None
+    assert load_trainer_with_suffixes("nnUNetTrainerVMUNet_nnunet").recipe.p_rotation is None

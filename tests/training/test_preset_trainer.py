@@ -6,10 +6,11 @@ import pytest
 import torch
 from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_loss
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.training.deep_supervision import freeze_heads_without_logits
 from nnunet_mamba.training.distillation.trainer import DistillationTrainer
-from nnunet_mamba.training.generated_trainers import load_trainer, trainer_names, trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
 
 NAME = "nnUNetTrainerUltraLightVM"
 DISTILLATION = "nnUNetTrainerUltraLBMTDistill"
@@ -28,7 +29,7 @@ def make_trainer(planned, monkeypatch):
             plans["configurations"]["2d"]["patch_size"] = list(patch_size)
         dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
         dataset.update(labels or {})
-        return trainer_with_budget(name)(plans, configuration, 0, dataset, torch.device(device))
+        return load_trainer_with_suffixes(name)(plans, configuration, 0, dataset, torch.device(device))
 
     return make
 

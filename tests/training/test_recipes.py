@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training import recipes
-from nnunet_mamba.training.generated_trainers import load_trainer, named_recipes, trainer_names
+from nnunet_mamba.training.generated_trainers import load_trainer, named_recipes
 
 # optimiser, learning rate at the top and the bottom, half waves, weight decay, epochs, batch, p_rotation, mirrors
 PRINTED = {

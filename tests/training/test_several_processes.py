@@ -11,7 +11,7 @@ from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_mamba.results.checkpoints import LATEST
-from nnunet_mamba.training.generated_trainers import trainer_with_budget
+from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
 from nnunet_mamba.training.guarded_trainer import MOST_SKIPPED_STEPS
 from nnunet_mamba.training.sentinel import TrainingStoppedError
 
@@ -22,7 +22,7 @@ def trainer_of_a_process(arguments, name):
     """What nnU-Net builds in a process of several, but on the CPU."""
     # nnU-Net takes the entry out.
     plans = {**arguments["plans"], "continue_training": False}
-    trainer = trainer_with_budget(name)(**{**arguments, "plans": plans})
+    trainer = load_trainer_with_suffixes(name)(**{**arguments, "plans": plans})
     trainer.device, trainer.grad_scaler = torch.device("cpu"), None
     trainer.initialize()
     trainer.network.train()

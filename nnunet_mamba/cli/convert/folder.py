@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.option_groups import Grouping, Leniency, Run, Target, refuse_masks_without_images
+from nnunet_mamba.cli.convert.option_groups import (
+    ConversionRun,
+    Grouping,
+    Leniency,
+    Target,
+    refuse_masks_without_images,
+)
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
 from nnunet_mamba.cli.options.grouped_options import with_grouped_options
@@ -110,7 +116,7 @@ def folder(
     ] = None,
     leniency: Leniency = Leniency(),
     grouping: Grouping = Grouping(),
-    run: Run = Run(),
+    run: ConversionRun = ConversionRun(),
 ) -> None:
     """Convert your own images and masks: pictures (PNG, JPEG, TIFF, ...) or volumes (NIfTI, MHA, NRRD).
 

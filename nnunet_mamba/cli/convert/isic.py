@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from nnunet_mamba.cli.convert.option_groups import (
+    ConversionRun,
     Grouping,
     Leniency,
     PhotographSize,
-    Run,
     SkinSigmoid,
     Target,
     refuse_masks_without_images,
@@ -63,7 +63,7 @@ def isic(
     ] = None,
     leniency: Leniency = Leniency(),
     grouping: Grouping = Grouping(),
-    run: Run = Run(),
+    run: ConversionRun = ConversionRun(),
 ) -> None:
     """Convert ISIC 2016, 2017 or 2018 lesion segmentation, or photographs and masks in its layout.
 

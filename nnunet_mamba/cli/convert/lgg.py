@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.option_groups import Run, Target
+from nnunet_mamba.cli.convert.option_groups import ConversionRun, Target
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
 from nnunet_mamba.cli.options.grouped_options import with_grouped_options
@@ -67,7 +67,7 @@ def lgg(
             show_default=False,
         ),
     ] = None,
-    run: Run = Run(),
+    run: ConversionRun = ConversionRun(),
 ) -> None:
     """Convert the lower-grade gliomas of TCGA as Kaggle has them (lgg-mri-segmentation): MR slices with tumour masks.
 

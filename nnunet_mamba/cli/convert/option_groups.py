@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnunet_mamba.cli.options.option_names import with_option_names
-from nnunet_mamba.cli.options.option_types import Jobs, Progress
+from nnunet_mamba.cli.options.option_types import Jobs, ProgressBars
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.sources.group_table import GroupTable
@@ -112,11 +112,11 @@ class Grouping:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class ConversionRun:
     """How a conversion runs."""
 
     jobs: Jobs = None
-    progress: Progress = True
+    progress: ProgressBars = True
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show what would happen, write nothing.")
     ] = False
@@ -139,7 +139,7 @@ class Run:
     @property
     def has_default_split(self) -> bool:
         """Whether nothing was said about the split."""
-        return self.split == Run.split
+        return self.split == ConversionRun.split
 
     def options(self, *sources: Path | None) -> "RunOptions":
         """Return these options as the converters take them.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.option_groups import Leniency, PhotographSize, Run, SkinSigmoid, Target
+from nnunet_mamba.cli.convert.option_groups import ConversionRun, Leniency, PhotographSize, SkinSigmoid, Target
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
 from nnunet_mamba.cli.options.grouped_options import with_grouped_options
@@ -43,7 +43,7 @@ def ph2(
         ),
     ] = None,
     leniency: Leniency = Leniency(),
-    run: Run = Run(),
+    run: ConversionRun = ConversionRun(),
 ) -> None:
     """Convert PH2, dermoscopy of 200 naevi and melanomas.
 

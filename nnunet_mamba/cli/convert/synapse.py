@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnunet_mamba.cli.convert.option_groups import Run, Target
+from nnunet_mamba.cli.convert.option_groups import ConversionRun, Target
 from nnunet_mamba.cli.convert.reports import report_dataset, report_images
 from nnunet_mamba.cli.convert.unpacked_sources import convert_unpacked
 from nnunet_mamba.cli.options.grouped_options import with_grouped_options
@@ -60,7 +60,7 @@ def synapse(
             show_default=False,
         ),
     ] = None,
-    run: Run = Run(),
+    run: ConversionRun = ConversionRun(),
 ) -> None:
     """Convert the abdominal CT of Synapse (BTCV), original or preprocessed by TransUNet.
 

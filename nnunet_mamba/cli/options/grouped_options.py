@@ -14,9 +14,9 @@ def with_grouped_options(command: Callable[..., None]) -> Callable[..., None]:
     A parameter whose type is a dataclass is a group. Each of its fields is an option at the place of the group::
 
         @with_grouped_options
-        def show(source: Path, run: Run = Run(jobs=2)) -> None: ...
+        def show(source: Path, run: ConversionRun = ConversionRun(jobs=2)) -> None: ...
 
-    takes ``--jobs`` with 2 as its default, and all other options that ``Run`` has with the defaults of their fields.
+    takes ``--jobs`` with 2 as its default, and all other options of the group with the defaults of their fields.
 
     Args:
         command: a function whose groups all have a default; the types of their fields are typer's, ``Annotated[...]``.

@@ -131,7 +131,7 @@ class SynapseOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SynapseCases:
     """What was found in a folder.
 
     Args:
@@ -149,7 +149,7 @@ class Source:
     recorded: dict[str, Any]
 
 
-def find_source(folder: Path, options: SynapseOptions, *, is_labelled: bool = True) -> Source:
+def find_cases(folder: Path, options: SynapseOptions, *, is_labelled: bool = True) -> SynapseCases:
     """Find the cases in a folder of either form.
 
     Args:
@@ -168,28 +168,28 @@ def find_source(folder: Path, options: SynapseOptions, *, is_labelled: bool = Tr
         raw = [folder]
     preprocessed = [folder / name for name in _TRANSUNET_FOLDERS if (folder / name).is_dir()]
     if len(raw) + bool(preprocessed) > 1:
-        found = ", ".join(str(path) for path in (*raw, *preprocessed))
-        raise ValueError(f"{folder} holds the data set more than once ({found}); name one of these folders")
+        places = ", ".join(str(path) for path in (*raw, *preprocessed))
+        raise ValueError(f"{folder} holds the data set more than once ({places}); name one of these folders")
     if not raw and not preprocessed:
         raise ValueError(
             f"no cases in {folder}: expected RawData/Training with img and label, or train_npz and test_vol_h5; name "
             "the folder that holds them"
         )
-    source = (
-        _raw_source(raw[0], options, is_labelled=is_labelled)
+    found = (
+        _raw_cases(raw[0], options, is_labelled=is_labelled)
         if raw
-        else _transunet_source(preprocessed, options, is_labelled=is_labelled)
+        else _transunet_cases(preprocessed, options, is_labelled=is_labelled)
     )
-    if not source.cases and not source.problems:
+    if not found.cases and not found.problems:
         raise ValueError(f"no cases in {(raw or preprocessed)[0]}: expected img0001.nii.gz, or case0005_slice000.npz")
-    return source
+    return found
 
 
 _IMAGE_NAME = re.compile(r"img(\d+)\.nii(\.gz)?")
 _LABEL_NAME = re.compile(r"label(\d+)\.nii(\.gz)?")
 
 
-def _raw_source(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> Source:
+def _raw_cases(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> SynapseCases:
     if any((options.label_numbering, options.pixel_spacing, options.slice_thickness)):
         raise ValueError(
             f"`label_numbering`, `pixel_spacing` and `slice_thickness` are of TransUNet's files, and {folder} holds "
@@ -214,7 +214,7 @@ def _raw_source(folder: Path, options: SynapseOptions, *, is_labelled: bool) -> 
     organs = facts.papers_organs if is_labelled and options.organs == 8 else tuple(facts.raw_data_numbers)
     numbers = OrganNumbers(organs, facts.raw_data_numbers)
     cases = [_case(identifier, (path,), labels.get(identifier)) for identifier, path in sorted(images.items())]
-    return Source(
+    return SynapseCases(
         cases=cases,
         problems=problems,
         converter=CtConverter(numbers),
@@ -250,7 +250,7 @@ def _by_number(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], list
     return found, problems
 
 
-def _transunet_source(folders: Sequence[Path], options: SynapseOptions, *, is_labelled: bool) -> Source:
+def _transunet_cases(folders: Sequence[Path], options: SynapseOptions, *, is_labelled: bool) -> SynapseCases:
     if options.organs != 8:
         raise ValueError(f"`organs={options.organs}`: TransUNet's files hold 8, convert RawData for all 13")
     if options.label_numbering is None and is_labelled:
@@ -275,7 +275,7 @@ def _transunet_source(folders: Sequence[Path], options: SynapseOptions, *, is_la
         _case(identifier, tuple(sorted(paths, key=_slice_number)), paths[0] if is_labelled else None)
         for identifier, paths in sorted(files.items())
     ]
-    return Source(
+    return SynapseCases(
         cases=cases,
         problems=problems,
         converter=TransUNetConverter(numbers, options.spacing),
@@ -330,7 +330,7 @@ def convert_synapse(source: Path, folder: Path, *, options: SynapseOptions | Non
         OSError: the folder holds something else, or writing failed.
     """
     options = options or SynapseOptions()
-    found = find_source(source, options)
+    found = find_cases(source, options)
     return write_raw_dataset(
         found.cases,
         folder,
@@ -356,7 +356,7 @@ def prepare_synapse_images(source: Path, folder: Path, *, options: SynapseOption
         OSError: the folder holds something else, or writing failed.
     """
     options = options or SynapseOptions()
-    found = find_source(source, options, is_labelled=False)
+    found = find_cases(source, options, is_labelled=False)
     return write_prediction_images(
         found.cases,
         folder,

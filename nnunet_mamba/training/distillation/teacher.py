@@ -22,6 +22,7 @@ from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ModelName, fold_name
 from nnunet_mamba.results.trained_model import TrainedModel, finished_models
 from nnunet_mamba.system.nnunet_folders import unexpanded
+from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
@@ -53,18 +54,17 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         return _named_checkpoint(named_teacher(named), student.fold)
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
-    # A recipe or budget follows an underscore; nnUNetTrainerUltraLBMT is another network.
     trained = [
         model
         for model in finished_models(results)
         if str(student.fold) in model.finished_folds()
         and model.name.configuration == configuration
-        and model.name.trainer.partition("_")[0] == teacher_trainer
+        and TrainerName.parse(model.name.trainer).base == teacher_trainer
     ]
     found = [model for model in trained if model.name.plans == plans]
     if not found:
         identifier = student.configuration_manager.data_identifier
-        found = [model for model in trained if _data_identifier(model) == identifier]
+        found = [model for model in trained if _was_trained_on(model, identifier)]
     if len(found) > 1:
         # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
         lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(model.folder))}" for model in found)
@@ -97,12 +97,12 @@ def named_teacher(value: str) -> Path:
     return Path(value).absolute()
 
 
-def _data_identifier(model: TrainedModel) -> str | None:
-    """Return which preprocessed data a model was trained on; None if its plans do not tell."""
+def _was_trained_on(model: TrainedModel, identifier: str) -> bool:
+    """Return whether a model was trained on these preprocessed data; False if its plans do not tell."""
     try:
-        return str(model.configuration()["data_identifier"])
-    except (OSError, ValueError, KeyError):
-        return None
+        return model.data_identifier() == identifier
+    except (OSError, ValueError):
+        return False
 
 
 def _named_checkpoint(path: Path, fold: int | str) -> Path:

@@ -15,6 +15,7 @@ from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.training.distillation.losses import TEACHER_TERMS, teacher_terms
 from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
 from nnunet_mamba.training.distillation.teacher import find_teacher, load_teacher
+from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 
 
@@ -58,6 +59,18 @@ class DistillationTrainer(PresetTrainer):
         if self._do_i_compile():
             self.teacher = cast("nn.Module", torch.compile(self.teacher))
         return checkpoint
+
+    def prepare_trial_steps(self) -> None:
+        """Build a teacher with untrained weights: its outputs do not matter, so that none needs to be trained yet."""
+        self.settings = DistillationSettings.from_environment()
+        teacher = load_trainer(self.teacher_preset.trainer).build_network_architecture(
+            self.plans_manager,
+            self.configuration_manager,
+            self.num_input_channels,
+            self.label_manager.num_segmentation_heads,
+            enable_deep_supervision=False,
+        )
+        self.teacher = teacher.to(self.device).eval()
 
     @property
     def _record(self) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError
-from nnunet_mamba.training.distillation.losses import teacher_terms
+from nnunet_mamba.training.distillation.losses import TEACHER_TERMS, teacher_terms
 from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
 from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE
 
@@ -70,6 +70,15 @@ def test_trains_the_student_with_the_weighted_terms_and_leaves_the_teacher_alone
     assert _unequal(trainer.teacher.state_dict(), taught) == []
     assert not trainer.teacher.training
     assert all(not value.requires_grad and value.grad is None for value in trainer.teacher.parameters())
+
+
+def test_a_step_can_be_tried_before_there_is_a_teacher(make):
+    trainer = make()
+    trainer.initialize()
+    trainer.prepare_trial_steps()
+    outputs = trainer.train_step(_batch(trainer))
+    assert np.isfinite(outputs["loss"])
+    assert {"hard", *TEACHER_TERMS} <= outputs.keys()
 
 
 def test_only_the_student_is_optimised_and_saved(make, teach, tmp_path):

@@ -8,7 +8,7 @@ from nnunet_mamba.doctor.findings import Finding, Level
 
 
 @dataclass(frozen=True)
-class Report:
+class Verdict:
     """What the doctor found.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the user decides of a planning; measurements decide the rest."""
+"""What the user asks of a planning; measurements decide the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from nnunet_mamba.planning.patches import Patch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class PlanningRequest:
     """What the user sets by hand.
 
     Args:
@@ -19,8 +19,3 @@ class Wishes:
     configurations: Sequence[str] = ()
     batch_size: int | None = None
     patch_size: Patch | None = None
-
-
-def by(sizes: Sequence[int]) -> str:
-    """Return sizes as people write them, "96×128"."""
-    return "×".join(map(str, sizes))

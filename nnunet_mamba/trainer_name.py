@@ -1,0 +1,73 @@
+"""The name of a trainer, which says how it trains: ``nnUNetTrainerUltraLightVM_nnunet_deep_20epochs``.
+
+The name is the only thing about a trainer that nnU-Net's commands, results folders and checkpoints carry. What is part
+of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Three suffixes
+may follow the name of a bundled trainer, in this order: the recipe (``_paper`` or ``_nnunet``), ``_deep`` for deep
+supervision, and the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1).
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from nnunet_mamba.bundled import trainer_names
+
+# As few characters as possible are unknown, so that every suffix in its place is read.
+_PARTS = re.compile(
+    r"(?P<base>[^_]*)(?P<unknown>.*?)(?:_(?P<recipe>paper|nnunet))?(?P<deep>_deep)?"
+    r"(?:_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?)?",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerName:
+    """The parts of a trainer's name; as text, the name with its budget in the plural.
+
+    Args:
+        base: what stands before the first underscore; for one of our trainers, the name of its file.
+        unknown: what follows the base and is none of the suffixes; empty for all of our trainers.
+        recipe: "paper" or "nnunet"; None for the trainer's own.
+        deep: whether the name asks for deep supervision.
+        epochs: None for as many as the recipe has.
+        iterations: of an epoch; None for as many as nnU-Net has, and without ``epochs``.
+    """
+
+    base: str
+    unknown: str = ""
+    recipe: str | None = None
+    deep: bool = False
+    epochs: int | None = None
+    iterations: int | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> "TrainerName":
+        """Return the parts of any trainer's name, ours or not."""
+        found = _PARTS.fullmatch(name)
+        assert found is not None
+        epochs, iterations = found["epochs"], found["iterations"]
+        return cls(
+            base=found["base"],
+            unknown=found["unknown"],
+            recipe=found["recipe"],
+            deep=found["deep"] is not None,
+            epochs=int(epochs) if epochs else None,
+            iterations=int(iterations) if iterations else None,
+        )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the base is a bundled trainer, be the suffixes known or not."""
+        return self.base in trainer_names()
+
+    def without_budget(self) -> "TrainerName":
+        """Return the name of the trainer that trains for as long as its recipe says."""
+        return replace(self, epochs=None, iterations=None)
+
+    def __str__(self) -> str:
+        suffixes = [
+            self.recipe,
+            "deep" if self.deep else None,
+            f"{self.epochs}epochs" if self.epochs else None,
+            f"{self.iterations}iterations" if self.iterations else None,
+        ]
+        return "_".join([self.base + self.unknown, *filter(None, suffixes)])

@@ -1,0 +1,84 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.trainer_name import TrainerName
+
+BASE = "nnUNetTrainerUltraLightVM"
+counts = st.integers(1, 10**6)
+names = st.builds(
+    lambda base, unknown, recipe, deep, epochs, iterations: TrainerName(
+        base=base,
+        unknown=unknown,
+        recipe=recipe,
+        deep=deep,
+        epochs=epochs,
+        iterations=iterations if epochs else None,
+    ),
+    base=st.sampled_from([*trainer_names(), "nnUNetTrainer", "nnUNetTrainerDiceCELoss"]),
+    unknown=st.sampled_from(["", "_noSmooth", "_", "_deeper", "_20epochs_"]),
+    recipe=st.sampled_from([None, "paper", "nnunet"]),
+    deep=st.booleans(),
+    epochs=st.none() | counts,
+    iterations=st.none() | counts,
+)
+
+
+@given(names)
+def test_a_name_is_read_as_it_was_written(name):
+    assert TrainerName.parse(str(name)) == name
+
+
+@given(st.text() | st.text("_nupaerdtsiochd10"))
+def test_every_name_has_parts_and_none_of_it_is_lost(name):
+    parsed = TrainerName.parse(name)
+    assert TrainerName.parse(str(parsed)) == parsed
+    assert "_" not in parsed.base
+    assert name.startswith(parsed.base + parsed.unknown)
+
+
+@pytest.mark.parametrize(
+    ("suffixes", "parts"),
+    [
+        ("", {}),
+        ("_paper", {"recipe": "paper"}),
+        ("_deep", {"deep": True}),
+        ("_20epochs", {"epochs": 20}),
+        ("_1epoch_1iteration", {"epochs": 1, "iterations": 1}),
+        ("_nnunet_deep_2epochs_5iterations", {"recipe": "nnunet", "deep": True, "epochs": 2, "iterations": 5}),
+        ("_noSmooth_5epochs", {"unknown": "_noSmooth", "epochs": 5}),
+        ("_deep_nnunet", {"unknown": "_deep", "recipe": "nnunet"}),
+        ("_0epochs", {"unknown": "_0epochs"}),
+        ("_02epochs", {"unknown": "_02epochs"}),
+        ("_20iterations", {"unknown": "_20iterations"}),
+        ("_2epochs_0iterations", {"unknown": "_2epochs_0iterations"}),
+        ("_\n", {"unknown": "_\n"}),
+    ],
+)
+def test_reads_the_suffixes_in_their_order_and_leaves_the_rest_unknown(suffixes, parts):
+    assert TrainerName.parse(BASE + suffixes) == TrainerName(base=BASE, **parts)
+
+
+def test_a_budget_is_written_in_the_plural():
+    assert str(TrainerName.parse(f"{BASE}_1epoch_1iteration")) == f"{BASE}_1epochs_1iterations"
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [
+        (f"{BASE}_nnunet_deep_20epochs_5iterations", f"{BASE}_nnunet_deep"),
+        ("nnUNetTrainer_5epochs", "nnUNetTrainer"),
+        (f"{BASE}_mine", f"{BASE}_mine"),
+    ],
+)
+def test_the_budget_can_be_left_out(name, without):
+    assert str(TrainerName.parse(name).without_budget()) == without
+
+
+def test_the_base_tells_whose_trainer_it_is():
+    assert all(TrainerName.parse(name).is_ours for name in trainer_names())
+    assert TrainerName.parse(f"{BASE}_nnunet_3epochs").is_ours
+    assert TrainerName.parse(f"{BASE}_unknown").is_ours
+    assert not TrainerName.parse("nnUNetTrainer_20epochs").is_ours
+    assert not TrainerName.parse("nnUNetTrainerUltraLight_20epochs").is_ours
