@@ -1,7 +1,7 @@
 """The Mamba block (Mamba-1): gated selective state space model over a sequence of tokens."""
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,9 @@ class Mamba(nn.Module):
     Source:
         Gu and Dao 2023, arXiv:2312.00752; parameter names and initial values of github.com/state-spaces/mamba.
     """
+
+    scans: ClassVar[bool] = True
+    """Whether this block runs the selective scan, as every block says that can."""
 
     def __init__(
         self,

@@ -178,6 +178,10 @@ class SegmentationNetwork(nn.Module):
         """Our names of parts, relative to the network, and the published ones; every other name is the same."""
         return {}
 
+    def uses_scan(self) -> bool:
+        """Return whether a block runs our selective scan; such a block says so in its attribute ``scans``."""
+        return any(getattr(module, "scans", False) for module in self.modules())
+
     @classmethod
     def recognise_weights(cls, names: Collection[str], *, network: type[nn.Module]) -> WeightsOrigin | None:
         """Return whose weights these are, if this class knows more about it than their names.

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
 from nnunet_mamba.networks.catalogue import create_network, require_packages
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
@@ -209,7 +210,8 @@ class PresetTrainer(GuardedTrainer):
         )
         if notice is not None:
             self.print_to_log_file(notice)
-        if any("A_log" in name for name, _ in self.bare_network.named_parameters()):
+        network = self.bare_network
+        if isinstance(network, SegmentationNetwork) and network.uses_scan():
             self.print_to_log_file(scan_notice(self.device))
         self._first_epoch = self.current_epoch
 

@@ -217,6 +217,10 @@ def test_autocast_stays_near_full_precision_and_state_spaces_in_float32(case, dt
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
+def test_says_whether_it_scans(network):
+    assert network.uses_scan() == any("A_log" in name for name in network.state_dict())
+
+
 def test_state_dict_round_trip_restores_the_logits(case, network):
     other = case.build()
     for parameter in other.parameters():
