@@ -22,7 +22,7 @@ def asked(monkeypatch):
 
 
 def test_only_networks_that_may_have_such_weights_are_imported(asked):
-    assert "create the network 'vm_unet'" in recognised_origin(VMAMBA, network=UltraLightVMUNet)
+    assert recognised_origin(VMAMBA, network=UltraLightVMUNet).networks == ("vm_unet",)
     assert asked == ["vm_unet", "vm_unet_no_mamba"]
 
 
