@@ -45,6 +45,9 @@ class SegmentationNetwork(nn.Module):
     override ``deep_supervision``.
 
     For weights of published code, map our names to the published ones in ``published_names``, here and in the blocks.
+    A network that may begin with the weights of a classification network overrides ``is_backbone``, which knows these
+    weights by their names, and ``backbone_name``, which finds them. ``recognise_weights`` may say more about weights
+    that fit no network than that their names are alike.
     A block that the papers count otherwise than by its layers has a method ``published_multiply_adds``, see
     ``networks.complexity``.
 
