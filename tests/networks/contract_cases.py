@@ -105,6 +105,12 @@ def in_tiers(*, quick: Collection[str] = ()) -> list:
     return [pytest.param(name, marks=[*tiers[name], *_lacking(name)]) for name in CASES]
 
 
+def in_slower_tiers() -> list:
+    """Return all cases: of each class one for images that is slow, and the rest long."""
+    tiers = {name: pytest.mark.slow if name in QUICK else pytest.mark.long for name in CASES}
+    return [pytest.param(name, marks=[tier, *_lacking(name)]) for name, tier in tiers.items()]
+
+
 def all_cases() -> list:
     """Return all cases, skipped where an optional package is missing."""
     return [pytest.param(name, marks=_lacking(name)) for name in CASES]

@@ -146,6 +146,7 @@ def test_compiles_into_one_graph(options):
         torch.testing.assert_close(compiled(image), network(image), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_compiled_training_step_has_the_gradients():
     network = UltraLBMUNet(3, 2, channels=SHALLOW)
     images = torch.randn(2, 3, 32, 32)
