@@ -13,11 +13,11 @@ from nnunet_mamba.networks.padding import Reductions, crop_outputs, pad_to_multi
 
 @dataclass(frozen=True)
 class WeightsOrigin:
-    """Whose published weights do not fit a network.
+    """What is known about published weights that do not fit a network.
 
     Args:
-        text: what is known of them, a sentence without its full stop.
-        networks: names of our networks, one of which may be theirs.
+        text: a sentence about them, without its full stop.
+        networks: names of our networks that they may belong to.
     """
 
     text: str
