@@ -15,10 +15,8 @@ from pathlib import Path
 from nnunet_mamba.crossval.runs import Run
 from nnunet_mamba.results.checkpoints import CONTINUED_FROM, SPARE
 from nnunet_mamba.system.folder_lock import only_writer
+from nnunet_mamba.system.worker_counts import AUGMENTING_VARIABLE, EXPORTING_VARIABLE, fitting_worker_counts
 
-# nnU-Net's own numbers of processes, which more cores do not change.
-MOST_AUGMENTING = 12
-MOST_EXPORTING = 8
 ATTEMPT = "=== attempt "
 
 
@@ -63,12 +61,10 @@ def arguments(run: Run, options: TrainingOptions) -> list[str]:
 
 def environment(options: TrainingOptions, share: TrainingShare) -> dict[str, str]:
     """Return the environment of a training; the user's own numbers of nnU-Net's processes stay."""
-    on_gpu = options.device == "cuda"
-    # On the CPU the network itself takes the cores, and augmentation can keep up with half of them.
-    workers = share.cores if on_gpu else max(1, share.cores // 2)
+    workers = fitting_worker_counts(share.cores, on_gpu=options.device == "cuda")
     variables = {
-        "nnUNet_n_proc_DA": str(min(workers, MOST_AUGMENTING)),
-        "nnUNet_def_n_proc": str(min(workers, MOST_EXPORTING)),
+        AUGMENTING_VARIABLE: str(workers.augmenting),
+        EXPORTING_VARIABLE: str(workers.exporting),
         # Threads that spin while they wait take the cores of the other trainings.
         "OMP_WAIT_POLICY": "passive",
         **os.environ,

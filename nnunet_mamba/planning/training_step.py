@@ -77,6 +77,8 @@ def _initialised_trainer(request: StepRequest, device: str) -> PresetTrainer:
     (folder / "case.b2nd").touch()
     trainer.initialize()
     trainer.prepare_trial_steps()
+    # A training does so too, and what the C library keeps counts as memory.
+    trainer.settle_process()
     return trainer
 
 

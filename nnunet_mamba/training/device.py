@@ -1,6 +1,5 @@
 """Which device a training really gets."""
 
-import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,24 +12,22 @@ if TYPE_CHECKING:
 
 
 def device_or_cpu(device: torch.device) -> tuple[torch.device, str | None]:
-    """Replace CUDA or Apple's MPS by the CPU if there is no such device.
+    """Replace CUDA or Apple's MPS by the CPU if there is no such device, and give a CPU the threads that fit it.
 
-    ``nnUNetv2_train`` asks for CUDA by default and sets torch to one thread for it, so the threads are set back.
+    ``nnUNetv2_train`` asks for CUDA by default and sets torch to one thread for it, so the threads are set back. With
+    ``-device cpu`` it takes as many as the machine has cores, whatever a container or job may use.
 
     Returns:
         The device to train on, and one line for the user if it is not the one asked for.
     """
     present: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device.type == "cpu":
+        torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
+        return device, None
     if device.type not in present or present[device.type]():
         return device, None
-    cores = available_cores()
-    torch.set_num_threads(cores)
-    # Threads that spin while they wait take the core from the thread that they wait for, as soon as another process
-    # wants one too (benchmarks/training_step.py). OpenMP has read the variable before this code runs.
-    advice = "" if "OMP_WAIT_POLICY" in os.environ else " OMP_WAIT_POLICY=passive keeps it fast beside other programs."
-    return torch.device(
-        "cpu"
-    ), f"No {device.type.upper()} device found: training on the CPU with {cores} threads.{advice}"
+    torch.set_num_threads(available_cores())
+    return torch.device("cpu"), f"No {device.type.upper()} device found: training on the CPU"
 
 
 def scan_notice(device: torch.device) -> str:

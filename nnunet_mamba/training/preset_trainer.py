@@ -19,13 +19,13 @@ from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.training.augmentation import flips_and_rotations
+from nnunet_mamba.training.cpu_trainer import CpuTrainer
 from nnunet_mamba.training.deep_supervision import (
     deep_supervision_scales,
     freeze_heads_without_logits,
     switch_deep_supervision,
 )
-from nnunet_mamba.training.device import device_or_cpu, scan_notice
-from nnunet_mamba.training.guarded_trainer import GuardedTrainer
+from nnunet_mamba.training.device import scan_notice
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
 from nnunet_mamba.training.plan_arguments import plan_arguments
 from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
@@ -59,7 +59,7 @@ def refuse_wrong_dimensions(trainer_name: str, preset: Preset, configuration: st
     )
 
 
-class PresetTrainer(GuardedTrainer):
+class PresetTrainer(CpuTrainer):
     """Train the network of ``preset`` as ``recipe`` says, with nnU-Net's data, loss, validation and files.
 
     A trainer whose paper trains otherwise than ``recipe`` has a ``paper_recipe``, one that learns from another network
@@ -94,10 +94,7 @@ class PresetTrainer(GuardedTrainer):
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
         require_packages(self.preset)
-        device, notice = device_or_cpu(device)
         super().__init__(plans, configuration, fold, dataset_json, device)
-        if notice:
-            self.print_to_log_file(notice)
         self.enable_deep_supervision = self.has_deep_supervision()
         self.initial_lr = self.recipe.initial_lr
         self.weight_decay = self.recipe.weight_decay
@@ -167,7 +164,9 @@ class PresetTrainer(GuardedTrainer):
         """Return the recipe's optimiser and its schedule over the whole run."""
         # A subclass may change these two in its constructor, as with nnU-Net's own trainers.
         recipe = replace(self.recipe, initial_lr=self.initial_lr, weight_decay=self.weight_decay)
-        optimizer, schedule = optimizer_and_schedule(self.network, recipe, self.num_epochs)
+        optimizer, schedule = optimizer_and_schedule(
+            self.network, recipe, self.num_epochs, fused=self.device.type == "cpu"
+        )
         # After the optimiser is made: it has the same parameters in every checkpoint.
         if self.is_ddp and not self.enable_deep_supervision:
             freeze_heads_without_logits(self.network)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from nnunet_mamba.system.machine import available_cores
+from nnunet_mamba.training import device
 from nnunet_mamba.training.device import device_or_cpu, scan_notice
 
 
@@ -18,8 +19,8 @@ def test_takes_the_cpu_with_all_its_threads_where_the_device_is_missing(monkeypa
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     torch.set_num_threads(1)
-    device, notice = device_or_cpu(torch.device(asked))
-    assert device == torch.device("cpu")
+    found, notice = device_or_cpu(torch.device(asked))
+    assert found == torch.device("cpu")
     assert notice is not None
     assert f"No {asked.upper()} device" in notice
     assert "\n" not in notice
@@ -27,16 +28,16 @@ def test_takes_the_cpu_with_all_its_threads_where_the_device_is_missing(monkeypa
 
 
 @pytest.mark.usefixtures("_threads_restored")
-def test_advises_passive_waiting_until_the_user_has_chosen(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert "OMP_WAIT_POLICY=passive" in str(device_or_cpu(torch.device("cuda"))[1])
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    assert "OMP_WAIT_POLICY" not in str(device_or_cpu(torch.device("cuda"))[1])
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 2), (64, 3)])
+def test_a_cpu_gets_no_more_threads_than_cores_that_may_be_used(monkeypatch, before, after):
+    monkeypatch.setattr(device, "available_cores", lambda: 3)
+    torch.set_num_threads(before)
+    assert device.device_or_cpu(torch.device("cpu")) == (torch.device("cpu"), None)
+    assert torch.get_num_threads() == after
 
 
 @pytest.mark.usefixtures("_threads_restored")
-@pytest.mark.parametrize(("asked", "cuda"), [("cuda", True), ("cpu", False), ("mps", False)])
+@pytest.mark.parametrize(("asked", "cuda"), [("cuda", True), ("mps", False)])
 def test_leaves_every_other_choice_alone(monkeypatch, asked, cuda):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

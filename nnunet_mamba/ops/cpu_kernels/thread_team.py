@@ -14,12 +14,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
+from threading import Event, Thread
 
 import torch
+
+from nnunet_mamba.system.machine import usable_cores
 
 # PF_FORKNOEXEC in Linux's process flags.
 _FORKED_WITHOUT_EXEC = 0x40
 _IMPORTING_PROCESS = os.getpid()
+# With one of these the user says how threads are to wait.
+WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 Kernel = Callable[[int], object]
 
 
@@ -77,3 +82,43 @@ def run_on_threads(kernel: int, task: int, n_threads: int) -> None:
     finally:
         # The task and its buffers are the caller's, so no thread may outlive this call.
         wait(others)
+
+
+@cache
+def let_waiting_threads_sleep() -> bool:
+    """Let torch's threads in this process wait for each other for microseconds, and then sleep.
+
+    GNU OpenMP lets threads spin for milliseconds, which takes the cores from other programs, a second training above
+    all. It spins briefly only while a process has more threads than cores, so here a team of threads is made that
+    sleeps for as long as the process lives. OMP_WAIT_POLICY=passive does more, but is read before Python code runs.
+
+    Returns:
+        Whether it was done: not where the user has decided it with a variable, and not with other thread pools.
+    """
+    if any(variable in os.environ for variable in WAITING_VARIABLES) or _is_forked(os.getpid()):
+        return False
+    parallel = _openmp_parallel()
+    if parallel is None or not _is_gnu_openmp():
+        return False
+    # Any function that returns will do.
+    nothing = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+    is_made = Event()
+
+    def hold_team() -> None:
+        # The threads belong to the thread that made them, and end with it.
+        parallel(nothing, 0, usable_cores() + 1, 0)
+        is_made.set()
+        Event().wait()
+
+    Thread(target=hold_team, name="nnunet_mamba_sleeping_team", daemon=True).start()
+    is_made.wait()
+    return True
+
+
+def _is_gnu_openmp() -> bool:
+    """Return whether the OpenMP library of this process is GNU's; LLVM's and Intel's answer to its names too."""
+    try:
+        libraries = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "/libgomp" in libraries and "/libiomp5" not in libraries and "/libomp" not in libraries

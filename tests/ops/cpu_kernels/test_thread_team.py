@@ -1,6 +1,8 @@
 import ctypes
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +10,7 @@ import pytest
 
 from nnunet_mamba.ops.cpu_kernels import thread_team
 from nnunet_mamba.ops.cpu_kernels.thread_team import run_on_threads
+from nnunet_mamba.system.machine import usable_cores
 
 
 class _Kernel:
@@ -74,3 +77,49 @@ def test_a_child_gets_threads_of_its_own(method):
     assert child.exitcode == 0
     assert is_forked == (method == "fork")
     assert n_threads == 2
+
+
+# Wakes a second thread a hundred times, sleeps after each, and prints the processor time that this took.
+_WAKE_AND_WAIT = """
+import sys, time, torch
+from nnunet_mamba.ops.cpu_kernels import thread_team
+torch.set_num_threads(2)
+x = torch.randn(1 << 18)
+x.exp_()
+if sys.argv[1] == "sleep":
+    assert thread_team.let_waiting_threads_sleep()
+before = time.process_time()
+for _ in range(100):
+    x.mul_(1)
+    time.sleep(0.004)
+print(time.process_time() - before)
+"""
+
+
+def _waiting_time(setting):
+    free = {name: value for name, value in os.environ.items() if name not in thread_team.WAITING_VARIABLES}
+    command = [sys.executable, "-c", _WAKE_AND_WAIT, setting]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=free).stdout)
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="with one core OpenMP never spins for long")
+@pytest.mark.skipif(thread_team._openmp_parallel() is None, reason="this torch does not run on GNU OpenMP")
+def test_threads_that_wait_sleep_instead_of_spinning():
+    assert _waiting_time("sleep") < _waiting_time("as it is") / 2
+
+
+@pytest.mark.parametrize("variable", thread_team.WAITING_VARIABLES)
+def test_the_users_own_way_of_waiting_stays(monkeypatch, variable):
+    monkeypatch.setenv(variable, "active" if "POLICY" in variable else "1000")
+    n_threads = threading.active_count()
+    assert not thread_team.let_waiting_threads_sleep.__wrapped__()
+    assert threading.active_count() == n_threads
+
+
+def test_other_thread_pools_are_left_alone(monkeypatch):
+    for variable in thread_team.WAITING_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    for name in ("_openmp_parallel", "_is_gnu_openmp"):
+        with monkeypatch.context() as patch:
+            patch.setattr(thread_team, name, lambda: None)
+            assert not thread_team.let_waiting_threads_sleep.__wrapped__()

@@ -1,0 +1,86 @@
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from nnunet_mamba.system import allocator
+from nnunet_mamba.system.allocator import keep_freed_memory
+
+# Takes and frees 40 MiB as a step's activations are, and prints the page faults of the last ten times.
+_TAKE_AND_FREE = """
+import ctypes, resource, sys
+from nnunet_mamba.system.allocator import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+for turn in range(12):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = library.malloc(ctypes.c_size_t(40 << 20))
+    ctypes.memset(block, 1, 40 << 20)
+    library.free(ctypes.c_void_p(block))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+needs_glibc = pytest.mark.skipif(allocator._glibc() is None, reason="this C library is not glibc")
+
+
+def page_faults(setting):
+    command = [sys.executable, "-c", _TAKE_AND_FREE, setting]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@needs_glibc
+def test_freed_memory_is_taken_again_without_page_faults():
+    assert page_faults("as it is") > 1000
+    assert page_faults("keep") < 100
+
+
+@needs_glibc
+def test_processes_that_are_started_are_left_alone():
+    code = "from nnunet_mamba.system.allocator import keep_freed_memory as keep; import subprocess, sys; assert keep();"
+    command = f"{code} print(subprocess.check_output([sys.executable, '-c', {_TAKE_AND_FREE!r}, 'as it is'], text=True))"
+    found = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert int(found.stdout) > 1000
+
+
+class _Library:
+    """A C library with ``mallopt``; refuses thresholds above ``most``."""
+
+    def __init__(self, most):
+        self.most, self.taken = most, {}
+
+    def mallopt(self, parameter, value):
+        if parameter == -3 and value > self.most:
+            return 0
+        self.taken[parameter] = value
+        return 1
+
+
+@pytest.mark.parametrize(("most", "expected"), [(2**31, 2**30), (2**25, 2**25)], ids=["new", "old"])
+def test_an_old_glibc_gets_the_largest_threshold_that_it_takes(monkeypatch, most, expected):
+    library = _Library(most)
+    monkeypatch.setattr(allocator, "_glibc", lambda: library)
+    assert keep_freed_memory()
+    assert library.taken[-3] == expected
+    assert set(library.taken) == {-1, -2, -3}
+
+
+def test_nothing_is_set_where_the_library_refuses(monkeypatch):
+    library = _Library(0)
+    monkeypatch.setattr(allocator, "_glibc", lambda: library)
+    assert not keep_freed_memory()
+    assert not library.taken
+
+
+@pytest.mark.parametrize("found", [OSError("no such file"), TypeError("no name"), object()], ids=["os", "windows", "musl"])
+def test_other_c_libraries_are_left_alone(monkeypatch, found):
+    def load(name):
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    assert not keep_freed_memory()
