@@ -1,5 +1,7 @@
 """A recipe's optimiser and its learning rate over the run."""
 
+from typing import Any
+
 import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from torch import nn
@@ -13,15 +15,19 @@ from nnunet_mamba.training.recipes import Recipe
 MOMENTUM = 0.99  # nnU-Net's
 
 
-def optimizer_and_schedule(network: nn.Module, recipe: Recipe, num_epochs: int) -> tuple[Optimizer, LRScheduler]:
+def optimizer_and_schedule(
+    network: nn.Module, recipe: Recipe, num_epochs: int, *, fused: bool = False
+) -> tuple[Optimizer, LRScheduler]:
     """Return what optimises ``network``, and the schedule whose ``step`` nnU-Net calls with every epoch.
 
     Args:
         network: its trainable parameters are optimised; see ``parameter_groups`` for those that do not decay.
         recipe: says how.
         num_epochs: of this run, which the whole schedule is fitted to.
+        fused: update all weights in one pass, also after loading the state of an optimiser that did not.
     """
-    optimizer = _optimizer(network, recipe)
+    optimizer = _optimizer(network, recipe, fused=fused)
+    optimizer.register_load_state_dict_pre_hook(_keep_own_way)
     if recipe.final_lr is None:
         return optimizer, PolyLRScheduler(optimizer, recipe.initial_lr, num_epochs)
     return optimizer, CosineSchedule(
@@ -29,10 +35,18 @@ def optimizer_and_schedule(network: nn.Module, recipe: Recipe, num_epochs: int) 
     )
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
+def _optimizer(network: nn.Module, recipe: Recipe, *, fused: bool) -> Optimizer:
     groups = parameter_groups(network, recipe.weight_decay)
+    # None lets torch choose between its other ways.
+    way = True if fused else None
     if recipe.optimizer == "SGD":
-        return torch.optim.SGD(groups, lr=recipe.initial_lr, momentum=MOMENTUM, nesterov=True)
+        return torch.optim.SGD(groups, lr=recipe.initial_lr, momentum=MOMENTUM, nesterov=True, fused=way)
     if recipe.optimizer == "Adam":
-        return torch.optim.Adam(groups, lr=recipe.initial_lr)
-    return torch.optim.AdamW(groups, lr=recipe.initial_lr)
+        return torch.optim.Adam(groups, lr=recipe.initial_lr, fused=way)
+    return torch.optim.AdamW(groups, lr=recipe.initial_lr, fused=way)
+
+
+def _keep_own_way(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored state that says of "fused" what the optimiser itself does: the run may be on another device."""
+    fused = optimizer.param_groups[0]["fused"]
+    return {**state, "param_groups": [{**group, "fused": fused} for group in state["param_groups"]]}

@@ -130,3 +130,26 @@ def test_names_choose_the_recipe_of_the_augmentation(build_trainer):
     ours, nnunets = (training_transforms(build_trainer(f"nnUNetTrainerVMUNet{end}")) for end in ("_1epoch", "_nnunet"))
     assert len(nnunets.transforms) > len(ours.transforms)
     assert load_trainer_with_suffixes("nnUNetTrainerVMUNet_nnunet").recipe.p_rotation is None
+
+
+@pytest.mark.parametrize("recipe", [recipes.NNUNET, recipes.ULTRALIGHT_VM_UNET, recipes.TUMOUR_PAPER])
+def test_a_fused_optimiser_takes_the_same_steps_and_goes_on_from_one_that_is_not(recipe):
+    def trained(before, after):
+        torch.manual_seed(0)
+        network = nn.Linear(3, 2)
+        optimizer, _ = optimizer_and_schedule(network, recipe, 10, fused=before)
+        for turn in range(6):
+            if turn == 3:
+                state = optimizer.state_dict()
+                optimizer, _ = optimizer_and_schedule(network, recipe, 10, fused=after)
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            network(torch.arange(6.0).reshape(2, 3)).square().sum().backward()
+            optimizer.step()
+        assert {group["fused"] for group in optimizer.param_groups} == {True if after else None}
+        return network.weight.detach()
+
+    expected = trained(False, False)
+    assert trained(True, True).allclose(expected, rtol=1e-5, atol=1e-6)
+    assert trained(False, True).allclose(expected, rtol=1e-5, atol=1e-6)
+    assert trained(True, False).allclose(expected, rtol=1e-5, atol=1e-6)
