@@ -22,6 +22,7 @@ from nnunet_mamba.blocks.arguments import (
 )
 from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.blocks.max_pool import max_pool
+from nnunet_mamba.blocks.memory_layout import with_channels_last
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.planned_pooling import pooling_of_plan
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
@@ -135,7 +136,8 @@ class EncoderStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (b, c, *spatial) into (b, out_channels, *spatial / stride)."""
-        return functional.gelu(max_pool(self.norm(self.mixer(x)), self.stride))
+        x = with_channels_last(self.mixer(with_channels_last(x)))
+        return functional.gelu(max_pool(self.norm(x), self.stride))
 
 
 class Decoder(nn.Module):
@@ -179,8 +181,9 @@ class Decoder(nn.Module):
         for index, (stage, skip) in enumerate(zip(self.stages, reversed(skips), strict=True)):
             x = stage(x) + skip
             if self.deep_supervision and index < last:
-                coarser.append(self.seg_layers[last - index](x))
-        logits = _upsample(self.seg_layers[0](x), self.stride)
+                coarser.append(self.seg_layers[last - index](x).contiguous())
+        # Few channels are interpolated faster one by one, and what follows expects the plain layout.
+        logits = _upsample(self.seg_layers[0](x).contiguous(), self.stride)
         return [logits, *reversed(coarser)] if self.deep_supervision else logits
 
 
@@ -195,7 +198,7 @@ class DecoderStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (b, c, *spatial) into (b, out_channels, *spatial * factor)."""
-        x = self.norm(self.mixer(x))
+        x = self.norm(with_channels_last(self.mixer(x)))
         return functional.gelu(x if self.factor is None else _upsample(x, self.factor))
 
 
