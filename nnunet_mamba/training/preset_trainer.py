@@ -199,17 +199,20 @@ class PresetTrainer(GuardedTrainer):
         train, val = super().do_split()
         return train, val
 
-    def on_train_start(self) -> None:
-        """Log how the network scans and whether the batch is too large; remember where this run begins."""
-        super().on_train_start()
-        notice = large_batch_notice(
+    def batch_notice(self) -> str | None:
+        """Return one line about a batch that is larger than the recipe's, with the way out; None if it is not."""
+        return large_batch_notice(
             type(self).__name__,
             self.plans_manager.plans,
             self.configuration_name,
             batch_size=self.configuration_manager.batch_size,
             largest=self.recipe.largest_batch_size,
         )
-        if notice is not None:
+
+    def on_train_start(self) -> None:
+        """Log how the network scans and whether the batch is too large; remember where this run begins."""
+        super().on_train_start()
+        if notice := self.batch_notice():
             self.print_to_log_file(notice)
         network = self.bare_network
         if isinstance(network, SegmentationNetwork) and network.uses_scan():
