@@ -278,7 +278,7 @@ def test_a_batch_larger_than_the_papers_is_told_in_the_log_with_the_way_to_fitti
     assert all(f"nnUNetPlans has batches of {batch_size} for 2d" in line and command in line for line in lines)
 
 
-@pytest.mark.parametrize("suffix", ["", "_nnunet", "_2epochs"])
+@pytest.mark.parametrize("suffix", ["_nnunet", "_2epochs"])
 @pytest.mark.parametrize("name", trainer_names())
 def test_every_trainer_whose_recipe_limits_the_batch_tells_a_larger_one(build_trainer, name, suffix):
     trainer = build_trainer(f"{name}{suffix}")
