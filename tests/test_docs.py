@@ -2,8 +2,10 @@
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from nnunet_mamba import create_network
 from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.demo.pipeline import Settings
-from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
+from nnunet_mamba.trainer_name import TrainerName
+from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
+from nnunet_mamba.training.plans_names import plans_name
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -40,6 +44,73 @@ def test_links_inside_the_project_lead_somewhere(page):
 def test_trainers_in_commands_exist(page):
     for name in re.findall(r"-tr (nnUNetTrainerU\w+)", page.read_text(encoding="utf-8")):
         assert name in trainer_names() or load_trainer_with_suffixes(name)
+
+
+def _trainings_without_plans(text):
+    """The commands of a page that train or predict with a limited batch, and not with plans made for the network.
+
+    A training needs the ``nnunet-mamba plan`` of its plans before it on the page, a prediction only their name.
+    """
+    planned, found = set(), []
+    for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            # What follows an option; crossval names its data set after the command, as nnUNetv2_train does.
+            options = {word: following for word, following in pairwise(words) if word[0] == "-"}
+            match words:
+                case ["nnunet-mamba", "plan", dataset, *_]:
+                    base = options.get("--base", "nnUNetPlans")
+                    planned |= {(dataset, plans_name(name, base)) for name in options["--trainers"].split(",")}
+                case ["nnunet-mamba", "crossval", dataset, *_]:
+                    trainers, chosen = options["--trainers"].split(","), options.get("--plans")
+                    wanted = {(dataset, plans_name(name, "nnUNetPlans")) for name in trainers if _limits_batches(name)}
+                    if wanted and not (chosen == "own" and wanted <= planned):
+                        found.append(line)
+                case ["nnUNetv2_train", dataset, *_] if _limits_batches(options["-tr"]):
+                    if (dataset, options.get("-p")) not in planned:
+                        found.append(line)
+                case ["nnUNetv2_predict", *_] if _limits_batches(options["-tr"]):
+                    if options.get("-p") != plans_name(options["-tr"], "nnUNetPlans"):
+                        found.append(line)
+    return found
+
+
+def _limits_batches(trainer):
+    if not TrainerName.parse(trainer).is_ours:
+        return False
+    found = load_trainer(trainer) if trainer in trainer_names() else load_trainer_with_suffixes(trainer)
+    return found.recipe.largest_batch_size is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_make_plans_for_the_network_before_they_train_it(page):
+    assert _trainings_without_plans(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("commands", "n_found"),
+    [
+        ("nnUNetv2_train 7 2d 0 -tr nnUNetTrainerUltraLBM", 1),
+        ("nnUNetv2_train 7 2d 0 -tr nnUNetTrainerUltraLBM \\\n  -p nnUNetUltraLBMPlans", 1),
+        ("nnunet-mamba plan 7 --trainers nnUNetTrainerUltraLBM\nnnUNetv2_train 7 2d 0 -tr nnUNetTrainerUltraLBM", 1),
+        (
+            "nnunet-mamba plan 7 --trainers nnUNetTrainerUltraLBM\n"
+            "nnUNetv2_train 7 2d 0 -tr nnUNetTrainerUltraLBM_20epochs -p nnUNetUltraLBMPlans",
+            0,
+        ),
+        ("nnUNetv2_train 7 2d 0 -tr nnUNetTrainerUltraLBM_nnunet\nnnUNetv2_train 7 2d 0 -tr nnUNetTrainer_5epochs", 0),
+        ("nnunet-mamba crossval 7 2d --trainers nnUNetTrainerUMambaBot,nnUNetTrainer", 0),
+        ("nnunet-mamba crossval 7 2d --trainers nnUNetTrainerUMambaBot,nnUNetTrainerVMUNet", 1),
+        (
+            "nnunet-mamba plan 7 --trainers nnUNetTrainerVMUNet\n"
+            "nnunet-mamba crossval 7 2d --trainers nnUNetTrainerVMUNet",
+            1,
+        ),
+        ("nnUNetv2_predict -i A -o B -d 7 -c 2d -tr nnUNetTrainerVMUNet", 1),
+    ],
+)
+def test_a_page_that_trains_without_plans_for_the_network_is_found(commands, n_found):
+    assert len(_trainings_without_plans(f"Text\n\n```bash\n{commands}\n```\n")) == n_found
 
 
 def test_the_first_training_page_names_the_demos_trainer():

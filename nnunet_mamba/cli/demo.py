@@ -10,8 +10,9 @@ import typer
 from nnunet_mamba.cli.output.error_texts import errors_as_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
-    from rich.status import Status
 
     from nnunet_mamba.demo.steps import DemoStep
 
@@ -33,7 +34,7 @@ def demo(
     Needs no data and no GPU, and about four minutes on two cores. Run it again after an interruption: finished steps
     are not repeated.
     """
-    from nnunet_mamba.cli.output.console import progress_console
+    from nnunet_mamba.cli.output.console import progress_console, shown_status
     from nnunet_mamba.demo.pipeline import Settings, run_demo
     from nnunet_mamba.demo.report_page import write_demo_report
     from nnunet_mamba.demo.steps import DemoFailedError
@@ -44,9 +45,9 @@ def demo(
     with errors_as_text(is_conversion=False, continues=True, workers=""):
         console.print(f"nnunet-mamba demo in {folder.resolve()}", markup=False)
         try:
-            with console.status("starting", spinner="line") as status:
-                finished = run_demo(folder, settings, _Display(console, status, epochs), fresh=fresh)
-                status.update("writing the report")
+            with shown_status(console) as show:
+                finished = run_demo(folder, settings, _Display(console, show, epochs), fresh=fresh)
+                show("writing the report")
                 outcome = write_demo_report(folder, settings, finished)
         except DemoFailedError as error:
             print(f"Error: {error}", file=sys.stderr)
@@ -59,21 +60,21 @@ def demo(
 
 
 class _Display:
-    """Shows each step: a spinner with what it is at, then a line with its time."""
+    """Shows each step: what it is at, then a line with its time."""
 
-    def __init__(self, console: "Console", status: "Status", n_epochs: int) -> None:
+    def __init__(self, console: "Console", show: "Callable[[str], None]", n_epochs: int) -> None:
         self._console = console
-        self._status = status
+        self._show = show
         self._n_epochs = n_epochs
 
     def started(self, step: "DemoStep") -> None:
-        self._status.update(step.title)
+        self._show(step.title)
 
     def line(self, step: "DemoStep", text: str) -> None:
         if found := re.search(r"\bEpoch (\d+)\s*$", text):
-            self._status.update(f"{step.title}: epoch {int(found[1]) + 1} of {self._n_epochs}")
+            self._show(f"{step.title}: epoch {int(found[1]) + 1} of {self._n_epochs}")
         elif found := re.search(r"\d+%\|.*?\| *(\d+/\d+)", text):
-            self._status.update(f"{step.title}: {found[1]}")
+            self._show(f"{step.title}: {found[1]}")
 
     def finished(self, step: "DemoStep", seconds: float, *, was_done: bool) -> None:
         from nnunet_mamba.system.durations import duration

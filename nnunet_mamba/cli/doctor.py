@@ -22,7 +22,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
     A hint (!) tells what could work better. A problem (✗) keeps a training from running; then the exit code is 1.
     """
-    from nnunet_mamba.cli.output.console import progress_console, results_console
+    from nnunet_mamba.cli.output.console import progress_console, results_console, shown_status
     from nnunet_mamba.doctor.examination import examine
     from nnunet_mamba.doctor.verdict import Verdict
 
@@ -32,8 +32,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     spinning = console if console.is_terminal and not as_json else progress_console()
     # Whatever a library prints meanwhile must not get between the lines of the JSON.
     printing = redirect_stdout(sys.stderr) if as_json else nullcontext()
-    with printing, spinning.status("starting", spinner="line") as status:
-        for area, finding in examine(lambda area: status.update(f"looking at: {area}")):
+    with printing, shown_status(spinning) as show:
+        for area, finding in examine(lambda area: show(f"looking at: {area}")):
             if not as_json:
                 _print(console, area, finding, after=findings[-1][0] if findings else None)
             findings.append((area, finding))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.error_texts import errors_as_text
 from nnunet_mamba.evaluation.folders import evaluate_folders
 
@@ -34,11 +35,18 @@ def evaluate(
         bool, typer.Option("--allow-missing", help="Score what is predicted; labels without prediction are no error.")
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes that read and count.")] = 2,
+    progress: ProgressBars = True,
 ) -> None:
     """Score predictions: mean per-case Dice (nnU-Net) beside pooled-pixel scores (skin papers)."""
     with errors_as_text(is_conversion=False, continues=False, workers="--processes 1"):
         done = evaluate_folders(
-            predictions, labels, dataset_json, output=output, allow_missing=allow_missing, processes=processes
+            predictions,
+            labels,
+            dataset_json,
+            output=output,
+            allow_missing=allow_missing,
+            processes=processes,
+            progress=progress,
         )
     if as_json:
         print(json.dumps(done.as_dict(), indent=2))

@@ -151,8 +151,14 @@ def _progress(n_configurations: int, *, shown: bool) -> "Iterator[Callable[[int,
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from nnunet_mamba.system.progress import PacedLines
+
     console = Console(stderr=True)
+    if shown and not console.is_terminal:
+        lines = PacedLines()
+        yield lambda n_planned, text: lines.offer(f"measuring {text}")
+        return
     columns = (SpinnerColumn("line"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bars:
         task = bars.add_task("starting", total=n_configurations)
         yield lambda n_planned, text: bars.update(task, completed=n_planned, description=f"measuring {text}")

@@ -33,11 +33,11 @@ def scan_backends(
         typer.secho(f"Error: torch cannot be imported: {error}\nAsk: nnunet-mamba doctor", fg="red", err=True)
         raise typer.Exit(1) from error
 
-    from nnunet_mamba.cli.output.console import progress_console, results_console
+    from nnunet_mamba.cli.output.console import progress_console, results_console, shown_status
     from nnunet_mamba.ops.scan.survey_report import survey_backends
 
-    with progress_console().status("starting", spinner="line") as status:
-        report = survey_backends(seed, on_start=lambda text: status.update(f"measuring {text}"))
+    with shown_status(progress_console()) as show:
+        report = survey_backends(seed, on_start=lambda text: show(f"measuring {text}"))
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, allow_nan=False))
     else:

@@ -1,4 +1,4 @@
-"""Show how far the runs are: in one live table on a terminal, else in a line for every epoch and change."""
+"""Show how far the runs are: in one live table on a terminal, else in a line for every change and some epochs."""
 
 import heapq
 import math
@@ -13,6 +13,7 @@ from rich.table import Table
 from nnunet_mamba.crossval.outcome import Score
 from nnunet_mamba.crossval.status import Status
 from nnunet_mamba.system.durations import duration, rough_duration
+from nnunet_mamba.system.progress import Pace
 
 _STYLES = {"done": "green", "failed": "red", "training": "cyan", "validating": "cyan", "starting": "cyan"}
 
@@ -24,13 +25,15 @@ class Display:
         statuses: of all runs.
         jobs: trainings at the same time, for the estimate of the time left.
         console: where to show.
+        pace: when lines about epochs are due; None makes one that begins here.
     """
 
-    def __init__(self, statuses: Sequence[Status], *, jobs: int, console: Console) -> None:
+    def __init__(self, statuses: Sequence[Status], *, jobs: int, console: Console, pace: Pace | None = None) -> None:
         self._statuses = statuses
         self._jobs = jobs
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._pace = pace or Pace()
         self._shown: dict[str, tuple[str, int]] = {}
 
     def __enter__(self) -> "Display":
@@ -48,21 +51,25 @@ class Display:
         """Show the statuses as they are."""
         if self._live:
             self._live.update(status_table(self._statuses, jobs=self._jobs), refresh=True)
-        else:
-            for status in self._statuses:
-                self._print_change(status)
+            return
+        shows_epochs = self._pace.is_due()
+        n_printed = sum(self._print_change(status, shows_epochs=shows_epochs) for status in self._statuses)
+        if shows_epochs and n_printed:
+            self._pace.begin_pause()
 
-    def _print_change(self, status: Status) -> None:
+    def _print_change(self, status: Status, *, shows_epochs: bool) -> bool:
+        """Print what has changed, if anything has, and return whether it has."""
         name, now = status.run.name, (status.state, status.progress.n_done)
         before = self._shown.get(name, ("waiting", 0))
+        if now == before or (now[0] == before[0] and not shows_epochs):
+            return False
         self._shown[name] = now
-        if now == before:
-            return
         if status.state == "training":
             text = ", ".join(f"{label} {value}" for label, value in _values(status).items() if value)
         else:
             text = status.state
         self._console.print(f"{name}: {text}", highlight=False, soft_wrap=True)
+        return True
 
 
 def status_table(statuses: Sequence[Status], *, jobs: int) -> Table:

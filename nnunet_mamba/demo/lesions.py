@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
-from tqdm import tqdm
 
 from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.progress import ShownProgress
 
 Field = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -75,7 +75,7 @@ def write_isic_folder(
         n_cases: how many, >= 1.
         seed: names the series.
         first: number of the first case; two folders with numbers that do not overlap share no photograph.
-        progress: show a progress bar.
+        progress: show it on standard error.
 
     Returns:
         The folder of the photographs and the folder of the masks.
@@ -88,13 +88,14 @@ def write_isic_folder(
     images, masks = folder / "images", folder / "masks"
     images.mkdir(parents=True, exist_ok=True)
     masks.mkdir(parents=True, exist_ok=True)
-    for number in tqdm(range(first, first + n_cases), desc="drawing", unit="case", disable=not progress):
-        photograph = draw_photograph(seed=seed, number=number)
-        with replacing(images / f"ISIC_{number:07d}.jpg") as temporary:
-            Image.fromarray(photograph.image).save(temporary, quality=92)
-        label = np.where(photograph.mask, 255, 0).astype(np.uint8)
-        with replacing(masks / f"ISIC_{number:07d}_segmentation.png") as temporary:
-            Image.fromarray(label).save(temporary)
+    with ShownProgress(n_cases, "drawing", is_shown=progress) as shown:
+        for number in shown.over(range(first, first + n_cases)):
+            photograph = draw_photograph(seed=seed, number=number)
+            with replacing(images / f"ISIC_{number:07d}.jpg") as temporary:
+                Image.fromarray(photograph.image).save(temporary, quality=92)
+            label = np.where(photograph.mask, 255, 0).astype(np.uint8)
+            with replacing(masks / f"ISIC_{number:07d}_segmentation.png") as temporary:
+                Image.fromarray(label).save(temporary)
     return images, masks
 
 

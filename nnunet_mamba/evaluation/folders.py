@@ -56,6 +56,7 @@ def evaluate_folders(
     output: Path | None = None,
     allow_missing: bool = False,
     processes: int = 2,
+    progress: bool = False,
 ) -> Evaluation:
     """Score label maps with nnU-Net's own evaluation and write summary.json and cases.csv.
 
@@ -66,6 +67,7 @@ def evaluate_folders(
         output: created if it is not there; None takes ``predictions``.
         allow_missing: score the predicted cases only; otherwise a label without prediction is an error.
         processes: how many processes count.
+        progress: show it on standard error.
 
     Raises:
         FileNotFoundError: there is no dataset.json, or a folder, a label or, without ``allow_missing``, a prediction is
@@ -91,10 +93,12 @@ def evaluate_folders(
     names = _paired_files(predictions, labels, dataset.file_ending, allow_missing=allow_missing)
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     reader = label_map_reader(dataset, labels / names[0])
-    check_label_maps(predictions, labels, names, reader, dataset.labels.in_label_maps)
+    check_label_maps(predictions, labels, names, reader, dataset.labels.in_label_maps, progress=progress)
     if text := reader.missed_text():
         _LOGGER.info(text)
-    summary = _summary(predictions, labels, names, reader=reader, dataset=dataset, processes=processes)
+    summary = _summary(
+        predictions, labels, names, reader=reader, dataset=dataset, processes=processes, progress=progress
+    )
     with replacing(output / SUMMARY) as new_summary, replacing(output / CASES) as new_table:
         _save(summary, new_summary)
         cases = read_summary(new_summary, names=dataset.labels.names)
@@ -119,6 +123,7 @@ def _summary(
     reader: "LabelMapReader",
     dataset: "DatasetJson",
     processes: int,
+    progress: bool,
 ) -> dict[str, Any]:
     """Return the content of nnU-Net's summary.json."""
     import numpy as np
@@ -136,7 +141,7 @@ def _summary(
         pairs,
         jobs=processes,
         description="counting",
-        progress=False,
+        progress=progress,
         items_per_worker=ITEMS_PER_WORKER if reader.reads_pictures else _VOLUMES_PER_WORKER,
         setting="processes",
     )

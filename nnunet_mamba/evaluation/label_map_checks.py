@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nnunet_mamba.data.formats.whole_numbers import shown_number
 from nnunet_mamba.evaluation.label_pictures import NoLabelMapError
+from nnunet_mamba.system.progress import ShownProgress
 
 # A voxel that moves further lies in another one.
 _MOST_VOXELS = 0.5
@@ -23,7 +24,13 @@ class ReadsLabelMaps(Protocol):
 
 
 def check_label_maps(
-    predictions: Path, labels: Path, names: Sequence[str], reader: ReadsLabelMaps, values: Collection[int]
+    predictions: Path,
+    labels: Path,
+    names: Sequence[str],
+    reader: ReadsLabelMaps,
+    values: Collection[int],
+    *,
+    progress: bool = False,
 ) -> None:
     """Read all label maps and raise if some cannot be scored.
 
@@ -33,15 +40,17 @@ def check_label_maps(
         names: of the files, which both folders hold.
         reader: nnU-Net's for these files.
         values: that label maps may have.
+        progress: show it on standard error.
 
     Raises:
         ValueError: some are damaged, have other values, another shape than their label, or lie elsewhere; lists all.
     """
-    problems = [
-        f"{name}: {problem}"
-        for name in names
-        for problem in _problems(predictions / name, labels / name, reader, values)
-    ]
+    with ShownProgress(len(names), "checking", is_shown=progress) as shown:
+        problems = [
+            f"{name}: {problem}"
+            for name in shown.over(names)
+            for problem in _problems(predictions / name, labels / name, reader, values)
+        ]
     if problems:
         listed = "\n  ".join(problems)
         raise ValueError(f"label maps cannot be scored, problems: {len(problems)}\n  {listed}")

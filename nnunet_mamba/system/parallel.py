@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from nnunet_mamba.system.machine import usable_cores
+from nnunet_mamba.system.progress import ShownProgress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,8 +43,8 @@ def map_in_order(
         function: must be picklable (a function of a module, or a partial of one) if ``jobs`` > 1.
         items: picklable too.
         jobs: worker processes; short lists take fewer, one means this process unless ``is_apart``.
-        description: label of the progress bar.
-        progress: show a bar on standard error.
+        description: of the work, beside its progress.
+        progress: show it on standard error.
         items_per_worker: so many items are worth starting a worker.
         is_apart: never in this process, which goes on if an item ends a worker.
         setting: name of the setting that decides ``jobs``, for the text of the error.
@@ -54,11 +53,10 @@ def map_in_order(
         ChildProcessError: a worker died, usually for want of memory.
     """
     jobs = min(jobs, -(-len(items) // items_per_worker))
-    with tqdm(total=len(items), desc=description, unit="case", disable=not progress) as bar:
+    with ShownProgress(len(items), description, is_shown=progress) as shown:
         if jobs <= 1 and not is_apart:
-            for item in items:
+            for item in shown.over(items):
                 yield function(item)
-                bar.update()
             return
         # Not fork: it copies the locks of threads that libraries may have started.
         context = multiprocessing.get_context("spawn")
@@ -66,9 +64,7 @@ def map_in_order(
         try:
             with _interrupts_held_back():
                 results = pool.map(function, items)
-            for result in results:
-                yield result
-                bar.update()
+            yield from shown.over(results)
         except BrokenProcessPool as error:
             raise ChildProcessError(
                 f"a worker process died while {description}, probably for want of memory; run the same command again "

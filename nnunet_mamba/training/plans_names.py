@@ -34,11 +34,17 @@ def large_batch_notice(
     mark = plans.get(MARK)
     base = str(mark["base"]) if isinstance(mark, Mapping) and "base" in mark else name
     dataset = str(plans["dataset_name"] if number is None else number)
-    command = ["nnunet-mamba", "plan", dataset, "--trainers", trainer, "--configuration", configuration]
+    configurations, planned = plans["configurations"], configuration
+    # Only those that inherit from none are planned anew.
+    while parent := configurations[planned].get("inherits_from"):
+        planned = parent
+    command = ["nnunet-mamba", "plan", dataset, "--trainers", trainer, "--configuration", planned]
     if base != "nnUNetPlans":
         command += ["--base", base]
+    # A batch that somebody has set for a configuration which inherits stays what it is.
+    trained = "" if planned == configuration or "batch_size" not in configurations[configuration] else f" {planned}"
     return (
         f"{name} has batches of {batch_size} for {configuration}, and the recipe of {trainer}, after its paper, has "
         f"{largest} at most. So an epoch takes about {batch_size / largest:.1f} times as long, and the network gets no "
-        f"better. Make plans that fit: {' '.join(command)}; then train with -p {plans_name(trainer, base)}"
+        f"better. Make plans that fit: {' '.join(command)}; then train{trained} with -p {plans_name(trainer, base)}"
     )

@@ -10,7 +10,6 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
-from tqdm import tqdm
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
 from nnunet_mamba.networks.catalogue import create_network, require_packages
@@ -18,6 +17,7 @@ from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
+from nnunet_mamba.system.progress import Pace, ShownProgress
 from nnunet_mamba.training.augmentation import flips_and_rotations
 from nnunet_mamba.training.cpu_trainer import CpuTrainer
 from nnunet_mamba.training.deep_supervision import (
@@ -104,7 +104,8 @@ class PresetTrainer(CpuTrainer):
             self.num_iterations_per_epoch = self.iterations_of_name
             self.num_val_iterations_per_epoch = max(1, self.iterations_of_name // 5)
         self._first_epoch = 0
-        self._iterations: tqdm[Any] | None = None
+        self._pace = Pace()
+        self._iterations: ShownProgress | None = None
 
     def prepare_trial_steps(self) -> None:
         """Make up what steps need beyond the initialised trainer, where a step is tried and no training starts."""
@@ -197,42 +198,74 @@ class PresetTrainer(CpuTrainer):
         train, val = super().do_split()
         return train, val
 
-    def on_train_start(self) -> None:
-        """Log how the network scans and whether the batch is too large; remember where this run begins."""
-        super().on_train_start()
-        notice = large_batch_notice(
+    def batch_notice(self) -> str | None:
+        """Return one line about a batch that is larger than the recipe's, with the way out; None if it is not."""
+        return large_batch_notice(
             type(self).__name__,
             self.plans_manager.plans,
             self.configuration_name,
             batch_size=self.configuration_manager.batch_size,
             largest=self.recipe.largest_batch_size,
         )
-        if notice is not None:
+
+    def on_train_start(self) -> None:
+        """Log how the network scans and whether the batch is too large; remember where this run begins."""
+        super().on_train_start()
+        if notice := self.batch_notice():
             self.print_to_log_file(notice)
         network = self.bare_network
         if isinstance(network, SegmentationNetwork) and network.uses_scan():
             self.print_to_log_file(scan_notice(self.device))
         self._first_epoch = self.current_epoch
+        self._pace = Pace()
 
     def on_train_epoch_start(self) -> None:
-        """Open a progress bar over the iterations of this epoch, on a terminal only."""
+        """Begin to show how far the iterations of this epoch are."""
         super().on_train_epoch_start()
-        self._iterations = tqdm(
-            total=self.num_iterations_per_epoch, desc=f"epoch {self.current_epoch}", leave=False, disable=None
-        )
+        # nnU-Net has just written its lines, so that more of them are due in long epochs only.
+        self._pace.begin_pause()
+        self._show_iterations(self.num_iterations_per_epoch, f"epoch {self.current_epoch}")
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Train on one batch as nnU-Net does and advance the progress bar."""
+        """Train on one batch as nnU-Net does and count it."""
         outputs: dict[str, Any] = super().train_step(batch)
-        if self._iterations is not None:
-            self._iterations.update()
+        self._count_iteration()
         return outputs
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
-        """Close the progress bar and log as nnU-Net does."""
+        """Show no more iterations and log as nnU-Net does."""
+        self._hide_iterations()
+        super().on_train_epoch_end(train_outputs)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to show how far the validation of this epoch is."""
+        super().on_validation_epoch_start()
+        self._show_iterations(self.num_val_iterations_per_epoch, f"epoch {self.current_epoch}, validation")
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Validate on one batch as nnU-Net does and count it."""
+        outputs: dict[str, Any] = super().validation_step(batch)
+        self._count_iteration()
+        return outputs
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        """Show no more iterations and log as nnU-Net does."""
+        self._hide_iterations()
+        super().on_validation_epoch_end(val_outputs)
+
+    def _show_iterations(self, n: int, description: str) -> None:
+        is_first = self.local_rank == 0
+        self._iterations = ShownProgress(
+            n, description, unit="iteration", is_shown=is_first, stays=False, pace=self._pace
+        )
+
+    def _count_iteration(self) -> None:
+        if self._iterations is not None:
+            self._iterations.update()
+
+    def _hide_iterations(self) -> None:
         if self._iterations is not None:
             self._iterations.close()
-        super().on_train_epoch_end(train_outputs)
 
     def on_epoch_end(self) -> None:
         """Log as nnU-Net does; after the first epoch, estimate the time left."""

@@ -1,6 +1,8 @@
 import hashlib
 import json
 import math
+import re
+import shlex
 
 import pytest
 import typer
@@ -10,6 +12,8 @@ from nnunet_mamba.cli.plan import plan
 from nnunet_mamba.planning import trainer_plans
 from nnunet_mamba.planning.step_process import TrainingStepError
 from nnunet_mamba.planning.training_step import StepMemory
+from nnunet_mamba.system import progress
+from nnunet_mamba.training.plans_names import large_batch_notice
 
 app = typer.Typer()
 app.command()(plan)
@@ -211,6 +215,38 @@ def test_files_that_are_none_are_told(run, folder, name, content):
     result = run("--memory", "0.5", "--trainers", NAME)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"Error: {file}")
+
+
+@pytest.mark.parametrize("base", ["nnUNetPlans", "nnUNetResEncUNetMPlans"])
+@pytest.mark.parametrize(("trainer", "largest"), [(f"{NAME}_20epochs", 8), (OTHER, 32)])
+def test_the_command_that_a_training_with_a_large_batch_names_can_be_pasted(run, folder, trainer, largest, base):
+    plans = json.loads((folder / "nnUNetPlans.json").read_text())
+    plans["plans_name"] = base
+    plans["configurations"]["2d"]["batch_size"] = 49
+    (folder / f"{base}.json").write_text(json.dumps(plans))
+    dataset = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**dataset, "numTraining": 2000}))
+    notice = large_batch_notice(trainer, plans, "2d", batch_size=49, largest=largest)
+    command, name = re.fullmatch(r".* Make plans that fit: (.*); then train with -p (\S+)", notice).groups()
+    program, verb, number, *options = shlex.split(command)
+    assert (program, verb, number) == ("nnunet-mamba", "plan", "901")
+
+    result = run("--memory", "4", *options)
+
+    assert result.exit_code == 0, result.output
+    made = json.loads((folder / f"{name}.json").read_text())
+    assert made["configurations"]["2d"]["batch_size"] == largest
+    assert large_batch_notice(trainer, made, "2d", batch_size=largest, largest=largest) is None
+
+
+def test_without_a_terminal_a_long_measurement_is_told_now_and_then(run, monkeypatch):
+    assert "measuring" not in run("--trainers", NAME, "--memory", "0.5", "--dry-run").stderr
+    monkeypatch.setattr(progress, "FIRST_PAUSE", 0)
+    quiet = run("--trainers", NAME, "--memory", "0.5", "--dry-run", "--no-progress")
+    assert "measuring" not in quiet.stderr
+    told = run("--trainers", NAME, "--memory", "0.5", "--dry-run").stderr
+    assert told.startswith(f"measuring {NAME} 2d: ")
+    assert told.count("measuring") == 1
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import io
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from nnunet_mamba.crossval.display import Display, score_table, seconds_left, st
 from nnunet_mamba.crossval.outcome import Score
 from nnunet_mamba.crossval.progress import Progress
 from nnunet_mamba.crossval.status import Status
+from nnunet_mamba.system.progress import Pace
 
 PROGRESS = Progress(n_done=4, n_epochs=10, train_loss=-0.5, pseudo_dice=0.8126, epoch_seconds=30)
 
@@ -52,10 +54,20 @@ def test_the_time_left_counts_what_runs_side_by_side_once(statuses):
     assert math.isnan(seconds_left(statuses[1:2], jobs=1))
 
 
-def test_without_a_terminal_every_epoch_and_change_is_one_line(statuses):
+def test_without_a_terminal_every_change_is_one_line_and_so_are_epochs_now_and_then(statuses):
     console = Console(file=io.StringIO(), width=40)
     running, waiting, _ = statuses
-    with Display([running, waiting], jobs=1, console=console) as display:
+    seconds = [0.0]
+    running.state = "starting"
+    with Display([running, waiting], jobs=1, console=console, pace=Pace(lambda: seconds[-1])) as display:
+        display.show()
+        running.state = "training"
+        display.show()
+        for n_done in range(5, 9):
+            running.progress = replace(PROGRESS, n_done=n_done)
+            display.show()
+            seconds.append(seconds[-1] + 12)
+            display.show()
         display.show()
         display.show()
         running.progress = Progress(n_done=10, n_epochs=10, epoch_seconds=30)
@@ -65,8 +77,12 @@ def test_without_a_terminal_every_epoch_and_change_is_one_line(statuses):
         running.state = "done"
         display.show()
     name = "A__nnUNetPlans__2d__fold"
+    values = "loss -0.500, pseudo Dice 0.813, per epoch 30 s, left"
     assert console.file.getvalue().splitlines() == [
-        f"{name}_0: epoch 4/10, loss -0.500, pseudo Dice 0.813, per epoch 30 s, left 3 min",
+        f"{name}_0: starting",
+        f"{name}_0: epoch 4/10, {values} 3 min",
+        f"{name}_0: epoch 5/10, {values} 2 min",
+        f"{name}_0: epoch 8/10, {values} 60 s",
         f"{name}_0: validating",
         f"{name}_1: starting",
         f"{name}_0: done",

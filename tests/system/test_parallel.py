@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.system import parallel
+from nnunet_mamba.system import parallel, progress
 from nnunet_mamba.system.parallel import default_jobs, map_in_order
 
 
@@ -35,10 +35,15 @@ def test_dead_worker_is_reported():
         list(map_in_order(os._exit, [3] * 40, jobs=2, description="writing", progress=False))
 
 
-def test_progress_is_shown_on_request(capsys):
-    list(map_in_order(neg, [1, 2], jobs=1, description="checking", progress=True))
-    assert "checking" in capsys.readouterr().err
-    list(map_in_order(neg, [1, 2], jobs=1, description="checking", progress=False))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_progress_is_shown_on_request(capsys, monkeypatch, jobs):
+    monkeypatch.setattr(progress, "FIRST_PAUSE", 0)
+    items = list(range(40))
+    list(map_in_order(neg, items, jobs=jobs, description="checking", progress=True))
+    shown = capsys.readouterr().err
+    assert shown.startswith("checking: 1 of 40 cases, ")
+    assert "checking: 40 of 40 cases, " in shown
+    list(map_in_order(neg, items, jobs=jobs, description="checking", progress=False))
     assert capsys.readouterr().err == ""
 
 

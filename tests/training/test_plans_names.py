@@ -2,7 +2,13 @@ import pytest
 
 from nnunet_mamba.training.plans_names import MARK, large_batch_notice
 
-PLANS = {"plans_name": "nnUNetPlans", "dataset_name": "Dataset007_Tiny"}
+CONFIGURATIONS = {
+    "2d": {"batch_size": 49},
+    "2d_half": {"inherits_from": "2d", "batch_size": 24},
+    "3d_fullres": {"batch_size": 20},
+    "3d_cascade_fullres": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
+}
+PLANS = {"plans_name": "nnUNetPlans", "dataset_name": "Dataset007_Tiny", "configurations": CONFIGURATIONS}
 TRAINER = "nnUNetTrainerUltraLightVM_20epochs"
 
 
@@ -18,6 +24,17 @@ def test_a_larger_batch_is_told_with_the_commands_that_mend_it():
     assert "about 6.1 times as long" in notice
     assert f"nnunet-mamba plan 7 --trainers {TRAINER} --configuration 2d; " in notice
     assert notice.endswith("train with -p nnUNetUltraLightVMPlans")
+    assert len(notice.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("configuration", "planned", "trained"),
+    [("3d_cascade_fullres", "3d_fullres", "train with -p"), ("2d_half", "2d", "train 2d with -p")],
+)
+def test_the_command_plans_what_a_configuration_inherits_from(configuration, planned, trained):
+    notice = large_batch_notice(TRAINER, PLANS, configuration, batch_size=20, largest=8)
+    assert f"batches of 20 for {configuration}, " in notice
+    assert f"--configuration {planned}; then {trained} nnUNetUltraLightVMPlans" in notice
 
 
 @pytest.mark.parametrize("mark", [{}, {MARK: {"base": "nnUNetResEncUNetMPlans"}}])

@@ -18,7 +18,7 @@ def convert_unpacked(
         convert: takes the folders of the sources by their names, and the target as ``folder``.
         sources: folders, zip archives, or None for what was not given.
         folder: target of the conversion.
-        progress: show a bar while an archive is unpacked.
+        progress: show it while an archive is unpacked.
     """
     from nnunet_mamba.data.sources.archives import unpacked
 

@@ -8,4 +8,4 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes; the result is the same.", show_default="one per core, at most 4"),
 ]
-ProgressBars = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress bars.")]
+ProgressBars = Annotated[bool, typer.Option("--progress/--no-progress", help="Show how far it is.")]

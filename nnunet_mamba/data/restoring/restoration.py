@@ -58,7 +58,7 @@ def restore_masks(
         dataset: the conversion that the predicted images came from.
         output: new or empty, or of an earlier run on the same predictions.
         jobs: worker processes; the result does not depend on it.
-        progress: show bars on standard error.
+        progress: show it on standard error.
 
     Raises:
         InvalidDatasetError: some predictions are no label maps of this data set; nothing has been written.

@@ -52,7 +52,7 @@ def compare_with_source(
         predictions: folder of label maps, all of them fit to be restored.
         dataset: that they belong to.
         jobs: worker processes.
-        progress: show a bar on standard error.
+        progress: show it on standard error.
     """
     items = list(label_files(predictions, dataset.file_ending).items())
     compare = partial(_compare, dataset=dataset)

@@ -9,14 +9,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
-
-from tqdm import tqdm
 
 from nnunet_mamba.data.sources.archive_members import HarmfulMemberError, Member, files_of
 from nnunet_mamba.data.sources.unpacked_names import named_by_archive
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
+from nnunet_mamba.system.progress import ShownProgress
 
 # The largest public set, ISIC's training images, has 10 GB; text compresses a hundred times, images hardly at all.
 LARGEST_TOTAL = 100 * 2**30
@@ -50,7 +48,7 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
     Args:
         source: a folder, or a zip archive; an archive of a single folder stands for the content of that folder.
         beside: folder in which the archive is unpacked, hidden, until the block ends; created if missing.
-        progress: show a bar on standard error.
+        progress: show it on standard error.
 
     Raises:
         ArchiveError: the archive is no zip, damaged or encrypted, leads out of its folder, holds links, or would fill
@@ -136,10 +134,9 @@ def _unpack(source: Path, folder: Path, *, progress: bool) -> None:
             entries = [member.entry for member in members]
             _refuse_size(source, entries, free=shutil.disk_usage(folder).free)
             total = sum(entry.file_size for entry in entries)
-            bar: tqdm[Any]
-            with tqdm(total=total, desc="unpacking", unit="B", unit_scale=True, disable=not progress) as bar:
+            with ShownProgress(total, "unpacking", unit="B", is_shown=progress) as shown:
                 for member in members:
-                    _unpack_member(archive, member, folder / member.path, bar=bar)
+                    _unpack_member(archive, member, folder / member.path, shown=shown)
     except ArchiveError:
         raise
     except HarmfulMemberError as error:
@@ -161,7 +158,7 @@ def _damaged(source: Path, error: Exception) -> ArchiveError:
     return ArchiveError(f"{source}: damaged, or packed in a way that is not known ({error}); download it again")
 
 
-def _unpack_member(archive: zipfile.ZipFile, member: Member, target: Path, *, bar: "tqdm[Any]") -> None:
+def _unpack_member(archive: zipfile.ZipFile, member: Member, target: Path, *, shown: ShownProgress) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.entry.file_size
     with archive.open(member.entry) as packed, target.open("xb") as file:
@@ -170,7 +167,7 @@ def _unpack_member(archive: zipfile.ZipFile, member: Member, target: Path, *, ba
             if left < 0:
                 raise zipfile.BadZipFile(f"{member.path} is longer than it says")
             file.write(chunk)
-            bar.update(len(chunk))
+            shown.update(len(chunk))
 
 
 def _refuse_size(source: Path, entries: list[zipfile.ZipInfo], *, free: int) -> None:

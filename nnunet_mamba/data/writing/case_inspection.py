@@ -44,7 +44,7 @@ def check_cases(
         cases: with unique identifiers.
         checker: for one case.
         jobs: worker processes.
-        progress: show a bar on standard error.
+        progress: show it on standard error.
 
     Returns:
         What was found by identifier, and all problems: of single cases, and of pictures that several cases hold.

@@ -11,7 +11,7 @@ class RunOptions:
 
     Args:
         jobs: worker processes; the result does not depend on it.
-        progress: show bars on standard error.
+        progress: show it on standard error.
         dry_run: check everything and write nothing but the report.
         skip_invalid: leave cases with problems out instead of refusing the data set.
         report: CSV file that gets every problem; None for none.
