@@ -27,6 +27,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 needs_glibc = pytest.mark.skipif(allocator._glibc() is None, reason="this C library is not glibc")
 
 
+@pytest.fixture(autouse=True)
+def _freed_memory_is_given_back():
+    """Replaces the fixture of all tests: here nothing is set in this process."""
+
+
 def page_faults(setting):
     command = [sys.executable, "-c", _TAKE_AND_FREE, setting]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -41,7 +46,9 @@ def test_freed_memory_is_taken_again_without_page_faults():
 @needs_glibc
 def test_processes_that_are_started_are_left_alone():
     code = "from nnunet_mamba.system.allocator import keep_freed_memory as keep; import subprocess, sys; assert keep();"
-    command = f"{code} print(subprocess.check_output([sys.executable, '-c', {_TAKE_AND_FREE!r}, 'as it is'], text=True))"
+    command = (
+        f"{code} print(subprocess.check_output([sys.executable, '-c', {_TAKE_AND_FREE!r}, 'as it is'], text=True))"
+    )
     found = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert int(found.stdout) > 1000
 
@@ -75,7 +82,9 @@ def test_nothing_is_set_where_the_library_refuses(monkeypatch):
     assert not library.taken
 
 
-@pytest.mark.parametrize("found", [OSError("no such file"), TypeError("no name"), object()], ids=["os", "windows", "musl"])
+@pytest.mark.parametrize(
+    "found", [OSError("no such file"), TypeError("no name"), object()], ids=["os", "windows", "musl"]
+)
 def test_other_c_libraries_are_left_alone(monkeypatch, found):
     def load(name):
         if isinstance(found, Exception):
