@@ -2,6 +2,7 @@
 
 from nnunet_mamba.ops.directions.op import cross_scan
 from nnunet_mamba.ops.mixer.op import mamba_mixer
+from nnunet_mamba.ops.pooled_norm.op import pooled_group_norm
 from nnunet_mamba.ops.scan.op import selective_scan
 
-__all__ = ["cross_scan", "mamba_mixer", "selective_scan"]
+__all__ = ["cross_scan", "mamba_mixer", "pooled_group_norm", "selective_scan"]
