@@ -50,6 +50,7 @@ ROOMS = {
     },
     "ops": {
         "ops/directions": "ops/cpu_kernels ops/scan",
+        "ops/few_maps": "ops/cpu_kernels",
         "ops/mixer": "ops/cpu_kernels ops/scan",
         "ops/scan": "ops/cpu_kernels",
         "ops/cpu_kernels": "",

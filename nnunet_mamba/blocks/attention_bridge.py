@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.arguments import require_sequence, require_whole
+from nnunet_mamba.blocks.few_map_convolution import FewMapConvolution
 from nnunet_mamba.blocks.layers_by_axes import convolution_for
 from nnunet_mamba.ops.transforms import is_traced
 
@@ -20,17 +21,18 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.conv = convolution_for(spatial_dims)(2, 1, 7, padding=9, dilation=3)
+        convolution = FewMapConvolution if spatial_dims == 2 else convolution_for(spatial_dims)
+        self.conv = convolution(2, 1, 7, padding=9, dilation=3)
 
     def forward(self, level: Tensor) -> Tensor:
         """Return the weight of every position of ``level``, (b, c, *spatial): (b, 1, *spatial) in 0 to 1."""
         # The gradient of amax is shared between equal maxima, the published layer gives it to one of them; without a
         # gradient amax is the faster one. A traced graph is one for both.
         if is_traced() or (torch.is_grad_enabled() and level.requires_grad):
-            maximum = level.max(dim=1, keepdim=True).values
+            maximum = level.max(dim=1).values
         else:
-            maximum = level.amax(dim=1, keepdim=True)
-        return torch.sigmoid(self.conv(torch.cat([level.mean(dim=1, keepdim=True), maximum], dim=1)))
+            maximum = level.amax(dim=1)
+        return torch.sigmoid(self.conv(torch.stack([level.mean(dim=1), maximum], dim=1)))
 
 
 class ChannelAttention(nn.Module):

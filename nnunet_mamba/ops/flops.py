@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 # The operators have to exist before they can be looked up.
 import nnunet_mamba.ops  # noqa: F401
 from nnunet_mamba.ops.directions.operands import CrossScanOperands
+from nnunet_mamba.ops.few_maps.operands import FewMapOperands
 from nnunet_mamba.ops.mixer.operands import MambaOperands
 from nnunet_mamba.ops.scan.operands import ScanOperands
 
@@ -40,7 +41,12 @@ def flop_counter() -> FlopCounterMode:
 def register_formulas() -> None:
     """Let every ``FlopCounterMode`` that is made from here on know our operators."""
     ours = torch.ops.nnunet_mamba
-    formulas: dict[str, Formula] = {"selective_scan": _scan, "mamba_mixer": _mixer, "cross_scan": _cross_scan}
+    formulas: dict[str, Formula] = {
+        "selective_scan": _scan,
+        "mamba_mixer": _mixer,
+        "cross_scan": _cross_scan,
+        "few_map_convolution": _few_maps,
+    }
     for name, formula in formulas.items():
         register_flop_formula((getattr(ours, name), getattr(ours, f"{name}_saving")), get_raw=True)(formula)
         register_flop_formula(getattr(ours, f"{name}_backward"), get_raw=True)(_backward_of(formula))
@@ -73,6 +79,12 @@ def _cross_scan(*operands: Any, **_: Any) -> int:
     directions, n = x.dt_proj.shape[0], x.A_logs.shape[1]
     scan = _scan_flops(b, directions * d, length, n, has_skip=True, has_gate=False)
     return 2 * b * length * x.dt_proj.numel() + scan
+
+
+def _few_maps(*operands: Any, **_: Any) -> int:
+    x = FewMapOperands._make(operands)
+    b, _channels, height, width = x.x.shape
+    return 2 * b * height * width * x.weight.numel()
 
 
 def _backward_of(formula: Formula) -> Formula:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.operator_registration import Operands, Operator, register
-from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure
+from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
 from nnunet_mamba.ops.transforms import is_exporting, needs_definition
 
@@ -71,12 +71,13 @@ def _test_run(operator: Operator[Operands], definition: Callable[[Operands], Ten
     names = operator.tensor_names
     tensors, options = operands[: len(names)], operands[len(names) :]
     kernels = operator.load(operands)
+    gradient = waves(*operator.new_result(operands).shape, low=-1, high=1).float()
     try:
         result, states = kernels.forward_saving(operands)
-        results = (result, *kernels.backward(tensors[0].flip(1), operands, states))
+        results = (result, *kernels.backward(gradient, operands, states))
     except TEST_RUN_ERRORS as error:
         return told_failure(error)
     leaves: list[Any] = [x.double().requires_grad_() for x in tensors]
     exact = definition(operator.make([*leaves, *options]))
-    expected = (exact, *torch.autograd.grad(exact, leaves, leaves[0].flip(1)))
+    expected = (exact, *torch.autograd.grad(exact, leaves, gradient.double()))
     return difference((operator.result, *names), results, expected)

@@ -1,6 +1,7 @@
 """What every operator asks of its operands, before anything takes their addresses."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import index
 from typing import Any, NoReturn
 
 import torch
@@ -126,6 +127,33 @@ def require_sizes(owner: str, sizes: Iterable[tuple[str, Tensor, str, int]]) -> 
             raise ValueError(
                 f"{owner}: {name} has shape {tuple(tensor.shape)}, so that {symbol} = {size}, expected at least 1"
             )
+
+
+def whole_sizes(owner: str, name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
+    """Return one size per axis of a map as integers; ``torch.jit.trace`` and numpy hand over other types.
+
+    Args:
+        owner: the operator, named in errors.
+        name: of the sizes.
+        sizes: what was passed for them.
+
+    Raises:
+        TypeError: they are not a sequence of whole numbers.
+    """
+    if not isinstance(sizes, Sequence):
+        refuse_count(owner, name, sizes, expected="a sequence of whole numbers")
+    whole: Iterator[Any] = (
+        size if isinstance(size, (int, torch.SymInt)) else _whole(owner, f"{name}[{axis}]", size)
+        for axis, size in enumerate(sizes)
+    )
+    return tuple(whole)
+
+
+def _whole(owner: str, name: str, size: Any) -> int:
+    try:
+        return index(size)
+    except TypeError:
+        refuse_count(owner, name, size)
 
 
 def refuse_count(owner: str, name: str, value: object, *, expected: str = "a whole number") -> NoReturn:

@@ -30,7 +30,7 @@ class Implementation(Protocol[_Given]):
     """What computes an operator on operands that are checked; a module of functions will do."""
 
     def forward(self, operands: _Given, /) -> Tensor:
-        """Return the result, in the shape and dtype of the first operand."""
+        """Return the result."""
 
     def forward_saving(self, operands: _Given, /) -> tuple[Tensor, Tensor]:
         """Return the result and the states that a backward pass starts from."""
@@ -39,9 +39,15 @@ class Implementation(Protocol[_Given]):
         """Return one gradient per tensor operand, None for an absent one; no two may share memory."""
 
 
+def new_like_first(operands: tuple[Any, ...]) -> Tensor:
+    """Return room for a result in the shape and dtype of the first operand."""
+    result: Tensor = operands[0].new_empty(operands[0].shape)
+    return result
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operator(Generic[Operands]):
-    """An operator whose result has the shape and dtype of its first operand.
+    """An operator with one result.
 
     Args:
         name: in the namespace ``nnunet_mamba``.
@@ -51,6 +57,7 @@ class Operator(Generic[Operands]):
         check: refuses operands that do not fit.
         check_saved: refuses a gradient and states that do not come from a forward pass with the operands.
         new_states: makes room for the states of a forward pass.
+        new_result: makes room for the result; by default in the shape and dtype of the first operand.
         load: returns what computes these operands.
         device: torch's dispatch key, "CPU", or "default" for every device.
         with_batch: numbers of the operands that begin with the batch.
@@ -68,6 +75,7 @@ class Operator(Generic[Operands]):
     device: str
     with_batch: tuple[int, ...]
     needs_states: bool = True
+    new_result: Callable[[Operands], Tensor] = new_like_first
 
     @property
     def tensor_names(self) -> tuple[str, ...]:
@@ -142,9 +150,7 @@ def _register_fake_kernels(operator: Operator[Operands]) -> None:
     n_tensors = len(operator.tensor_names)
 
     def forward(*given: Any) -> Tensor:
-        operator.checked(given)
-        result: Tensor = given[0].new_empty(given[0].shape)
-        return result
+        return operator.new_result(operator.checked(given))
 
     def forward_saving(*given: Any) -> tuple[Tensor, Tensor]:
         return forward(*given), operator.new_states(operator.make(given))

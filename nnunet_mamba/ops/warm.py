@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.directions.op import cross_scan
+from nnunet_mamba.ops.few_maps.op import few_map_convolution
 from nnunet_mamba.ops.mixer.op import mamba_mixer
 from nnunet_mamba.ops.scan.op import selective_scan
 
@@ -32,6 +33,7 @@ def warm(device: str = "cpu", dtype: torch.dtype = torch.float32, *, d_state: in
     _warm_scan(waves, d_state)
     _warm_mixer(waves, d_state)
     _warm_cross_scan(waves, d_state)
+    _warm_few_maps(waves)
 
 
 def _warm_scan(waves: Callable[..., Tensor], n: int) -> None:
@@ -71,6 +73,11 @@ def _warm_cross_scan(waves: Callable[..., Tensor], n: int) -> None:
         "Ds": waves(directions * _D),
     }
     _run_both_ways(partial(cross_scan, spatial=_SPATIAL), operands)
+
+
+def _warm_few_maps(waves: Callable[..., Tensor]) -> None:
+    operands = {"x": waves(1, 2, *_SPATIAL), "weight": waves(1, 2, 3, 3), "bias": waves(1)}
+    _run_both_ways(partial(few_map_convolution, dilation=2), operands)
 
 
 def _run_both_ways(function: Callable[..., Tensor], operands: dict[str, Tensor]) -> None:

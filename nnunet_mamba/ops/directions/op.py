@@ -15,9 +15,9 @@ from nnunet_mamba.ops.directions.operands import (
     check_saved,
     new_states,
     refusal,
-    whole_sizes,
 )
 from nnunet_mamba.ops.fused_operator import register_fused
+from nnunet_mamba.ops.operand_checks import whole_sizes
 from nnunet_mamba.ops.operator_registration import Implementation, Operator
 from nnunet_mamba.ops.probe import waves
 
@@ -53,7 +53,7 @@ def cross_scan(
     Source:
         Liu et al. 2024, "VMamba", arXiv:2401.10166.
     """
-    x = CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, whole_sizes("cross_scan", spatial))
+    x = CrossScanOperands(u, projected, dt_proj, dt_bias, A_logs, Ds, whole_sizes("cross_scan", "spatial", spatial))
     check_operands(x)
     return _scan(x)
 

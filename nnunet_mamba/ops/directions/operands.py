@@ -1,16 +1,14 @@
 """The operands of a scan of a map in several directions."""
 
 import math
-from collections.abc import Iterator, Sequence
-from operator import index
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK
 from nnunet_mamba.ops.operand_checks import (
-    refuse_count,
     require_alike,
     require_dims,
     require_shapes,
@@ -103,28 +101,6 @@ def check_spatial(owner: str, spatial: Sequence[int], length: int) -> None:
             f"{owner}: spatial={tuple(spatial)}, expected the positive sizes of the map's axes, whose product is its "
             f"number of positions, l = {length}"
         )
-
-
-def whole_sizes(owner: str, spatial: Sequence[Any]) -> tuple[int, ...]:
-    """Return the sizes of a map's axes as integers; ``torch.jit.trace`` and numpy hand over other types.
-
-    Raises:
-        TypeError: they are not a sequence of whole numbers.
-    """
-    if not isinstance(spatial, Sequence):
-        refuse_count(owner, "spatial", spatial, expected="a sequence of whole numbers")
-    sizes: Iterator[Any] = (
-        size if isinstance(size, (int, torch.SymInt)) else _whole(owner, axis, size)
-        for axis, size in enumerate(spatial)
-    )
-    return tuple(sizes)
-
-
-def _whole(owner: str, axis: int, size: Any) -> int:
-    try:
-        return index(size)
-    except TypeError:
-        refuse_count(owner, f"spatial[{axis}]", size)
 
 
 def check_saved(dy: Tensor, states: Tensor, x: CrossScanOperands) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.directions.operands import check_spatial, whole_sizes
+from nnunet_mamba.ops.directions.operands import check_spatial
+from nnunet_mamba.ops.operand_checks import whole_sizes
 from nnunet_mamba.ops.transforms import needs_definition
 
 
@@ -47,7 +48,7 @@ def merge_scans(scans: Tensor, spatial: Sequence[int]) -> Tensor:
     Raises:
         ValueError: the scans are not those of such a map.
     """
-    spatial = whole_sizes("merge_scans", spatial)
+    spatial = whole_sizes("merge_scans", "spatial", spatial)
     if scans.ndim != 4 or scans.shape[1] != 2 * len(spatial):
         raise ValueError(
             f"merge_scans: scans have shape {tuple(scans.shape)}, expected (b, {2 * len(spatial)}, c, l) for "

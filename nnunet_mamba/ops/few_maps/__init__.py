@@ -1,0 +1,1 @@
+"""A convolution from few channels to few: torch's operator, or direct loops on a CPU."""
