@@ -51,6 +51,7 @@ ROOMS = {
     "ops": {
         "ops/directions": "ops/cpu_kernels ops/scan",
         "ops/mixer": "ops/cpu_kernels ops/scan",
+        "ops/pooled_norm": "ops/cpu_kernels",
         "ops/scan": "ops/cpu_kernels",
         "ops/cpu_kernels": "",
     },

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nnunet_mamba.ops.directions.op import cross_scan
 from nnunet_mamba.ops.mixer.op import mamba_mixer
+from nnunet_mamba.ops.pooled_norm.op import pooled_group_norm
 from nnunet_mamba.ops.scan.op import selective_scan
 
 # A map of several chunks of tokens, with more than one vector of channels; small enough for every fused kernel.
@@ -32,6 +33,7 @@ def warm(device: str = "cpu", dtype: torch.dtype = torch.float32, *, d_state: in
     _warm_scan(waves, d_state)
     _warm_mixer(waves, d_state)
     _warm_cross_scan(waves, d_state)
+    _warm_pooled_norm(waves)
 
 
 def _warm_scan(waves: Callable[..., Tensor], n: int) -> None:
@@ -71,6 +73,11 @@ def _warm_cross_scan(waves: Callable[..., Tensor], n: int) -> None:
         "Ds": waves(directions * _D),
     }
     _run_both_ways(partial(cross_scan, spatial=_SPATIAL), operands)
+
+
+def _warm_pooled_norm(waves: Callable[..., Tensor]) -> None:
+    operands = {"x": waves(1, _D, *_SPATIAL), "weight": waves(_D), "bias": waves(_D)}
+    _run_both_ways(partial(pooled_group_norm, groups=4, window=(2, 1)), operands)
 
 
 def _run_both_ways(function: Callable[..., Tensor], operands: dict[str, Tensor]) -> None:
