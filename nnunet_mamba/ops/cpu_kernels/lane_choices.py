@@ -54,7 +54,7 @@ def first_halves(typingctx: Any, x: Any, y: Any) -> Any:
     """Return the first eight lanes of x, then those of y."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _joined_halves(builder, *args, 0)
+        return _joined_halves(builder, args[0], args[1], 0)
 
     return LANES_TYPE(x, y), codegen
 
@@ -64,7 +64,7 @@ def second_halves(typingctx: Any, x: Any, y: Any) -> Any:
     """Return the last eight lanes of x, then those of y."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _joined_halves(builder, *args, LANES // 2)
+        return _joined_halves(builder, args[0], args[1], LANES // 2)
 
     return LANES_TYPE(x, y), codegen
 
