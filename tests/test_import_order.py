@@ -52,6 +52,7 @@ ROOMS = {
         "ops/directions": "ops/cpu_kernels ops/scan",
         "ops/few_maps": "ops/cpu_kernels",
         "ops/mixer": "ops/cpu_kernels ops/scan",
+        "ops/pooled_norm": "ops/cpu_kernels",
         "ops/scan": "ops/cpu_kernels",
         "ops/cpu_kernels": "",
     },

@@ -9,6 +9,7 @@ from torch import Tensor
 from nnunet_mamba.ops.directions.op import cross_scan
 from nnunet_mamba.ops.few_maps.op import few_map_convolution
 from nnunet_mamba.ops.mixer.op import mamba_mixer
+from nnunet_mamba.ops.pooled_norm.op import pooled_group_norm
 from nnunet_mamba.ops.scan.op import selective_scan
 
 # A map of several chunks of tokens, with more than one vector of channels; small enough for every fused kernel.
@@ -34,6 +35,7 @@ def warm(device: str = "cpu", dtype: torch.dtype = torch.float32, *, d_state: in
     _warm_mixer(waves, d_state)
     _warm_cross_scan(waves, d_state)
     _warm_few_maps(waves)
+    _warm_pooled_norm(waves)
 
 
 def _warm_scan(waves: Callable[..., Tensor], n: int) -> None:
@@ -78,6 +80,11 @@ def _warm_cross_scan(waves: Callable[..., Tensor], n: int) -> None:
 def _warm_few_maps(waves: Callable[..., Tensor]) -> None:
     operands = {"x": waves(1, 2, *_SPATIAL), "weight": waves(1, 2, 3, 3), "bias": waves(1)}
     _run_both_ways(partial(few_map_convolution, dilation=2), operands)
+
+
+def _warm_pooled_norm(waves: Callable[..., Tensor]) -> None:
+    operands = {"x": waves(1, _D, *_SPATIAL), "weight": waves(_D), "bias": waves(_D)}
+    _run_both_ways(partial(pooled_group_norm, groups=4, window=(2, 1)), operands)
 
 
 def _run_both_ways(function: Callable[..., Tensor], operands: dict[str, Tensor]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import nnunetv2.training.nnUNetTrainer.nnUNetTrainer as nnunet_module
 import torch
-from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnunet_module
 
 from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
 from nnunet_mamba.system.allocator import keep_freed_memory

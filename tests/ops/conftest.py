@@ -5,6 +5,7 @@ import torch
 
 from nnunet_mamba.ops.directions.operands import CrossScanOperands
 from nnunet_mamba.ops.mixer.operands import MambaOperands
+from nnunet_mamba.ops.pooled_norm.operands import PooledNormOperands
 from nnunet_mamba.ops.scan import backends, reference
 from nnunet_mamba.ops.scan.backends import VARIABLE
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
@@ -150,6 +151,25 @@ def make_map():
 
 
 @pytest.fixture
+def make_norm():
+    """A function that returns a map whose channels lie last, its norm and the windows."""
+
+    def make(spatial=(6, 8), *, b=2, c=8, groups=2, window=None, mean=0.5, eps=1e-5, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape):
+            return torch.randn(*shape, generator=generator)
+
+        size = b * torch.Size(spatial).numel() * c
+        # No two numbers are so close that rounding decides which is larger.
+        x = torch.linspace(mean - 2, mean + 2, size)[torch.randperm(size, generator=generator)]
+        window = window or (2,) * len(spatial)
+        return PooledNormOperands(x.reshape(b, *spatial, c), normal(c), normal(c), groups, window, eps)
+
+    return make
+
+
+@pytest.fixture
 def note_calls(monkeypatch):
     """A function that returns the names of the forward kernels that are called from there on."""
 
@@ -182,8 +202,8 @@ def leaves():
 def assert_fused_right(leaves):
     """Compare fused kernels with their definition in float64, the result and every gradient by itself."""
 
-    def check(kernels, definition, x):
-        gradient = x[0].flip(1).contiguous()
+    def check(kernels, definition, x, gradient=None):
+        gradient = x[0].flip(1).contiguous() if gradient is None else gradient
         result, states = kernels.forward_saving(x)
         gradients = [one for one in kernels.backward(gradient, x, states) if one is not None]
         named = {name: one for name, one in leaves(x, torch.float64)._asdict().items() if isinstance(one, torch.Tensor)}

@@ -18,7 +18,11 @@ from nnunet_mamba.ops.warm import warm
 REFUSALS = (TypeError, ValueError, RuntimeError)
 DTYPES = (torch.float64, torch.float16, torch.int64, torch.bool, torch.complex64, torch.float8_e4m3fn)
 # Sizes that one operand alone decides; another one is another problem, not a wrong one.
-OWN_AXES = {("mamba_mixer", "tokens"): {0, 1}, ("mamba_mixer", "conv"): {2}}
+OWN_AXES = {
+    ("mamba_mixer", "tokens"): {0, 1},
+    ("mamba_mixer", "conv"): {2},
+    ("pooled_group_norm", "x"): {0, 1, 2},
+}
 
 
 def registered_operators():
@@ -133,6 +137,7 @@ def fuzz(name, given, arguments, rng):
     else:
         what, wrong = "value", wrong_other(x, kind, rng)
         is_allowed = wrong == x or (kind == "bool" and wrong is None)  # which torch takes for False
+        is_allowed |= kind == "float" and isinstance(wrong, (int, float)) and wrong >= 0  # any of these may be added
     found = f"shape {tuple(wrong.shape)} {wrong.dtype}" if isinstance(wrong, torch.Tensor) else repr(wrong)
     try:
         results_of(operator, [*given[:index], wrong, *given[index + 1 :]])

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from nnunet_mamba.ops import cross_scan, mamba_mixer, selective_scan
+from nnunet_mamba.ops import cross_scan, mamba_mixer, pooled_group_norm, selective_scan
 from nnunet_mamba.ops.directions import composed as composed_directions
 from nnunet_mamba.ops.directions.operands import CrossScanOperands
 from nnunet_mamba.ops.flops import flop_counter, register_formulas
@@ -132,6 +132,12 @@ def test_training_on_fused_operators_costs_what_it_costs_on_their_definitions(mi
         of_defined = counts(lambda run=defined, x=x: run(x).sum().backward())
         assert set(of_fused) == {getattr(OURS, f"{name}_saving"), getattr(OURS, f"{name}_backward")}
         assert sum(of_fused.values()) == sum(of_defined.values()), name
+
+
+def test_a_norm_with_its_pooling_costs_nothing_as_in_torch():
+    x, weight, bias = numbers(B, 8, 4, 6), numbers(8), numbers(8)
+    assert counts(lambda: pooled_group_norm(x, weight, bias, groups=4, window=(2, 2)).sum().backward()) == {}
+    assert counts(lambda: functional.max_pool2d(functional.group_norm(x, 4, weight, bias), 2).sum().backward()) == {}
 
 
 def test_torchs_own_counter_knows_the_operators_once_they_are_registered(make_operands):

@@ -7,13 +7,16 @@ from types import ModuleType
 import pytest
 import torch
 
-from nnunet_mamba.ops import cross_scan, mamba_mixer
+from nnunet_mamba.ops import cross_scan, mamba_mixer, pooled_group_norm
 from nnunet_mamba.ops.directions import composed as composed_directions
 from nnunet_mamba.ops.directions import numba_cpu as directions_kernels
 from nnunet_mamba.ops.directions import op as directions
 from nnunet_mamba.ops.mixer import composed as composed_mixer
 from nnunet_mamba.ops.mixer import numba_cpu as mixer_kernels
 from nnunet_mamba.ops.mixer import op as mixer
+from nnunet_mamba.ops.pooled_norm import composed as composed_norm
+from nnunet_mamba.ops.pooled_norm import numba_cpu as norm_kernels
+from nnunet_mamba.ops.pooled_norm import op as norm
 from nnunet_mamba.ops.scan.backends import VARIABLE
 
 OURS = torch.ops.nnunet_mamba
@@ -29,6 +32,20 @@ def _mix(tokens, in_proj, conv, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, o
 def _scan(u, projected, dt_proj, dt_bias, A_logs, Ds, spatial):
     weights = {"projected": projected, "dt_proj": dt_proj, "dt_bias": dt_bias, "A_logs": A_logs, "Ds": Ds}
     return cross_scan(u, **weights, spatial=spatial)
+
+
+def _norm(x, weight, bias, groups, window, eps):
+    y = pooled_group_norm(x.movedim(-1, 1), weight, bias, groups=groups, window=window, eps=eps)
+    return y.movedim(1, -1)
+
+
+TITLES = {
+    "mamba_mixer": "fused Mamba block",
+    "cross_scan": "fused cross scan",
+    "pooled_group_norm": "fused group norm",
+}
+# What an exported program has of our own operators.
+PORTABLE = {"pooled_group_norm": []}
 
 
 @dataclass(frozen=True)
@@ -51,11 +68,13 @@ class Fused:
         return self.x[len(self.tensors) :]
 
 
-@pytest.fixture(params=["mamba_mixer", "cross_scan"])
-def fused(request, make_block, make_map):
+@pytest.fixture(params=list(TITLES))
+def fused(request, make_block, make_map, make_norm):
     if request.param == "mamba_mixer":
         x = make_block(n_parallel=2, reverse=True)
         return Fused("mamba_mixer", _mix, mixer._probe_failure, mixer_kernels, composed_mixer.forward, x)
+    if request.param == "pooled_group_norm":
+        return Fused("pooled_group_norm", _norm, norm._probe_failure, norm_kernels, composed_norm.forward, make_norm())
     return Fused(
         "cross_scan", _scan, directions._probe_failure, directions_kernels, composed_directions.forward, make_map()
     )
@@ -97,6 +116,11 @@ def test_the_cross_scan_is_a_correct_torch_operator(make_map, leaves):
     _opcheck("cross_scan", make_map((6, 11), d=5, n=2), leaves)
 
 
+@pytest.mark.parametrize("window", [(2, 2), (1, 2)], ids=str)
+def test_the_pooled_norm_is_a_correct_torch_operator(make_norm, leaves, window):
+    _opcheck("pooled_group_norm", make_norm(c=6, window=window), leaves)
+
+
 def test_states_are_saved_for_gradients_alone(fused, fused_calls, leaves):
     x = leaves(fused.x)
     result = fused.call(*x)
@@ -133,8 +157,7 @@ def test_failing_kernels_are_not_used_and_the_log_says_why(monkeypatch, caplog, 
     reason = "its test run failed: OSError: no space left"
     assert fused.probe_failure() == reason
     assert [record.getMessage() for record in caplog.records if reason in record.getMessage()] == [
-        {"mamba_mixer": "fused Mamba block", "cross_scan": "fused cross scan"}[fused.name]
-        + f" on cpu: not used, {reason}"
+        f"{TITLES[fused.name]} on cpu: not used, {reason}"
     ]
 
 
@@ -175,5 +198,5 @@ class _Module(torch.nn.Module):
 def test_an_export_is_composed_of_portable_operators(fused):
     program = torch.export.export(_Module(fused.call, fused.options), fused.tensors)
     ours = [str(node.target) for node in program.graph.nodes if "nnunet_mamba" in str(node.target)]
-    assert ours == ["nnunet_mamba.selective_scan.default"]
+    assert ours == PORTABLE.get(fused.name, ["nnunet_mamba.selective_scan.default"])
     _is_right(program.module()(*fused.tensors), fused.call(*fused.x))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.ops import cross_scan, mamba_mixer, selective_scan
+from nnunet_mamba.ops import cross_scan, mamba_mixer, pooled_group_norm, selective_scan
 from nnunet_mamba.ops.directions.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 
 
@@ -95,6 +95,40 @@ def test_mamba_mixer_names_the_wrong_operand(text, change):
         mixer(**change)
 
 
+def norm(c=8, spatial=(4, 6), **changes):
+    operands = {"x": torch.randn(2, c, *spatial), "weight": torch.ones(c), "bias": torch.zeros(c)}
+    return pooled_group_norm(**{**operands, "groups": 4, "window": (2, 2), **changes})
+
+
+WRONG_NORMS = {
+    r"x has shape \(8, 4\), expected \(b, c, \*spatial\)": {"x": torch.ones(8, 4)},
+    r"x has shape \(1, 1, 1, 1, 1, 1\), expected": {"x": torch.ones(1, 1, 1, 1, 1, 1)},
+    "x is None, expected a tensor": {"x": None},
+    "x is torch.int64": {"x": torch.ones(2, 8, 4, 6, dtype=torch.int64)},
+    r"weight has shape \(4,\), expected \(c,\) = \(8,\)": {"weight": torch.ones(4)},
+    "weight is None": {"weight": None},
+    "bias is torch.float64 but x is torch.float32": {"bias": torch.zeros(8, dtype=torch.float64)},
+    "bias is on meta but x is on cpu": {"bias": torch.zeros(8, device="meta")},
+    "groups=3, expected a divisor of the number of channels, c = 8": {"groups": 3},
+    "groups=0, expected": {"groups": 0},
+    "groups is 4.0 of type float": {"groups": 4.0},
+    r"window=\(2,\), expected a divisor of the size of each axis of the map, \(4, 6\)": {"window": (2,)},
+    r"window=\(2, 4\), expected": {"window": (2, 4)},
+    r"window=\(0, 2\), expected": {"window": (0, 2)},
+    "window is 2 of type int, expected a sequence": {"window": 2},
+    r"window\[1\] is 2.0 of type float": {"window": (2, 2.0)},
+    "eps is 'small' of type str, expected a number": {"eps": "small"},
+    "eps=-1.0, expected a number from 0 on": {"eps": -1.0},
+    "eps=nan": {"eps": float("nan")},
+}
+
+
+@pytest.mark.parametrize(("text", "change"), WRONG_NORMS.items())
+def test_pooled_group_norm_names_the_wrong_operand(text, change):
+    with pytest.raises((TypeError, ValueError), match=f"^pooled_group_norm: {text}"):
+        norm(**change)
+
+
 @pytest.mark.parametrize("value", [None, 3, [1.0], np.ones((1, 4, 9))])
 def test_selective_scan_refuses_what_is_no_tensor(make_operands, value):
     with pytest.raises(TypeError, match=r"^selective_scan: delta is .*, expected a tensor$"):
@@ -105,6 +139,7 @@ def test_no_cases_or_no_tokens_give_empty_results():
     assert mixer(tokens=torch.randn(0, 9, 4)).shape == (0, 9, 4)
     assert mixer(tokens=torch.randn(2, 0, 4)).shape == (2, 0, 4)
     assert cross(l=0, spatial=(0, 6)).shape == (1, 0, 8)
+    assert norm(spatial=(0, 6)).shape == (2, 8, 0, 3)
 
 
 def test_sizes_may_be_those_of_numpy():
@@ -112,6 +147,7 @@ def test_sizes_may_be_those_of_numpy():
     expected = cross()
     torch.manual_seed(0)
     assert torch.equal(cross(spatial=tuple(np.array([5, 6]))), expected)
+    assert norm(window=tuple(np.array([2, 3]))).shape == (2, 8, 2, 2)
 
 
 @pytest.mark.parametrize(

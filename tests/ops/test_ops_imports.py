@@ -15,10 +15,11 @@ PACKAGE = Path(nnunet_mamba.__file__).parent
 OPS = PACKAGE / "ops"
 # What each room may not import.
 FORBIDDEN = {
-    "cpu_kernels": ("scan", "mixer", "directions"),
-    "scan": ("mixer", "directions"),
-    "mixer": ("directions",),
-    "directions": ("mixer",),
+    "cpu_kernels": ("scan", "mixer", "directions", "pooled_norm"),
+    "scan": ("mixer", "directions", "pooled_norm"),
+    "mixer": ("directions", "pooled_norm"),
+    "directions": ("mixer", "pooled_norm"),
+    "pooled_norm": ("scan", "mixer", "directions"),
 }
 
 

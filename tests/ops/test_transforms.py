@@ -5,7 +5,7 @@ import torch
 from torch.autograd import forward_ad
 
 from nnunet_mamba import create_network
-from nnunet_mamba.ops import cross_scan, mamba_mixer, selective_scan
+from nnunet_mamba.ops import cross_scan, mamba_mixer, pooled_group_norm, selective_scan
 from nnunet_mamba.ops.scan import reference
 
 SMALL = {"dims": (16, 32), "depths": (1, 1), "depths_decoder": (1, 1)}
@@ -15,7 +15,7 @@ def _normal(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-@pytest.fixture(params=["selective_scan", "mamba_mixer", "cross_scan"])
+@pytest.fixture(params=["selective_scan", "mamba_mixer", "cross_scan", "pooled_group_norm"])
 def call(request):
     """An operator as a function of its tokens and one of its weights, and values of these."""
     if request.param == "selective_scan":
@@ -34,6 +34,14 @@ def call(request):
             "out_proj": _normal(3, 6),
         }
         return lambda tokens, A: mamba_mixer(tokens, A_log=A, n_parallel=2, **rest), (_normal(2, 9, 6), _normal(6, 3))
+    if request.param == "pooled_group_norm":
+        rest = {"bias": _normal(6), "groups": 2, "window": (2, 1)}
+
+        # The tokens last, as the operator has them.
+        def norm(x, weight):
+            return pooled_group_norm(x.movedim(-1, 1), weight, **rest).movedim(1, -1)
+
+        return norm, (_normal(2, 4, 3, 6), _normal(6))
     rest = {
         "projected": _normal(2, 12, 4, 2 + 6),
         "dt_proj": _normal(4, 5, 2),

@@ -30,7 +30,7 @@ def calls(monkeypatch):
 
         monkeypatch.setattr(warming, name, run)
 
-    for name in ("selective_scan", "mamba_mixer", "cross_scan"):
+    for name in ("selective_scan", "mamba_mixer", "cross_scan", "pooled_group_norm"):
         note(name)
     return noted
 
@@ -38,6 +38,7 @@ def calls(monkeypatch):
 @pytest.mark.parametrize("d_state", [1, 16, 64])
 def test_runs_every_operator_both_ways_and_the_scan_with_and_without_a_gate(calls, d_state):
     variants = [("selective_scan", False), ("selective_scan", True), ("mamba_mixer", False), ("cross_scan", False)]
+    variants.append(("pooled_group_norm", False))
     with torch.no_grad():  # gradients are computed all the same
         warm(d_state=d_state)
     assert calls == [(*v, *way) for v in variants for way in ((False,), (True,), (True, "backward"))]

@@ -1,9 +1,9 @@
 import os
 from pathlib import Path
 
+import nnunetv2.training.nnUNetTrainer.nnUNetTrainer as nnunet_module
 import pytest
 import torch
-from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnunet_module
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunet_mamba.system.worker_counts import AUGMENTING_VARIABLE, EXPORTING_VARIABLE, fitting_worker_counts

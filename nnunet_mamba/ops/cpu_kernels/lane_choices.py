@@ -1,4 +1,4 @@
-"""Choices between lanes, lane by lane, and rows of which only some lanes are there."""
+"""Choices between lanes, lane by lane, halves of rows, and rows of which only some lanes are there."""
 
 from typing import Any
 
@@ -42,6 +42,31 @@ def where_equal(typingctx: Any, x: Any, y: Any, if_equal: Any, otherwise: Any) -
         return builder.select(builder.fcmp_ordered("==", args[0], args[1]), args[2], args[3])
 
     return LANES_TYPE(x, y, if_equal, otherwise), codegen
+
+
+def _joined_halves(builder: Any, x: Any, y: Any, first: int) -> Any:
+    half = [first + i for i in range(LANES // 2)]
+    return builder.shuffle_vector(x, y, ir.Constant(INTEGERS, [*half, *(LANES + i for i in half)]))
+
+
+@intrinsic
+def first_halves(typingctx: Any, x: Any, y: Any) -> Any:
+    """Return the first eight lanes of x, then those of y."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _joined_halves(builder, args[0], args[1], 0)
+
+    return LANES_TYPE(x, y), codegen
+
+
+@intrinsic
+def second_halves(typingctx: Any, x: Any, y: Any) -> Any:
+    """Return the last eight lanes of x, then those of y."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _joined_halves(builder, args[0], args[1], LANES // 2)
+
+    return LANES_TYPE(x, y), codegen
 
 
 def _first_lanes(builder: Any, width: Any) -> Any:

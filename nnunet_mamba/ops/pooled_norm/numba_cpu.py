@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.cpu_kernels.kernel_task import KernelTask
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.pooled_norm.numba_backward import backward_jobs, sums_jobs
 from nnunet_mamba.ops.pooled_norm.numba_forward import forward_jobs, moments_jobs
 from nnunet_mamba.ops.pooled_norm.numba_layout import PooledNormTask
@@ -24,20 +25,31 @@ _NUMBERS_OF_A_JOB = 2**15
 _MOST_SHARES = 32
 
 
+def _put_together(channels: int, width: int, step: int) -> int:
+    """Return how many pixels of a row the kernels read as one, so that their channels fill the lanes."""
+    together = LANES // math.gcd(channels, LANES)
+    # Windows of two pixels: neighbouring windows can be told apart lane by lane where they are halves of the lanes.
+    fits = width % together == 0 if step == 1 else step == 2 and channels == LANES // 2 and width % 4 == 0
+    return together if fits else 1
+
+
 class _Task(KernelTask):
     def __init__(self, x: PooledNormOperands) -> None:
         b, *spatial, c = x.x.shape
         missing = [1] * (MOST_AXES - len(spatial))
         planes, rows, width = *missing, *spatial
         plane_step, row_step, step = *missing, *x.window
+        together = _put_together(c, width, step)
+        self.channels = c * together
         self.shares = max(1, min(_MOST_SHARES, math.prod(spatial) * c // _NUMBERS_OF_A_JOB))
         self.n_jobs = b * self.shares
         structure = PooledNormTask(
             cases=b,
             planes=planes,
             rows=rows,
-            width=width,
-            channels=c,
+            width=width // together,
+            channels=self.channels,
+            together=together,
             groups=x.groups,
             plane_step=plane_step,
             row_step=row_step,
@@ -53,7 +65,7 @@ def _forward(x: PooledNormOperands, states: Tensor | None) -> Tensor:
     if y.numel():
         task = _Task(x)
         task.point(y=y, statistics=states, eps=x.x.new_tensor([x.eps]))
-        task.point(moments=x.x.new_empty(x.x.shape[0], task.shares, 2, x.x.shape[-1]))
+        task.point(moments=x.x.new_empty(x.x.shape[0], task.shares, 2, task.channels))
         task.run(moments_jobs, task.n_jobs)
         task.run(forward_jobs, task.n_jobs)
     return y
@@ -80,13 +92,10 @@ def backward(dy: Tensor, x: PooledNormOperands, states: Tensor) -> tuple[Tensor,
     """
     if not dy.numel():
         return tuple(torch.zeros_like(operand) for operand in x.tensors)
-    b, c = x.x.shape[0], x.x.shape[-1]
     task = _Task(x)
-    dx = torch.empty_like(x.x, memory_format=torch.contiguous_format)
-    sums = x.x.new_empty(b, task.shares, 2, c)
-    task.point(dy=dy, statistics=states, dx=dx, sums=sums)
+    gradients = tuple(torch.empty_like(operand, memory_format=torch.contiguous_format) for operand in x.tensors)
+    task.point(**dict(zip(("dx", "dweight", "dbias"), gradients, strict=True)))
+    task.point(dy=dy, statistics=states, sums=x.x.new_empty(x.x.shape[0], task.shares, 2, task.channels))
     task.run(sums_jobs, task.n_jobs)
     task.run(backward_jobs, task.n_jobs)
-    dbias, products = sums.sum(1, dtype=torch.float64).unbind(1)  # (b, c)
-    rstd = states[..., 1].double().repeat_interleave(c // x.groups, dim=1)
-    return dx, (products * rstd).sum(0).to(dx.dtype), dbias.sum(0).to(dx.dtype)
+    return gradients

@@ -24,21 +24,30 @@ from nnunet_mamba.ops.cpu_kernels.lanes import (
 from nnunet_mamba.ops.cpu_kernels.rows import Address, Rows, free_all, zeros
 from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.pooled_norm.numba_layout import (
+    ALL,
+    ANY_PAIRS,
+    PAIRS,
+    ROW_END,
+    SINGLE,
+    SQUARE,
+    SQUARE_PAIRS,
     TASK_NUMBERS,
     Block,
     Coefficients,
     Sizes,
     block_of,
     first_of,
+    kind_of_window,
     n_whole,
     new_coefficients,
     normalised,
     pixels_of_lanes,
     pixels_of_share,
-    read,
+    read_place,
     row_offset,
     set_coefficients,
     sizes_of,
+    window_of,
     write,
 )
 
@@ -150,19 +159,21 @@ def moments_jobs(address: Any) -> None:
 @compiled
 def _statistics(task: Any, case: int, group: int, sizes: Sizes) -> tuple[float, float]:
     """Return mean and 1 / standard deviation of a group, from the moments of its channels in all shares."""
-    of_group = sizes.channels // sizes.groups
+    channels = sizes.groups * sizes.of_group
     total, square = 0.0, 0.0
     for share in range(sizes.shares):
         place, n = (case * sizes.shares + share) * 2 * sizes.channels, pixels_of_share(share, sizes)
-        for channel in range(group * of_group, (group + 1) * of_group):
-            total += n * np.float64(number(task.moments, place + channel))
-    count = sizes.pixels * of_group
+        for first in range(group * sizes.of_group, sizes.channels, channels):
+            for channel in range(first, first + sizes.of_group):
+                total += n * np.float64(number(task.moments, place + channel))
+    count = sizes.pixels * sizes.of_group * sizes.together
     mean = total / count
     for share in range(sizes.shares):
         place, n = (case * sizes.shares + share) * 2 * sizes.channels, pixels_of_share(share, sizes)
-        for channel in range(group * of_group, (group + 1) * of_group):
-            difference = number(task.moments, place + channel) - mean
-            square += number(task.moments, place + sizes.channels + channel) + n * difference * difference
+        for first in range(group * sizes.of_group, sizes.channels, channels):
+            for channel in range(first, first + sizes.of_group):
+                difference = number(task.moments, place + channel) - mean
+                square += number(task.moments, place + sizes.channels + channel) + n * difference * difference
     return mean, 1 / math.sqrt(square / count + number(task.eps, 0))
 
 
@@ -173,7 +184,7 @@ def _pool(
     first: int,
     last: int,
     window: tuple[int, int, int],
-    is_whole: bool,
+    reach: int,
     sizes: Sizes,
     coefficients: tuple[Lanes, Lanes, Lanes],
 ) -> None:
@@ -182,13 +193,14 @@ def _pool(
     rows, row_step, step = window
     for pixel in range(first, last):
         start = place.source + pixel * step * sizes.channels
-        largest = normalised(read(task.x, start, place.width, is_whole) - mean, scale, bias)
+        largest = normalised(read_place(task.x, start, 0, 0, place.width, reach) - mean, scale, bias)
         for row in range(rows):
+            at = start + row_offset(row, row_step, sizes)
             for i in range(step):
-                at = start + row_offset(row, row_step, sizes) + i * sizes.channels
-                y = normalised(read(task.x, at, place.width, is_whole) - mean, scale, bias)
+                centred = read_place(task.x, at, i, sizes.channels, place.width, reach) - mean
+                y = normalised(centred, scale, bias)
                 largest = where_larger(y, largest, y, largest)
-        write(task.y, place.target + pixel * sizes.channels, place.width, is_whole, largest)
+        write(task.y, place.target + pixel * sizes.channels, place.width, reach, largest)
 
 
 @compiled
@@ -201,16 +213,19 @@ def _pool_row(task: Any, case: int, row: int, sizes: Sizes, coefficients: Coeffi
             load_row(coefficients.scale, block),
             load_row(coefficients.bias, block),
         )
+        kind, window = kind_of_window(sizes), window_of(sizes)
         # The usual windows as constants, for which LLVM unrolls the loops over them.
-        if sizes.plane_step == 1 and sizes.row_step == 1 and sizes.step == 1:
-            _pool(task, place, 0, whole, (1, 1, 1), True, sizes, of_block)
-        elif sizes.plane_step == 1 and sizes.row_step == 2 and sizes.step == 2:
-            _pool(task, place, 0, whole, (2, 2, 2), True, sizes, of_block)
+        if kind == SINGLE:
+            _pool(task, place, 0, whole, (1, 1, 1), ALL, sizes, of_block)
+        elif kind == SQUARE:
+            _pool(task, place, 0, whole, (2, 2, 2), ALL, sizes, of_block)
+        elif kind == SQUARE_PAIRS:
+            _pool(task, place, 0, whole, (2, 2, 2), PAIRS, sizes, of_block)
+        elif kind == ANY_PAIRS:
+            _pool(task, place, 0, whole, (window[0], window[1], 2), PAIRS, sizes, of_block)
         else:
-            window = (sizes.plane_step * sizes.row_step, sizes.row_step, sizes.step)
-            _pool(task, place, 0, whole, window, True, sizes, of_block)
-        window = (sizes.plane_step * sizes.row_step, sizes.row_step, sizes.step)
-        _pool(task, place, whole, sizes.pooled_width, window, False, sizes, of_block)
+            _pool(task, place, 0, whole, window, ALL, sizes, of_block)
+        _pool(task, place, whole, sizes.pooled_width, window, ROW_END, sizes, of_block)
 
 
 def forward_jobs(address: Any) -> None:

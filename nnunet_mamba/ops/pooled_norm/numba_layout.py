@@ -1,10 +1,11 @@
 """What the compiled loops of a pooled group norm share: its task, its sizes, and how it walks over a map.
 
 The map is read as (case, plane, row, pixel, channel). A job is one case times one share of the rows of the result, or,
-for the statistics, of the pixels. Lanes are sixteen channels of one pixel. Where a pixel has fewer, the lanes beyond
-are the next pixel's, computed with the wrong weights and written all the same: pixels are written from the first to
-the last, and blocks of channels from the last to the first, so that the right numbers come later. Only where a row
-ends are the lanes counted.
+for the moments, of the pixels. Lanes are sixteen channels of one pixel. Neighbours are put together where that fills
+the lanes: they count as one pixel with the channels of all of them. Elsewhere lanes beyond the last channel are the
+next pixel's, computed with the wrong weights and written all the same: pixels are written from the first to the last,
+and blocks of channels from the last to the first, so that the right numbers come later. Only where a row ends are the
+lanes counted.
 """
 
 from typing import Any, ClassVar, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from nnunet_mamba.ops.cpu_kernels.kernel_task import Fields, Task, integers, task_numbers
-from nnunet_mamba.ops.cpu_kernels.lane_choices import load_first, store_first
+from nnunet_mamba.ops.cpu_kernels.lane_choices import first_halves, load_first, second_halves, store_first
 from nnunet_mamba.ops.cpu_kernels.lanes import (
     Lanes,
     compiled,
@@ -35,16 +36,22 @@ class PooledNormTask(Task):
         *("x", "dx"),  # (cases, planes, rows, width, channels)
         *("y", "dy"),  # (cases, planes / plane_step, rows / row_step, width / step, channels)
         *("weight", "bias"),
+        *("dweight", "dbias"),  # (channels of the map,), like the last two
         "eps",  # (1,)
         "moments",  # (cases, shares, 2, channels): mean of each channel, and sum of squares around it
         "statistics",  # (cases, groups, 2): mean and 1 / standard deviation
         "sums",  # (cases, shares, 2, channels): of dy, and of dy times what is pooled less its mean
-        *("cases", "planes", "rows", "width", "channels", "groups"),
+        *("cases", "planes", "rows", "width", "groups"),
+        "channels",  # of a pixel, which may be several put together
+        "together",  # how many pixels of the map are put together
         *("plane_step", "row_step", "step"),  # the window
         "shares",  # into how many jobs a case is divided
     )
 
 
+# How far lanes reach: all sixteen are the row's, or only some of them, or they are two windows of two pixels.
+ALL, ROW_END, PAIRS = 0, 1, 2
+SINGLE, SQUARE, SQUARE_PAIRS, ANY_PAIRS, ANY = 0, 1, 2, 3, 4
 TASK_NUMBERS = task_numbers(PooledNormTask)
 
 
@@ -52,7 +59,9 @@ class Sizes(NamedTuple):
     """The sizes of a task."""
 
     channels: int
+    together: int
     groups: int
+    of_group: int  # channels of the map in a group
     blocks: int
     shares: int
     rows: int  # of a plane; ``width`` is the pixels of a row
@@ -88,7 +97,9 @@ def sizes_of(task: Any) -> Sizes:
     pooled_rows = task.rows // task.row_step
     return Sizes(
         task.channels,
+        task.together,
         task.groups,
+        task.channels // task.together // task.groups,
         blocks_of(task.channels),
         task.shares,
         task.rows,
@@ -139,11 +150,12 @@ def new_coefficients(sizes: Sizes) -> Coefficients:
 @compiled
 def set_coefficients(task: Any, group: int, mean: float, rstd: float, sizes: Sizes, rows: Coefficients) -> None:
     """Set those of one group from its mean and 1 / standard deviation."""
-    of_group = sizes.channels // sizes.groups
-    for channel in range(group * of_group, (group + 1) * of_group):
-        set_number(rows.mean, channel, np.float32(mean))
-        set_number(rows.scale, channel, np.float32(rstd * number(task.weight, channel)))
-        set_number(rows.bias, channel, number(task.bias, channel))
+    for channel in range(group * sizes.of_group, (group + 1) * sizes.of_group):
+        scale, bias = np.float32(rstd * number(task.weight, channel)), number(task.bias, channel)
+        for lane in range(channel, sizes.channels, sizes.groups * sizes.of_group):
+            set_number(rows.mean, lane, np.float32(mean))
+            set_number(rows.scale, lane, scale)
+            set_number(rows.bias, lane, bias)
 
 
 @compiled
@@ -166,19 +178,45 @@ def n_whole(block: int, sizes: Sizes) -> int:
     return sizes.pooled_width if beyond >= 0 else max(0, sizes.pooled_width + beyond // sizes.channels)
 
 
-@inlined
-def read(flat: Address, offset: int, width: int, is_whole: bool) -> Lanes:
-    """Return sixteen numbers, or ``width`` of them if not ``is_whole``."""
-    return load(flat, offset) if is_whole else load_first(flat, offset, width)
+@compiled
+def window_of(sizes: Sizes) -> tuple[int, int, int]:
+    """Return the rows of a window in all planes, those in one plane, and the pixels of a row."""
+    return sizes.plane_step * sizes.row_step, sizes.row_step, sizes.step
+
+
+@compiled
+def kind_of_window(sizes: Sizes) -> int:
+    """Return which of the windows that kernels have loops of their own for these are."""
+    is_square = sizes.plane_step == 1 and sizes.row_step == 2 and sizes.step == 2
+    if sizes.together > 1 and sizes.step == 2:
+        return SQUARE_PAIRS if is_square else ANY_PAIRS
+    if sizes.plane_step * sizes.row_step * sizes.step == 1:
+        return SINGLE
+    return SQUARE if is_square else ANY
 
 
 @inlined
-def write(flat: Address, offset: int, width: int, is_whole: bool, lanes: Lanes) -> None:
-    """Write sixteen numbers, or ``width`` of them if not ``is_whole``."""
-    if is_whole:
-        store(flat, offset, lanes)
-    else:
+def read(flat: Address, offset: int, width: int, reach: int) -> Lanes:
+    """Return sixteen numbers, or ``width`` of them where the row ends."""
+    return load_first(flat, offset, width) if reach == ROW_END else load(flat, offset)
+
+
+@inlined
+def write(flat: Address, offset: int, width: int, reach: int, lanes: Lanes) -> None:
+    """Write sixteen numbers, or ``width`` of them where the row ends."""
+    if reach == ROW_END:
         store_first(flat, offset, width, lanes)
+    else:
+        store(flat, offset, lanes)
+
+
+@inlined
+def read_place(flat: Address, offset: int, i: int, channels: int, width: int, reach: int) -> Lanes:
+    """Return place ``i`` of the windows in the row of windows at ``offset``."""
+    if reach == PAIRS:
+        one, other = load(flat, offset), load(flat, offset + LANES)
+        return first_halves(one, other) if i == 0 else second_halves(one, other)
+    return read(flat, offset + i * channels, width, reach)
 
 
 @inlined

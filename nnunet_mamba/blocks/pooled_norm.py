@@ -1,0 +1,45 @@
+"""A group norm and the max-pooling after it, fused where that pays."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nnunet_mamba.blocks.max_pool import max_pool
+from nnunet_mamba.ops import pooled_group_norm
+from nnunet_mamba.ops.transforms import is_exporting, is_traced
+
+
+def normalise_and_pool(norm: nn.GroupNorm, x: Tensor, window: Sequence[int]) -> Tensor:
+    """Return the maximum of every window of ``norm(x)``.
+
+    On a CPU both are one operator if the channels of ``x`` lie last in memory; elsewhere ``norm`` is called as a layer,
+    also where hooks wait for that.
+
+    Args:
+        norm: with weights.
+        x: (b, c, *spatial), every size a multiple of its window's.
+        window: one number per axis, also the stride; without a size above one nothing is pooled.
+
+    Returns:
+        (b, c, *spatial / window).
+    """
+    if _is_fused(norm, x):
+        return pooled_group_norm(x, norm.weight, norm.bias, groups=norm.num_groups, window=tuple(window), eps=norm.eps)
+    normalised: Tensor = norm(x)
+    return normalised if max(window) == 1 else max_pool(normalised, window)
+
+
+def _is_fused(norm: nn.GroupNorm, x: Tensor) -> bool:
+    # A traced or exported graph serves every device and every layout.
+    if x.device.type != "cpu" or x.dtype != torch.float32 or is_traced() or is_exporting():
+        return False
+    if norm.weight is None or norm.weight.dtype != x.dtype or _is_watched(norm):
+        return False
+    # Not ``is_contiguous(memory_format=...)``, which no mapped tensor can tell.
+    return x.movedim(1, -1).is_contiguous()
+
+
+def _is_watched(layer: nn.Module) -> bool:
+    """Return whether hooks wait for a call of the layer."""
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
