@@ -70,8 +70,7 @@ def _threads() -> Iterator[Finding]:
         yield Finding(
             name="OMP_WAIT_POLICY",
             level="hint",
-            text="is not set: outside of trainings, torch's threads spin while they wait, also when other programs need "
-            "the cores",
+            text="is not set: outside of trainings torch's threads spin while they wait, though others need the cores",
             remedy="export OMP_WAIT_POLICY=passive",
         )
 

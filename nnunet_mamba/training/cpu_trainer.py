@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import nnunetv2.training.nnUNetTrainer.nnUNetTrainer as nnunet_module
 import torch
+
+# The module, whose class has the same name.
+from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
 from nnunet_mamba.system.allocator import keep_freed_memory
@@ -107,9 +109,9 @@ def _default_processes_if_unset(number: int | None) -> Iterator[None]:
     if number is None or EXPORTING_VARIABLE in os.environ:
         yield
         return
-    kept = nnunet_module.default_num_processes
-    nnunet_module.default_num_processes = number
+    kept = nnUNetTrainer.default_num_processes
+    nnUNetTrainer.default_num_processes = number
     try:
         yield
     finally:
-        nnunet_module.default_num_processes = kept
+        nnUNetTrainer.default_num_processes = kept

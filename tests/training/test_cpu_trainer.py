@@ -1,9 +1,9 @@
 import os
 from pathlib import Path
 
-import nnunetv2.training.nnUNetTrainer.nnUNetTrainer as nnunet_module
 import pytest
 import torch
+from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunet_mamba.system.worker_counts import AUGMENTING_VARIABLE, EXPORTING_VARIABLE, fitting_worker_counts
@@ -68,7 +68,7 @@ def test_the_process_is_settled_after_the_loaders_have_been_forked(trainer, monk
 
 @pytest.mark.parametrize(("variable", "expected"), [(None, 4), ("5", 8)], ids=["unset", "set"])
 def test_as_many_processes_export_as_the_cores_can_feed(trainer, monkeypatch, settled, variable, expected):
-    monkeypatch.setattr(nnunet_module, "default_num_processes", 8)
+    monkeypatch.setattr(nnUNetTrainer, "default_num_processes", 8)
     if variable:
         # nnU-Net read the variable when it was imported.
         monkeypatch.setenv(EXPORTING_VARIABLE, variable)
@@ -76,11 +76,11 @@ def test_as_many_processes_export_as_the_cores_can_feed(trainer, monkeypatch, se
     monkeypatch.setattr(
         GuardedTrainer,
         "perform_actual_validation",
-        lambda self, save_probabilities: seen.append((nnunet_module.default_num_processes, save_probabilities)),
+        lambda self, save_probabilities: seen.append((nnUNetTrainer.default_num_processes, save_probabilities)),
     )
     trainer.perform_actual_validation(True)
     assert seen == [(expected, True)]
-    assert nnunet_module.default_num_processes == 8
+    assert nnUNetTrainer.default_num_processes == 8
     assert settled == ["memory", "threads"]
 
 
