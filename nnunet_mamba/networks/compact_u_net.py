@@ -21,7 +21,7 @@ from nnunet_mamba.blocks.arguments import (
     require_spatial_dims,
 )
 from nnunet_mamba.blocks.layers_by_axes import convolution_for
-from nnunet_mamba.blocks.max_pool import max_pool
+from nnunet_mamba.blocks.pooled_norm import normalise_and_pool
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.planned_pooling import pooling_of_plan
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
@@ -135,7 +135,7 @@ class EncoderStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (b, c, *spatial) into (b, out_channels, *spatial / stride)."""
-        return functional.gelu(max_pool(self.norm(self.mixer(x)), self.stride))
+        return functional.gelu(normalise_and_pool(self.norm, self.mixer(x), self.stride))
 
 
 class Decoder(nn.Module):
@@ -195,7 +195,7 @@ class DecoderStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (b, c, *spatial) into (b, out_channels, *spatial * factor)."""
-        x = self.norm(self.mixer(x))
+        x = normalise_and_pool(self.norm, self.mixer(x), (1,) * (x.ndim - 2))
         return functional.gelu(x if self.factor is None else _upsample(x, self.factor))
 
 
