@@ -1,11 +1,8 @@
 """Where the channels of a map lie in memory."""
 
-import torch
 from torch import Tensor
 
 from nnunet_mamba.ops.transforms import is_exporting, is_traced
-
-_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def with_channels_last(x: Tensor) -> Tensor:
@@ -15,9 +12,10 @@ def with_channels_last(x: Tensor) -> Tensor:
     itself instead of a copy of it. Values, shape and gradients are the same.
 
     Args:
-        x: (b, c, *spatial), of 2 or 3 axes.
+        x: (b, c, *spatial).
     """
     # A traced or exported graph serves every device.
     if x.device.type != "cpu" or is_traced() or is_exporting():
         return x
-    return x.contiguous(memory_format=_CHANNELS_LAST[x.ndim])
+    # Not ``contiguous(memory_format=...)``, which ``torch.vmap`` refuses.
+    return x.movedim(1, -1).contiguous().movedim(-1, 1)
