@@ -22,6 +22,8 @@ OWN_AXES = {
     ("mamba_mixer", "tokens"): {0, 1},
     ("mamba_mixer", "conv"): {2},
     ("pooled_group_norm", "x"): {0, 1, 2},
+    ("few_map_convolution", "x"): {0, 2, 3},
+    ("few_map_convolution", "weight"): {2, 3},
 }
 
 
@@ -137,6 +139,7 @@ def fuzz(name, given, arguments, rng):
     else:
         what, wrong = "value", wrong_other(x, kind, rng)
         is_allowed = wrong == x or (kind == "bool" and wrong is None)  # which torch takes for False
+        is_allowed |= argument == "dilation" and type(wrong) is int and 1 <= wrong <= 2**20
         is_allowed |= kind == "float" and isinstance(wrong, (int, float)) and wrong >= 0  # any of these may be added
     found = f"shape {tuple(wrong.shape)} {wrong.dtype}" if isinstance(wrong, torch.Tensor) else repr(wrong)
     try:

@@ -69,7 +69,6 @@ _convolve, _probe_failure = register_fused(
         load=_load,
         device="CPU",
         with_batch=(0,),  # x
-        needs_states=False,
     ),
     title="direct convolution of few maps",
     definition=composed.forward,

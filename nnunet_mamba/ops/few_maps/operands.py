@@ -1,15 +1,18 @@
 """The operands of a convolution that keeps the size of its maps."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.operand_checks import refuse_count, require_alike, require_dims, require_shapes, require_sizes
 
 OWNER = "few_map_convolution"
 # Filters beyond this many numbers are torch's: their products outweigh what its layout costs.
 _MOST_NUMBERS = 1024
+# Taps further apart meet nothing but zeros in any map that memory has room for.
+_LARGEST_DILATION = 2**20
 
 
 class FewMapOperands(NamedTuple):
@@ -46,9 +49,16 @@ def new_result(x: FewMapOperands) -> Tensor:
     return x[0].new_empty(x[0].shape[0], x[1].shape[0], *x[0].shape[2:])
 
 
+def padded_shape(maps: Tensor, x: FewMapOperands) -> tuple[int, ...]:
+    """Return the shape of ``maps`` surrounded by the margins, the columns filled up to whole rows of lanes."""
+    rows, columns = margins(x)
+    b, channels, height, width = maps.shape
+    return b, channels, height + 2 * rows, (width + LANES - 1) // LANES * LANES + 2 * columns
+
+
 def new_states(x: FewMapOperands) -> Tensor:
-    """Return the empty tensor that stands for no states."""
-    return x[0].new_empty(0)
+    """Return room for the padded maps, which a backward pass needs again."""
+    return x[0].new_empty(padded_shape(x[0], x))
 
 
 def check_operands(x: FewMapOperands) -> None:
@@ -78,20 +88,27 @@ def check_operands(x: FewMapOperands) -> None:
         )
     if isinstance(dilation, bool) or not isinstance(dilation, (int, torch.SymInt)):
         refuse_count(OWNER, "dilation", dilation)
-    if dilation < 1:
-        raise ValueError(f"{OWNER}: dilation={dilation}, expected 1 or more")
+    if not 1 <= dilation <= _LARGEST_DILATION:
+        raise ValueError(f"{OWNER}: dilation={dilation}, expected 1 or more, and at most {_LARGEST_DILATION}")
 
 
-def check_saved(dy: Tensor, states: Any, x: FewMapOperands) -> None:
-    """Refuse a gradient that is not that of a forward pass with the operands ``x``.
+def check_saved(dy: Tensor, states: Tensor, x: FewMapOperands) -> None:
+    """Refuse a gradient or states that are not those of a forward pass with the operands ``x``.
 
     Raises:
-        TypeError: it has another dtype than ``x``.
-        ValueError: it has another shape, or is on another device.
+        TypeError: they have another dtype than ``x``.
+        ValueError: they have other shapes, or are on another device.
     """
-    require_alike(OWNER, ("x", "dy"), (x[0], dy))
+    require_alike(OWNER, ("x", "dy", "states"), (x[0], dy, states))
     shape = (x[0].shape[0], x[1].shape[0], *x[0].shape[2:])
-    require_shapes(OWNER, (("dy", dy, "(b, c_out, h, w)", shape),), origin="from the operands of the forward pass")
+    require_shapes(
+        OWNER,
+        (
+            ("dy", dy, "(b, c_out, h, w)", shape),
+            ("states", states, "(b, c_in, padded h, padded w)", padded_shape(x[0], x)),
+        ),
+        origin="from x, weight and dilation of the forward pass",
+    )
 
 
 def refusal(x: FewMapOperands) -> str | None:

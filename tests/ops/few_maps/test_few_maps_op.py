@@ -64,7 +64,8 @@ def test_the_number_of_threads_changes_nothing():
     try:
         for n_threads in (1, 2, 5):
             torch.set_num_threads(n_threads)
-            results.append((numba_cpu.forward(x), *numba_cpu.backward(numba_cpu.forward(x), x, None)))
+            y, states = numba_cpu.forward_saving(x)
+            results.append((y, *numba_cpu.backward(y, x, states)))
     finally:
         torch.set_num_threads(kept)
     for others in results[1:]:
@@ -121,6 +122,7 @@ def test_what_the_loops_do_not_take_is_torchs(fused_calls, change, reason):
         ({"bias": torch.ones(2)}, ValueError, r"bias has shape \(2,\), expected \(c_out,\) = \(1,\)"),
         ({"bias": torch.ones(1).double()}, TypeError, "bias is torch.float64 but x is torch.float32"),
         ({"dilation": 0}, ValueError, "dilation=0, expected 1 or more"),
+        ({"dilation": 2**40}, ValueError, "dilation=1099511627776, expected 1 or more, and at most 1048576"),
         ({"dilation": 1.5}, TypeError, "dilation is 1.5 of type float, expected a whole number"),
         ({"dilation": True}, TypeError, "dilation is True of type bool, expected a whole number"),
     ],
