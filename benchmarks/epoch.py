@@ -22,6 +22,7 @@ an epoch are those of so few. Linux only: memory is read from /proc.
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -110,6 +111,8 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Print the tables."""
     options = options_of(arguments)
+    # As Ctrl-C does: what was started ends, and the tables are printed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     checkouts = [Checkout(HERE, Path(__file__).resolve().parents[1])]
     if options.against is not None:
         checkouts.append(Checkout(AGAINST, options.against.resolve()))
@@ -134,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             measure(checkouts, data, options, turns.append)
         finally:
-            # An error or Ctrl-C after hours takes no figures away.
+            # An error after hours takes no figures away.
             print(*table_lines(turns, options.iterations), sep="\n")
 
 
