@@ -15,7 +15,8 @@ at once a second; ``training_process_mib`` is the system's own peak of the proce
 threads that wait by spinning as busy: --passive gives the parts OMP_WAIT_POLICY=passive, and then it tells what really
 runs at once.
 
-Only an idle machine gives figures that mean something. With few --iterations everything is tried, and the seconds of
+Only an idle machine gives figures that mean something: beside other programs, threads that spin can make the same steps
+many times as long. With few --iterations everything is tried, and the seconds of
 an epoch are those of so few. Linux only: memory is read from /proc.
 """
 
@@ -42,6 +43,7 @@ PARTS = Path(__file__).parent / "epoch_parts" / "parts_process.py"
 TRAINERS = ("nnUNetTrainerUltraLightVM", "nnUNetTrainerUltraLBM", "nnUNetTrainerVMUNet", "nnUNetTrainerUMambaBotTumour")
 # The plans' own limit: a batch is at most 5 % of the training images, and recipes have batches of up to 32.
 N_DRAWN = 820
+LOAD_OF_IDLE = 0.5
 
 
 def measured_parts(
@@ -118,6 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
         checkouts.append(Checkout(AGAINST, options.against.resolve()))
     kept = nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory(prefix="epoch_")
     turns: list[Turn] = []
+    load = os.getloadavg()[0]
     with kept as name:
         root = Path(name).resolve()
         root.mkdir(parents=True, exist_ok=True)
@@ -125,7 +128,9 @@ def main(arguments: list[str] | None = None) -> None:
             checkout.refuse_if_not_used(root)
         print(machine())
         print("commits," + ",".join(f"{checkout.name} {checkout.commit()}".strip() for checkout in checkouts))
-        print(f"load_at_start,{os.getloadavg()[0]:.2f}", flush=True)
+        print(f"load_at_start,{load:.2f}", flush=True)
+        if load > LOAD_OF_IDLE:
+            print("This machine is busy: spinning threads make steps many times as long on it", file=sys.stderr)
         data = planned_data(
             root,
             checkouts[0],

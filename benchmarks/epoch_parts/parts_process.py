@@ -83,21 +83,18 @@ class UsedUp:
         return {"faults": faults / n_steps, "busy_cores": processor / wall, "kernel_share": system / processor}
 
 
-def draw(loader: Iterator[Batch], n_batches: int) -> tuple[list[Batch], float]:
-    """Return the first batches, and how many a second a worker loads and augments: with one thread, as workers do."""
+def batches_a_second(loader: Iterator[Batch], n_batches: int) -> float:
+    """Return how many batches a worker loads and augments in a second: with one thread, as workers do."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    kept = []
     with threadpool_limits(1, None):
-        kept.append(next(loader))
+        next(loader)
         start = time.perf_counter()
         for _ in range(n_batches):
-            batch = next(loader)
-            if len(kept) < N_READY:
-                kept.append(batch)
+            next(loader)
         seconds = time.perf_counter() - start
     torch.set_num_threads(threads)
-    return kept, n_batches / seconds
+    return n_batches / seconds
 
 
 def epoch(trainer: Any, training: Iterator[Batch], validation: Iterator[Batch], n_iterations: int) -> dict[str, Any]:
@@ -163,9 +160,8 @@ def measure(trainer: Any, n_iterations: int) -> dict[str, Any]:
     """Return the parts of an epoch."""
     trainer.on_train_start()
     few = max(N_WARM, n_iterations // TRAINING_PER_VALIDATION)
-    training, training_rate = draw(trainer.dataloader_train, few)
-    validation, validation_rate = draw(trainer.dataloader_val, few)
-    batches = cycle(training), cycle(validation)
+    ready = [list(islice(loader, N_READY)) for loader in (trainer.dataloader_train, trainer.dataloader_val)]
+    batches = cycle(ready[0]), cycle(ready[1])
     # Kernels compile, memory settles, fonts are found.
     epoch(trainer, *batches, N_WARM)
     watch = Stopwatch()
@@ -174,9 +170,8 @@ def measure(trainer: Any, n_iterations: int) -> dict[str, Any]:
             timed = watch.timed(attribute, getattr(holder, attribute))
             stack.enter_context(patch.object(holder, attribute, timed))
         plain = epoch(trainer, *batches, n_iterations)
-    data = training[0]["data"]
     return {
-        "shape": list(data.shape),
+        "shape": list(ready[0][0]["data"].shape),
         "threads": torch.get_num_threads(),
         "training": statistics.median(plain["steps"]["training"]),
         "validation": statistics.median(plain["steps"]["validation"]),
@@ -184,9 +179,10 @@ def measure(trainer: Any, n_iterations: int) -> dict[str, Any]:
         "end": plain["end"],
         "checkpoints": watch.seconds["save_checkpoint"],
         "plot": watch.seconds["plot_progress_png"],
-        "training_batches_a_second": training_rate,
-        "validation_batches_a_second": validation_rate,
         "phases": phases(trainer, *batches, few),
+        # Last: the steps must find the threads as nnU-Net has set them.
+        "training_batches_a_second": batches_a_second(trainer.dataloader_train, few),
+        "validation_batches_a_second": batches_a_second(trainer.dataloader_val, few),
     }
 
 
