@@ -1,0 +1,236 @@
+"""The adjoint of the states of a block of channels through a chunk of tokens, two states at a time.
+
+A state is first retraced, keeping decay_t and h_{t-1}; then g_t = C_t dy_t + decay_{t+1} g_{t+1} runs from the last
+token to the first. Two states share each row of step, dy and of all that they add to, and their chains of dependent
+operations overlap.
+"""
+
+from typing import NamedTuple
+
+from nnunet_mamba.ops.cpu_kernels.lane_transposes import sum_quads, sum_to_quads
+from nnunet_mamba.ops.cpu_kernels.lanes import (
+    Lanes,
+    compiled,
+    inlined,
+    larger_magnitude,
+    load_row,
+    multiply_add,
+    new_rows,
+    spread,
+    store_row,
+)
+from nnunet_mamba.ops.cpu_kernels.recurrence import (
+    Chunk,
+    Matrices,
+    decay_of,
+    is_exponent_bounded,
+    matrices_of,
+    matrices_shifted,
+)
+from nnunet_mamba.ops.cpu_kernels.rows import Rows, write_lanes, zeros
+from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
+
+
+class Adjoint(NamedTuple):
+    """Buffers of the backward pass of one chunk, one row of 16 channels per token where not said otherwise."""
+
+    dy: Rows  # after the gate's backward
+    to_step: Rows  # the gradient of the step size by way of the decay, over ln 2
+    to_update: Rows
+    trail: Rows  # (CHUNK, 4, 16): the decays of two states, then their h of the token before
+    terms: Rows  # the terms of dB and dC of the first state, then of the second, each in sums over four channels
+    scratch: Rows  # (1, 16)
+
+
+class States(NamedTuple):
+    """What a job keeps of its states from chunk to chunk, a row of 16 channels each."""
+
+    rate: Rows  # A log2(e)
+    h: Rows  # before the chunk
+    g: Rows  # the adjoint state that reaches the chunk from its right, already decayed
+    dA: Rows
+
+
+class StatePair(NamedTuple):
+    """Two states of a block of channels, or one that is alone."""
+
+    row: int  # the first one's in ``States``
+    second_row: int
+    of: Matrices  # B and C of the first one
+    gradients: Matrices  # where its dB and dC go
+    stride: int  # numbers from there to the second one's
+    is_alone: bool
+
+
+@compiled
+def new_adjoint() -> Adjoint:
+    """Return empty buffers."""
+    return Adjoint(new_rows(CHUNK), new_rows(CHUNK), new_rows(CHUNK), new_rows(4 * CHUNK), new_rows(CHUNK), new_rows(1))
+
+
+@inlined
+def projected_pair(
+    projected: Rows, dprojected: Rows, dt_rank: int, states: int, n: int, block: int, blocks: int
+) -> StatePair:
+    """Return states n and n + 1 of a block, whose matrices and gradients are laid out as ``matrices_of`` says."""
+    of, gradients = matrices_of(projected, dt_rank, states, n), matrices_of(dprojected, dt_rank, states, n)
+    return StatePair(n * blocks + block, (n + 1) * blocks + block, of, gradients, CHUNK, n + 1 == states)
+
+
+@inlined
+def _trace(adjoint: Adjoint, t: int, state: int, decay: Lanes, h: Lanes, input_term: Lanes) -> Lanes:
+    """Keep a state's decay at token t and its h before it, and return the h after it."""
+    store_row(adjoint.trail, 4 * t + state, decay)
+    store_row(adjoint.trail, 4 * t + 2 + state, h)
+    return multiply_add(decay, h, input_term)
+
+
+@inlined
+def _retrace_one(
+    chunk: Chunk,
+    adjoint: Adjoint,
+    of: Matrices,
+    h: Lanes,
+    rate: Lanes,
+    count: int,
+    needs_y: bool,
+    is_bounded: bool,
+) -> Lanes:
+    for t in range(count):
+        decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
+        h = _trace(adjoint, t, 0, decay, h, load_row(chunk.update, t) * spread(of.B, t))
+        if needs_y:
+            store_row(chunk.y, t, multiply_add(h, spread(of.C, t), load_row(chunk.y, t)))
+    return h
+
+
+@inlined
+def _reverse_one(chunk: Chunk, adjoint: Adjoint, states: States, row: int, of: Matrices, h: Lanes, count: int) -> None:
+    rate, dA, from_right = load_row(states.rate, row), load_row(states.dA, row), load_row(states.g, row)
+    for back in range(count):
+        t = count - 1 - back
+        dy, update = load_row(adjoint.dy, t), load_row(chunk.update, t)
+        g = multiply_add(dy, spread(of.C, t), from_right)
+        store_row(adjoint.terms, t, sum_to_quads(g * update, dy * h, zeros(), zeros()))
+        from_right, h = g * load_row(adjoint.trail, 4 * t), load_row(adjoint.trail, 4 * t + 2)
+        to_exponent = from_right * h
+        store_row(adjoint.to_step, t, multiply_add(to_exponent, rate, load_row(adjoint.to_step, t)))
+        store_row(adjoint.to_update, t, multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t)))
+        dA = multiply_add(to_exponent, load_row(chunk.step, t), dA)
+    store_row(states.dA, row, dA)
+    store_row(states.g, row, from_right)
+
+
+@compiled
+def _run_one(
+    chunk: Chunk,
+    adjoint: Adjoint,
+    states: States,
+    pair: StatePair,
+    count: int,
+    largest_step: Lanes,
+    needs_y: bool,
+    is_first: bool,
+) -> None:
+    """Run the first state of a pair through a chunk and back."""
+    rate, h = load_row(states.rate, pair.row), load_row(states.h, pair.row)
+    if not is_exponent_bounded(largest_step, rate):
+        h = _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, False)
+    elif needs_y:
+        h = _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, True)
+    else:
+        h = _retrace_one(chunk, adjoint, pair.of, h, rate, count, False, True)
+    _reverse_one(chunk, adjoint, states, pair.row, pair.of, h, count)
+    for t in range(0, count, LANES):
+        dB, dC, _, _ = sum_quads(adjoint.terms, t)
+        write_lanes(dB, adjoint.scratch, pair.gradients.B, t, count - t, is_first)
+        write_lanes(dC, adjoint.scratch, pair.gradients.C, t, count - t, is_first)
+
+
+@inlined
+def _retrace_two(
+    chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, count: int, needs_y: bool
+) -> tuple[Lanes, Lanes]:
+    """Run two states forward through a chunk, keep what their adjoint needs, and add C h to y."""
+    rate, second_rate = load_row(states.rate, pair.row), load_row(states.rate, pair.second_row)
+    h, second_h = load_row(states.h, pair.row), load_row(states.h, pair.second_row)
+    of, second_of = pair.of, matrices_shifted(pair.of, pair.stride)
+    for t in range(count):
+        step, update = load_row(chunk.step, t), load_row(chunk.update, t)
+        h = _trace(adjoint, t, 0, decay_of(step, rate, True), h, update * spread(of.B, t))
+        decay = decay_of(step, second_rate, True)
+        second_h = _trace(adjoint, t, 1, decay, second_h, update * spread(second_of.B, t))
+        if needs_y:
+            y = multiply_add(h, spread(of.C, t), load_row(chunk.y, t))
+            store_row(chunk.y, t, multiply_add(second_h, spread(second_of.C, t), y))
+    return h, second_h
+
+
+@inlined
+def _reverse_two(
+    chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, h: Lanes, second_h: Lanes, count: int
+) -> None:
+    """Run g_t = C_t dy_t + decay_{t+1} g_{t+1} of two states back through a chunk and add to what depends on it."""
+    rate, second_rate = load_row(states.rate, pair.row), load_row(states.rate, pair.second_row)
+    dA, second_dA = load_row(states.dA, pair.row), load_row(states.dA, pair.second_row)
+    from_right, second_from_right = load_row(states.g, pair.row), load_row(states.g, pair.second_row)
+    of, second_of = pair.of, matrices_shifted(pair.of, pair.stride)
+    for back in range(count):
+        t = count - 1 - back
+        dy, step, update = load_row(adjoint.dy, t), load_row(chunk.step, t), load_row(chunk.update, t)
+        g = multiply_add(dy, spread(of.C, t), from_right)
+        second_g = multiply_add(dy, spread(second_of.C, t), second_from_right)
+        store_row(adjoint.terms, t, sum_to_quads(g * update, dy * h, second_g * update, dy * second_h))
+        to_update = multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t))
+        store_row(adjoint.to_update, t, multiply_add(second_g, spread(second_of.B, t), to_update))
+        from_right, h = g * load_row(adjoint.trail, 4 * t), load_row(adjoint.trail, 4 * t + 2)
+        second_from_right = second_g * load_row(adjoint.trail, 4 * t + 1)
+        second_h = load_row(adjoint.trail, 4 * t + 3)
+        to_exponent, second_to_exponent = from_right * h, second_from_right * second_h
+        to_step = multiply_add(to_exponent, rate, load_row(adjoint.to_step, t))
+        store_row(adjoint.to_step, t, multiply_add(second_to_exponent, second_rate, to_step))
+        dA, second_dA = multiply_add(to_exponent, step, dA), multiply_add(second_to_exponent, step, second_dA)
+    store_row(states.dA, pair.row, dA)
+    store_row(states.dA, pair.second_row, second_dA)
+    store_row(states.g, pair.row, from_right)
+    store_row(states.g, pair.second_row, second_from_right)
+
+
+@compiled
+def run_adjoint(
+    chunk: Chunk,
+    adjoint: Adjoint,
+    states: States,
+    pair: StatePair,
+    count: int,
+    largest_step: Lanes,
+    needs_y: bool,
+    is_first: bool,
+) -> None:
+    """Run a pair of states through a chunk and back.
+
+    Adds to to_step, to_update, dA, and C h to y where ``needs_y`` says so; g becomes that of the chunk to the left. dB
+    and dC are written if the block is the first one, else added to.
+    """
+    if pair.is_alone:
+        _run_one(chunk, adjoint, states, pair, count, largest_step, needs_y, is_first)
+        return
+    larger_rate = larger_magnitude(load_row(states.rate, pair.row), load_row(states.rate, pair.second_row))
+    second = matrices_shifted(pair.gradients, pair.stride)
+    if not is_exponent_bounded(largest_step, larger_rate):
+        _run_one(chunk, adjoint, states, pair, count, largest_step, needs_y, is_first)
+        of = matrices_shifted(pair.of, pair.stride)
+        alone = StatePair(pair.second_row, pair.second_row, of, second, pair.stride, True)
+        _run_one(chunk, adjoint, states, alone, count, largest_step, needs_y, is_first)
+        return
+    if needs_y:
+        h, second_h = _retrace_two(chunk, adjoint, states, pair, count, True)
+    else:
+        h, second_h = _retrace_two(chunk, adjoint, states, pair, count, False)
+    _reverse_two(chunk, adjoint, states, pair, h, second_h, count)
+    for t in range(0, count, LANES):
+        dB, dC, second_dB, second_dC = sum_quads(adjoint.terms, t)
+        write_lanes(dB, adjoint.scratch, pair.gradients.B, t, count - t, is_first)
+        write_lanes(dC, adjoint.scratch, pair.gradients.C, t, count - t, is_first)
+        write_lanes(second_dB, adjoint.scratch, second.B, t, count - t, is_first)
+        write_lanes(second_dC, adjoint.scratch, second.C, t, count - t, is_first)
