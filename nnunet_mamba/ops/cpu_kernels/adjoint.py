@@ -37,7 +37,7 @@ class Adjoint(NamedTuple):
     dy: Rows  # after the gate's backward
     to_step: Rows  # the gradient of the step size by way of the decay, over ln 2
     to_update: Rows
-    trail: Rows  # (CHUNK, 4, 16): the decays of two states, then their h of the token before
+    trail: Rows  # (CHUNK + 1, 4, 16): the decays of two states, then their h of the token before
     terms: Rows  # the terms of dB and dC of the first state, then of the second, each in sums over four channels
     scratch: Rows  # (1, 16)
 
@@ -65,7 +65,9 @@ class StatePair(NamedTuple):
 @compiled
 def new_adjoint() -> Adjoint:
     """Return empty buffers."""
-    return Adjoint(new_rows(CHUNK), new_rows(CHUNK), new_rows(CHUNK), new_rows(4 * CHUNK), new_rows(CHUNK), new_rows(1))
+    return Adjoint(
+        new_rows(CHUNK), new_rows(CHUNK), new_rows(CHUNK), new_rows(4 * (CHUNK + 1)), new_rows(CHUNK), new_rows(1)
+    )
 
 
 @inlined
@@ -78,10 +80,25 @@ def projected_pair(
 
 
 @inlined
-def _trace(adjoint: Adjoint, t: int, state: int, decay: Lanes, h: Lanes, input_term: Lanes) -> Lanes:
+def _decay_kept(adjoint: Adjoint, t: int, state: int) -> Lanes:
+    return load_row(adjoint.trail, 4 * t + state)
+
+
+@inlined
+def _h_before(adjoint: Adjoint, t: int, state: int) -> Lanes:
+    return load_row(adjoint.trail, 4 * t + 2 + state)
+
+
+@inlined
+def _keep_h_before(adjoint: Adjoint, t: int, state: int, h: Lanes) -> None:
+    store_row(adjoint.trail, 4 * t + 2 + state, h)
+
+
+@inlined
+def _advance(adjoint: Adjoint, t: int, state: int, decay: Lanes, h: Lanes, input_term: Lanes) -> Lanes:
     """Keep a state's decay at token t and its h before it, and return the h after it."""
     store_row(adjoint.trail, 4 * t + state, decay)
-    store_row(adjoint.trail, 4 * t + 2 + state, h)
+    _keep_h_before(adjoint, t, state, h)
     return multiply_add(decay, h, input_term)
 
 
@@ -95,25 +112,26 @@ def _retrace_one(
     count: int,
     needs_y: bool,
     is_bounded: bool,
-) -> Lanes:
+) -> None:
     for t in range(count):
         decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
-        h = _trace(adjoint, t, 0, decay, h, load_row(chunk.update, t) * spread(of.B, t))
+        h = _advance(adjoint, t, 0, decay, h, load_row(chunk.update, t) * spread(of.B, t))
         if needs_y:
             store_row(chunk.y, t, multiply_add(h, spread(of.C, t), load_row(chunk.y, t)))
-    return h
+    _keep_h_before(adjoint, count, 0, h)
 
 
 @inlined
-def _reverse_one(chunk: Chunk, adjoint: Adjoint, states: States, row: int, of: Matrices, h: Lanes, count: int) -> None:
+def _reverse_one(chunk: Chunk, adjoint: Adjoint, states: States, row: int, of: Matrices, count: int) -> None:
     rate, dA, from_right = load_row(states.rate, row), load_row(states.dA, row), load_row(states.g, row)
     for back in range(count):
         t = count - 1 - back
         dy, update = load_row(adjoint.dy, t), load_row(chunk.update, t)
         g = multiply_add(dy, spread(of.C, t), from_right)
-        store_row(adjoint.terms, t, sum_to_quads(g * update, dy * h, zeros(), zeros()))
-        from_right, h = g * load_row(adjoint.trail, 4 * t), load_row(adjoint.trail, 4 * t + 2)
-        to_exponent = from_right * h
+        dC_terms = dy * _h_before(adjoint, t + 1, 0)
+        store_row(adjoint.terms, t, sum_to_quads(g * update, dC_terms, zeros(), zeros()))
+        from_right = g * _decay_kept(adjoint, t, 0)
+        to_exponent = from_right * _h_before(adjoint, t, 0)
         store_row(adjoint.to_step, t, multiply_add(to_exponent, rate, load_row(adjoint.to_step, t)))
         store_row(adjoint.to_update, t, multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t)))
         dA = multiply_add(to_exponent, load_row(chunk.step, t), dA)
@@ -135,12 +153,12 @@ def _run_one(
     """Run the first state of a pair through a chunk and back."""
     rate, h = load_row(states.rate, pair.row), load_row(states.h, pair.row)
     if not is_exponent_bounded(largest_step, rate):
-        h = _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, False)
+        _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, False)
     elif needs_y:
-        h = _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, True)
+        _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, True)
     else:
-        h = _retrace_one(chunk, adjoint, pair.of, h, rate, count, False, True)
-    _reverse_one(chunk, adjoint, states, pair.row, pair.of, h, count)
+        _retrace_one(chunk, adjoint, pair.of, h, rate, count, False, True)
+    _reverse_one(chunk, adjoint, states, pair.row, pair.of, count)
     for t in range(0, count, LANES):
         dB, dC, _, _ = sum_quads(adjoint.terms, t)
         write_lanes(dB, adjoint.scratch, pair.gradients.B, t, count - t, is_first)
@@ -148,28 +166,25 @@ def _run_one(
 
 
 @inlined
-def _retrace_two(
-    chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, count: int, needs_y: bool
-) -> tuple[Lanes, Lanes]:
+def _retrace_two(chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, count: int, needs_y: bool) -> None:
     """Run two states forward through a chunk, keep what their adjoint needs, and add C h to y."""
     rate, second_rate = load_row(states.rate, pair.row), load_row(states.rate, pair.second_row)
     h, second_h = load_row(states.h, pair.row), load_row(states.h, pair.second_row)
     of, second_of = pair.of, matrices_shifted(pair.of, pair.stride)
     for t in range(count):
         step, update = load_row(chunk.step, t), load_row(chunk.update, t)
-        h = _trace(adjoint, t, 0, decay_of(step, rate, True), h, update * spread(of.B, t))
+        h = _advance(adjoint, t, 0, decay_of(step, rate, True), h, update * spread(of.B, t))
         decay = decay_of(step, second_rate, True)
-        second_h = _trace(adjoint, t, 1, decay, second_h, update * spread(second_of.B, t))
+        second_h = _advance(adjoint, t, 1, decay, second_h, update * spread(second_of.B, t))
         if needs_y:
             y = multiply_add(h, spread(of.C, t), load_row(chunk.y, t))
             store_row(chunk.y, t, multiply_add(second_h, spread(second_of.C, t), y))
-    return h, second_h
+    _keep_h_before(adjoint, count, 0, h)
+    _keep_h_before(adjoint, count, 1, second_h)
 
 
 @inlined
-def _reverse_two(
-    chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, h: Lanes, second_h: Lanes, count: int
-) -> None:
+def _reverse_two(chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, count: int) -> None:
     """Run g_t = C_t dy_t + decay_{t+1} g_{t+1} of two states back through a chunk and add to what depends on it."""
     rate, second_rate = load_row(states.rate, pair.row), load_row(states.rate, pair.second_row)
     dA, second_dA = load_row(states.dA, pair.row), load_row(states.dA, pair.second_row)
@@ -180,13 +195,14 @@ def _reverse_two(
         dy, step, update = load_row(adjoint.dy, t), load_row(chunk.step, t), load_row(chunk.update, t)
         g = multiply_add(dy, spread(of.C, t), from_right)
         second_g = multiply_add(dy, spread(second_of.C, t), second_from_right)
-        store_row(adjoint.terms, t, sum_to_quads(g * update, dy * h, second_g * update, dy * second_h))
+        # Read again from the trail: AVX2 has no registers left for the two h.
+        dC_terms, second_dC_terms = dy * _h_before(adjoint, t + 1, 0), dy * _h_before(adjoint, t + 1, 1)
+        store_row(adjoint.terms, t, sum_to_quads(g * update, dC_terms, second_g * update, second_dC_terms))
         to_update = multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t))
         store_row(adjoint.to_update, t, multiply_add(second_g, spread(second_of.B, t), to_update))
-        from_right, h = g * load_row(adjoint.trail, 4 * t), load_row(adjoint.trail, 4 * t + 2)
-        second_from_right = second_g * load_row(adjoint.trail, 4 * t + 1)
-        second_h = load_row(adjoint.trail, 4 * t + 3)
-        to_exponent, second_to_exponent = from_right * h, second_from_right * second_h
+        from_right, second_from_right = g * _decay_kept(adjoint, t, 0), second_g * _decay_kept(adjoint, t, 1)
+        to_exponent = from_right * _h_before(adjoint, t, 0)
+        second_to_exponent = second_from_right * _h_before(adjoint, t, 1)
         to_step = multiply_add(to_exponent, rate, load_row(adjoint.to_step, t))
         store_row(adjoint.to_step, t, multiply_add(second_to_exponent, second_rate, to_step))
         dA, second_dA = multiply_add(to_exponent, step, dA), multiply_add(second_to_exponent, step, second_dA)
@@ -224,10 +240,10 @@ def run_adjoint(
         _run_one(chunk, adjoint, states, alone, count, largest_step, needs_y, is_first)
         return
     if needs_y:
-        h, second_h = _retrace_two(chunk, adjoint, states, pair, count, True)
+        _retrace_two(chunk, adjoint, states, pair, count, True)
     else:
-        h, second_h = _retrace_two(chunk, adjoint, states, pair, count, False)
-    _reverse_two(chunk, adjoint, states, pair, h, second_h, count)
+        _retrace_two(chunk, adjoint, states, pair, count, False)
+    _reverse_two(chunk, adjoint, states, pair, count)
     for t in range(0, count, LANES):
         dB, dC, second_dB, second_dC = sum_quads(adjoint.terms, t)
         write_lanes(dB, adjoint.scratch, pair.gradients.B, t, count - t, is_first)
