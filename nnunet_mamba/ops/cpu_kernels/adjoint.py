@@ -1,7 +1,7 @@
 """The adjoint of the states of a block of channels through a chunk of tokens, two states at a time.
 
-A state is first retraced, keeping decay_t and h_{t-1}; then g_t = C_t dy_t + decay_{t+1} g_{t+1} runs from the last
-token to the first. Two states share each row of step, dy and of all that they add to, and their chains of dependent
+The decays come first, in a loop of their own: with the recurrence beside it, AVX2 would run out of registers. Then the
+state is retraced, and g_t = C_t dy_t + decay_{t+1} g_{t+1} runs from the last token to the first. Two states share each row of step, dy and of all that they add to, and their chains of dependent
 operations overlap.
 """
 
@@ -80,7 +80,7 @@ def projected_pair(
 
 
 @inlined
-def _decay_kept(adjoint: Adjoint, t: int, state: int) -> Lanes:
+def _decay_at(adjoint: Adjoint, t: int, state: int) -> Lanes:
     return load_row(adjoint.trail, 4 * t + state)
 
 
@@ -95,29 +95,41 @@ def _keep_h_before(adjoint: Adjoint, t: int, state: int, h: Lanes) -> None:
 
 
 @inlined
-def _advance(adjoint: Adjoint, t: int, state: int, decay: Lanes, h: Lanes, input_term: Lanes) -> Lanes:
-    """Keep a state's decay at token t and its h before it, and return the h after it."""
-    store_row(adjoint.trail, 4 * t + state, decay)
-    _keep_h_before(adjoint, t, state, h)
-    return multiply_add(decay, h, input_term)
+def _keep_bounded_decays(
+    steps: Rows, adjoint: Adjoint, rate: Lanes, second_rate: Lanes, count: int, is_bounded: bool, is_alone: bool
+) -> None:
+    for t in range(count):
+        step = load_row(steps, t)
+        store_row(adjoint.trail, 4 * t, decay_of(step, rate, is_bounded))
+        if not is_alone:
+            store_row(adjoint.trail, 4 * t + 1, decay_of(step, second_rate, is_bounded))
 
 
 @inlined
-def _retrace_one(
-    chunk: Chunk,
+def _keep_decays(
+    steps: Rows,
     adjoint: Adjoint,
-    of: Matrices,
-    h: Lanes,
     rate: Lanes,
+    second_rate: Lanes,
     count: int,
-    needs_y: bool,
-    is_bounded: bool,
+    largest_step: Lanes,
+    is_alone: bool,
 ) -> None:
+    """Write the decays of two states, or of the first one, into the trail."""
+    if is_exponent_bounded(largest_step, larger_magnitude(rate, second_rate)):
+        _keep_bounded_decays(steps, adjoint, rate, second_rate, count, True, is_alone)
+    else:
+        _keep_bounded_decays(steps, adjoint, rate, second_rate, count, False, is_alone)
+
+
+@inlined
+def _retrace_one(chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, count: int, needs_y: bool) -> None:
+    h = load_row(states.h, pair.row)
     for t in range(count):
-        decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
-        h = _advance(adjoint, t, 0, decay, h, load_row(chunk.update, t) * spread(of.B, t))
+        _keep_h_before(adjoint, t, 0, h)
+        h = multiply_add(_decay_at(adjoint, t, 0), h, load_row(chunk.update, t) * spread(pair.of.B, t))
         if needs_y:
-            store_row(chunk.y, t, multiply_add(h, spread(of.C, t), load_row(chunk.y, t)))
+            store_row(chunk.y, t, multiply_add(h, spread(pair.of.C, t), load_row(chunk.y, t)))
     _keep_h_before(adjoint, count, 0, h)
 
 
@@ -130,7 +142,7 @@ def _reverse_one(chunk: Chunk, adjoint: Adjoint, states: States, row: int, of: M
         g = multiply_add(dy, spread(of.C, t), from_right)
         dC_terms = dy * _h_before(adjoint, t + 1, 0)
         store_row(adjoint.terms, t, sum_to_quads(g * update, dC_terms, zeros(), zeros()))
-        from_right = g * _decay_kept(adjoint, t, 0)
+        from_right = g * _decay_at(adjoint, t, 0)
         to_exponent = from_right * _h_before(adjoint, t, 0)
         store_row(adjoint.to_step, t, multiply_add(to_exponent, rate, load_row(adjoint.to_step, t)))
         store_row(adjoint.to_update, t, multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t)))
@@ -151,13 +163,12 @@ def _run_one(
     is_first: bool,
 ) -> None:
     """Run the first state of a pair through a chunk and back."""
-    rate, h = load_row(states.rate, pair.row), load_row(states.h, pair.row)
-    if not is_exponent_bounded(largest_step, rate):
-        _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, False)
-    elif needs_y:
-        _retrace_one(chunk, adjoint, pair.of, h, rate, count, True, True)
+    rate = load_row(states.rate, pair.row)
+    _keep_decays(chunk.step, adjoint, rate, rate, count, largest_step, True)
+    if needs_y:
+        _retrace_one(chunk, adjoint, states, pair, count, True)
     else:
-        _retrace_one(chunk, adjoint, pair.of, h, rate, count, False, True)
+        _retrace_one(chunk, adjoint, states, pair, count, False)
     _reverse_one(chunk, adjoint, states, pair.row, pair.of, count)
     for t in range(0, count, LANES):
         dB, dC, _, _ = sum_quads(adjoint.terms, t)
@@ -167,15 +178,15 @@ def _run_one(
 
 @inlined
 def _retrace_two(chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair, count: int, needs_y: bool) -> None:
-    """Run two states forward through a chunk, keep what their adjoint needs, and add C h to y."""
-    rate, second_rate = load_row(states.rate, pair.row), load_row(states.rate, pair.second_row)
+    """Run two states forward through a chunk, keep their h, and add C h to y."""
     h, second_h = load_row(states.h, pair.row), load_row(states.h, pair.second_row)
     of, second_of = pair.of, matrices_shifted(pair.of, pair.stride)
     for t in range(count):
-        step, update = load_row(chunk.step, t), load_row(chunk.update, t)
-        h = _advance(adjoint, t, 0, decay_of(step, rate, True), h, update * spread(of.B, t))
-        decay = decay_of(step, second_rate, True)
-        second_h = _advance(adjoint, t, 1, decay, second_h, update * spread(second_of.B, t))
+        update = load_row(chunk.update, t)
+        _keep_h_before(adjoint, t, 0, h)
+        _keep_h_before(adjoint, t, 1, second_h)
+        h = multiply_add(_decay_at(adjoint, t, 0), h, update * spread(of.B, t))
+        second_h = multiply_add(_decay_at(adjoint, t, 1), second_h, update * spread(second_of.B, t))
         if needs_y:
             y = multiply_add(h, spread(of.C, t), load_row(chunk.y, t))
             store_row(chunk.y, t, multiply_add(second_h, spread(second_of.C, t), y))
@@ -200,7 +211,7 @@ def _reverse_two(chunk: Chunk, adjoint: Adjoint, states: States, pair: StatePair
         store_row(adjoint.terms, t, sum_to_quads(g * update, dC_terms, second_g * update, second_dC_terms))
         to_update = multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t))
         store_row(adjoint.to_update, t, multiply_add(second_g, spread(second_of.B, t), to_update))
-        from_right, second_from_right = g * _decay_kept(adjoint, t, 0), second_g * _decay_kept(adjoint, t, 1)
+        from_right, second_from_right = g * _decay_at(adjoint, t, 0), second_g * _decay_at(adjoint, t, 1)
         to_exponent = from_right * _h_before(adjoint, t, 0)
         second_to_exponent = second_from_right * _h_before(adjoint, t, 1)
         to_step = multiply_add(to_exponent, rate, load_row(adjoint.to_step, t))
@@ -231,19 +242,14 @@ def run_adjoint(
     if pair.is_alone:
         _run_one(chunk, adjoint, states, pair, count, largest_step, needs_y, is_first)
         return
-    larger_rate = larger_magnitude(load_row(states.rate, pair.row), load_row(states.rate, pair.second_row))
-    second = matrices_shifted(pair.gradients, pair.stride)
-    if not is_exponent_bounded(largest_step, larger_rate):
-        _run_one(chunk, adjoint, states, pair, count, largest_step, needs_y, is_first)
-        of = matrices_shifted(pair.of, pair.stride)
-        alone = StatePair(pair.second_row, pair.second_row, of, second, pair.stride, True)
-        _run_one(chunk, adjoint, states, alone, count, largest_step, needs_y, is_first)
-        return
+    rate, second_rate = load_row(states.rate, pair.row), load_row(states.rate, pair.second_row)
+    _keep_decays(chunk.step, adjoint, rate, second_rate, count, largest_step, False)
     if needs_y:
         _retrace_two(chunk, adjoint, states, pair, count, True)
     else:
         _retrace_two(chunk, adjoint, states, pair, count, False)
     _reverse_two(chunk, adjoint, states, pair, count)
+    second = matrices_shifted(pair.gradients, pair.stride)
     for t in range(0, count, LANES):
         dB, dC, second_dB, second_dC = sum_quads(adjoint.terms, t)
         write_lanes(dB, adjoint.scratch, pair.gradients.B, t, count - t, is_first)

@@ -118,8 +118,8 @@ def sum_to_quads(typingctx: Any, x: Any, y: Any, z: Any, w: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         lower, upper = _halves(LANES // 2)
-        pairs = [_folded(builder, args[i], args[i + 1], lower, upper) for i in (0, 2)]
-        return _folded(builder, *pairs, _quads(0, 2, 4, 6), _quads(1, 3, 5, 7))
+        first, second = (_folded(builder, args[i], args[i + 1], lower, upper) for i in (0, 2))
+        return _folded(builder, first, second, _quads(0, 2, 4, 6), _quads(1, 3, 5, 7))
 
     return LANES_TYPE(x, y, z, w), codegen
 
