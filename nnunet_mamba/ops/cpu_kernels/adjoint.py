@@ -1,8 +1,8 @@
 """The adjoint of the states of a block of channels through a chunk of tokens, two states at a time.
 
 The decays come first, in a loop of their own: with the recurrence beside it, AVX2 would run out of registers. Then the
-state is retraced, and g_t = C_t dy_t + decay_{t+1} g_{t+1} runs from the last token to the first. Two states share each row of step, dy and of all that they add to, and their chains of dependent
-operations overlap.
+states are retraced, and g_t = C_t dy_t + decay_{t+1} g_{t+1} runs from the last token to the first. Two states share
+each row of step, dy and of all that they add to, and their chains of dependent operations overlap.
 """
 
 from typing import NamedTuple
