@@ -1,4 +1,7 @@
-"""Sixteen rows of sixteen lanes at once: transposes between channel-major memory and lanes, and sums over the lanes."""
+"""Shuffles of lanes: transposes between channel-major memory and lanes, and sums over the lanes.
+
+Every shuffle but the last two of ``sum_lanes`` is one instruction or none on SSE, AVX2, AVX-512 and NEON.
+"""
 
 from typing import Any
 
@@ -35,10 +38,7 @@ def _in_each_quad(*lanes: int) -> Any:
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
-    """Transpose 16 rows of 16 lanes: swap blocks of 8 and 4 lanes, then transpose 4 by 4 by interleaving.
-
-    Every shuffle is one instruction or none on SSE, AVX2, AVX-512 and NEON.
-    """
+    """Transpose 16 rows of 16 lanes: swap blocks of 8 and 4 lanes, then transpose 4 by 4 by interleaving."""
     rows = list(rows)
     for distance in (8, 4):
         without, having = _halves(distance)
@@ -100,6 +100,53 @@ def store_transposed(typingctx: Any, rows: Any, row: Any, memory: Any, offset: A
         return context.get_dummy_value()
 
     return types.void(rows, row, memory, offset, stride, width), codegen
+
+
+def _quads(*numbers: int) -> Any:
+    """Return a shuffle of the quads, four lanes each, of two rows; 4 to 7 are those of the second row."""
+    return ir.Constant(INTEGERS, [4 * number + i for number in numbers for i in range(4)])
+
+
+def _folded(builder: Any, x: Any, y: Any, first: Any, second: Any) -> Any:
+    """Add two shuffles of the same two rows."""
+    return builder.fadd(builder.shuffle_vector(x, y, first), builder.shuffle_vector(x, y, second))
+
+
+@intrinsic
+def sum_to_quads(typingctx: Any, x: Any, y: Any, z: Any, w: Any) -> Any:
+    """Return one row with a quad for each of four: each quad's sum is the sum of that row's lanes."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        lower, upper = _halves(LANES // 2)
+        first, second = (_folded(builder, args[i], args[i + 1], lower, upper) for i in (0, 2))
+        return _folded(builder, first, second, _quads(0, 2, 4, 6), _quads(1, 3, 5, 7))
+
+    return LANES_TYPE(x, y, z, w), codegen
+
+
+@intrinsic
+def sum_quads(typingctx: Any, rows: Any, row: Any) -> Any:
+    """Return the sums over each quad of 16 rows: four values, one for each quad, with one sum per lane."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = offset_of(context, builder, args[1], signature.args[1])
+        sums = []
+        for token in range(LANES):
+            index = builder.mul(builder.add(first, OFFSET(token)), OFFSET(LANES))
+            sums.append(read(builder, address_of(context, builder, signature.args[0], args[0], index)))
+        even, odd = _in_each_quad(0, 2, 4, 6), _in_each_quad(1, 3, 5, 7)
+        for _ in range(2):
+            sums = [_folded(builder, sums[i], sums[i + 1], even, odd) for i in range(0, len(sums), 2)]
+        # Four rows of four tokens in each quad; what is left is a transpose of the quads.
+        halves = [builder.shuffle_vector(sums[i], sums[i + 1], half) for half in _halves(LANES // 2) for i in (0, 2)]
+        quads = [
+            builder.shuffle_vector(halves[i], halves[i + 1], mask)
+            for i in (0, 2)
+            for mask in (_quads(0, 2, 4, 6), _quads(1, 3, 5, 7))
+        ]
+        return context.make_tuple(builder, signature.return_type, quads)
+
+    return types.UniTuple(LANES_TYPE, 4)(rows, row), codegen
 
 
 @intrinsic

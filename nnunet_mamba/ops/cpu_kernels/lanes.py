@@ -201,7 +201,11 @@ def integer(typingctx: Any, address: Any, offset: Any) -> Any:
 
 @intrinsic
 def prefetch(typingctx: Any, memory: Any, offset: Any) -> Any:
-    """Ask the CPU to fetch the cache line of number ``offset``, which may lie beyond the end, in the background."""
+    """Ask the CPU to fetch the cache line of number ``offset``, which may lie beyond the end, in the background.
+
+    It comes into the second-level cache: rows whose stride is a power of two would push each other, and the kernel's
+    buffers, out of the first level.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         index = offset_of(context, builder, args[1], signature.args[1])
@@ -209,7 +213,7 @@ def prefetch(typingctx: Any, memory: Any, offset: Any) -> Any:
         pointer = builder.bitcast(address, ir.IntType(8).as_pointer())
         function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _INT, _INT, _INT])
         function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], function_type)
-        builder.call(function, [pointer, _INT(0), _INT(3), _INT(1)])  # to read, keep close, data
+        builder.call(function, [pointer, _INT(0), _INT(2), _INT(1)])  # to read, keep in the second level, data
         return context.get_dummy_value()
 
     return types.void(memory, offset), codegen

@@ -1,7 +1,6 @@
-"""One state of a block of channels through a chunk of tokens: h_t = decay_t h_{t-1} + update_t B_t, and its adjoint.
+"""One state of a block of channels through a chunk of tokens: h_t = decay_t h_{t-1} + update_t B_t.
 
-h and the decay rate live in registers. Forwards, y collects C_t h_t. Backwards, the state is first retraced, keeping
-decay_t and decay_t h_{t-1}; then g_t = C_t dy_t + decay_{t+1} g_{t+1} runs from the last token to the first.
+h and the decay rate live in registers; y collects C_t h_t. The adjoint is in ``adjoint``.
 """
 
 import math
@@ -18,7 +17,6 @@ from nnunet_mamba.ops.cpu_kernels.lanes import (
     larger_magnitude,
     load_row,
     multiply_add,
-    new_rows,
     splat,
     spread,
     store_row,
@@ -38,38 +36,10 @@ class Chunk(NamedTuple):
 
 
 class Matrices(NamedTuple):
-    """One state's B and C, from the first token of a chunk on."""
+    """One state's B and C, from the first token of a chunk on, or where their gradients are."""
 
     B: Address
     C: Address
-
-
-class Adjoint(NamedTuple):
-    """Buffers of the backward pass of one chunk, one row of 16 channels per token."""
-
-    dy: Rows  # after the gate's backward
-    decay: Rows
-    decayed: Rows  # decay * h of the token before
-    to_step: Rows  # the gradient of the step size by way of the decay, over ln 2
-    to_update: Rows
-    input_terms: Rows  # what dB sums over the channels
-    output_terms: Rows  # what dC sums over the channels
-    sums: Rows  # (1, 16)
-
-
-@compiled
-def new_adjoint() -> Adjoint:
-    """Return empty buffers."""
-    return Adjoint(
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(CHUNK),
-        new_rows(1),
-    )
 
 
 @inlined
@@ -100,6 +70,12 @@ def matrices_of(projected: Rows, dt_rank: int, states: int, n: int) -> Matrices:
 
 
 @inlined
+def matrices_shifted(of: Matrices, offset: int) -> Matrices:
+    """Return the matrices of the state whose numbers are ``offset`` further."""
+    return Matrices(shifted(of.B, offset), shifted(of.C, offset))
+
+
+@inlined
 def _add_bounded_state(chunk: Chunk, of: Matrices, h: Lanes, rate: Lanes, count: int, is_bounded: bool) -> Lanes:
     for t in range(count):
         decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
@@ -114,71 +90,3 @@ def add_state(chunk: Chunk, of: Matrices, h: Lanes, rate: Lanes, count: int, lar
     if is_exponent_bounded(largest_step, rate):
         return _add_bounded_state(chunk, of, h, rate, count, True)
     return _add_bounded_state(chunk, of, h, rate, count, False)
-
-
-@inlined
-def _retrace_bounded_state(
-    chunk: Chunk,
-    adjoint: Adjoint,
-    of: Matrices,
-    h: Lanes,
-    rate: Lanes,
-    count: int,
-    needs_y: bool,
-    is_bounded: bool,
-) -> None:
-    for t in range(count):
-        decay = decay_of(load_row(chunk.step, t), rate, is_bounded)
-        decayed = decay * h
-        h = multiply_add(load_row(chunk.update, t), spread(of.B, t), decayed)
-        store_row(adjoint.decay, t, decay)
-        store_row(adjoint.decayed, t, decayed)
-        store_row(adjoint.output_terms, t, load_row(adjoint.dy, t) * h)
-        if needs_y:
-            store_row(chunk.y, t, multiply_add(h, spread(of.C, t), load_row(chunk.y, t)))
-
-
-@inlined
-def retrace_state(
-    chunk: Chunk,
-    adjoint: Adjoint,
-    of: Matrices,
-    h: Lanes,
-    rate: Lanes,
-    count: int,
-    largest_step: Lanes,
-    needs_y: bool,
-) -> None:
-    """Run one state forward through a chunk: keep what its adjoint needs, write the terms of dC, add C h to y."""
-    if not is_exponent_bounded(largest_step, rate):
-        _retrace_bounded_state(chunk, adjoint, of, h, rate, count, True, False)
-    elif needs_y:
-        _retrace_bounded_state(chunk, adjoint, of, h, rate, count, True, True)
-    else:
-        _retrace_bounded_state(chunk, adjoint, of, h, rate, count, False, True)
-
-
-@inlined
-def reverse_state(
-    chunk: Chunk,
-    adjoint: Adjoint,
-    of: Matrices,
-    g_rows: Rows,
-    dA_rows: Rows,
-    row: int,
-    rate: Lanes,
-    count: int,
-) -> None:
-    """Run g_t = C_t dy_t + decay_{t+1} g_{t+1} back through a chunk and add to what depends on it."""
-    dA, from_right = load_row(dA_rows, row), load_row(g_rows, row)
-    for back in range(count):
-        t = count - 1 - back
-        g = multiply_add(load_row(adjoint.dy, t), spread(of.C, t), from_right)
-        to_exponent = g * load_row(adjoint.decayed, t)
-        store_row(adjoint.to_step, t, multiply_add(to_exponent, rate, load_row(adjoint.to_step, t)))
-        store_row(adjoint.to_update, t, multiply_add(g, spread(of.B, t), load_row(adjoint.to_update, t)))
-        store_row(adjoint.input_terms, t, g * load_row(chunk.update, t))
-        dA = multiply_add(to_exponent, load_row(chunk.step, t), dA)
-        from_right = g * load_row(adjoint.decay, t)
-    store_row(dA_rows, row, dA)
-    store_row(g_rows, row, from_right)

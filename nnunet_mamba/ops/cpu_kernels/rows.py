@@ -114,14 +114,19 @@ def write_row(rows: Rows, row: int, flat: Address, offset: int, width: int, is_f
 
 
 @compiled
+def write_lanes(lanes: Lanes, scratch: Rows, flat: Address, offset: int, width: int, is_first: bool) -> None:
+    """Write the first ``width`` lanes, or add them if not ``is_first``; ``scratch`` is a row."""
+    if width >= LANES:
+        store(flat, offset, lanes if is_first else lanes + load(flat, offset))
+    else:
+        store_row(scratch, 0, lanes)
+        for lane in range(width):
+            before = ZERO if is_first else number(flat, offset + lane)
+            set_number(flat, offset + lane, before + number(scratch, lane))
+
+
+@compiled
 def sum_over_channels(rows: Rows, sums: Rows, flat: Address, offset: int, count: int, is_first: bool) -> None:
     """Write the sum over the lanes of each of ``count`` rows to ``flat``, or add it if not ``is_first``."""
-    whole = count - count % LANES
-    for t in range(0, whole, LANES):
-        total = sum_lanes(rows, t)
-        store(flat, offset + t, total if is_first else total + load(flat, offset + t))
-    if whole < count:
-        store_row(sums, 0, sum_lanes(rows, whole))
-        for t in range(whole, count):
-            before = ZERO if is_first else number(flat, offset + t)
-            set_number(flat, offset + t, before + number(sums, t - whole))
+    for t in range(0, count, LANES):
+        write_lanes(sum_lanes(rows, t), sums, flat, offset + t, min(LANES, count - t), is_first)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from numba import carray
 
+from nnunet_mamba.ops.cpu_kernels.adjoint import Adjoint, States, new_adjoint, projected_pair, run_adjoint
 from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
 from nnunet_mamba.ops.cpu_kernels.lane_functions import LN2, sigmoid
 from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load_row, multiply_add, new_rows, store_row
 from nnunet_mamba.ops.cpu_kernels.products import Scalars, add_outer_product
-from nnunet_mamba.ops.cpu_kernels.recurrence import Adjoint, matrices_of, new_adjoint, retrace_state, reverse_state
 from nnunet_mamba.ops.cpu_kernels.rows import (
     Rows,
     blocks_of,
@@ -86,16 +86,10 @@ def _reverse_scan(share: Share, block: int, count: int, largest_step: Any, sizes
     dA = shifted(reverse.sums, (sizes.dt_rank + 1) * share.blocks * LANES)
     clear(adjoint.to_step, CHUNK)
     clear(adjoint.to_update, CHUNK)
-    for n in range(sizes.n):
-        row = n * share.blocks + block
-        matrices, rate = matrices_of(direction.matrices, sizes.dt_rank, sizes.n, n), load_row(weights.rate, row)
-        retrace_state(chunk, adjoint, matrices, load_row(direction.h, row), rate, count, largest_step, False)
-        reverse_state(chunk, adjoint, matrices, reverse.g, dA, row, rate, count)
-        dB = (sizes.dt_rank + n) * CHUNK
-        sum_over_channels(adjoint.input_terms, reverse.scratch, reverse.dmatrices, dB, count, block == 0)
-        sum_over_channels(
-            adjoint.output_terms, reverse.scratch, reverse.dmatrices, dB + sizes.n * CHUNK, count, block == 0
-        )
+    states = States(weights.rate, direction.h, reverse.g, dA)
+    for n in range(0, sizes.n, 2):
+        pair = projected_pair(direction.matrices, reverse.dmatrices, sizes.dt_rank, sizes.n, n, block, share.blocks)
+        run_adjoint(chunk, adjoint, states, pair, count, largest_step, False, block == 0)
 
 
 @compiled

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from numba import carray
 
+from nnunet_mamba.ops.cpu_kernels.adjoint import Adjoint, States, new_adjoint, projected_pair, run_adjoint
 from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
 from nnunet_mamba.ops.cpu_kernels.lane_functions import LN2, sigmoid, silu_slope
 from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load, load_row, multiply_add, new_rows, store, store_row
 from nnunet_mamba.ops.cpu_kernels.products import Scalars, add_outer_product, add_product, columns_of_rows
-from nnunet_mamba.ops.cpu_kernels.recurrence import Adjoint, matrices_of, new_adjoint, retrace_state, reverse_state
 from nnunet_mamba.ops.cpu_kernels.rows import Rows, clear, fill, free_all, shifted, sum_over_channels, zeros
 from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 from nnunet_mamba.ops.mixer.numba_forward import (
@@ -107,15 +107,10 @@ def _reverse_scan(block: int, count: int, weights: Weights, sizes: Sizes, sums: 
     mixer, adjoint, reverse = buffers
     chunk, largest_step = chunk_of(mixer, block), load_row(mixer.largest_step, block)
     dA = shifted(reverse.sums, sums.A * sizes.blocks * LANES)
-    dprojected = reverse.dprojected
-    for n in range(sizes.n):
-        row = n * sizes.blocks + block
-        matrices, rate = matrices_of(mixer.matrices, sizes.dt_rank, sizes.n, n), load_row(weights.rate, row)
-        retrace_state(chunk, adjoint, matrices, load_row(mixer.h, row), rate, count, largest_step, True)
-        reverse_state(chunk, adjoint, matrices, reverse.g, dA, row, rate, count)
-        dB = (sizes.dt_rank + n) * CHUNK
-        sum_over_channels(adjoint.input_terms, reverse.terms, dprojected, dB, count, block == 0)
-        sum_over_channels(adjoint.output_terms, reverse.terms, dprojected, dB + sizes.n * CHUNK, count, block == 0)
+    states = States(weights.rate, mixer.h, reverse.g, dA)
+    for n in range(0, sizes.n, 2):
+        pair = projected_pair(mixer.matrices, reverse.dprojected, sizes.dt_rank, sizes.n, n, block, sizes.blocks)
+        run_adjoint(chunk, adjoint, states, pair, count, largest_step, True, block == 0)
 
 
 @compiled

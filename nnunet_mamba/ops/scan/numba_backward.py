@@ -1,34 +1,36 @@
 """The compiled loops of the backward CPU scan; ``numba_layout`` tells how jobs, blocks and chunks are laid out.
 
-Chunks come last to first. From the saved states before it, each chunk retraces its own, keeping decay_t and
-decay_t h_{t-1}, and then runs the adjoint g_t = C_t dy_t + decay_{t+1} g_{t+1} back through it.
+Chunks come last to first. From the saved states before it, each chunk retraces its own and then runs their adjoint back
+through it; ``adjoint`` in ``cpu_kernels`` has both.
 """
 
 from typing import Any, NamedTuple
 
 from numba import carray
 
+from nnunet_mamba.ops.cpu_kernels.adjoint import Adjoint, StatePair, States, new_adjoint, run_adjoint
 from nnunet_mamba.ops.cpu_kernels.kernel_task import claim_job
 from nnunet_mamba.ops.cpu_kernels.lane_functions import LN2, sigmoid, silu_slope
-from nnunet_mamba.ops.cpu_kernels.lanes import compiled, load_row, multiply_add, new_rows, number, set_number, store_row
-from nnunet_mamba.ops.cpu_kernels.recurrence import (
-    Adjoint,
-    Chunk,
-    Matrices,
-    new_adjoint,
-    retrace_state,
-    reverse_state,
+from nnunet_mamba.ops.cpu_kernels.lanes import (
+    compiled,
+    inlined,
+    load_row,
+    multiply_add,
+    new_rows,
+    number,
+    set_number,
+    store_row,
 )
+from nnunet_mamba.ops.cpu_kernels.recurrence import Chunk, Matrices
 from nnunet_mamba.ops.cpu_kernels.rows import (
-    ZERO,
     Address,
     Rows,
     clear,
     free_all,
     gather,
+    read_row,
     scatter,
     shifted,
-    sum_over_channels,
 )
 from nnunet_mamba.ops.cpu_kernels.sizes import CHUNK, LANES
 from nnunet_mamba.ops.scan.numba_layout import (
@@ -99,9 +101,7 @@ def _gather_states(x: Scan, block: Block, number_of_chunk: int, h: Rows, row: in
     """Read the saved states before a chunk into the rows of ``h`` from ``row`` on."""
     for n in range(x.n):
         offset = block.states + (number_of_chunk * x.n + n) * x.channels
-        for lane in range(LANES):
-            value = number(x.states, offset + lane) if lane < block.width else ZERO
-            set_number(h, (row + n) * LANES + lane, value)
+        read_row(x.states, offset, block.width, h, row + n)
 
 
 @compiled
@@ -138,12 +138,12 @@ def _write_chunk(
     dD, dbias = load_row(carried.dD, index), load_row(carried.dbias, index)
     if x.delta_softplus:
         # The slope comes from delta itself: 1 - exp(-step) would cancel for small steps.
-        gather(x.delta, offset, x.tokens, block.width, adjoint.decay, count)
+        gather(x.delta, offset, x.tokens, block.width, adjoint.trail, count)
     for t in range(count):
         u, dy, to_update = load_row(chunk.u, t), load_row(adjoint.dy, t), load_row(adjoint.to_update, t)
         ddelta = to_update * u + load_row(adjoint.to_step, t) * LN2
         if x.delta_softplus:
-            ddelta = ddelta * sigmoid(load_row(adjoint.decay, t) + bias)
+            ddelta = ddelta * sigmoid(load_row(adjoint.trail, t) + bias)
         store_row(adjoint.to_step, t, ddelta)
         store_row(adjoint.to_update, t, to_update * load_row(chunk.step, t) + D * dy)
         dD = multiply_add(dy, u, dD)
@@ -156,6 +156,24 @@ def _write_chunk(
         for t in range(count):
             store_row(chunk.gate, t, load_row(chunk.gate, t) * load_row(chunk.y, t))
         scatter(chunk.gate, gradients.dz, offset, x.tokens, block.width, count)
+
+
+@inlined
+def _prefetch(
+    x: Scan, gradients: Gradients, block: Block, n: int, matrix: int, copied: int, start: int, following: int
+) -> None:
+    """Fetch what comes after states n and n + 1: the next two, two channels of the next block, two of the results."""
+    for further in range(2):
+        for flat in (x.B, x.C):
+            prefetch_row(flat, matrix + (2 + further) * x.tokens)
+        for flat in (gradients.dB, gradients.dC):
+            prefetch_row(flat, copied + (2 + further) * x.tokens)
+        if n + further < LANES:
+            for flat in (x.u, x.delta, gradients.dy):
+                prefetch_row(flat, following + (n + further) * x.tokens)
+            # A store to a line that is far away would wait for it, too.
+            for flat in (gradients.du, gradients.ddelta):
+                prefetch_row(flat, (block.row + n + further) * x.tokens + start)
 
 
 @compiled
@@ -176,22 +194,15 @@ def _backward_block(
     largest_step = read_chunk(x, block, start, count, D, bias, chunk)
     _read_adjoint(x, gradients.dy, block, start, count, chunk, adjoint)
     _gather_states(x, block, start // CHUNK, channels.h, index * x.n)
-    for n in range(x.n):
-        row = index * x.n + n
-        rate, h = load_row(channels.rate, row), load_row(channels.h, row)
+    states = States(channels.rate, channels.h, carried.g, carried.dA)
+    for n in range(0, x.n, 2):
         matrix = block.matrix + n * x.tokens + start
-        for flat in (x.B, x.C):
-            prefetch_row(flat, matrix + x.tokens)
-        for flat in (gradients.dB, gradients.dC):
-            prefetch_row(flat, copy + matrix + x.tokens)
-        if n < LANES:
-            for flat in (x.u, x.delta, gradients.dy):
-                prefetch_row(flat, following + n * x.tokens)
-        matrices = Matrices(shifted(x.B, matrix), shifted(x.C, matrix))
-        retrace_state(chunk, adjoint, matrices, h, rate, count, largest_step, x.z != 0)
-        reverse_state(chunk, adjoint, matrices, carried.g, carried.dA, row, rate, count)
-        sum_over_channels(adjoint.input_terms, adjoint.sums, gradients.dB, copy + matrix, count, index == 0)
-        sum_over_channels(adjoint.output_terms, adjoint.sums, gradients.dC, copy + matrix, count, index == 0)
+        _prefetch(x, gradients, block, n, matrix, copy + matrix, start, following)
+        of = Matrices(shifted(x.B, matrix), shifted(x.C, matrix))
+        into = Matrices(shifted(gradients.dB, copy + matrix), shifted(gradients.dC, copy + matrix))
+        row = index * x.n + n
+        pair = StatePair(row, row + 1, of, into, x.tokens, n + 1 == x.n)
+        run_adjoint(chunk, adjoint, states, pair, count, largest_step, x.z != 0, index == 0)
     _write_chunk(x, gradients, block, index, start, count, work)
 
 

@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 
 from nnunet_mamba.ops.cpu_kernels.lane_functions import EXP2_BOUND, exp2, exp2_of_product, sigmoid, softplus
-from nnunet_mamba.ops.cpu_kernels.lane_transposes import load_transposed, store_transposed, sum_lanes
+from nnunet_mamba.ops.cpu_kernels.lane_transposes import (
+    load_transposed,
+    store_transposed,
+    sum_lanes,
+    sum_quads,
+    sum_to_quads,
+)
 from nnunet_mamba.ops.cpu_kernels.lanes import (
     all_below,
     clamp,
@@ -83,6 +89,27 @@ def test_transposing_moves_present_channels_only(width):
     for lane in range(width):
         kept[3 + 20 * lane :][:16] = channels[lane]
     np.testing.assert_array_equal(target, kept)
+
+
+@numba.njit
+def _sum_by_quads(rows, quads, sums):
+    for token in range(LANES):
+        first = 4 * token
+        x, y = load_row(rows, first), load_row(rows, first + 1)
+        store_row(quads, 3 + token, sum_to_quads(x, y, load_row(rows, first + 2), load_row(rows, first + 3)))
+    x, y, z, w = sum_quads(quads, 3)
+    store_row(sums, 0, x)
+    store_row(sums, 1, y)
+    store_row(sums, 2, z)
+    store_row(sums, 3, w)
+
+
+def test_quads_sum_the_lanes_of_four_rows_for_each_of_sixteen_tokens():
+    # No two of the sums are equal, and all are exact: whole numbers below 2 ** 24.
+    rows = np.arange(4 * LANES * LANES, dtype=np.float32).reshape(LANES, 4, LANES) ** 2
+    quads, sums = np.zeros((3 + LANES, LANES), np.float32), np.zeros((4, LANES), np.float32)
+    _sum_by_quads(rows.reshape(-1, LANES), quads, sums)
+    np.testing.assert_array_equal(sums, rows.sum(2).T)
 
 
 @numba.njit
