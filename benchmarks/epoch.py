@@ -1,14 +1,15 @@
 """Measure an epoch of a stock nnUNetv2_train on the CPU beside its parts, here and in another checkout.
 
-    python benchmarks/epoch.py [--against CHECKOUT] [--turns 3] [--iterations 250] [--epochs 3] [--trainers NAME ...]
-                               [--dataset FOLDER] [--folder FOLDER]
+    python benchmarks/epoch.py [--against CHECKOUT] [--turns 1] [--iterations 250] [--epochs 3] [--trainers NAME ...]
+                               [--dataset FOLDER | --cases 820] [--batch-size N] [--folder FOLDER] [--passive]
 
 Trains with nnU-Net's own command, with batch and patch of ``nnunet-mamba plan`` and with nothing set about threads or
 workers, whatever the caller has set. The parts come from a second process, which starts as nnUNetv2_train does and runs
 the trainer's own steps on batches that are ready. The checkouts take turns on the same data and plans. A checkout's
 package and trainers are used without being installed; nnU-Net and torch are this environment's.
 
-The tables at the end hold medians over the turns: epochs, steps and what they consist of, what surrounds them, ratios.
+The tables at the end hold medians over the turns (take three): epochs, steps and what they consist of, what surrounds
+them, ratios.
 The first epoch of a stock training does not count, and the training is ended after its last one. ``epoch_s`` is the
 time from one epoch to the next, with checkpoints and progress.png. ``memory_mib`` is of all processes together, looked
 at once a second; ``training_process_mib`` is the system's own peak of the process that trains. ``busy_cores`` counts
@@ -16,8 +17,8 @@ threads that wait by spinning as busy: --passive gives the parts OMP_WAIT_POLICY
 runs at once.
 
 Only an idle machine gives figures that mean something: beside other programs, threads that spin can make the same steps
-many times as long. With few --iterations everything is tried, and the seconds of
-an epoch are those of so few. Linux only: memory is read from /proc.
+many times as long. With few --iterations everything is tried, and an epoch's seconds are those of so few. A --folder
+that is kept has the data and plans of its first run. Linux only: memory is read from /proc.
 """
 
 import argparse

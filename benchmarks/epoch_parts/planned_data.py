@@ -72,6 +72,7 @@ def planned_data(
 
     Raises:
         RuntimeError: a command failed; the text has its last lines.
+        ValueError: plans of an earlier run have another batch.
     """
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -91,6 +92,12 @@ def planned_data(
         options = ("--trainers", ",".join(missing), "--configuration", "2d", "--device", "cpu", "--no-progress")
         by_hand = () if batch_size is None else ("--batch-size", str(batch_size))
         _run(root, checkout, "nnunet-mamba", "plan", number, *options, *by_hand)
+    for name in trainers:
+        planned = data.plan(name)["batch_size"]
+        if batch_size not in (None, planned):
+            raise ValueError(
+                f"{root} has plans with batches of {planned} for {name}, not {batch_size}: take another folder"
+            )
     return data
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +62,10 @@ def watch(
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
             status = process.poll()
-            if status is None:
+            # Its workers may outlive a process that ended by itself.
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.wait()
     if status:
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()[-30:]
         raise RuntimeError(f"{' '.join(command)} ended with {status}:\n" + "\n".join(lines))

@@ -21,8 +21,11 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        convolution = FewMapConvolution if spatial_dims == 2 else convolution_for(spatial_dims)
-        self.conv = convolution(2, 1, 7, padding=9, dilation=3)
+        self.conv: nn.Module = (
+            FewMapConvolution(2, 1, 7, dilation=3)
+            if spatial_dims == 2
+            else convolution_for(spatial_dims)(2, 1, 7, padding=9, dilation=3)
+        )
 
     def forward(self, level: Tensor) -> Tensor:
         """Return the weight of every position of ``level``, (b, c, *spatial): (b, 1, *spatial) in 0 to 1."""

@@ -1,9 +1,8 @@
 """What our operators cost in floating-point operations, for torch's ``FlopCounterMode``: 2 per multiply-add.
 
 A scan costs 9 b d l n, as the field counts it, nine for every state and token, and b d l more for each of the skip D u
-and the gate. A fused operator costs what the operators that define it would;
-a norm with its pooling therefore nothing, as torch counts neither. A backward pass costs twice its forward
-pass, as torch counts it for matrix products.
+and the gate. A fused operator costs what the operators that define it would: a norm with its pooling costs nothing, as
+torch counts neither. A backward pass costs twice its forward pass, as torch counts it for matrix products.
 """
 
 import math

@@ -24,6 +24,7 @@ def register_fused(
     definition: Callable[[Operands], Tensor],
     refusal: Callable[[Operands], str | None],
     probes: Callable[[], Iterable[Operands]],
+    contains_scan: bool = True,
 ) -> tuple[Callable[[Operands], Tensor], Callable[[], str | None]]:
     """Register an operator with torch whose kernels are used only where they agree with its definition.
 
@@ -33,6 +34,7 @@ def register_fused(
         definition: composes the same of torch's operators.
         refusal: says why the kernels cannot take operands that are checked, None if they can.
         probes: makes the operands of the test runs, float32 on the CPU, none of them absent.
+        contains_scan: whether the choice of the scan's backend holds for it too.
 
     Returns:
         A function that computes operands that are checked, fused or composed. A function that says, from test runs
@@ -50,8 +52,7 @@ def register_fused(
         return None
 
     def kernels_work() -> bool:
-        # The choice of the scan's backend holds for what contains a scan.
-        return numba_is_chosen() and probe_failure() is None
+        return (numba_is_chosen() or not contains_scan) and probe_failure() is None
 
     # What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
     kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -62,6 +62,7 @@ class Operator(Generic[Operands]):
         device: torch's dispatch key, "CPU", or "default" for every device.
         with_batch: numbers of the operands that begin with the batch.
         needs_states: whether the backward pass must be given states.
+        twice_differentiable: what has second derivatives in its place, for the error where they are asked for.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Operator(Generic[Operands]):
     device: str
     with_batch: tuple[int, ...]
     needs_states: bool = True
+    twice_differentiable: str = "the plain torch scan, nnunet_mamba.ops.scan.reference.forward"
     new_result: Callable[[Operands], Tensor] = new_like_first
 
     @property
@@ -167,7 +169,7 @@ def _register_gradients(operator: Operator[Operands]) -> Callable[..., Tensor]:
     name, n_tensors = f"nnunet_mamba::{operator.name}", len(operator.tensor_names)
     plain = getattr(torch.ops.nnunet_mamba, operator.name)
     saving = getattr(torch.ops.nnunet_mamba, f"{operator.name}_saving")
-    operand_gradients = refuse_second_derivatives(f"{name}_backward")
+    operand_gradients = refuse_second_derivatives(f"{name}_backward", way_out=operator.twice_differentiable)
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.options = inputs[n_tensors:]

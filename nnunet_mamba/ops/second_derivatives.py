@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 
-def refuse_second_derivatives(operator: str) -> Callable[..., tuple[Tensor, ...]]:
+def refuse_second_derivatives(operator: str, *, way_out: str) -> Callable[..., tuple[Tensor, ...]]:
     """Have the backward pass through ``operator``, itself a backward pass, raise NotImplementedError.
 
     Args:
         operator: name with its namespace, such as "nnunet_mamba::selective_scan_backward".
+        way_out: what has second derivatives, for the error.
 
     Returns:
         The operator as a formula of gradients calls it: ``torch.func`` needs another form of the refusal.
@@ -19,8 +20,7 @@ def refuse_second_derivatives(operator: str) -> Callable[..., tuple[Tensor, ...]
 
     def refuse(ctx: Any, *gradients: Any) -> NoReturn:
         raise NotImplementedError(
-            f"{operator} has no derivatives: second derivatives, as of gradient penalties, need the plain torch scan, "
-            "nnunet_mamba.ops.scan.reference.forward"
+            f"{operator} has no derivatives: second derivatives, as of gradient penalties, need {way_out}"
         )
 
     torch.library.register_autograd(operator, refuse)

@@ -5,39 +5,67 @@ system fills every page of them with zeros each time: tens of thousands of page 
 """
 
 import ctypes
+import os
+from typing import Any
 
 _MIB = 1 << 20
 # The parameters of mallopt(3), from glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_NEVER = -1
 # Some versions of glibc refuse more than the last.
 _LARGEST_BLOCKS = (1024 * _MIB, 32 * _MIB)
+# With one of these the user decides.
+ALLOCATOR_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_")
+TUNABLES_VARIABLE = "GLIBC_TUNABLES"
 
 
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, and take it again without asking the system.
 
-    Nothing changes where the C library is not glibc (Alpine's musl, macOS, Windows), nor in other processes: programs
-    that this one starts have settings of their own. It cannot be undone. Repeating it is harmless.
+    Nothing changes where the C library is not glibc (Alpine's musl, macOS, Windows), where the user has set an
+    allocator variable of glibc, nor in other processes: programs that this one starts have settings of their own.
+    Repeating it is harmless.
 
     Returns:
         Whether the C library took the settings.
     """
     library = _glibc()
-    if library is None:
+    if library is None or _is_decided():
         return False
     for size in _LARGEST_BLOCKS:
         if library.mallopt(_M_MMAP_THRESHOLD, size):
             break
     else:
         return False
-    return bool(library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1) and library.mallopt(_M_TOP_PAD, 64 * _MIB))
+    return bool(library.mallopt(_M_TRIM_THRESHOLD, _NEVER) and library.mallopt(_M_TOP_PAD, 64 * _MIB))
 
 
-def _glibc() -> ctypes.CDLL | None:
-    """Return the C library of this process if it is glibc, which alone has a function that tells its version."""
+def give_back_freed_memory() -> None:
+    """Give back what the process has kept, and from here on what glibc itself gives back of a program like this one.
+
+    That are blocks above 32 MiB. Call it where work begins whose sizes do not repeat.
+    """
+    library = _glibc()
+    if library is None or _is_decided():
+        return
+    library.mallopt(_M_MMAP_THRESHOLD, 32 * _MIB)
+    library.mallopt(_M_TRIM_THRESHOLD, 64 * _MIB)
+    library.mallopt(_M_TOP_PAD, 0)
+    library.malloc_trim(0)
+
+
+def _is_decided() -> bool:
+    return any(name in os.environ for name in ALLOCATOR_VARIABLES) or "glibc.malloc" in os.environ.get(
+        TUNABLES_VARIABLE, ""
+    )
+
+
+def _glibc() -> Any | None:
+    """Return the C library of this process if it is glibc, which alone has all of these functions."""
     try:
         library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018  asks whether it is there
+        for name in ("gnu_get_libc_version", "mallopt", "malloc_trim"):
+            getattr(library, name)
     except (OSError, TypeError, AttributeError):  # Windows has no name for it
         return None
     return library

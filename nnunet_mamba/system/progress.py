@@ -72,10 +72,12 @@ class PacedLines:
     def write(self, text: str) -> None:
         """Show ``text``, due or not."""
         self.pace.begin_pause()
-        with suppress(OSError):
+        # A stream that is closed raises a ValueError.
+        with suppress(OSError, ValueError):
             # Into a file, standard output waits in a buffer; what was printed before this line belongs before it.
             if sys.stdout is not None:
                 sys.stdout.flush()
+        with suppress(OSError, ValueError):
             if sys.stderr is not None:
                 sys.stderr.write(f"{text}\n")
                 sys.stderr.flush()
@@ -172,11 +174,15 @@ class ShownProgress:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether somebody sees a bar move there; None is a stream that is closed."""
-    if stream is None or not stream.isatty():
+    """Return whether somebody sees a bar move there; None is no stream at all."""
+    try:
+        # What replaces a stream need not have all of its methods.
+        if not getattr(stream, "isatty", bool)():
+            return False
+    except ValueError:  # it is closed
         return False
     try:
         # Containers and CI can have terminals without columns, where a bar has no place.
-        return os.get_terminal_size(stream.fileno()).columns > 0
-    except OSError:
+        return stream is not None and os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, AttributeError):
         return True

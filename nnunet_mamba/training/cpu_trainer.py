@@ -1,7 +1,7 @@
 """nnU-Net's trainer, at home on a CPU: its memory, threads and processes fit the machine."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,10 +9,11 @@ import torch
 
 # The module, whose class has the same name.
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
-from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
-from nnunet_mamba.system.allocator import keep_freed_memory
-from nnunet_mamba.system.machine import available_cores
+from nnunet_mamba.ops.cpu_kernels.thread_team import WAITING_VARIABLES, let_waiting_threads_sleep
+from nnunet_mamba.system.allocator import give_back_freed_memory, keep_freed_memory
+from nnunet_mamba.system.machine import usable_cores
 from nnunet_mamba.system.worker_counts import (
     AUGMENTING_VARIABLE,
     EXPORTING_VARIABLE,
@@ -49,16 +50,22 @@ class CpuTrainer(GuardedTrainer):
             self.print_to_log_file(notice)
         self._workers_that_fit: WorkerCounts | None = None
         if self.device.type == "cpu":
-            self._workers_that_fit = fitting_worker_counts(available_cores(), on_gpu=False)
+            self._workers_that_fit = fitting_worker_counts(usable_cores(), on_gpu=False)
 
     def on_train_start(self) -> None:
         """Prepare as nnU-Net does, with workers that fit the machine, and log what was chosen."""
-        with _variable_if_unset(AUGMENTING_VARIABLE, self._workers_that_fit and self._workers_that_fit.augmenting):
+        if self._workers_that_fit is None:
             super().on_train_start()
+            return
+        with variables_if_unset({AUGMENTING_VARIABLE: str(self._workers_that_fit.augmenting)}):
+            super().on_train_start()
+            n_augmenting = get_allowed_n_proc_DA()
         # Now, because processes that were forked before know nothing of it.
-        self.settle_process()
-        if self.device.type == "cpu":
-            self.print_to_log_file(self._cpu_notice())
+        settled = self.settle_process()
+        self.print_to_log_file(
+            f"On this CPU: {', '.join([f'{torch.get_num_threads()} threads', *settled])}; processes that augment: "
+            f"{n_augmenting} (OMP_NUM_THREADS and {AUGMENTING_VARIABLE} change that)"
+        )
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Validate as nnU-Net does, with processes that fit the machine.
@@ -66,52 +73,53 @@ class CpuTrainer(GuardedTrainer):
         Args:
             save_probabilities: keep the probabilities of the cases.
         """
-        self.settle_process()
-        with _default_processes_if_unset(self._workers_that_fit and self._workers_that_fit.exporting):
+        if self._workers_that_fit is None:
+            super().perform_actual_validation(save_probabilities)
+            return
+        # Cases have sizes of their own, unlike batches.
+        give_back_freed_memory()
+        let_waiting_threads_sleep()
+        with _default_processes_if_unset(self._workers_that_fit.exporting):
             super().perform_actual_validation(save_probabilities)
 
-    def settle_process(self) -> None:
-        """Make this process one that trains on a CPU, if it is: its memory stays, and waiting threads sleep."""
-        if self.device.type == "cpu":
-            keep_freed_memory()
-            let_waiting_threads_sleep()
+    def settle_process(self) -> list[str]:
+        """Make this process one that trains on a CPU, if it is: its memory stays, and waiting threads sleep.
 
-    def _cpu_notice(self) -> str:
-        assert self._workers_that_fit is not None
-        augmenting = os.environ.get(AUGMENTING_VARIABLE, self._workers_that_fit.augmenting)
-        exporting = os.environ.get(EXPORTING_VARIABLE, self._workers_that_fit.exporting)
-        return (
-            f"On this CPU: {torch.get_num_threads()} threads, augmenting processes: {augmenting}, exporting ones in "
-            f"the final validation: {exporting} (OMP_NUM_THREADS, {AUGMENTING_VARIABLE} and {EXPORTING_VARIABLE} "
-            "change that)"
-        )
+        Returns:
+            What could be done, in words.
+        """
+        if self.device.type != "cpu":
+            return []
+        done = {"which sleep while they wait": let_waiting_threads_sleep(), "freed memory kept": keep_freed_memory()}
+        return [words for words, is_done in done.items() if is_done]
 
 
 @contextmanager
-def _variable_if_unset(name: str, value: int | None) -> Iterator[None]:
-    """Set a variable of the environment in the block, unless it is set or ``value`` is None."""
-    if value is None or name in os.environ:
-        yield
-        return
-    os.environ[name] = str(value)
+def variables_if_unset(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment in the block, each of them unless it is set."""
+    ours = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        os.environ.pop(name, None)
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 @contextmanager
-def _default_processes_if_unset(number: int | None) -> Iterator[None]:
-    """Let nnU-Net's trainer start this many processes in the block, unless its variable is set or there is no number.
+def _default_processes_if_unset(number: int) -> Iterator[None]:
+    """Let nnU-Net start this many processes in the block, unless the user's variable says how many.
 
-    nnU-Net has read its variable when it was imported.
+    nnU-Net has read the variable in this process when it was imported. The processes that it starts read it again, for
+    the number of their threads.
     """
-    if number is None or EXPORTING_VARIABLE in os.environ:
-        yield
-        return
+    if EXPORTING_VARIABLE in os.environ:
+        number = nnUNetTrainer.default_num_processes
+    waiting = {} if any(name in os.environ for name in WAITING_VARIABLES) else {WAITING_VARIABLES[0]: "passive"}
     kept = nnUNetTrainer.default_num_processes
     nnUNetTrainer.default_num_processes = number
     try:
-        yield
+        with variables_if_unset({EXPORTING_VARIABLE: str(number), **waiting}):
+            yield
     finally:
         nnUNetTrainer.default_num_processes = kept

@@ -208,6 +208,13 @@ class PresetTrainer(CpuTrainer):
             largest=self.recipe.largest_batch_size,
         )
 
+    def run_training(self) -> None:
+        """Train as nnU-Net does; an error leaves no half of a progress bar."""
+        try:
+            super().run_training()
+        finally:
+            self._hide_iterations()
+
     def on_train_start(self) -> None:
         """Log how the network scans and whether the batch is too large; remember where this run begins."""
         super().on_train_start()

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from nnunet_mamba.system import allocator
-from nnunet_mamba.system.allocator import keep_freed_memory
+from nnunet_mamba.system.allocator import give_back_freed_memory, keep_freed_memory
 
 # Takes and frees 40 MiB as a step's activations are, and prints the page faults of the last ten times.
 _TAKE_AND_FREE = """
@@ -65,6 +65,9 @@ class _Library:
         self.taken[parameter] = value
         return 1
 
+    def malloc_trim(self, padding):
+        self.taken["trimmed"] = padding
+
 
 @pytest.mark.parametrize(("most", "expected"), [(2**31, 2**30), (2**25, 2**25)], ids=["new", "old"])
 def test_an_old_glibc_gets_the_largest_threshold_that_it_takes(monkeypatch, most, expected):
@@ -72,7 +75,57 @@ def test_an_old_glibc_gets_the_largest_threshold_that_it_takes(monkeypatch, most
     monkeypatch.setattr(allocator, "_glibc", lambda: library)
     assert keep_freed_memory()
     assert library.taken[-3] == expected
-    assert set(library.taken) == {-1, -2, -3}
+    # -1 stands for never.
+    assert library.taken == {-3: expected, -1: -1, -2: 64 << 20}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [*((name, "1000000") for name in allocator.ALLOCATOR_VARIABLES), ("GLIBC_TUNABLES", "glibc.malloc.top_pad=4096")],
+)
+def test_the_users_own_settings_stay(monkeypatch, variable, value):
+    library = _Library(2**31)
+    monkeypatch.setattr(allocator, "_glibc", lambda: library)
+    monkeypatch.setenv(variable, value)
+    assert not keep_freed_memory()
+    give_back_freed_memory()
+    assert not library.taken
+
+
+def test_other_tunables_decide_nothing(monkeypatch):
+    monkeypatch.setattr(allocator, "_glibc", lambda: _Library(2**31))
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.cpu.x86_ibt=off")
+    assert keep_freed_memory()
+
+
+@needs_glibc
+def test_what_was_kept_is_given_back():
+    code = """
+import ctypes
+from pathlib import Path
+from nnunet_mamba.system.allocator import give_back_freed_memory, keep_freed_memory
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def take_and_free():
+    block = library.malloc(ctypes.c_size_t(200 << 20))
+    ctypes.memset(block, 1, 200 << 20)
+    library.free(ctypes.c_void_p(block))
+assert keep_freed_memory()
+before = resident()
+take_and_free()
+kept = resident()
+give_back_freed_memory()
+print(kept - before, resident() - before)
+take_and_free()
+print(resident() - before)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    kept, left, later = (int(number) >> 20 for number in found)
+    assert kept >= 190
+    assert left < 20
+    assert later < 20
 
 
 def test_nothing_is_set_where_the_library_refuses(monkeypatch):
@@ -82,8 +135,16 @@ def test_nothing_is_set_where_the_library_refuses(monkeypatch):
     assert not library.taken
 
 
+class _Compatible:
+    """Knows its version, as Alpine's layer for programs of glibc, and no more."""
+
+    gnu_get_libc_version = None
+
+
 @pytest.mark.parametrize(
-    "found", [OSError("no such file"), TypeError("no name"), object()], ids=["os", "windows", "musl"]
+    "found",
+    [OSError("no such file"), TypeError("no name"), object(), _Compatible()],
+    ids=["os", "windows", "musl", "gcompat"],
 )
 def test_other_c_libraries_are_left_alone(monkeypatch, found):
     def load(name):

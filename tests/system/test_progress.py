@@ -1,4 +1,5 @@
 import fcntl
+import io
 import os
 import pty
 import re
@@ -12,7 +13,7 @@ from itertools import pairwise
 import pytest
 
 from nnunet_mamba.system import progress
-from nnunet_mamba.system.progress import Pace, PacedLines, ShownProgress
+from nnunet_mamba.system.progress import Pace, PacedLines, ShownProgress, is_terminal
 
 # Ten units of work; the first line is due at once, and every later one.
 WORK = """
@@ -235,3 +236,41 @@ def test_into_a_pseudo_terminal_there_is_a_bar_and_no_line_unless_it_has_no_colu
 def test_the_first_line_is_due_after_ten_seconds():
     """What tests above shorten is long in the package."""
     assert (progress.FIRST_PAUSE, progress.SHORTEST_PAUSE, progress.LONGEST_PAUSE) == (10, 30, 300)
+
+
+class _Bare:
+    """What some loggers put in the place of standard error."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_a_stream_without_the_methods_of_a_file_gets_lines(monkeypatch):
+    stream = _Bare()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert not is_terminal(stream)
+    PacedLines().write("so far")
+    assert stream.text == "so far\n"
+
+
+def test_a_closed_stream_ends_no_work(monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    assert not is_terminal(closed)
+    PacedLines().write("so far")
+
+
+def test_a_closed_standard_output_hides_no_line(monkeypatch, capsys):
+    closed = io.StringIO()
+    closed.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", closed)
+        PacedLines().write("so far")
+    assert capsys.readouterr().err == "so far\n"

@@ -82,6 +82,13 @@ def test_every_trainer_configures_the_optimiser_of_its_recipe(build_trainer, nam
     assert optimizer.param_groups[0]["lr"] == pytest.approx(rates(recipe, 3)[1])
     assert trainer.num_epochs == 3
     assert trainer.save_every == load_trainer(name).recipe.save_every
+    assert optimizer.param_groups[0]["fused"] is True
+
+
+def test_on_a_gpu_torch_chooses_how_weights_are_updated(build_trainer):
+    trainer = build_trainer("nnUNetTrainerUltraLightVM_3epochs")
+    trainer.network, trainer.device = nn.Linear(2, 2), torch.device("cuda")
+    assert trainer.configure_optimizers()[0].param_groups[0]["fused"] is None
 
 
 def test_without_a_budget_the_recipe_says_how_long(build_trainer):

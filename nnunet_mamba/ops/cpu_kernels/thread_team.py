@@ -18,8 +18,6 @@ from threading import Event, Thread
 
 import torch
 
-from nnunet_mamba.system.machine import usable_cores
-
 # PF_FORKNOEXEC in Linux's process flags.
 _FORKED_WITHOUT_EXEC = 0x40
 _IMPORTING_PROCESS = os.getpid()
@@ -89,8 +87,8 @@ def let_waiting_threads_sleep() -> bool:
     """Let torch's threads in this process wait for each other for microseconds, and then sleep.
 
     GNU OpenMP lets threads spin for milliseconds, which takes the cores from other programs, a second training above
-    all. It spins briefly only while a process has more threads than cores, so here a team of threads is made that
-    sleeps for as long as the process lives. OMP_WAIT_POLICY=passive does more, but is read before Python code runs.
+    all. Where a process has more threads than cores it lets them spin only briefly, so here a team of threads is made
+    that sleeps for as long as the process lives. OMP_WAIT_POLICY says the same, but is read before Python code runs.
 
     Returns:
         Whether it was done: not where the user has decided it with a variable, and not with other thread pools.
@@ -102,12 +100,16 @@ def let_waiting_threads_sleep() -> bool:
         return False
     # Any function that returns will do.
     nothing = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+    # OpenMP counts the cores that the process may run on, whatever the share of them that a container has.
+    n_threads = max(2, len(os.sched_getaffinity(0)) - torch.get_num_threads() + 2)
     is_made = Event()
 
     def hold_team() -> None:
         # The threads belong to the thread that made them, and end with it.
-        parallel(nothing, 0, usable_cores() + 1, 0)
-        is_made.set()
+        try:
+            parallel(nothing, 0, n_threads, 0)
+        finally:
+            is_made.set()
         Event().wait()
 
     Thread(target=hold_team, name="nnunet_mamba_sleeping_team", daemon=True).start()

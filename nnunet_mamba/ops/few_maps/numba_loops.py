@@ -114,7 +114,7 @@ def _store_within(task: Any, offset: int, column: int, width: int, lanes: Lanes)
 
 @compiled
 def _convolve_four(task: Any, case: int, output: int, row: int, column: int, target: int, sizes: Sizes) -> None:
-    """Compute 64 positions of a row of one output, of which at least 49 are there."""
+    """Compute 64 positions of a row of one output, of which up to 15 of the last may be missing."""
     start = splat(number(task.bias, output)) if task.bias != 0 else zeros()
     a, b, c, d = start, start, start, start
     tap = output * sizes.inputs * sizes.tap_rows * sizes.tap_columns

@@ -68,10 +68,12 @@ _convolve, _probe_failure = register_fused(
         new_result=new_result,
         load=_load,
         device="CPU",
+        twice_differentiable="float64 operands, for which torch's operators compute it: .double()",
         with_batch=(0,),  # x
     ),
     title="direct convolution of few maps",
     definition=composed.forward,
     refusal=refusal,
     probes=_probes,
+    contains_scan=False,
 )

@@ -116,6 +116,8 @@ def refusal(x: FewMapOperands) -> str | None:
     maps, weight = x[0], x[1]
     if maps.dtype != torch.float32 or maps.device.type != "cpu":
         return f"{maps.dtype} on {maps.device} is not float32 on a CPU"
+    if any(margin > size for margin, size in zip(margins(x), maps.shape[2:], strict=True)):
+        return "taps that reach beyond the maps on both sides would ask for more zeros than there are numbers"
     if weight.numel() > _MOST_NUMBERS:
         return f"{weight.numel()} numbers in the filters are more than {_MOST_NUMBERS}"
     return None

@@ -90,10 +90,12 @@ _normalise_and_pool, _probe_failure = register_fused(
         new_result=new_result,
         load=_load,
         device="CPU",
+        twice_differentiable="float64 operands, for which torch's operators compute it: .double()",
         with_batch=(0,),  # x
     ),
     title="fused group norm",
     definition=composed.forward,
     refusal=refusal,
     probes=_probes,
+    contains_scan=False,
 )

@@ -110,10 +110,40 @@ def test_threads_that_wait_sleep_instead_of_spinning():
 
 @pytest.mark.parametrize("variable", thread_team.WAITING_VARIABLES)
 def test_the_users_own_way_of_waiting_stays(monkeypatch, variable):
+    for other in thread_team.WAITING_VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    teams = _made_teams(monkeypatch)
+    assert thread_team.let_waiting_threads_sleep.__wrapped__()
+    assert len(teams) == 1
     monkeypatch.setenv(variable, "active" if "POLICY" in variable else "1000")
-    n_threads = threading.active_count()
     assert not thread_team.let_waiting_threads_sleep.__wrapped__()
-    assert threading.active_count() == n_threads
+    assert len(teams) == 1
+
+
+def _made_teams(monkeypatch):
+    """Return the sizes of the teams that are asked for from here on; none is made."""
+    teams = []
+
+    def parallel(kernel, task, n_threads, flags):
+        teams.append(n_threads)
+
+    monkeypatch.setattr(thread_team, "_openmp_parallel", lambda: parallel)
+    monkeypatch.setattr(thread_team, "_is_gnu_openmp", lambda: True)
+    return teams
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinities")
+@pytest.mark.parametrize(("cores", "threads", "expected"), [(16, 16, 2), (16, 2, 16), (1, 1, 2), (2, 5, 2)])
+def test_the_process_gets_more_threads_than_it_may_run_on_cores(monkeypatch, cores, threads, expected):
+    for variable in thread_team.WAITING_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(cores))
+    monkeypatch.setattr(thread_team.torch, "get_num_threads", lambda: threads)
+    teams = _made_teams(monkeypatch)
+    assert thread_team.let_waiting_threads_sleep.__wrapped__()
+    assert teams == [expected]
+    # The first thread of each team among them: libgomp lets threads spin while there are no more than cores.
+    assert threads + expected - 1 > cores
 
 
 def test_other_thread_pools_are_left_alone(monkeypatch):

@@ -31,12 +31,12 @@ def fused_calls(note_calls):
 
 SHAPES = {
     "bridge": {"height": 33, "width": 47},
-    "one position": {"height": 1, "width": 1},
+    "one position": {"height": 1, "width": 1, "taps": (1, 3), "dilation": 1},
     "one row of lanes": {"width": 16},
     "four rows of lanes": {"width": 64},
     "one more than four": {"width": 65},
     "just not four": {"width": 49},
-    "several jobs": {"b": 1, "height": 70, "width": 5},
+    "several jobs": {"b": 1, "height": 70, "width": 12},
     "several of all": {"b": 3, "c_in": 3, "c_out": 4, "width": 100, "taps": (3, 5), "dilation": 1},
     "one tap": {"taps": (1, 1)},
     "a row of taps": {"taps": (1, 9), "dilation": 2},
@@ -103,8 +103,12 @@ def test_no_maps_give_no_maps():
     [
         ({"dtype": torch.float64}, "torch.float64 on cpu is not float32 on a CPU"),
         ({"c_in": 16, "c_out": 8, "taps": (3, 3)}, "1152 numbers in the filters are more than 1024"),
+        (
+            {"height": 8},
+            "taps that reach beyond the maps on both sides would ask for more zeros than there are numbers",
+        ),
     ],
-    ids=["float64", "large filters"],
+    ids=["float64", "large filters", "far taps"],
 )
 def test_what_the_loops_do_not_take_is_torchs(fused_calls, change, reason):
     x = make(**change)
@@ -187,3 +191,21 @@ def test_exported_it_is_torchs_convolution():
     assert not any("nnunet_mamba" in str(node.target) for node in program.graph.nodes)
     expected = functional.conv2d(x.x, x.weight, x.bias, padding=9, dilation=3)
     torch.testing.assert_close(program.module()(x.x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_way_to_second_derivatives_is_told_and_works():
+    x = make(b=1)
+    maps = x.x.requires_grad_()
+    (first,) = torch.autograd.grad(convolve(x).square().sum(), maps, create_graph=True)
+    with pytest.raises(NotImplementedError, match=r"need float64 operands, for which torch's operators compute it"):
+        first.sum().backward()
+    exact = x._replace(x=x.x.detach().double().requires_grad_(), weight=x.weight.double(), bias=x.bias.double())
+    (first,) = torch.autograd.grad(convolve(exact).square().sum(), exact.x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), exact.x)
+    assert second.abs().sum() > 0
+
+
+def test_the_choice_of_the_scan_is_not_its_own(fused_calls, monkeypatch):
+    monkeypatch.setenv("NNUNET_MAMBA_SCAN", "reference")
+    convolve(make())
+    assert fused_calls == ["forward"]
