@@ -46,3 +46,8 @@ def test_traced_and_exported_graphs_keep_their_layout():
 def test_is_mapped_over_a_new_axis():
     x = torch.randn(5, *SIZES[2])
     assert torch.equal(torch.vmap(with_channels_last)(x), x)
+
+
+def test_a_compiled_graph_keeps_its_layout():
+    compiled = torch.compile(lambda x: with_channels_last(x) + 1, backend="eager", fullgraph=True)
+    assert compiled(torch.randn(SIZES[2])).is_contiguous()
