@@ -1,5 +1,6 @@
 """What holds for every operator that is fused on a CPU: when it is fused, when composed, and what torch makes of it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -151,6 +152,14 @@ def test_kernels_with_a_wrong_gradient_are_not_used(monkeypatch, fused):
     assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
     last = fused.x._fields[len(fused.tensors) - 1]
     assert f"relative error 1.0e-02 in {last}" in fused.probe_failure()
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_kernels_that_cannot_be_imported_are_not_used(monkeypatch, fused):
+    monkeypatch.setitem(sys.modules, fused.kernels.__name__, None)
+    monkeypatch.delattr(sys.modules[fused.kernels.__name__.rpartition(".")[0]], "numba_cpu")
+    assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    assert "numba_cpu" in fused.probe_failure()
 
 
 @pytest.mark.usefixtures("_forgetful")
