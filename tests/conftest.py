@@ -101,10 +101,15 @@ def write_tiny_raw_dataset(folder: Path, *, n_cases: int = 10, shape: tuple[int,
     (folder / "dataset.json").write_text(json.dumps(dataset))
 
 
-@pytest.fixture(autouse=True)
-def _freed_memory_is_given_back(monkeypatch):
-    """Trainers in this process would keep what they free for as long as it lives, and other tests measure memory."""
-    monkeypatch.setattr(allocator, "_glibc", lambda: None)
+@pytest.fixture(scope="session", autouse=True)
+def _freed_memory_is_given_back():
+    """Trainers in this process would keep what they free for as long as it lives, and other tests measure memory.
+
+    For the session, because trainers of larger fixtures are older than what a single test patches.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(allocator, "_glibc", lambda: None)
+        yield
 
 
 @pytest.fixture

@@ -27,9 +27,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 needs_glibc = pytest.mark.skipif(allocator._glibc() is None, reason="this C library is not glibc")
 
 
+# Before the fixture of all tests replaces it; here nothing is set in this process.
+_GLIBC = allocator._glibc
+
+
 @pytest.fixture(autouse=True)
-def _freed_memory_is_given_back():
-    """Replaces the fixture of all tests: here nothing is set in this process."""
+def _as_it_is(monkeypatch):
+    monkeypatch.setattr(allocator, "_glibc", _GLIBC)
 
 
 def page_faults(setting):
