@@ -70,8 +70,14 @@ class StubTraining:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
-        stat = Path(f"/proc/{pid}/stat")
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        if not Path("/proc/self/stat").exists():
+            return True
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            # It ended and was waited for since.
+            return False
+        return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture
