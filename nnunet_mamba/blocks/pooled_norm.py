@@ -9,12 +9,15 @@ from nnunet_mamba.blocks.max_pool import max_pool
 from nnunet_mamba.ops import pooled_group_norm
 from nnunet_mamba.ops.transforms import is_exporting, is_traced
 
+# Of a map, from which on the fused operator saves more than its call costs (benchmarks/pooled_norm.py).
+_FEWEST_NUMBERS = 2**17
+
 
 def normalise_and_pool(norm: nn.GroupNorm, x: Tensor, window: Sequence[int]) -> Tensor:
     """Return the maximum of every window of ``norm(x)``.
 
-    On a CPU both are one operator if the channels of ``x`` lie last in memory; elsewhere ``norm`` is called as a layer,
-    also where hooks wait for that.
+    On a CPU both are one operator if the map is large and its channels lie last in memory; elsewhere ``norm`` is called
+    as a layer, also where hooks wait for that.
 
     Args:
         norm: with weights.
@@ -33,6 +36,9 @@ def normalise_and_pool(norm: nn.GroupNorm, x: Tensor, window: Sequence[int]) -> 
 def _is_fused(norm: nn.GroupNorm, x: Tensor) -> bool:
     # A traced or exported graph serves every device and every layout.
     if x.device.type != "cpu" or x.dtype != torch.float32 or is_traced() or is_exporting():
+        return False
+    # torch's compiler does not know all sizes, and has both.
+    if not torch.compiler.is_compiling() and x.numel() < _FEWEST_NUMBERS:
         return False
     if norm.weight is None or norm.weight.dtype != x.dtype or _is_watched(norm):
         return False

@@ -12,7 +12,7 @@ from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.operator_registration import Operands, Operator, register
 from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.scan.backends import numba_is_chosen
-from nnunet_mamba.ops.transforms import is_exporting, needs_definition
+from nnunet_mamba.ops.transforms import is_exporting, is_unwatched, needs_definition, will_be_differentiated
 
 _logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def register_fused(
         return None
 
     def kernels_work() -> bool:
-        return (numba_is_chosen() or not contains_scan) and probe_failure() is None
+        return (not contains_scan or numba_is_chosen()) and probe_failure() is None
 
     # What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
     kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]
@@ -62,6 +62,10 @@ def register_fused(
             # Autocast would reach the products and undo their float32.
             with without_autocast(operands[0].device.type):
                 return definition(operands)
+        if is_unwatched(*operands) and not will_be_differentiated(*operands):
+            # torch's way to the kernels takes longer than they do for the map of a single image.
+            with without_autocast("cpu"):
+                return operator.load(operands).forward(operands).contiguous()
         return run(*operands)
 
     return call, probe_failure

@@ -53,6 +53,26 @@ def will_be_differentiated(*operands: Any) -> bool:
     return any(isinstance(x, Tensor) and x.requires_grad for x in operands)
 
 
+def is_unwatched(*operands: Any) -> bool:
+    """Return whether nothing but the caller would see a call that goes around torch's dispatcher.
+
+    Compilers, tracers, transforms, modes, profilers and subclasses of tensors see what is dispatched.
+
+    Args:
+        operands: of the call; only tensors count.
+    """
+    if torch.compiler.is_compiling() or is_traced() or torch._C._are_functorch_transforms_active():
+        return False
+    if torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack():
+        return False
+    if torch._C._autograd._profiler_enabled():
+        return False
+    return all(type(x) in _PLAIN_TENSORS for x in operands if isinstance(x, Tensor))
+
+
+_PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
+
+
 def function_for_transforms(
     operator: str, setup_context: Callable[..., None], backward: Callable[..., tuple[Tensor | None, ...]]
 ) -> type[torch.autograd.Function]:

@@ -10,7 +10,9 @@ import torch
 # The module, whose class has the same name.
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from torch import Tensor
 
+from nnunet_mamba.blocks.memory_layout import with_channels_last
 from nnunet_mamba.ops.cpu_kernels.thread_team import WAITING_VARIABLES, let_waiting_threads_sleep
 from nnunet_mamba.system.allocator import give_back_freed_memory, keep_freed_memory
 from nnunet_mamba.system.machine import usable_cores
@@ -67,6 +69,22 @@ class CpuTrainer(GuardedTrainer):
             f"{n_augmenting} (OMP_NUM_THREADS and {AUGMENTING_VARIABLE} change that)"
         )
 
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Validate on one batch as nnU-Net does; on a CPU, with logits whose classes lie side by side in memory.
+
+        torch finds the largest class of a position ten times as fast there.
+        """
+        outputs: dict[str, Any]
+        if self.device.type != "cpu":
+            outputs = super().validation_step(batch)
+            return outputs
+        hook = self.network.register_forward_hook(_with_classes_last)
+        try:
+            outputs = super().validation_step(batch)
+        finally:
+            hook.remove()
+        return outputs
+
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Validate as nnU-Net does, with processes that fit the machine.
 
@@ -92,6 +110,13 @@ class CpuTrainer(GuardedTrainer):
             return []
         done = {"which sleep while they wait": let_waiting_threads_sleep(), "freed memory kept": keep_freed_memory()}
         return [words for words, is_done in done.items() if is_done]
+
+
+def _with_classes_last(_: torch.nn.Module, __: Any, logits: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
+    """Return a network's logits, of which nnU-Net looks for the classes in those of the full resolution."""
+    if isinstance(logits, Tensor):
+        return with_channels_last(logits)
+    return [with_channels_last(logits[0]), *logits[1:]]
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from nnunet_mamba.blocks.pooled_norm import normalise_and_pool
 
 @pytest.fixture
 def fused_calls(monkeypatch):
-    """The windows that the operator is called with."""
+    """The windows that the operator is called with, where maps of every size are large."""
+    monkeypatch.setattr(pooled_norm, "_FEWEST_NUMBERS", 0)
     calls, operator = [], pooled_norm.pooled_group_norm
 
     def noting(*given, window, **options):
@@ -64,6 +65,17 @@ def test_other_maps_take_the_layers(fused_calls, norm, change, window):
     y, expected = normalise_and_pool(norm, x, window), _layers(norm, x, window)
     assert not fused_calls
     assert y.is_meta or torch.equal(y, expected)
+
+
+@pytest.mark.parametrize("window", [(2, 2), (1, 1)], ids=str)
+def test_small_maps_take_the_layers(fused_calls, monkeypatch, norm, window):
+    x = _map(4, 6)
+    monkeypatch.setattr(pooled_norm, "_FEWEST_NUMBERS", x.numel() + 1)
+    assert torch.equal(normalise_and_pool(norm, x, window), _layers(norm, x, window))
+    assert not fused_calls
+    monkeypatch.setattr(pooled_norm, "_FEWEST_NUMBERS", x.numel())
+    normalise_and_pool(norm, x, window)
+    assert fused_calls == [window]
 
 
 def test_a_norm_without_weights_takes_the_layers(fused_calls):

@@ -7,6 +7,8 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nnunet_mamba.ops import cross_scan, mamba_mixer, pooled_group_norm
 from nnunet_mamba.ops.directions import composed as composed_directions
@@ -128,6 +130,47 @@ def test_states_are_saved_for_gradients_alone(fused, fused_calls, leaves):
     with torch.no_grad():
         assert torch.equal(fused.call(*x), result)
     assert fused_calls == ["forward_saving", "forward"]
+
+
+class _Noting(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        self.names.append(str(operator))
+        return operator(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_whoever_looks_on_sees_the_operator(fused, fused_calls, context):
+    name, plain = f"nnunet_mamba.{fused.name}.default", fused.call(*fused.x)
+    with context():
+        with _Noting() as noting:
+            noted = fused.call(*fused.x)
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            profiled = fused.call(*fused.x)
+    assert name in noting.names
+    assert f"nnunet_mamba::{fused.name}" in {event.key for event in profiler.key_averages()}
+    assert torch.equal(noted, plain)
+    assert torch.equal(profiled, plain)
+    assert fused_calls == ["forward"] * 3
+
+
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_the_kernels_are_called_directly_where_nobody_looks_on(monkeypatch, fused, fused_calls, context):
+    expected = getattr(OURS, fused.name)(*fused.x)
+    monkeypatch.setattr(torch._ops.OpOverloadPacket, "__call__", None)
+    with context():
+        assert torch.equal(fused.call(*fused.x), expected)
+    assert fused_calls == ["forward"] * 2
+
+
+@pytest.mark.usefixtures("fused_calls")
+def test_autocast_does_not_reach_the_kernels(fused):
+    expected = fused.call(*fused.x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(fused.call(*fused.x), expected)
 
 
 def test_double_precision_is_composed(fused, fused_calls, leaves):

@@ -3,10 +3,14 @@
 import pytest
 import torch
 from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nnunet_mamba import create_network
 from nnunet_mamba.ops import cross_scan, mamba_mixer, pooled_group_norm, selective_scan
 from nnunet_mamba.ops.scan import reference
+from nnunet_mamba.ops.transforms import is_unwatched
 
 SMALL = {"dims": (16, 32), "depths": (1, 1), "depths_decoder": (1, 1)}
 
@@ -175,3 +179,29 @@ def test_the_reference_is_differentiable_at_will(make_operands):
 
     exact = torch.autograd.functional.hessian(loss, x.u)
     _close(torch.func.hessian(loss)(x.u), exact)
+
+
+class _Subclass(torch.Tensor):
+    pass
+
+
+def test_a_call_is_unwatched_only_where_no_python_code_sees_what_torch_dispatches():
+    x, weight = torch.ones(2), torch.nn.Parameter(torch.ones(2))
+    assert is_unwatched(x, weight, 3, None, (1, 2))
+    assert not is_unwatched(x, torch.ones(2).as_subclass(_Subclass))
+    seen = []
+
+    def look(x):
+        seen.append(is_unwatched(x))
+        return x * 2
+
+    torch.func.vmap(look)(x)
+    torch.func.grad(lambda x: look(x).sum())(x)
+    torch.jit.trace(look, x, check_trace=False)
+    torch.compile(look, backend="eager")(x)
+    for mode in (TorchDispatchMode(), TorchFunctionMode(), profile(activities=[ProfilerActivity.CPU])):
+        with mode:
+            seen.append(is_unwatched(x))
+    assert seen
+    assert not any(seen)
+    assert is_unwatched(x)

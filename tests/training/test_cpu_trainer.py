@@ -150,3 +150,43 @@ def test_a_training_on_another_device_is_left_alone(trainer, monkeypatch, settle
     assert n_augmenting == 12
     assert settled == ["loaders"]
     assert "On this CPU" not in line
+
+
+@pytest.fixture
+def validation_step(build_trainer, monkeypatch):
+    """Return a function that validates twice, the second time as nnU-Net does.
+
+    It returns the results, the two logits, and the network.
+    """
+
+    def step(name):
+        trainer = build_trainer(name)
+        trainer.initialize()
+        trainer.network.eval()
+        seen, loss = [], trainer.loss
+        monkeypatch.setattr(trainer, "loss", lambda output, target: seen.append(output) or loss(output, target))
+        torch.manual_seed(0)
+        data = torch.randn(2, 3, 64, 96)
+        with torch.no_grad():
+            logits = trainer.network(data)
+            deep = isinstance(logits, list)
+            labels = [(torch.rand(2, 1, *x.shape[2:]) > 0.5).float() for x in (logits if deep else [logits])]
+            batch = {"data": data, "target": labels if deep else labels[0]}
+            outputs = trainer.validation_step(batch)
+            expected = GuardedTrainer.validation_step(trainer, batch)
+        return outputs, expected, seen, trainer.network
+
+    return step
+
+
+@pytest.mark.parametrize("name", [NAME, "nnUNetTrainerUltraLightVM_deep_1epoch_1iteration"])
+def test_the_classes_of_logits_lie_side_by_side_for_validation_alone(validation_step, name):
+    outputs, expected, seen, network = validation_step(name)
+    (fast, plain) = (x if isinstance(x, torch.Tensor) else x[0] for x in seen)
+    assert fast.movedim(1, -1).is_contiguous()
+    assert plain.is_contiguous()
+    assert torch.equal(fast, plain)
+    assert outputs["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+    for count in ("tp_hard", "fp_hard", "fn_hard"):
+        assert (outputs[count] == expected[count]).all()
+    assert not network._forward_hooks
