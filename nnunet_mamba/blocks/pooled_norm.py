@@ -37,10 +37,13 @@ def _is_fused(norm: nn.GroupNorm, x: Tensor) -> bool:
     # A traced or exported graph serves every device and every layout.
     if x.device.type != "cpu" or x.dtype != torch.float32 or is_traced() or is_exporting():
         return False
-    # torch's compiler does not know all sizes, and has both.
+    # torch's compiler does not know all sizes.
     if not torch.compiler.is_compiling() and x.numel() < _FEWEST_NUMBERS:
         return False
-    if norm.weight is None or norm.weight.dtype != x.dtype or _is_watched(norm):
+    # Somebody may have put another norm in its place.
+    if type(norm) is not nn.GroupNorm or norm.weight is None or norm.bias is None:
+        return False
+    if norm.weight.dtype != x.dtype or _is_watched(norm):
         return False
     # Not ``is_contiguous(memory_format=...)``, which no mapped tensor can tell.
     return x.movedim(1, -1).is_contiguous()
@@ -48,4 +51,5 @@ def _is_fused(norm: nn.GroupNorm, x: Tensor) -> bool:
 
 def _is_watched(layer: nn.Module) -> bool:
     """Return whether hooks wait for a call of the layer."""
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+    own = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    return any(own) or bool(nn.modules.module._has_any_global_hook())  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
 """An operator that is fused on a CPU, and composed of torch's operators wherever that cannot be."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.operator_registration import Operands, Operator, register
 from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
-from nnunet_mamba.ops.scan.backends import numba_is_chosen
+from nnunet_mamba.ops.scan.backends import VARIABLE, numba_is_chosen
 from nnunet_mamba.ops.transforms import is_exporting, is_unwatched, needs_definition, will_be_differentiated
 
 _logger = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ def register_fused(
         definition: composes the same of torch's operators.
         refusal: says why the kernels cannot take operands that are checked, None if they can.
         probes: makes the operands of the test runs, float32 on the CPU, none of them absent.
-        contains_scan: whether the choice of the scan's backend holds for it too.
+        contains_scan: whether the choice of the scan's backend holds for it too; "reference" means torch's operators
+            for every operator.
 
     Returns:
         A function that computes operands that are checked, fused or composed. A function that says, from test runs
@@ -52,7 +54,8 @@ def register_fused(
         return None
 
     def kernels_work() -> bool:
-        return (not contains_scan or numba_is_chosen()) and probe_failure() is None
+        is_chosen = numba_is_chosen() if contains_scan else os.environ.get(VARIABLE) != "reference"
+        return is_chosen and probe_failure() is None
 
     # What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
     kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]
@@ -64,8 +67,7 @@ def register_fused(
                 return definition(operands)
         if is_unwatched(*operands) and not will_be_differentiated(*operands):
             # torch's way to the kernels takes longer than they do for the map of a single image.
-            with without_autocast("cpu"):
-                return operator.load(operands).forward(operands).contiguous()
+            return operator.computed(operands)
         return run(*operands)
 
     return call, probe_failure

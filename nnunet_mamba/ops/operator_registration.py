@@ -90,6 +90,12 @@ class Operator(Generic[Operands]):
         self.check(operands)
         return operands
 
+    def computed(self, operands: Operands) -> Tensor:
+        """Return the result for operands that are checked."""
+        # Autocast would reach the operations inside an implementation and undo its float32.
+        with without_autocast(operands[0].device.type):
+            return self.load(operands).forward(operands).contiguous()
+
 
 def register(operator: Operator[Operands]) -> Callable[..., Tensor]:
     """Register an operator with torch.
@@ -124,9 +130,7 @@ def _register_kernels(operator: Operator[Operands]) -> None:
     def forward(*given: Any) -> Tensor:
         operands = operator.checked(given)
         refuse_tangents(name, *given)
-        # Autocast would reach the operations inside an implementation and undo its float32.
-        with without_autocast(given[0].device.type):
-            return operator.load(operands).forward(operands).contiguous()
+        return operator.computed(operands)
 
     def forward_saving(*given: Any) -> tuple[Tensor, Tensor]:
         operands = operator.checked(given)

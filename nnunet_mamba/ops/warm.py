@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from nnunet_mamba.ops.cpu_kernels.sizes import LANES
 from nnunet_mamba.ops.directions.op import cross_scan
 from nnunet_mamba.ops.few_maps.op import few_map_convolution
 from nnunet_mamba.ops.mixer.op import mamba_mixer
@@ -78,7 +79,7 @@ def _warm_cross_scan(waves: Callable[..., Tensor], n: int) -> None:
 
 
 def _warm_few_maps(waves: Callable[..., Tensor]) -> None:
-    operands = {"x": waves(1, 2, *_SPATIAL), "weight": waves(1, 2, 3, 3), "bias": waves(1)}
+    operands = {"x": waves(1, 2, 10, LANES + 3), "weight": waves(1, 2, 3, 3), "bias": waves(1)}
     _run_both_ways(partial(few_map_convolution, dilation=2), operands)
 
 

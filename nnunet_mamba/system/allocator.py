@@ -22,9 +22,8 @@ TUNABLES_VARIABLE = "GLIBC_TUNABLES"
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, and take it again without asking the system.
 
-    Nothing changes where the C library is not glibc (Alpine's musl, macOS, Windows), where the user has set an
-    allocator variable of glibc, nor in other processes: programs that this one starts have settings of their own.
-    Repeating it is harmless.
+    Nothing changes where the allocator is not glibc's (Alpine's musl, macOS, Windows, a preloaded jemalloc), where the
+    user has set an allocator variable of glibc, nor in programs that this one starts. Repeating it is harmless.
 
     Returns:
         Whether the C library took the settings.
@@ -41,9 +40,9 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> None:
-    """Give back what the process has kept, and from here on what glibc itself gives back of a program like this one.
+    """Give back the memory that the process has kept, and from here on blocks above 32 MiB when they are freed.
 
-    That are blocks above 32 MiB. Call it where work begins whose sizes do not repeat.
+    Call it where work begins whose sizes do not repeat.
     """
     library = _glibc()
     if library is None or _is_decided():
@@ -61,11 +60,13 @@ def _is_decided() -> bool:
 
 
 def _glibc() -> Any | None:
-    """Return the C library of this process if it is glibc, which alone has all of these functions."""
+    """Return glibc if this process allocates with it."""
     try:
-        library = ctypes.CDLL(None)
+        process, library = ctypes.CDLL(None), ctypes.CDLL("libc.so.6")
         for name in ("gnu_get_libc_version", "mallopt", "malloc_trim"):
             getattr(library, name)
-    except (OSError, TypeError, AttributeError):  # Windows has no name for it
+        used, own = (ctypes.cast(one.malloc, ctypes.c_void_p).value for one in (process, library))
+    except (OSError, TypeError, AttributeError):  # Windows has no name for the process
         return None
-    return library
+    # Another allocator may have been loaded before it.
+    return library if used == own else None

@@ -12,7 +12,6 @@ from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
 
-from nnunet_mamba.blocks.memory_layout import with_channels_last
 from nnunet_mamba.ops.cpu_kernels.thread_team import WAITING_VARIABLES, let_waiting_threads_sleep
 from nnunet_mamba.system.allocator import give_back_freed_memory, keep_freed_memory
 from nnunet_mamba.system.machine import usable_cores
@@ -59,7 +58,7 @@ class CpuTrainer(GuardedTrainer):
         if self._workers_that_fit is None:
             super().on_train_start()
             return
-        with variables_if_unset({AUGMENTING_VARIABLE: str(self._workers_that_fit.augmenting)}):
+        with _variables_if_unset({AUGMENTING_VARIABLE: str(self._workers_that_fit.augmenting)}):
             super().on_train_start()
             n_augmenting = get_allowed_n_proc_DA()
         # Now, because processes that were forked before know nothing of it.
@@ -97,7 +96,7 @@ class CpuTrainer(GuardedTrainer):
         # Cases have sizes of their own, unlike batches.
         give_back_freed_memory()
         let_waiting_threads_sleep()
-        with _default_processes_if_unset(self._workers_that_fit.exporting):
+        with _exporting_processes(self._workers_that_fit.exporting):
             super().perform_actual_validation(save_probabilities)
 
     def settle_process(self) -> list[str]:
@@ -114,13 +113,13 @@ class CpuTrainer(GuardedTrainer):
 
 def _with_classes_last(_: torch.nn.Module, __: Any, logits: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
     """Return a network's logits, of which nnU-Net looks for the classes in those of the full resolution."""
-    if isinstance(logits, Tensor):
-        return with_channels_last(logits)
-    return [with_channels_last(logits[0]), *logits[1:]]
+    first, *coarser = [logits] if isinstance(logits, Tensor) else logits
+    first = first.movedim(1, -1).contiguous().movedim(-1, 1)
+    return first if isinstance(logits, Tensor) else [first, *coarser]
 
 
 @contextmanager
-def variables_if_unset(values: Mapping[str, str]) -> Iterator[None]:
+def _variables_if_unset(values: Mapping[str, str]) -> Iterator[None]:
     """Set variables of the environment in the block, each of them unless it is set."""
     ours = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(ours)
@@ -132,11 +131,11 @@ def variables_if_unset(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _default_processes_if_unset(number: int) -> Iterator[None]:
-    """Let nnU-Net start this many processes in the block, unless the user's variable says how many.
+def _exporting_processes(number: int) -> Iterator[None]:
+    """Let nnU-Net start this many processes in the block, whose threads sleep while they wait.
 
-    nnU-Net has read the variable in this process when it was imported. The processes that it starts read it again, for
-    the number of their threads.
+    Both unless the user's variables say otherwise. nnU-Net has read the variable in this process when it was imported.
+    The processes that it starts read it again, for the number of their threads.
     """
     if EXPORTING_VARIABLE in os.environ:
         number = nnUNetTrainer.default_num_processes
@@ -144,7 +143,7 @@ def _default_processes_if_unset(number: int) -> Iterator[None]:
     kept = nnUNetTrainer.default_num_processes
     nnUNetTrainer.default_num_processes = number
     try:
-        with variables_if_unset({EXPORTING_VARIABLE: str(number), **waiting}):
+        with _variables_if_unset({EXPORTING_VARIABLE: str(number), **waiting}):
             yield
     finally:
         nnUNetTrainer.default_num_processes = kept

@@ -31,6 +31,12 @@ def test_computes_what_torchs_layer_computes(layers, fused_calls):
     assert len(fused_calls) == 1
 
 
+def test_takes_maps_without_a_batch_as_torchs_layer_does(layers):
+    ours, torchs = layers
+    x = torch.randn(2, 20, 30)
+    assert torch.equal(ours(x), torchs(x))
+
+
 def test_autocast_has_torchs_convolution_in_half_precision(layers, fused_calls):
     ours, torchs = layers
     x = torch.randn(2, 2, 20, 30)

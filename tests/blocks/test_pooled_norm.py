@@ -78,9 +78,42 @@ def test_small_maps_take_the_layers(fused_calls, monkeypatch, norm, window):
     assert fused_calls == [window]
 
 
-def test_a_norm_without_weights_takes_the_layers(fused_calls):
-    x, plain = _map(4, 6), nn.GroupNorm(4, 8, affine=False)
-    assert torch.equal(normalise_and_pool(plain, x, (2, 2)), _layers(plain, x, (2, 2)))
+class _OwnNorm(nn.GroupNorm):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+def _without_bias():
+    norm = nn.GroupNorm(4, 8)
+    norm.bias = None
+    return norm
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.GroupNorm(4, 8, affine=False),
+        _without_bias,
+        lambda: _OwnNorm(4, 8),
+        lambda: nn.InstanceNorm2d(8, affine=True),
+        nn.Identity,
+    ],
+    ids=["no weights", "no bias", "subclass", "instance norm", "identity"],
+)
+def test_other_norms_are_called_as_layers(fused_calls, make):
+    x, layer = _map(4, 6), make()
+    assert torch.equal(normalise_and_pool(layer, x, (2, 2)), _layers(layer, x, (2, 2)))
+    assert not fused_calls
+
+
+def test_hooks_of_all_modules_see_the_norm(fused_calls, norm):
+    seen = []
+    handle = nn.modules.module.register_module_forward_hook(lambda layer, *_: seen.append(layer))
+    try:
+        normalise_and_pool(norm, _map(4, 6), (2, 2))
+    finally:
+        handle.remove()
+    assert seen == [norm]
     assert not fused_calls
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nnunet_mamba.ops.directions.operands import CrossScanOperands
+from nnunet_mamba.ops.few_maps.operands import FewMapOperands
 from nnunet_mamba.ops.mixer.operands import MambaOperands
 from nnunet_mamba.ops.pooled_norm.operands import PooledNormOperands
 from nnunet_mamba.ops.scan import backends, reference
@@ -165,6 +166,21 @@ def make_norm():
         x = torch.linspace(mean - 2, mean + 2, size)[torch.randperm(size, generator=generator)]
         window = window or (2,) * len(spatial)
         return PooledNormOperands(x.reshape(b, *spatial, c), normal(c), normal(c), groups, window, eps)
+
+    return make
+
+
+@pytest.fixture
+def make_maps():
+    """A function that returns few maps and a filter with few taps."""
+
+    def make(b=2, c_in=2, c_out=1, height=9, width=20, taps=(7, 7), dilation=3, dtype=torch.float32):
+        generator = torch.Generator().manual_seed(b * 1000 + c_in * 100 + height * 10 + width)
+
+        def numbers(*shape):
+            return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+        return FewMapOperands(numbers(b, c_in, height, width), numbers(c_out, c_in, *taps), numbers(c_out), dilation)
 
     return make
 

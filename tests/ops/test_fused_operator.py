@@ -10,10 +10,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nnunet_mamba.ops import cross_scan, mamba_mixer, pooled_group_norm
+from nnunet_mamba.ops import cross_scan, few_map_convolution, mamba_mixer, pooled_group_norm
 from nnunet_mamba.ops.directions import composed as composed_directions
 from nnunet_mamba.ops.directions import numba_cpu as directions_kernels
 from nnunet_mamba.ops.directions import op as directions
+from nnunet_mamba.ops.few_maps import composed as composed_maps
+from nnunet_mamba.ops.few_maps import numba_cpu as maps_kernels
+from nnunet_mamba.ops.few_maps import op as maps
 from nnunet_mamba.ops.mixer import composed as composed_mixer
 from nnunet_mamba.ops.mixer import numba_cpu as mixer_kernels
 from nnunet_mamba.ops.mixer import op as mixer
@@ -42,13 +45,17 @@ def _norm(x, weight, bias, groups, window, eps):
     return y.movedim(1, -1)
 
 
+def _convolve(x, weight, bias, dilation):
+    return few_map_convolution(x, weight, bias, dilation=dilation)
+
+
 TITLES = {
     "mamba_mixer": "fused Mamba block",
     "cross_scan": "fused cross scan",
     "pooled_group_norm": "fused group norm",
+    "few_map_convolution": "direct convolution of few maps",
 }
-# What an exported program has of our own operators.
-PORTABLE = {"pooled_group_norm": []}
+WITHOUT_SCAN = {"pooled_group_norm", "few_map_convolution"}
 
 
 @dataclass(frozen=True)
@@ -72,12 +79,16 @@ class Fused:
 
 
 @pytest.fixture(params=list(TITLES))
-def fused(request, make_block, make_map, make_norm):
+def fused(request, make_block, make_map, make_norm, make_maps):
     if request.param == "mamba_mixer":
         x = make_block(n_parallel=2, reverse=True)
         return Fused("mamba_mixer", _mix, mixer._probe_failure, mixer_kernels, composed_mixer.forward, x)
     if request.param == "pooled_group_norm":
         return Fused("pooled_group_norm", _norm, norm._probe_failure, norm_kernels, composed_norm.forward, make_norm())
+    if request.param == "few_map_convolution":
+        return Fused(
+            "few_map_convolution", _convolve, maps._probe_failure, maps_kernels, composed_maps.forward, make_maps()
+        )
     return Fused(
         "cross_scan", _scan, directions._probe_failure, directions_kernels, composed_directions.forward, make_map()
     )
@@ -122,6 +133,10 @@ def test_the_cross_scan_is_a_correct_torch_operator(make_map, leaves):
 @pytest.mark.parametrize("window", [(2, 2), (1, 2)], ids=str)
 def test_the_pooled_norm_is_a_correct_torch_operator(make_norm, leaves, window):
     _opcheck("pooled_group_norm", make_norm(c=6, window=window), leaves)
+
+
+def test_the_convolution_of_few_maps_is_a_correct_torch_operator(make_maps, leaves):
+    _opcheck("few_map_convolution", make_maps(b=1, height=4, width=5), leaves)
 
 
 def test_states_are_saved_for_gradients_alone(fused, fused_calls, leaves):
@@ -179,13 +194,20 @@ def test_double_precision_is_composed(fused, fused_calls, leaves):
     assert not fused_calls
 
 
-def test_another_backend_of_the_scan_composes_what_contains_a_scan(monkeypatch, fused, fused_calls):
+def test_the_reference_of_the_scan_composes_every_operator(monkeypatch, fused, fused_calls):
     monkeypatch.setenv(VARIABLE, "reference")
-    fused.call(*fused.x)
-    contains_scan = fused.name != "pooled_group_norm"
-    assert fused_calls == ([] if contains_scan else ["forward"])
-    if contains_scan:
-        assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    assert not fused_calls
+
+
+def test_a_backend_that_is_no_cpus_decides_nothing_about_what_contains_no_scan(monkeypatch, fused, fused_calls):
+    monkeypatch.setenv(VARIABLE, "triton_gpu")
+    if fused.name in WITHOUT_SCAN:
+        fused.call(*fused.x)
+        assert fused_calls == ["forward"]
+    else:
+        with pytest.raises(RuntimeError, match="NNUNET_MAMBA_SCAN=triton_gpu cannot run a scan"):
+            fused.call(*fused.x)
 
 
 @pytest.mark.usefixtures("_forgetful")
@@ -257,5 +279,5 @@ class _Module(torch.nn.Module):
 def test_an_export_is_composed_of_portable_operators(fused):
     program = torch.export.export(_Module(fused.call, fused.options), fused.tensors)
     ours = [str(node.target) for node in program.graph.nodes if "nnunet_mamba" in str(node.target)]
-    assert ours == PORTABLE.get(fused.name, ["nnunet_mamba.selective_scan.default"])
+    assert ours == ([] if fused.name in WITHOUT_SCAN else ["nnunet_mamba.selective_scan.default"])
     _is_right(program.module()(*fused.tensors), fused.call(*fused.x))

@@ -1,4 +1,6 @@
 import ctypes
+import os
+import shutil
 import subprocess
 import sys
 
@@ -100,6 +102,32 @@ def test_other_tunables_decide_nothing(monkeypatch):
     monkeypatch.setattr(allocator, "_glibc", lambda: _Library(2**31))
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.cpu.x86_ibt=off")
     assert keep_freed_memory()
+
+
+@needs_glibc
+def test_another_allocator_that_was_loaded_before_is_left_alone(tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    source, library = tmp_path / "other.c", tmp_path / "other.so"
+    source.write_text(
+        "#include <stddef.h>\n"
+        "extern void *__libc_malloc(size_t);\n"
+        "void *malloc(size_t size) { return __libc_malloc(size); }\n"
+    )
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    code = "from nnunet_mamba.system.allocator import keep_freed_memory; print(keep_freed_memory())"
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **preload},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for preload in ({}, {"LD_PRELOAD": str(library)})
+    ]
+    assert printed == ["True", "False"]
 
 
 @needs_glibc

@@ -33,6 +33,6 @@ def _compiled_kernel(kernel: Callable[[Any], None]) -> Any:
             return numba.cfunc(numba.void(numba.types.voidptr), cache=True, error_model="numpy")(kernel)
     except NumbaError as error:
         raise RuntimeError(
-            f"numba {numba.__version__} cannot compile the scan; install another version, or set "
-            f"NNUNET_MAMBA_SCAN=reference: {error}"
+            f"numba {numba.__version__} cannot compile {kernel.__name__} of {kernel.__module__}; install another "
+            f"version, or set NNUNET_MAMBA_SCAN=reference: {error}"
         ) from error

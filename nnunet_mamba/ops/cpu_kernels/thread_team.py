@@ -23,6 +23,10 @@ _FORKED_WITHOUT_EXEC = 0x40
 _IMPORTING_PROCESS = os.getpid()
 # With one of these the user says how threads are to wait.
 WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+# With one of these OpenMP may make a smaller team than is asked for.
+_LIMITING_VARIABLES = ("OMP_THREAD_LIMIT", "OMP_DYNAMIC")
+# OpenMP ends the process where the system refuses it a thread, so that it is not asked for very many.
+_LARGEST_TEAM = 64
 Kernel = Callable[[int], object]
 
 
@@ -91,9 +95,11 @@ def let_waiting_threads_sleep() -> bool:
     that sleeps for as long as the process lives. OMP_WAIT_POLICY says the same, but is read before Python code runs.
 
     Returns:
-        Whether it was done: not where the user has decided it with a variable, and not with other thread pools.
+        Whether it was done: not where the user has decided it with a variable, not with other thread pools, and not
+        where torch uses a small part of many cores.
     """
-    if any(variable in os.environ for variable in WAITING_VARIABLES) or _is_forked(os.getpid()):
+    decided = any(variable in os.environ for variable in (*WAITING_VARIABLES, *_LIMITING_VARIABLES))
+    if decided or _is_forked(os.getpid()):
         return False
     parallel = _openmp_parallel()
     if parallel is None or not _is_gnu_openmp():
@@ -102,6 +108,8 @@ def let_waiting_threads_sleep() -> bool:
     nothing = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
     # OpenMP counts the cores that the process may run on, whatever the share of them that a container has.
     n_threads = max(2, len(os.sched_getaffinity(0)) - torch.get_num_threads() + 2)
+    if n_threads > _LARGEST_TEAM:
+        return False
     is_made = Event()
 
     def hold_team() -> None:
@@ -112,7 +120,10 @@ def let_waiting_threads_sleep() -> bool:
             is_made.set()
         Event().wait()
 
-    Thread(target=hold_team, name="nnunet_mamba_sleeping_team", daemon=True).start()
+    try:
+        Thread(target=hold_team, name="nnunet_mamba_sleeping_team", daemon=True).start()
+    except RuntimeError:
+        return False  # no more threads
     is_made.wait()
     return True
 

@@ -118,6 +118,8 @@ def refusal(x: FewMapOperands) -> str | None:
         return f"{maps.dtype} on {maps.device} is not float32 on a CPU"
     if any(margin > size for margin, size in zip(margins(x), maps.shape[2:], strict=True)):
         return "taps that reach beyond the maps on both sides would ask for more zeros than there are numbers"
+    if maps.shape[3] < LANES:
+        return f"maps of {maps.shape[3]} columns are narrower than the {LANES} that are computed at once"
     if weight.numel() > _MOST_NUMBERS:
         return f"{weight.numel()} numbers in the filters are more than {_MOST_NUMBERS}"
     return None

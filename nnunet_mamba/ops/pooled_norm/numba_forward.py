@@ -237,7 +237,9 @@ def forward_jobs(address: Any) -> None:
     while job < task.cases * sizes.shares:
         case, share = job // sizes.shares, job % sizes.shares
         for group in range(sizes.groups):
-            mean, rstd = _statistics(task, case, group, sizes)
+            mean, exact_rstd = _statistics(task, case, group, sizes)
+            # As the backward pass reads it again, which would find other maxima with another one.
+            rstd = np.float64(np.float32(exact_rstd))
             set_coefficients(task, group, mean, rstd, sizes, coefficients)
             if share == 0 and task.statistics != 0:
                 set_number(task.statistics, (case * sizes.groups + group) * 2, np.float32(mean))

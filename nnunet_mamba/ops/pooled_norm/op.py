@@ -66,7 +66,7 @@ def _load(_: PooledNormOperands) -> Implementation[PooledNormOperands]:
 
 
 def _probes() -> tuple[PooledNormOperands, ...]:
-    """Return a map of more than one block of channels whose windows are of several sizes, and one without pooling."""
+    """Return maps with and without pooling: of more than one block of channels, and of few that are read together."""
 
     def numbers(*shape: int) -> Tensor:
         return waves(*shape, low=-1, high=1).float()
@@ -75,7 +75,13 @@ def _probes() -> tuple[PooledNormOperands, ...]:
         c = sizes[-1]
         return PooledNormOperands(numbers(*sizes), numbers(c), numbers(c) + 0.5, groups, window, 1e-5)
 
-    return norm(1, 6, 8, 20, groups=4, window=(2, 2)), norm(2, 5, 9, 8, groups=2, window=(1, 1))
+    return (
+        norm(1, 6, 8, 20, groups=4, window=(2, 2)),
+        norm(2, 5, 9, 8, groups=2, window=(1, 1)),
+        norm(1, 6, 8, 8, groups=4, window=(2, 2)),
+        norm(1, 6, 8, 8, groups=4, window=(3, 2)),
+        norm(1, 5, 8, 8, groups=4, window=(1, 1)),
+    )
 
 
 _normalise_and_pool, _probe_failure = register_fused(

@@ -11,6 +11,8 @@ from nnunet_mamba.ops.operand_checks import refuse_count, require_alike, require
 
 OWNER = "pooled_group_norm"
 MOST_AXES = 3
+# The backward kernels number the positions of a window in float32.
+_LARGEST_WINDOW = 2**24
 
 
 class PooledNormOperands(NamedTuple):
@@ -126,7 +128,9 @@ def check_saved(dy: Tensor, states: Tensor, x: PooledNormOperands) -> None:
 
 def refusal(x: PooledNormOperands) -> str | None:
     """Return why the fused kernels cannot take these operands, which are checked, or None if they can."""
-    map_ = x[0]
+    map_, window = x[0], x[4]
     if map_.dtype != torch.float32 or map_.device.type != "cpu":
         return f"{map_.dtype} on {map_.device} is not float32 on a CPU"
+    if math.prod(window) > _LARGEST_WINDOW:
+        return f"windows of {tuple(window)} have more than {_LARGEST_WINDOW} positions"
     return None

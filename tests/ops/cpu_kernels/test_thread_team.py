@@ -146,6 +146,34 @@ def test_the_process_gets_more_threads_than_it_may_run_on_cores(monkeypatch, cor
     assert threads + expected - 1 > cores
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinities")
+@pytest.mark.parametrize("variable", ["OMP_THREAD_LIMIT", "OMP_DYNAMIC", None])
+def test_no_team_is_asked_for_that_openmp_would_not_make(monkeypatch, variable):
+    for other in thread_team.WAITING_VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    teams = _made_teams(monkeypatch)
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    else:
+        # A container's share of a large machine: OpenMP ends the process where it gets no more threads.
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(128))
+        monkeypatch.setattr(thread_team.torch, "get_num_threads", lambda: 4)
+    assert not thread_team.let_waiting_threads_sleep.__wrapped__()
+    assert not teams
+
+
+def test_a_process_that_may_start_no_thread_goes_on(monkeypatch):
+    for other in thread_team.WAITING_VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    _made_teams(monkeypatch)
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(thread_team.Thread, "start", start)
+    assert not thread_team.let_waiting_threads_sleep.__wrapped__()
+
+
 def test_other_thread_pools_are_left_alone(monkeypatch):
     for variable in thread_team.WAITING_VARIABLES:
         monkeypatch.delenv(variable, raising=False)

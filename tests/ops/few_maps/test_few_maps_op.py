@@ -2,21 +2,11 @@
 
 import pytest
 import torch
-from torch.nn import functional
 
 from nnunet_mamba.ops import few_map_convolution
 from nnunet_mamba.ops.few_maps import composed, numba_cpu, op
 from nnunet_mamba.ops.few_maps.operands import FewMapOperands, refusal
 from nnunet_mamba.ops.flops import flop_counter
-
-
-def make(b=2, c_in=2, c_out=1, height=9, width=20, taps=(7, 7), dilation=3, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(b * 1000 + c_in * 100 + height * 10 + width)
-
-    def numbers(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    return FewMapOperands(numbers(b, c_in, height, width), numbers(c_out, c_in, *taps), numbers(c_out), dilation)
 
 
 def convolve(x):
@@ -31,12 +21,12 @@ def fused_calls(note_calls):
 
 SHAPES = {
     "bridge": {"height": 33, "width": 47},
-    "one position": {"height": 1, "width": 1, "taps": (1, 3), "dilation": 1},
+    "one row": {"height": 1, "width": 16, "taps": (1, 3), "dilation": 1},
     "one row of lanes": {"width": 16},
     "four rows of lanes": {"width": 64},
     "one more than four": {"width": 65},
     "just not four": {"width": 49},
-    "several jobs": {"b": 1, "height": 70, "width": 12},
+    "several jobs": {"b": 1, "height": 70, "width": 19},
     "several of all": {"b": 3, "c_in": 3, "c_out": 4, "width": 100, "taps": (3, 5), "dilation": 1},
     "one tap": {"taps": (1, 1)},
     "a row of taps": {"taps": (1, 9), "dilation": 2},
@@ -44,8 +34,8 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_loops_agree_with_torch_forwards_and_backwards(fused_calls, name):
-    x = make(**SHAPES[name])
+def test_the_loops_agree_with_torch_forwards_and_backwards(make_maps, fused_calls, name):
+    x = make_maps(**SHAPES[name])
     leaves = [tensor.clone().requires_grad_() for tensor in x.tensors]
     exact = [tensor.double().requires_grad_() for tensor in x.tensors]
     y, expected = convolve(FewMapOperands(*leaves, x.dilation)), composed.forward(FewMapOperands(*exact, x.dilation))
@@ -57,8 +47,8 @@ def test_the_loops_agree_with_torch_forwards_and_backwards(fused_calls, name):
     assert fused_calls == ["forward_saving"]
 
 
-def test_the_number_of_threads_changes_nothing():
-    x = make(b=3, height=70, width=70)
+def test_the_number_of_threads_changes_nothing(make_maps):
+    x = make_maps(b=3, height=70, width=70)
     kept = torch.get_num_threads()
     results = []
     try:
@@ -73,8 +63,8 @@ def test_the_number_of_threads_changes_nothing():
 
 
 @pytest.mark.parametrize("layout", ["channels last", "turned", "every second"])
-def test_maps_lie_in_memory_as_they_like(layout):
-    x = make(c_in=3, height=18, width=18)
+def test_maps_lie_in_memory_as_they_like(make_maps, layout):
+    x = make_maps(c_in=3, height=36, width=36)
     maps = {
         "channels last": lambda: x.x.contiguous(memory_format=torch.channels_last),
         "turned": lambda: x.x.mT,
@@ -83,14 +73,14 @@ def test_maps_lie_in_memory_as_they_like(layout):
     torch.testing.assert_close(convolve(x._replace(x=maps)), composed.forward(x._replace(x=maps)), rtol=1e-5, atol=1e-5)
 
 
-def test_a_number_that_is_not_finite_stays_within_the_reach_of_the_filter():
-    x = make(b=1, height=30, width=40)
+def test_a_number_that_is_not_finite_stays_within_the_reach_of_the_filter(make_maps):
+    x = make_maps(b=1, height=30, width=40)
     x.x[0, 0, 10, 20] = torch.nan
     assert torch.equal(convolve(x).isnan(), composed.forward(x).isnan())
 
 
-def test_no_maps_give_no_maps():
-    x = make(b=1)
+def test_no_maps_give_no_maps(make_maps):
+    x = make_maps(b=1)
     empty = x._replace(x=x.x[:0].requires_grad_())
     y = convolve(empty)
     assert y.shape == (0, 1, 9, 20)
@@ -104,14 +94,18 @@ def test_no_maps_give_no_maps():
         ({"dtype": torch.float64}, "torch.float64 on cpu is not float32 on a CPU"),
         ({"c_in": 16, "c_out": 8, "taps": (3, 3)}, "1152 numbers in the filters are more than 1024"),
         (
+            {"width": 15},
+            "maps of 15 columns are narrower than the 16 that are computed at once",
+        ),
+        (
             {"height": 8},
             "taps that reach beyond the maps on both sides would ask for more zeros than there are numbers",
         ),
     ],
-    ids=["float64", "large filters", "far taps"],
+    ids=["float64", "large filters", "narrow maps", "far taps"],
 )
-def test_what_the_loops_do_not_take_is_torchs(fused_calls, change, reason):
-    x = make(**change)
+def test_what_the_loops_do_not_take_is_torchs(make_maps, fused_calls, change, reason):
+    x = make_maps(**change)
     assert refusal(x) == reason
     assert torch.equal(convolve(x), composed.forward(x))
     assert not fused_calls
@@ -131,20 +125,20 @@ def test_what_the_loops_do_not_take_is_torchs(fused_calls, change, reason):
         ({"dilation": True}, TypeError, "dilation is True of type bool, expected a whole number"),
     ],
 )
-def test_operands_that_do_not_fit_are_named(change, error, text):
+def test_operands_that_do_not_fit_are_named(make_maps, change, error, text):
     with pytest.raises(error, match=text):
-        convolve(make()._replace(**change))
+        convolve(make_maps()._replace(**change))
 
 
-def test_gradients_are_those_of_the_definition_in_float64():
-    x = make(b=1, height=4, width=5, taps=(3, 3), dilation=1, dtype=torch.float64)
+def test_gradients_are_those_of_the_definition_in_float64(make_maps):
+    x = make_maps(b=1, height=4, width=5, taps=(3, 3), dilation=1, dtype=torch.float64)
     assert torch.autograd.gradcheck(
         lambda *tensors: few_map_convolution(*tensors), [tensor.requires_grad_() for tensor in x.tensors]
     )
 
 
-def test_costs_what_torchs_convolution_costs():
-    x = make()
+def test_costs_what_torchs_convolution_costs(make_maps):
+    x = make_maps()
     leaves = [tensor.requires_grad_() for tensor in x.tensors]
     counts = []
     for call in (convolve, composed.forward):
@@ -156,45 +150,16 @@ def test_costs_what_torchs_convolution_costs():
 
 
 @pytest.mark.parametrize("mapped", [(0, None, None), (0, 0, 0)], ids=["maps", "all"])
-def test_is_mapped_over_a_new_axis(mapped):
-    x = make(b=2)
+def test_is_mapped_over_a_new_axis(make_maps, mapped):
+    x = make_maps(b=2)
     operands = [torch.stack([one, one * 2]) if axis == 0 else one for one, axis in zip(x.tensors, mapped, strict=True)]
     found = torch.vmap(few_map_convolution, in_dims=mapped)(*operands)
     rows = [[one[i] if axis == 0 else one for one, axis in zip(operands, mapped, strict=True)] for i in range(2)]
     torch.testing.assert_close(found, torch.stack([few_map_convolution(*row) for row in rows]), rtol=1e-5, atol=1e-5)
 
 
-def test_compiles_as_one_operator():
-    x = make()
-    op._probe_failure()
-    compiled = torch.compile(
-        lambda maps: few_map_convolution(maps, x.weight, x.bias, dilation=3), backend="eager", fullgraph=True
-    )
-    torch.testing.assert_close(compiled(x.x), composed.forward(x), rtol=1e-5, atol=1e-5)
-
-
-def test_torchs_own_check_of_operators_passes():
-    x = make(b=1, height=4, width=5)
-    leaves = [tensor.requires_grad_() for tensor in x.tensors]
-    torch.library.opcheck(torch.ops.nnunet_mamba.few_map_convolution_saving.default, (*leaves, x.dilation))
-    torch.library.opcheck(torch.ops.nnunet_mamba.few_map_convolution.default, (*leaves, x.dilation))
-
-
-def test_exported_it_is_torchs_convolution():
-    x = make()
-
-    class Network(torch.nn.Module):
-        def forward(self, maps):
-            return few_map_convolution(maps, x.weight, x.bias, dilation=3)
-
-    program = torch.export.export(Network(), (x.x,))
-    assert not any("nnunet_mamba" in str(node.target) for node in program.graph.nodes)
-    expected = functional.conv2d(x.x, x.weight, x.bias, padding=9, dilation=3)
-    torch.testing.assert_close(program.module()(x.x), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_the_way_to_second_derivatives_is_told_and_works():
-    x = make(b=1)
+def test_the_way_to_second_derivatives_is_told_and_works(make_maps):
+    x = make_maps(b=1)
     maps = x.x.requires_grad_()
     (first,) = torch.autograd.grad(convolve(x).square().sum(), maps, create_graph=True)
     with pytest.raises(NotImplementedError, match=r"need float64 operands, for which torch's operators compute it"):
@@ -203,9 +168,3 @@ def test_the_way_to_second_derivatives_is_told_and_works():
     (first,) = torch.autograd.grad(convolve(exact).square().sum(), exact.x, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), exact.x)
     assert second.abs().sum() > 0
-
-
-def test_the_choice_of_the_scan_is_not_its_own(fused_calls, monkeypatch):
-    monkeypatch.setenv("NNUNET_MAMBA_SCAN", "reference")
-    convolve(make())
-    assert fused_calls == ["forward"]
