@@ -41,7 +41,7 @@ def python_step(folder, name, code, *, command=None, makes=None):
         run_command(
             [sys.executable, "-S", "-c", code, str(made)],
             on_line,
-            environment=os.environ,
+            environment={**os.environ, "PYTHONUNBUFFERED": "1"},
             log=folder / "logs" / f"{name}.log",
             shown=command or f"python {name}",
         )
