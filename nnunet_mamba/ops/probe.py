@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ def outside_modes(test_run: Callable[..., str | None]) -> Callable[..., str | No
     """
 
     @wraps(test_run)
-    def in_a_thread(*arguments: str) -> str | None:
+    def in_a_thread(*arguments: Any) -> str | None:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="nnunet_mamba_test_run") as executor:
             return executor.submit(test_run, *arguments).result()
 

@@ -96,8 +96,9 @@ def fused(request, make_block, make_map, make_norm, make_maps):
 
 @pytest.fixture
 def fused_calls(fused, note_calls):
-    """The kernels that a test calls, after their test run."""
+    """The kernels that a test calls, after their test runs."""
     fused.probe_failure()
+    fused.probe_failure(True)
     return note_calls(fused.kernels)
 
 
@@ -211,12 +212,33 @@ def test_a_backend_that_is_no_cpus_decides_nothing_about_what_contains_no_scan(m
 
 
 @pytest.mark.usefixtures("_forgetful")
-def test_kernels_with_a_wrong_gradient_are_not_used(monkeypatch, fused):
+def test_kernels_with_a_wrong_gradient_are_not_used_for_gradients(monkeypatch, fused, leaves, note_calls):
     right = fused.kernels.backward
     monkeypatch.setattr(fused.kernels, "backward", lambda *given: (*right(*given)[:-1], right(*given)[-1] * 1.01))
-    assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    calls = note_calls(fused.kernels)
+    x = leaves(fused.x)
+    assert torch.equal(fused.call(*x), fused.definition(x))
+    calls.clear()
+    _is_right(fused.call(*fused.x), fused.definition(fused.x))
+    assert set(calls) == {"forward"}
     last = fused.x._fields[len(fused.tensors) - 1]
     assert f"relative error 1.0e-02 in {last}" in fused.probe_failure()
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_kernels_with_a_wrong_result_are_not_used(monkeypatch, fused):
+    right = fused.kernels.forward
+    monkeypatch.setattr(fused.kernels, "forward", lambda x: right(x) * 1.01)
+    assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+    assert "relative error 1.0e-02 in" in fused.probe_failure(True)
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_a_prediction_does_not_wait_for_the_gradients_of_a_test_run(monkeypatch, fused, note_calls):
+    calls = note_calls(fused.kernels)
+    with torch.inference_mode():
+        fused.call(*fused.x)
+    assert set(calls) == {"forward"}
 
 
 @pytest.mark.usefixtures("_forgetful")
@@ -228,13 +250,14 @@ def test_kernels_that_cannot_be_imported_are_not_used(monkeypatch, fused):
 
 
 @pytest.mark.usefixtures("_forgetful")
-def test_failing_kernels_are_not_used_and_the_log_says_why(monkeypatch, caplog, fused):
+def test_failing_kernels_are_not_used_and_the_log_says_why(monkeypatch, caplog, fused, leaves):
     def forward_saving(x):
         raise OSError("no space left")
 
     monkeypatch.setattr(fused.kernels, "forward_saving", forward_saving)
     with caplog.at_level("INFO", logger="nnunet_mamba"):
-        assert torch.equal(fused.call(*fused.x), fused.definition(fused.x))
+        x = leaves(fused.x)
+        assert torch.equal(fused.call(*x), fused.definition(x))
     reason = "its test run failed: OSError: no space left"
     assert fused.probe_failure() == reason
     assert [record.getMessage() for record in caplog.records if reason in record.getMessage()] == [
@@ -248,8 +271,9 @@ def test_may_first_be_used_where_gradients_are_not_allowed(fused, fused_calls, c
     fused.probe_failure.cache_clear()
     with context():
         fused.call(*fused.x)
-    assert fused.probe_failure() is None
-    assert fused_calls[-1] == "forward"
+        assert fused_calls[-1] == "forward"
+        assert fused.probe_failure(True) is None
+        assert fused.probe_failure() is None
 
 
 def test_compiles_without_a_graph_break_and_with_gradients(fused, fused_calls, leaves):

@@ -32,6 +32,7 @@ _MARK = "last-use"
 _OPERATORS = Path(__file__).parents[1]
 # Two threads may compile their first kernels at once, and numba's setting is one for the process.
 _numba_setting = RLock()
+_known_as_whole: set[tuple[Path, int, int, int]] = set()
 
 
 def _cpu() -> str:
@@ -161,9 +162,15 @@ def _is_damaged(file: Path) -> bool:
 def _remove_damaged(folder: Path) -> None:
     """Delete what a full disk or a power failure left incomplete; it is then compiled again."""
     for file in (*folder.rglob("*.nbi"), *kernel_files(folder)):
-        if _is_damaged(file):
-            with suppress(OSError):
+        # A file that is whole stays so until it is written anew: a process that needs ten kernels reads it once.
+        with suppress(OSError):
+            status = file.stat()
+            if (version := (file, status.st_ino, status.st_mtime_ns, status.st_size)) in _known_as_whole:
+                continue
+            if _is_damaged(file):
                 file.unlink()
+            else:
+                _known_as_whole.add(version)
 
 
 def _last_use(folder: Path) -> float:

@@ -16,6 +16,7 @@ def convolve(x):
 @pytest.fixture
 def fused_calls(note_calls):
     op._probe_failure()
+    op._probe_failure(True)
     return note_calls(numba_cpu)
 
 

@@ -15,6 +15,7 @@ def _mix(x, **biases):
 @pytest.fixture
 def fused_calls(note_calls):
     op._probe_failure()
+    op._probe_failure(True)
     return note_calls(numba_cpu)
 
 
@@ -41,11 +42,13 @@ def test_layers_with_bias_are_composed(make_block, fused_calls):
 
 def test_kernels_that_are_wrong_in_one_order_alone_are_not_used(make_block, monkeypatch):
     op._probe_failure.cache_clear()
-    right = numba_cpu.forward_saving
-    monkeypatch.setattr(numba_cpu, "forward_saving", lambda x: right(x._replace(reverse=False)))
+    right = {name: getattr(numba_cpu, name) for name in ("forward", "forward_saving")}
+    for name in right:
+        monkeypatch.setattr(numba_cpu, name, lambda x, run=right[name]: run(x._replace(reverse=False)))
     x = make_block(reverse=True)
     assert torch.equal(_mix(x), composed.forward(x))
     assert "in mixed" in op._probe_failure()
+    assert "in mixed" in op._probe_failure(True)
     op._probe_failure.cache_clear()
 
 
