@@ -44,7 +44,7 @@ def test_names_the_backend_the_cache_and_both_waits(look):
 
 def test_counts_the_kernels_that_were_compiled(monkeypatch, tmp_path):
     monkeypatch.setattr(kernel_cache, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(scan, "warm", lambda device: [(tmp_path / f"{i}.nbc").touch() for i in range(3)])
+    monkeypatch.setattr(scan, "warm", lambda device: [(tmp_path / f"{i}.kernel").touch() for i in range(3)])
     assert scan.first_scan().text.endswith("s, compiled 3 kernels")
     monkeypatch.setattr(scan, "warm", lambda device: None)
     assert scan.first_scan().text.endswith("s, loaded from the cache")

@@ -1,26 +1,23 @@
-"""Where compiled kernels are kept between processes, and what keeps them usable.
+"""Where compiled kernels are kept between processes, and what keeps the folder usable.
 
-Many processes share the folder, any of them may be killed while it writes, and numba trusts what it finds there.
+Many processes share it, and what is found there is executed.
 """
 
 import atexit
 import hashlib
-import io
 import os
-import pickletools
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from threading import RLock
 
 import llvmlite
 import llvmlite.binding
 import numba
 
+from nnunet_mamba.ops.cpu_kernels.kernel_objects import ENDING
 from nnunet_mamba.system.nnunet_folders import unexpanded
 
 FOLDER_PREFIX = "nnunet_mamba-scan-"
@@ -30,9 +27,6 @@ _KEPT_UNUSED = 30 * 24 * 3600  # s
 _LOOKED_AFTER_EVERY = 24 * 3600  # s
 _MARK = "last-use"
 _OPERATORS = Path(__file__).parents[1]
-# Two threads may compile their first kernels at once, and numba's setting is one for the process.
-_numba_setting = RLock()
-_known_as_whole: set[tuple[Path, int, int, int]] = set()
 
 
 def _cpu() -> str:
@@ -51,8 +45,7 @@ def _cpu() -> str:
 def _fingerprint(sources: Path) -> str:
     """Return a short hash of all that the kernels are made from.
 
-    Numba itself would not notice that an imported file has changed. It does tell CPUs apart, but two that fill one
-    folder at once, such as a home on NFS, can end up with each other's files.
+    Several versions, and several CPUs with one home on NFS, may fill their folders at once.
     """
     compiler = "\n".join([numba.__version__, llvmlite.__version__, _cpu()])
     return hashlib.sha256(compiler.encode() + _digest(sources)).hexdigest()[:12]
@@ -83,7 +76,7 @@ def _is_usable(folder: Path) -> bool:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return whether no other user can have put files there: numba executes what it finds in its cache."""
+    """Return whether no other user can have put files there: what is found in the cache is executed."""
     status = folder.lstat()
     return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
@@ -139,38 +132,8 @@ def _remove_at_exit(folder: Path, process: int) -> None:
 
 
 def kernel_files(folder: Path) -> list[Path]:
-    """Return the files with machine code in a cache folder, one for each kernel and its types."""
-    return sorted(folder.rglob("*.nbc"))
-
-
-def _is_damaged(file: Path) -> bool:
-    """Return whether a file of numba's, one or more pickles, ends before its time; nothing in it is executed."""
-    try:
-        stream = io.BytesIO(file.read_bytes())
-    except OSError:  # another process replaces or removes it
-        return False
-    size = len(stream.getbuffer())
-    try:
-        while stream.tell() < size:
-            for _ in pickletools.genops(stream):
-                pass
-    except ValueError:
-        return True
-    return size == 0
-
-
-def _remove_damaged(folder: Path) -> None:
-    """Delete what a full disk or a power failure left incomplete; it is then compiled again."""
-    for file in (*folder.rglob("*.nbi"), *kernel_files(folder)):
-        # A file that is whole stays so until it is written anew: a process that needs ten kernels reads it once.
-        with suppress(OSError):
-            status = file.stat()
-            if (version := (file, status.st_ino, status.st_mtime_ns, status.st_size)) in _known_as_whole:
-                continue
-            if _is_damaged(file):
-                file.unlink()
-            else:
-                _known_as_whole.add(version)
+    """Return the files with machine code in a cache folder, one for each kernel."""
+    return sorted(folder.glob(f"*{ENDING}"))
 
 
 def _last_use(folder: Path) -> float:
@@ -198,17 +161,11 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(removed, ignore_errors=True)
 
 
-@contextmanager
-def kernels_cached() -> Iterator[None]:
-    """Let kernels that are defined inside the block use ``cache_folder``; other users of numba keep theirs."""
-    with _numba_setting:
-        before = numba.config.CACHE_DIR
-        folder = cache_folder()
-        _remove_damaged(folder)
-        if folder.parent in user_folders():  # the system looks after its temporary folder
+def folder_in_use() -> Path:
+    """Return ``cache_folder()``, marked as used."""
+    folder = cache_folder()
+    if folder.parent in user_folders():  # the system looks after its temporary folder
+        # Kernels may be there although nothing can be written.
+        with suppress(OSError):
             _look_after(folder)
-        numba.config.CACHE_DIR = str(folder)
-        try:
-            yield
-        finally:
-            numba.config.CACHE_DIR = before
+    return folder

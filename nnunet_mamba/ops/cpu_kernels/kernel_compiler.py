@@ -1,6 +1,7 @@
 """From a Python function to a C function that threads of any kind can run."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -8,14 +9,15 @@ from typing import Any
 import numba
 from numba.core.errors import NumbaError
 
-from nnunet_mamba.ops.cpu_kernels.kernel_cache import kernels_cached
+from nnunet_mamba.ops.cpu_kernels.kernel_cache import folder_in_use
+from nnunet_mamba.ops.cpu_kernels.kernel_objects import LoadedKernel, object_file, read_object, write_object
 
-# Without it, two threads that need their first kernel at once would each get one, and one of them lose its code.
+# Without it, two threads that need their first kernel at once would each compile it.
 _one_at_a_time = Lock()
 
 
-def compiled_kernel(kernel: Callable[[Any], None]) -> Any:
-    """Return ``kernel`` as a C function ``void kernel(void *task)``, whose code lives as long as the object.
+def compiled_kernel(kernel: Callable[[Any], None]) -> LoadedKernel:
+    """Return ``kernel`` as a C function ``void kernel(void *task)``, whose code lives as long as the process.
 
     It is compiled once for each version of the sources, of numba and of the CPU, and kept on disk.
 
@@ -27,12 +29,18 @@ def compiled_kernel(kernel: Callable[[Any], None]) -> Any:
 
 
 @cache
-def _compiled_kernel(kernel: Callable[[Any], None]) -> Any:
+def _compiled_kernel(kernel: Callable[[Any], None]) -> LoadedKernel:
+    file = object_file(folder_in_use(), kernel)
+    if (loaded := read_object(file)) is not None:
+        return loaded
     try:
-        with kernels_cached():
-            return numba.cfunc(numba.void(numba.types.voidptr), cache=True, error_model="numpy")(kernel)
+        compiled = numba.cfunc(numba.void(numba.types.voidptr), error_model="numpy")(kernel)
     except NumbaError as error:
         raise RuntimeError(
             f"numba {numba.__version__} cannot compile {kernel.__name__} of {kernel.__module__}; install another "
             f"version, or set NNUNET_MAMBA_SCAN=reference: {error}"
         ) from error
+    # Without room for it, the next process compiles again.
+    with suppress(OSError):
+        write_object(file, compiled)
+    return LoadedKernel(compiled.address, compiled)
