@@ -36,6 +36,21 @@ def only_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Hold the lock of a file that several processes write, one after the other; the system takes it from a killed one.
+
+    Args:
+        path: of the file; the lock is a hidden file beside it, and stays there for those who wait for it.
+
+    Raises:
+        OSError: nothing can be written beside the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name.lstrip('.')}.lock")):
+        yield
+
+
 def refuse_if_written(folder: Path) -> None:
     """Raise if another process is writing into ``folder``; leave no trace.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable, refuse_if_written
+from nnunet_mamba.system.folder_lock import in_turn, only_writer, refuse_if_unwritable, refuse_if_written
 
 
 def test_a_second_writer_is_refused_and_leaves_the_first_one_its_right(tmp_path):
@@ -61,3 +61,35 @@ def test_a_file_system_that_takes_no_files_is_named():
     # Nobody may create files there, not even root.
     with pytest.raises(OSError, match="nothing can be written into /proc/self; get the right to write there"):
         refuse_if_unwritable(Path("/proc/self"))
+
+
+def _count(path: Path, n: int) -> None:
+    for _ in range(n):
+        with in_turn(path):
+            path.write_text(str(int(path.read_text()) + 1))
+
+
+def test_processes_write_a_file_in_turn(tmp_path):
+    counter = tmp_path / "new" / "counter"
+    with in_turn(counter):
+        counter.write_text("0")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_count, args=(counter, 50)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert counter.read_text() == "150"
+
+
+def _die_in_turn(path: Path) -> None:
+    with in_turn(path):
+        os._exit(0)
+
+
+def test_a_process_that_died_holds_up_nobody(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_die_in_turn, args=(tmp_path / "file",))
+    process.start()
+    process.join()
+    with in_turn(tmp_path / "file"):
+        pass
