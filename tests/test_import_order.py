@@ -22,6 +22,7 @@ HOUSE = {
     "doctor": "_startup bundled ops system",
     "crossval": "data results system trainer_name training",
     "report": "evaluation results system",
+    "measurements": "system",
     "evaluation": "data results system",
     "trainers": "presets training",
     "planning": "bundled networks ops presets system training",
@@ -71,6 +72,7 @@ UPWARDS: set[tuple[str, str]] = set()
 WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
+    "measurements": {"torch", "nnunetv2"},
     "results": {"torch", "nnunetv2", "numpy"},
     "evaluation": {"torch"},
     "doctor": {"nnunetv2"},
