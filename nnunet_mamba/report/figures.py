@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from contourpy import contour_generator
 from markupsafe import Markup
 from PIL import Image
 
 from nnunet_mamba.evaluation.label_pictures import NoLabelMapError, read_label_picture
+from nnunet_mamba.overlays.outlines import outlines
 
 Array = npt.NDArray[np.generic]
 
@@ -114,20 +114,13 @@ def encode_photograph(picture: Image.Image, *, longest: int = 400) -> str:
 
 
 def outline(label_map: Array) -> str:
-    """Return the outlines of all labels but 0 as one SVG path, in pixels from the upper left corner.
-
-    The line runs half-way between the centres of a pixel inside and its neighbour outside.
-    """
-    commands: list[str] = []
-    for value in np.unique(label_map):
-        if value == 0:
-            continue
-        # A rim of zeros closes outlines at the edge of the picture.
-        inside = np.pad(label_map == value, 1).astype(np.float64)
-        for line in contour_generator(z=inside).lines(0.5):
-            points = np.asarray(line)[:-1] - 0.5
-            commands.append("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in points) + "Z")
-    return "".join(commands)
+    """Return the outlines of all labels but 0 as one SVG path, in pixels from the upper left corner."""
+    return "".join(
+        "M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in line) + "Z"
+        for value in np.unique(label_map)
+        if value != 0
+        for line in outlines(label_map == value)
+    )
 
 
 def ticks(low: float, high: float, *, n: int = 5) -> list[float]:
