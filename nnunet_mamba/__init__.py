@@ -7,9 +7,10 @@ if TYPE_CHECKING:
 
     from nnunet_mamba.networks.catalogue import create_network as create_network
     from nnunet_mamba.networks.catalogue import list_networks as list_networks
+    from nnunet_mamba.prediction.predictor import Predictor as Predictor
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "create_network", "list_networks"]
+__all__ = ["Predictor", "__version__", "create_network", "list_networks"]
 
 
 def __getattr__(name: str) -> "Any":
@@ -17,6 +18,10 @@ def __getattr__(name: str) -> "Any":
         from nnunet_mamba.networks import catalogue
 
         return getattr(catalogue, name)
+    if name == "Predictor":
+        from nnunet_mamba.prediction.predictor import Predictor
+
+        return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

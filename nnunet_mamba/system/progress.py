@@ -102,7 +102,7 @@ class ShownProgress:
         total: int,
         description: str,
         *,
-        unit: Literal["case", "iteration", "B"] = "case",
+        unit: Literal["case", "image", "iteration", "B"] = "case",
         is_shown: bool = True,
         stays: bool = True,
         pace: Pace | None = None,

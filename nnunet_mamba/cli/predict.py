@@ -1,0 +1,173 @@
+"""``nnunet-mamba predict``: masks of images, on their own grid, from a model file or from what nnU-Net has trained."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnunet_mamba.cli.options.list_options import parse_names
+from nnunet_mamba.cli.options.option_names import with_option_names
+from nnunet_mamba.cli.options.option_types import ProgressBars
+from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nnunet_mamba.models.model import Model
+    from nnunet_mamba.prediction.predictor import Predictor
+    from nnunet_mamba.prediction.run import Run
+
+SHOWN_FAILURES = 20
+_SHARE = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+
+
+def predict(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Image files, folders with all that is below them, patterns in quotes, zip archives.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the masks, new or empty.", show_default=False)
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="Name of a model (see nnunet-mamba models), a model file, or a folder of results."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Instead: data set whose trained model is taken, such as 101.")
+    ] = None,
+    trainer: Annotated[str | None, typer.Option("-tr", help="Its trainer, if there are several.")] = None,
+    configuration: Annotated[str | None, typer.Option("-c", help="Its configuration, if there are several.")] = None,
+    plans: Annotated[str | None, typer.Option("-p", help="Its plans, if there are several.")] = None,
+    folds: Annotated[
+        str | None, typer.Option("-f", "--folds", help="Folds to average, such as 0 or 0,1,2 or all.")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint of nnU-Net's results.")] = "checkpoint_final.pth",
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Draw the outlines on the images, into OUTPUT/overlays.")
+    ] = False,
+    statistics: Annotated[
+        bool,
+        typer.Option("--statistics", help="Measure the masks, into OUTPUT/statistics.csv and .json."),
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Keep the network's probabilities, in OUTPUT/probabilities.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="JSON file for what was done, how fast, and what failed.")] = None,
+    mirroring: Annotated[
+        bool, typer.Option("--mirroring/--no-mirroring", help="Average over mirrored copies, as in training.")
+    ] = True,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; a GPU if there is one.")] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Share of the images, such as 3/16, for the jobs of a cluster's array.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Predict also images that the model was not made for.")
+    ] = False,
+    progress: ProgressBars = True,
+) -> None:
+    """Predict masks of images of any size, each on its image's own grid, under its name.
+
+    A photograph a.jpg gets OUTPUT/a.png, 255 where the label is; a volume gets a mask in its own format. An image that
+    cannot be predicted is told and costs only itself: the exit status is then 1. An interrupted run continues when it
+    is started again.
+    """
+    with errors_of_usage():
+        share = _share(part)
+        named_folds = None if folds is None else parse_names(folds, option="--folds")
+        if (model is None) is (dataset is None):
+            raise ValueError("name one model: --model NAME (nnunet-mamba models lists them), or -d DATASET")
+    with errors_as_text(is_conversion=False, continues=True, workers=""):
+        from nnunet_mamba.prediction.run import RunOptions, predict_images
+
+        source = model if dataset is None else _results_folder(dataset, trainer, plans, configuration)
+        assert source is not None
+        opened = _opened(source, named_folds, checkpoint)
+
+        def predictor() -> "Predictor":
+            return _predictor(opened, device=device, mirroring=mirroring)
+
+        done = predict_images(
+            images,
+            output,
+            conversion=opened.image_conversion(),
+            predictor=predictor,
+            options=RunOptions(
+                overlays=overlay,
+                probabilities=probabilities,
+                statistics=statistics,
+                part=share,
+                force=force,
+                progress=progress,
+            ),
+        )
+        if report is not None:
+            _write_report(report, done, opened)
+        _print_outcome(done)
+    if done.failures:
+        raise typer.Exit(1)
+
+
+def _share(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = _SHARE.fullmatch(text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"--part {text!r}: expected a share such as 3/16, from 1/16 to 16/16")
+    return int(found[1]), int(found[2])
+
+
+def _results_folder(dataset: str, trainer: str | None, plans: str | None, configuration: str | None) -> Path:
+    from nnunet_mamba.results.model_choice import find_results
+    from nnunet_mamba.system.nnunet_folders import nnunet_folder
+
+    results = nnunet_folder("nnUNet_results")
+    return find_results(results, dataset, trainer=trainer, plans=plans, configuration=configuration).folder
+
+
+def _opened(source: str | Path, folds: "Sequence[str] | None", checkpoint: str) -> "Model":
+    from nnunet_mamba.models.opening import open_model
+
+    return open_model(source, folds=folds, checkpoint=checkpoint)
+
+
+def _predictor(model: "Model", *, device: str | None, mirroring: bool) -> "Predictor":
+    from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
+    from nnunet_mamba.prediction.predictor import Predictor
+
+    made = Predictor(model, device=device, mirroring=mirroring)
+    # Other programs run beside this one.
+    let_waiting_threads_sleep()
+    return made
+
+
+def _write_report(path: Path, done: "Run", model: "Model") -> None:
+    from nnunet_mamba.system.atomic import replacing
+
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(done.report(model.description), indent=1) + "\n", encoding="utf-8")
+
+
+def _print_outcome(done: "Run") -> None:
+    for note in done.notes:
+        print(note, file=sys.stderr)
+    for number, text in enumerate(done.failures.values()):
+        if number == SHOWN_FAILURES:
+            more = len(done.failures) - SHOWN_FAILURES
+            print(f"and {more} more, which --report FILE lists", file=sys.stderr)
+            break
+        print(f"Not predicted: {with_option_names(text)}", file=sys.stderr)
+    n_masks = done.n_images - len(done.failures)
+    counts = [f"{n_masks} of {done.n_images} images have masks", f"{done.n_written} of them written by this run"]
+    if done.n_empty:
+        counts.append(f"{done.n_empty} of these without any label")
+    print(f"{', '.join(counts)}:")
+    print(done.folder)

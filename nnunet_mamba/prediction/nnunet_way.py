@@ -1,0 +1,106 @@
+"""Images that must be resampled, and networks that see volumes, by nnU-Net's own functions."""
+
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from nnunet_mamba.prediction.label_maps import LabelMap
+from nnunet_mamba.prediction.preprocessing import FloatArray
+
+
+class NnunetWay:
+    """nnU-Net's preprocessing, its sliding window over volumes, and its way back, all in this process.
+
+    Args:
+        plans: nnU-Net's plans.json.
+        configuration: "2d", "3d_fullres", …
+        dataset_json: of the training data.
+    """
+
+    def __init__(self, plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> None:
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+        self._plans = PlansManager(dict(plans))
+        self._configuration = self._plans.get_configuration(configuration)
+        self._dataset_json = dict(dataset_json)
+        self._labels = self._plans.get_label_manager(self._dataset_json)
+
+    def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> tuple[FloatArray, dict[str, Any]]:
+        """Return an image as the network sees it, and what leads back.
+
+        Args:
+            image: (c, z, y, x) as nnU-Net's readers give it.
+            spacing: mm, (z, y, x).
+
+        Returns:
+            (c, z, y, x) in nnU-Net's order of axes, float32; nnU-Net's properties of the image.
+        """
+        preprocessor = self._configuration.preprocessor_class(verbose=False)
+        data, _, properties = preprocessor.run_case_npy(
+            image, None, {"spacing": list(spacing)}, self._plans, self._configuration, self._dataset_json
+        )
+        return np.ascontiguousarray(data, dtype=np.float32), properties
+
+    @torch.inference_mode()
+    def logits_of_volume(
+        self, data: FloatArray, networks: Sequence[nn.Module], *, mirror_axes: Sequence[int], device: torch.device
+    ) -> Tensor:
+        """Return the logits of a prepared volume, averaged over the networks: (heads, z, y, x).
+
+        Args:
+            data: (c, z, y, x), float32.
+            networks: one for each fold, on ``device``.
+            mirror_axes: 0, 1 or 2, along which copies are mirrored.
+            device: of the networks.
+        """
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+        # It prints a notice about CPUs, which is nobody's news.
+        with redirect_stdout(io.StringIO()):
+            predictor = nnUNetPredictor(use_mirroring=bool(mirror_axes), device=device, allow_tqdm=False)
+        total: Tensor | None = None
+        for network in networks:
+            predictor.manual_initialization(
+                network,
+                self._plans,
+                self._configuration,
+                None,
+                self._dataset_json,
+                "",
+                tuple(mirror_axes) or None,
+            )
+            found = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
+            total = found if total is None else total.add_(found)
+        assert total is not None, "no networks"
+        if len(networks) > 1:
+            total /= len(networks)
+        return total
+
+    def finish(
+        self, logits: Tensor, properties: Mapping[str, Any], *, with_probabilities: bool
+    ) -> tuple[LabelMap, FloatArray | None]:
+        """Return the label map, (z, y, x) of the image, and the probabilities if they are wanted.
+
+        Args:
+            logits: (heads, z, y, x) of what the network saw.
+            properties: that ``prepare`` returned.
+            with_probabilities: whether to return (heads, z, y, x) too.
+        """
+        from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+
+        found = convert_predicted_logits_to_segmentation_with_correct_shape(
+            logits.numpy(),
+            self._plans,
+            self._configuration,
+            self._labels,
+            dict(properties),
+            return_probabilities=with_probabilities,
+            num_threads_torch=torch.get_num_threads(),
+        )
+        return found if with_probabilities else (found, None)

@@ -1,0 +1,191 @@
+"""A trained model as a function of images, kept in memory: ``Predictor.from_model("isic").predict(photograph)``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nnunet_mamba.models.model import Model
+from nnunet_mamba.models.opening import open_model
+from nnunet_mamba.prediction.array_images import ArrayImage, image_of_array
+from nnunet_mamba.prediction.engine import Engine, PreparedImage
+from nnunet_mamba.prediction.label_maps import LabelMap
+from nnunet_mamba.prediction.networks import trained_networks
+from nnunet_mamba.prediction.plan import read_prediction_plan
+from nnunet_mamba.prediction.preprocessing import FloatArray
+from nnunet_mamba.prediction.run_record import digest_of_weights
+from nnunet_mamba.prediction.stream import Stream
+from nnunet_mamba.results.checkpoints import FINAL
+
+Array = npt.NDArray[Any]
+
+
+class Predictor:
+    """Predicts images with a trained model that stays in memory, as nnU-Net would.
+
+    It may be called from any threads: images are prepared side by side, and the network runs for one call at a time.
+
+    Args:
+        model: that predicts; the logits of its folds are averaged.
+        device: "cpu", "cuda", "cuda:1", "mps" …; None takes a GPU if there is one.
+        mirroring: average over mirrored copies too, along the axes that were mirrored in training.
+
+    Raises:
+        ValueError: its weights are damaged or do not fit its network, or it is made for something else.
+        NotImplementedError: it continues what another one has predicted.
+        ModuleNotFoundError: its network needs a package that is not installed.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        device: str | torch.device | None = None,
+        mirroring: bool = True,
+    ) -> None:
+        self.model = model
+        self.is_mirroring = mirroring and bool(model.description.mirror_axes)
+        description = model.description
+        networks = trained_networks(model)
+        self.weights_digest = digest_of_weights(network.state_dict() for network in networks)
+        self._size = None if model.conversion is None else model.conversion.size
+        self.engine = Engine(
+            read_prediction_plan(
+                description.plans, description.configuration, description.dataset_json, where=description.name
+            ),
+            networks,
+            mirror_axes=description.mirror_axes if mirroring else (),
+            device=chosen_device(device),
+            plans=description.plans,
+            dataset_json=description.dataset_json,
+        )
+
+    @classmethod
+    def from_model(cls, model: str | Path, *, folds: Sequence[int | str] | None = None, **options: Any) -> "Predictor":
+        """Return the predictor of a model that is shared as a file, or comes with this package.
+
+        Args:
+            model: name of a model that comes with this package, such as "isic", or path of a model file or folder.
+            folds: of the model, each a number or "all"; None takes all.
+            options: ``device`` and ``mirroring``, see the class.
+
+        Raises:
+            FileNotFoundError: there is no such model.
+            ValueError: it is damaged, or no model, or has no such fold.
+        """
+        return cls(open_model(model, folds=folds), **options)
+
+    @classmethod
+    def from_results(
+        cls,
+        folder: str | Path,
+        *,
+        folds: Sequence[int | str] | None = None,
+        checkpoint: str = FINAL,
+        **options: Any,
+    ) -> "Predictor":
+        """Return the predictor of what nnU-Net has trained.
+
+        Args:
+            folder: ``$nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION``.
+            folds: each a number or "all"; None takes all numbered ones that have the checkpoint, or else "all".
+            checkpoint: name of the file in each fold.
+            options: ``device`` and ``mirroring``, see the class.
+
+        Raises:
+            FileNotFoundError: there is no such folder, or no fold has the checkpoint.
+            ValueError: a file in it is damaged.
+        """
+        return cls(open_model(Path(folder), folds=folds, checkpoint=checkpoint), **options)
+
+    def predict(
+        self, images: Array | Sequence[Array], *, spacing: Sequence[float] | None = None
+    ) -> LabelMap | list[LabelMap]:
+        """Return the label map of an image, or those of several images of any sizes.
+
+        Args:
+            images: a photograph, (h, w, 3) uint8, which is resized as the training images were; or channels as nnU-Net
+                reads them, (c, z, y, x); or a list of such.
+            spacing: mm, (z, y, x), of channels; None takes the model's own.
+
+        Returns:
+            (h, w) or (z, y, x) each, of the image's size: labels from 0, uint8 (uint16 for 255 labels and more).
+
+        Raises:
+            UnsuitableImageError: the model cannot take an image; tells which of several.
+        """
+        if isinstance(images, np.ndarray):
+            return self._one(images, spacing, with_probabilities=False)[0]
+        return [label for label, _ in self._several(images, spacing, with_probabilities=False)]
+
+    def predict_probabilities(
+        self, images: Array | Sequence[Array], *, spacing: Sequence[float] | None = None
+    ) -> FloatArray | list[FloatArray]:
+        """Return the probability of every label, or region, in every pixel.
+
+        Args:
+            images: see ``predict``.
+            spacing: see ``predict``.
+
+        Returns:
+            (n, h, w) or (n, z, y, x) each, float32; of labels the background comes first.
+
+        Raises:
+            UnsuitableImageError: the model cannot take an image; tells which of several.
+        """
+        if isinstance(images, np.ndarray):
+            return self._one(images, spacing, with_probabilities=True)[1]
+        return [found for _, found in self._several(images, spacing, with_probabilities=True)]
+
+    def _one(
+        self, image: Array, spacing: Sequence[float] | None, *, with_probabilities: bool
+    ) -> tuple[LabelMap, FloatArray]:
+        taken = self._taken(image, spacing)
+        found = self.engine.segment([self._prepared(taken)], with_probabilities=with_probabilities)[0]
+        return taken.back(*self.engine.bring_back(found, with_probabilities=with_probabilities))
+
+    def _several(
+        self, images: Sequence[Array], spacing: Sequence[float] | None, *, with_probabilities: bool
+    ) -> list[tuple[LabelMap, FloatArray]]:
+        taken = [self._taken(image, spacing, number) for number, image in enumerate(images)]
+        stream: Stream[ArrayImage, ArrayImage, tuple[LabelMap, FloatArray]] = Stream(
+            self.engine,
+            load=lambda image: (self._prepared(image), image),
+            save=lambda image, _, label, probabilities: image.back(label, probabilities),
+            with_probabilities=with_probabilities,
+        )
+        found = []
+        for outcome in stream.outcomes(taken):
+            if outcome.error is not None:
+                raise type(outcome.error)(f"image {outcome.item.number}: {outcome.error}") from outcome.error
+            assert outcome.result is not None
+            found.append(outcome.result)
+        return found
+
+    def _taken(self, image: Array, spacing: Sequence[float] | None, number: int = 0) -> ArrayImage:
+        return image_of_array(image, self.engine.plan, size=self._size, spacing=spacing, number=number)
+
+    def _prepared(self, image: ArrayImage) -> PreparedImage:
+        return self.engine.prepare(image.channels(), image.spacing)
+
+
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """Return the device that is meant; None means a GPU if there is one.
+
+    Raises:
+        ValueError: torch has no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device {device!r} is none of torch's, expected cpu, cuda, cuda:1 or mps") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: torch finds no GPU here; leave `device` out, or take 'cpu'")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device {device!r}: torch finds no Apple GPU here; leave `device` out, or take 'cpu'")
+    return chosen

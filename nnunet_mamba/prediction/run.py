@@ -1,0 +1,224 @@
+"""Predict the images that a user names, and write their masks and whatever else is wanted into one folder."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
+from nnunet_mamba.data.unlabelled.image_reading import ReadImage, read_image
+from nnunet_mamba.data.unlabelled.image_search import FoundImages, find_images
+from nnunet_mamba.data.unlabelled.named_files import unpacked_archives
+from nnunet_mamba.prediction.outputs import Outputs
+from nnunet_mamba.prediction.run_record import continue_or_begin
+from nnunet_mamba.system.atomic import remove_partial_files
+from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
+from nnunet_mamba.system.progress import ShownProgress
+
+if TYPE_CHECKING:
+    from nnunet_mamba.measurements.statistics_table import StatisticsTable
+    from nnunet_mamba.models.description import ModelDescription
+    from nnunet_mamba.prediction.engine import PreparedImage
+    from nnunet_mamba.prediction.predictor import Predictor
+    from nnunet_mamba.prediction.stream import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What is wanted of a run.
+
+    Args:
+        overlays: draw the outlines on the images, into ``overlays/``.
+        probabilities: keep the network's probabilities, in ``probabilities/``.
+        statistics: measure the masks, into statistics.csv and statistics.json.
+        part: (k, n), the k-th of n shares of the images, from 1; None means all.
+        force: predict also images that the model was not made for.
+        progress: show it on standard error.
+    """
+
+    overlays: bool = False
+    probabilities: bool = False
+    statistics: bool = False
+    part: tuple[int, int] | None = None
+    force: bool = False
+    progress: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run did.
+
+    Args:
+        folder: of the masks.
+        n_images: of the share that was asked for, those that failed included.
+        n_written: images that this run has predicted.
+        n_empty: those of them without any label.
+        failures: why images were not predicted, by the names of their files.
+        notes: what was left out and why, in sentences.
+        seconds: from the first image to the last file.
+    """
+
+    folder: Path
+    n_images: int
+    n_written: int
+    n_empty: int
+    failures: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def report(self, model: "ModelDescription") -> dict[str, Any]:
+        """Return all of it, with the model and the versions, as JSON values.
+
+        Args:
+            model: that has predicted.
+        """
+        return {
+            "model": model.name,
+            "trainer": model.trainer,
+            "folds": list(model.fold_names),
+            "images": self.n_images,
+            "written_by_this_run": self.n_written,
+            "without_label": self.n_empty,
+            "failures": [{"image": image, "reason": reason} for image, reason in self.failures.items()],
+            "left_out": list(self.notes),
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.n_written / self.seconds, 3) if self.n_written else None,
+            "versions": {name: version(name) for name in ("nnunet-mamba", "nnunetv2", "torch", "numpy")},
+        }
+
+
+@dataclass
+class _Count:
+    written: int = 0
+    empty: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def predict_images(
+    images: Sequence[str | Path],
+    output: Path,
+    *,
+    conversion: ImageConversion,
+    predictor: "Callable[[], Predictor]",
+    options: RunOptions | None = None,
+) -> Run:
+    """Predict images. A second run after an interruption continues where it stopped.
+
+    Args:
+        images: files, folders with all that is below them, patterns such as ``photos/*.jpg``, and zip archives.
+        output: new or empty, or of an earlier run with the same model.
+        conversion: of the data that the model was trained on.
+        predictor: makes the model's predictor, once it is known that there is something to predict.
+        options: None takes the defaults.
+
+    Raises:
+        InvalidDatasetError: the images cannot be predicted as they are named; nothing has been written.
+        FileExistsError: ``output`` holds something else, or another process is writing there.
+        ValueError: the model is damaged.
+        OSError: writing failed; whole files stay, and a second run continues.
+    """
+    options = options or RunOptions()
+    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
+    with unpacked_archives(images, output=output, progress=options.progress) as places:
+        found = find_images(places, conversion, output=output, part=options.part)
+        if found.refusals:
+            raise InvalidDatasetError(found.refusals, output)
+        with _alone(output, options):
+            return _predict(found, output, conversion, predictor(), options)
+
+
+def _alone(output: Path, options: RunOptions) -> AbstractContextManager[None]:
+    # The parts of a cluster's array share the folder.
+    return nullcontext() if options.part is not None else only_writer(output)
+
+
+def _predict(
+    found: FoundImages, output: Path, conversion: ImageConversion, predictor: "Predictor", options: RunOptions
+) -> Run:
+    continue_or_begin(output, record_of(predictor, conversion, options))
+    if options.part is None:
+        remove_partial_files(output)
+    table = _table(output) if options.statistics else None
+    outputs = Outputs(
+        folder=output,
+        conversion=conversion,
+        overlays=options.overlays,
+        probabilities=options.probabilities,
+        statistics=table,
+    )
+    count = _Count(failures={str(problem.file or problem.identifier): problem.text for problem in found.problems})
+    cases = [case for case in found.cases if not outputs.are_there(case)]
+    start = time.monotonic()
+    try:
+        with ShownProgress(len(cases), "predicting", unit="image", is_shown=options.progress) as shown:
+            for outcome in shown.over(_outcomes(cases, conversion, predictor, outputs, options)):
+                _note(outcome, count)
+    finally:
+        if table is not None:
+            table.write()
+    return Run(
+        folder=output,
+        n_images=len(found.cases) + len(found.problems),
+        n_written=count.written,
+        n_empty=count.empty,
+        failures=count.failures,
+        notes=found.notes,
+        seconds=time.monotonic() - start,
+    )
+
+
+def _table(output: Path) -> "StatisticsTable":
+    from nnunet_mamba.measurements.statistics_table import StatisticsTable
+
+    return StatisticsTable(output)
+
+
+def record_of(predictor: "Predictor", conversion: ImageConversion, options: RunOptions) -> dict[str, Any]:
+    """Return what decides the masks of a run: JSON values.
+
+    Args:
+        predictor: of the model.
+        conversion: of its training data.
+        options: of the run.
+    """
+    return {
+        "model": predictor.model.description.name,
+        "folds": list(predictor.model.description.fold_names),
+        "weights": predictor.weights_digest,
+        "mirroring": predictor.is_mirroring,
+        "conversion": conversion.to_json(),
+        "force": options.force,
+    }
+
+
+def _outcomes(
+    cases: Sequence[UnlabelledCase],
+    conversion: ImageConversion,
+    predictor: "Predictor",
+    outputs: Outputs,
+    options: RunOptions,
+) -> "Iterator[Outcome[UnlabelledCase, dict[str, int]]]":
+    from nnunet_mamba.prediction.stream import Stream
+
+    def load(case: UnlabelledCase) -> "tuple[PreparedImage, ReadImage]":
+        image = read_image(case, conversion, force=options.force)
+        return predictor.engine.prepare(image.channels, image.spacing), image
+
+    stream: Stream[UnlabelledCase, ReadImage, dict[str, int]] = Stream(
+        predictor.engine, load=load, save=outputs.write, with_probabilities=options.probabilities
+    )
+    return stream.outcomes(cases)
+
+
+def _note(outcome: "Outcome[UnlabelledCase, dict[str, int]]", count: _Count) -> None:
+    if outcome.error is not None:
+        count.failures[str(outcome.item.channels[0])] = str(outcome.error) or type(outcome.error).__name__
+        return
+    assert outcome.result is not None
+    count.written += 1
+    count.empty += not any(outcome.result.values())

@@ -1,0 +1,157 @@
+"""The logits of many slices at once, by networks that see windows of them.
+
+nnU-Net predicts one window after the other. Here windows at the same place of many slices, and their mirrored copies,
+share one pass; everything else is done in nnU-Net's order and precision: mirrored copies are added in float32, weighted
+by importance, and windows are added and divided in half precision. What differs is how a processor rounds a batch of
+another size.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnunet_mamba.prediction.importance import importance, windows_over
+
+# Pixels that share one pass: batches of 8 windows of 256×256, beyond which a CPU is no faster, and of 128 on a GPU.
+_PIXELS_ON_CPU = 8 * 256 * 256
+_PIXELS_ELSEWHERE = 128 * 256 * 256
+
+
+class NonFiniteLogitsError(ValueError):
+    """A network's output is not finite; the text does not name the image."""
+
+
+class SlidingWindow:
+    """Networks of one architecture that predict slices of any size together.
+
+    Args:
+        networks: one for each fold, whose logits are averaged; all on ``device``.
+        window: pixels per axis that the networks see.
+        n_heads: channels of the logits.
+        mirror_axes: axes of a slice, 0 or 1, along which copies are mirrored and averaged.
+        device: of the networks.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        *,
+        window: tuple[int, int],
+        n_heads: int,
+        mirror_axes: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        self._networks = networks
+        self._window = window
+        self._n_heads = n_heads
+        self._device = device
+        axes = [axis + 2 for axis in mirror_axes]
+        self._flips = [flip for n in range(1, len(axes) + 1) for flip in combinations(axes, n)]
+        pixels = _PIXELS_ON_CPU if device.type == "cpu" else _PIXELS_ELSEWHERE
+        self._most_windows = max(1, pixels // (window[0] * window[1]))
+
+    @property
+    def slices_at_once(self) -> int:
+        """How many slices of one window fill a pass."""
+        return max(1, self._most_windows // (1 + len(self._flips)))
+
+    @torch.inference_mode()
+    def logits(self, slices: Tensor) -> Tensor:
+        """Return the logits of slices of one size, averaged over the networks.
+
+        Args:
+            slices: (k, c, y, x), float32, on the CPU; a window large at least, see ``padded``.
+
+        Returns:
+            (k, heads, y, x), float16, on the CPU.
+
+        Raises:
+            NonFiniteLogitsError: some are NaN or infinite.
+            torch.OutOfMemoryError: a single window does not fit.
+        """
+        total: Tensor | None = None
+        for network in self._networks:
+            found = self._of_network(network, slices).cpu()
+            total = found if total is None else total.add_(found)
+        assert total is not None, "no networks"
+        if len(self._networks) > 1:
+            total /= len(self._networks)
+        return total
+
+    def _of_network(self, network: nn.Module, slices: Tensor) -> Tensor:
+        windows = windows_over(slices.shape[2:], self._window)
+        weight = importance(self._window, self._device)
+        logits = torch.zeros((len(slices), self._n_heads, *slices.shape[2:]), dtype=torch.float16, device=self._device)
+        weights = torch.zeros(slices.shape[2:], dtype=torch.float16, device=self._device)
+        for window in windows:
+            weights[window] += weight
+            for part in self._parts(len(slices)):
+                place = (part, slice(None), *window)
+                logits[place] += self._mirrored(network, slices[place])
+        logits.div_(weights)
+        if not bool(torch.isfinite(logits).all()):
+            raise NonFiniteLogitsError("the network's output is not finite; are the weights damaged?")
+        return logits
+
+    def _parts(self, n_slices: int) -> Iterator[slice]:
+        for start in range(0, n_slices, self.slices_at_once):
+            yield slice(start, start + self.slices_at_once)
+
+    def _mirrored(self, network: nn.Module, windows: Tensor) -> Tensor:
+        """Return the weighted logits of windows and their mirrored copies, (k, heads, y, x)."""
+        images = windows.contiguous().to(self._device)
+        copies = [images, *(images.flip(axes) for axes in self._flips)]
+        passes = self._passes(network, copies)
+        logits = next(passes)
+        for axes, mirrored in zip(self._flips, passes, strict=True):
+            logits += mirrored.flip(axes)
+        if self._flips:
+            logits /= len(copies)
+        logits *= importance(self._window, self._device)
+        return logits
+
+    def _passes(self, network: nn.Module, copies: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield the logits of every copy, from one pass if it may have so many windows."""
+        if len(copies) * len(copies[0]) <= self._most_windows:
+            yield from self._pass(network, torch.cat([*copies])).chunk(len(copies))
+        else:
+            for copy in copies:
+                yield self._pass(network, copy)
+
+    def _pass(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Return the logits of images, in halves where memory does not suffice for all."""
+        try:
+            with self._autocast():
+                logits: Tensor = network(images)
+            return logits
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise
+        self._most_windows = max(1, len(images) // 2)
+        return torch.cat([self._pass(network, half) for half in images.chunk(2)])
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        # As in nnU-Net: half precision on a GPU only.
+        return torch.autocast(self._device.type) if self._device.type == "cuda" else nullcontext()
+
+
+def padded(slices: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+    """Return slices with zeros around them where they are smaller than a window, and where the slices are in them.
+
+    Args:
+        slices: (k, c, y, x).
+        window: pixels per axis.
+    """
+    inside: list[slice] = []
+    padding: list[int] = []
+    for size, length in zip(slices.shape[2:], window, strict=True):
+        missing = max(length - size, 0)
+        before = missing // 2
+        inside.append(slice(before, before + size))
+        # torch counts from the last axis.
+        padding = [before, missing - before, *padding]
+    return (functional.pad(slices, padding) if any(padding) else slices), tuple(inside)

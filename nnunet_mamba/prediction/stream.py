@@ -1,0 +1,169 @@
+"""Many images through one engine: reading, computing and writing overlap, and memory stays flat."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from nnunet_mamba.prediction.engine import Engine, PreparedImage, Segmented
+from nnunet_mamba.prediction.label_maps import LabelMap
+from nnunet_mamba.prediction.preprocessing import FloatArray
+from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError
+
+# What one image may raise without ending the others: it is damaged, unsuitable, or too large for the memory.
+IMAGE_ERRORS = (ValueError, OSError, MemoryError)
+# Images that wait for the network: so many at most, and so many bytes.
+_MOST_WAITING = 32
+_MOST_BYTES_WAITING = 512 * 2**20
+_MOST_THREADS = 4
+
+Item = TypeVar("Item")
+Context = TypeVar("Context")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Generic[Item, Result]):
+    """What became of an image.
+
+    Args:
+        item: that stands for it.
+        result: what was made of its label map; None if it failed.
+        error: why it failed.
+    """
+
+    item: Item
+    result: Result | None = None
+    error: Exception | None = None
+
+
+class Stream(Generic[Item, Context, Result]):
+    """Predicts images one after the other, while the next ones are read and the last ones written.
+
+    Args:
+        engine: that predicts.
+        load: reads an item, prepares it with the engine, and returns what else ``save`` needs; runs in threads.
+        save: makes the result of an item, what ``load`` returned besides, its label map, and its probabilities if
+            they are wanted; runs in threads.
+        with_probabilities: whether they are.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        load: Callable[[Item], tuple[PreparedImage, Context]],
+        save: Callable[[Item, Context, LabelMap, FloatArray | None], Result],
+        with_probabilities: bool = False,
+    ) -> None:
+        self._engine = engine
+        self._load = load
+        self._save = save
+        self._with_probabilities = with_probabilities
+        self._n_threads = max(2, min(_MOST_THREADS, os.cpu_count() or 1))
+        self._largest = 1
+
+    def outcomes(self, items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
+        """Yield what became of each item, in order; what ``save`` raises ends the stream.
+
+        Args:
+            items: taken as they are needed.
+        """
+        with (
+            ThreadPoolExecutor(self._n_threads, "nnunet_mamba_reading") as readers,
+            ThreadPoolExecutor(self._n_threads, "nnunet_mamba_writing") as writers,
+        ):
+            waiting: deque[tuple[Item, Future[Result] | Exception]] = deque()
+            try:
+                for loaded, found in self._segmented(items, readers):
+                    written = found if isinstance(found, Exception) else writers.submit(self._finish, loaded, found)
+                    waiting.append((loaded.item, written))
+                    while len(waiting) > self._most_waiting():
+                        yield _outcome(*waiting.popleft())
+                while waiting:
+                    yield _outcome(*waiting.popleft())
+            finally:
+                for pool in (readers, writers):
+                    pool.shutdown(cancel_futures=True)
+
+    def _most_waiting(self) -> int:
+        return max(2, min(_MOST_WAITING, _MOST_BYTES_WAITING // self._largest))
+
+    def _finish(self, loaded: "_Loaded[Item, Context]", found: Segmented) -> Result:
+        label, probabilities = self._engine.bring_back(found, with_probabilities=self._with_probabilities)
+        assert loaded.context is not None
+        return self._save(loaded.item, loaded.context, label, probabilities)
+
+    def _segmented(
+        self, items: Iterable[Item], readers: ThreadPoolExecutor
+    ) -> "Iterator[tuple[_Loaded[Item, Context], Segmented | Exception]]":
+        """Yield what the network says of each item, or why it says nothing, in order."""
+        group: list[_Loaded[Item, Context]] = []
+        for loaded in self._loaded(items, readers):
+            image = loaded.image
+            if group and (image is None or not self._engine.has_room(_images(group), image)):
+                yield from self._predicted(group)
+                group = []
+            if image is not None:
+                group.append(loaded)
+            else:
+                assert loaded.error is not None
+                yield loaded, loaded.error
+        if group:
+            yield from self._predicted(group)
+
+    def _loaded(self, items: Iterable[Item], readers: ThreadPoolExecutor) -> "Iterator[_Loaded[Item, Context]]":
+        """Yield the items as they are loaded, in order, with the next ones on their way."""
+        ahead: deque[tuple[Item, Future[tuple[PreparedImage, Context]]]] = deque()
+        for item in items:
+            ahead.append((item, readers.submit(self._load, item)))
+            # The first image tells how much memory the others will take.
+            while len(ahead) >= (self._most_waiting() if self._largest > 1 else self._n_threads):
+                yield self._next_loaded(*ahead.popleft())
+        while ahead:
+            yield self._next_loaded(*ahead.popleft())
+
+    def _next_loaded(self, item: Item, future: "Future[tuple[PreparedImage, Context]]") -> "_Loaded[Item, Context]":
+        try:
+            image, context = future.result()
+        except IMAGE_ERRORS as error:
+            return _Loaded(item=item, error=error)
+        self._largest = max(self._largest, image.slices.nbytes)
+        return _Loaded(item=item, image=image, context=context)
+
+    def _predicted(
+        self, group: "Sequence[_Loaded[Item, Context]]"
+    ) -> "Iterator[tuple[_Loaded[Item, Context], Segmented | Exception]]":
+        try:
+            found = self._engine.segment(_images(group), with_probabilities=self._with_probabilities)
+        except NonFiniteLogitsError as error:
+            # One of them may be the cause, and costs only itself.
+            if len(group) == 1:
+                yield group[0], error
+            else:
+                for loaded in group:
+                    yield from self._predicted([loaded])
+            return
+        yield from zip(group, found, strict=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded(Generic[Item, Context]):
+    """An item that has been read, or the reason why not."""
+
+    item: Item
+    image: PreparedImage | None = None
+    context: Context | None = None
+    error: Exception | None = None
+
+
+def _images(group: "Sequence[_Loaded[Item, Context]]") -> list[PreparedImage]:
+    return [loaded.image for loaded in group if loaded.image is not None]
+
+
+def _outcome(item: Item, found: "Future[Result] | Exception") -> Outcome[Item, Result]:
+    if isinstance(found, Exception):
+        return Outcome(item=item, error=found)
+    return Outcome(item=item, result=found.result())

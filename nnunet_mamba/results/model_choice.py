@@ -1,0 +1,63 @@
+"""Which of nnU-Net's trained models is meant, by data set and as much of the model's name as is needed."""
+
+from pathlib import Path
+
+from nnunet_mamba.results.trained_model import TrainedModel, finished_models
+from nnunet_mamba.system.nnunet_folders import dataset_number
+
+
+def find_results(
+    results: Path,
+    dataset: str,
+    *,
+    trainer: str | None = None,
+    plans: str | None = None,
+    configuration: str | None = None,
+) -> TrainedModel:
+    """Return the only model of a data set that a training has finished and that has these names.
+
+    Args:
+        results: ``$nnUNet_results``.
+        dataset: "Dataset101_ISIC" or "101".
+        trainer: as given to ``-tr``; None fits any, as with the others.
+        plans: as given to ``-p``.
+        configuration: as given to ``-c``.
+
+    Raises:
+        FileNotFoundError: there is none; tells those that there are.
+        ValueError: several fit; tells what tells them apart.
+    """
+    folder = results / _dataset_name(results, dataset)
+    models = list(finished_models(folder))
+    wanted = {"trainer": trainer, "plans": plans, "configuration": configuration}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    found = [model for model in models if all(getattr(model.name, name) == value for name, value in given.items())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        # With all three names there is one at most.
+        missing = ", ".join(f"`{name}`" for name, value in wanted.items() if value is None)
+        raise ValueError(f"{len(found)} trained models in {folder} fit; choose with {missing}:\n{_listed(found)}")
+    asked = " ".join(given.values()) or "any"
+    there = f"It holds:\n{_listed(models)}" if models else "No training has finished there; see nnUNetv2_train"
+    raise FileNotFoundError(f"no trained model {asked} in {folder}. {there}")
+
+
+def _dataset_name(results: Path, dataset: str) -> str:
+    known = sorted(path.name for path in results.glob("Dataset*") if path.is_dir())
+    found = [
+        name for name in known if name == dataset or (dataset.isdecimal() and dataset_number(name) == int(dataset))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{dataset} is the number of {' and '.join(found)} in {results}; give the name")
+    raise FileNotFoundError(
+        f"no results of a data set {dataset!r} in {results}, which has {', '.join(known) or 'none'}"
+    )
+
+
+def _listed(models: list[TrainedModel]) -> str:
+    return "\n".join(
+        f"  -tr {model.name.trainer} -p {model.name.plans} -c {model.name.configuration}" for model in models
+    )

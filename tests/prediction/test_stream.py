@@ -1,0 +1,105 @@
+import threading
+
+import pytest
+
+from nnunet_mamba.prediction.stream import Stream
+
+PICTURE = (999.0, 1.0, 1.0)
+
+
+@pytest.fixture
+def engine(make_stock, make_engine):
+    return make_engine(make_stock())
+
+
+def _stream(engine, make_image, save, load=None):
+    def prepared(seed):
+        return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE)
+
+    return Stream(engine, load=load or prepared, save=save)
+
+
+def _label(engine, make_image, seed):
+    found = engine.segment([engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE)], with_probabilities=False)
+    return engine.bring_back(found[0], with_probabilities=False)[0]
+
+
+def test_results_come_in_order_and_belong_to_their_items(engine, make_image):
+    stream = _stream(engine, make_image, save=lambda item, label, _: (item, int(label.sum())))
+    outcomes = list(stream.outcomes(range(70)))
+    assert [outcome.item for outcome in outcomes] == list(range(70))
+    for seed in (0, 33, 69):
+        found, total = outcomes[seed].result
+        assert found == seed
+        assert abs(total - int(_label(engine, make_image, seed).sum())) <= 1
+
+
+def test_an_image_that_cannot_be_read_costs_only_itself(engine, make_image):
+    def load(seed):
+        if seed in (0, 5, 19):
+            raise ValueError(f"no image {seed}")
+        return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE)
+
+    outcomes = list(_stream(engine, make_image, save=lambda item, *_: item, load=load).outcomes(range(20)))
+    assert [outcome.item for outcome in outcomes] == list(range(20))
+    assert {outcome.item: str(outcome.error) for outcome in outcomes if outcome.error} == {
+        seed: f"no image {seed}" for seed in (0, 5, 19)
+    }
+    assert [outcome.result for outcome in outcomes if not outcome.error] == [
+        seed for seed in range(20) if seed not in (0, 5, 19)
+    ]
+
+
+def test_an_image_whose_logits_are_not_finite_costs_only_itself(engine, make_image):
+    def load(seed):
+        image = make_image(1, 1, 16, 24, seed=seed)
+        prepared = engine.prepare(image, PICTURE)
+        if seed == 3:
+            prepared.slices.fill_(float("inf"))
+        return prepared
+
+    outcomes = list(_stream(engine, make_image, save=lambda item, *_: item, load=load).outcomes(range(6)))
+    assert [outcome.item for outcome in outcomes if outcome.error] == [3]
+    assert "not finite" in str(outcomes[3].error)
+
+
+def test_what_cannot_be_written_ends_the_stream(engine, make_image):
+    def save(item, *_):
+        if item == 2:
+            raise OSError("no space left")
+        return item
+
+    with pytest.raises(OSError, match="no space left"):
+        list(_stream(engine, make_image, save=save).outcomes(range(50)))
+
+
+def test_a_stream_that_is_left_early_ends_its_threads(engine, make_image):
+    before = threading.active_count()
+    for _ in _stream(engine, make_image, save=lambda item, *_: item).outcomes(range(200)):
+        break
+    assert threading.active_count() <= before
+
+
+def test_only_so_many_images_wait_at_once(engine, make_image):
+    lock, loaded, written, most = threading.Lock(), 0, 0, 0
+
+    def load(seed):
+        nonlocal loaded, most
+        with lock:
+            loaded += 1
+            most = max(most, loaded - written)
+        return engine.prepare(make_image(1, 1, 16, 24, seed=seed % 5), PICTURE)
+
+    def save(item, *_):
+        nonlocal written
+        with lock:
+            written += 1
+
+    n_taken = sum(1 for _ in _stream(engine, make_image, save=save, load=load).outcomes(range(2000)))
+    # Those on their way to the network, in a group, and on their way to the disk.
+    assert n_taken == 2000
+    assert most < 2 * 32 + engine._window.slices_at_once + 32
+
+
+def test_no_images_are_no_outcomes(engine, make_image):
+    assert list(_stream(engine, make_image, save=lambda item, *_: item).outcomes([])) == []
