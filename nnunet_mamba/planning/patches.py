@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 from nnunet_mamba.networks.catalogue import create_network
+from nnunet_mamba.networks.plan_arguments import plan_arguments
 from nnunet_mamba.networks.planned_pooling import SMALLEST_POOLED
 from nnunet_mamba.presets import Preset
-from nnunet_mamba.training.plan_arguments import plan_arguments
 
 Patch = tuple[int, ...]
 
@@ -28,7 +27,7 @@ def network_divisor(preset: Preset, configuration: Mapping[str, Any]) -> Patch:
         preset: the network.
         configuration: of the plans; it decides where the network takes its stages from them.
     """
-    arguments = plan_arguments(preset, ConfigurationManager(deepcopy(dict(configuration))))
+    arguments = plan_arguments(preset, configuration)
     # Channels and classes do not matter here; on the device meta, weights take neither time nor memory.
     with torch.device("meta"):
         return create_network(preset.name, 1, 1, **arguments).size_multiple

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
 from nnunet_mamba.networks.catalogue import create_network, require_packages
+from nnunet_mamba.networks.plan_arguments import plan_arguments
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
@@ -27,7 +28,6 @@ from nnunet_mamba.training.deep_supervision import (
 )
 from nnunet_mamba.training.device import scan_notice
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
-from nnunet_mamba.training.plan_arguments import plan_arguments
 from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 from nnunet_mamba.training.recipes import Recipe
@@ -140,7 +140,7 @@ class PresetTrainer(CpuTrainer):
             NotImplementedError: the configuration's patches have another number of dimensions.
         """
         refuse_wrong_dimensions(cls.__name__, cls.preset, "this configuration", configuration_manager.patch_size)
-        arguments = plan_arguments(cls.preset, configuration_manager)
+        arguments = plan_arguments(cls.preset, configuration_manager.configuration)
         if not cls.has_deep_supervision():
             return create_network(cls.preset.name, num_input_channels, num_output_channels, **arguments)
         # A checkpoint has the heads' weights, so they exist even where one output is asked for.

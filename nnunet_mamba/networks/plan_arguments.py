@@ -1,8 +1,7 @@
 """What nnU-Net's plans decide about a network."""
 
+from collections.abc import Mapping
 from typing import Any
-
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 from nnunet_mamba.networks.catalogue import network_class
 from nnunet_mamba.presets import Preset
@@ -11,17 +10,17 @@ from nnunet_mamba.presets import Preset
 _OTHER_NAMES = {"n_blocks_per_stage": "n_conv_per_stage"}
 
 
-def plan_arguments(preset: Preset, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+def plan_arguments(preset: Preset, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments of the preset's network that a configuration decides.
 
     Args:
         preset: its ``from_plans`` and ``from_plans_in_3d`` name the arguments, its network knows their values.
-        configuration_manager: of a configuration with as many axes as one of the preset's sizes.
+        configuration: of nnU-Net's plans, with all that it inherits and as many axes as one of the preset's sizes.
     """
-    patch_size = tuple(int(size) for size in configuration_manager.patch_size)
+    patch_size = tuple(int(size) for size in configuration["patch_size"])
     dims = len(patch_size)
     stages = {
-        _OTHER_NAMES.get(name, name): value for name, value in configuration_manager.network_arch_init_kwargs.items()
+        _OTHER_NAMES.get(name, name): value for name, value in configuration["architecture"]["arch_kwargs"].items()
     }
     planned = network_class(preset).planned_arguments(
         preset.planned(dims), {**stages, "input_size": patch_size}, published=preset.size(dims).arguments

@@ -1,15 +1,13 @@
-from types import SimpleNamespace
-
 import pytest
 
 from nnunet_mamba import presets
-from nnunet_mamba.training.plan_arguments import plan_arguments
+from nnunet_mamba.networks.plan_arguments import plan_arguments
 
 STRIDES_3D = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
 
 
 def configuration(patch_size, **architecture):
-    return SimpleNamespace(patch_size=patch_size, network_arch_init_kwargs=architecture)
+    return {"patch_size": patch_size, "architecture": {"arch_kwargs": architecture}}
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def volume():
 
 
 def test_stages_of_u_mamba_are_the_plans(volume):
-    assert plan_arguments(presets.U_MAMBA_BOT, volume) == {**volume.network_arch_init_kwargs, "spatial_dims": 3}
+    assert plan_arguments(presets.U_MAMBA_BOT, volume) == {**volume["architecture"]["arch_kwargs"], "spatial_dims": 3}
 
 
 def test_patch_size_decides_the_widths_of_u_mamba_enc(volume):
@@ -33,7 +31,7 @@ def test_patch_size_decides_the_widths_of_u_mamba_enc(volume):
 
 
 def test_blocks_of_residual_encoder_plans_are_convolutions_of_a_stage(volume):
-    plan = volume.network_arch_init_kwargs
+    plan = volume["architecture"]["arch_kwargs"]
     plan["n_blocks_per_stage"] = plan.pop("n_conv_per_stage")
 
     assert plan_arguments(presets.U_MAMBA_BOT, volume)["n_conv_per_stage"] == [2] * 6
