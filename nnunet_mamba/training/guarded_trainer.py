@@ -11,6 +11,7 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
+from nnunet_mamba.models.checkpoint_reading import RESUMED, read_checkpoint
 from nnunet_mamba.networks.torch_files import no_code_from_files
 from nnunet_mamba.networks.wrappers import bare_network
 from nnunet_mamba.results.checkpoints import BEST, FINAL, LATEST, SPARE
@@ -22,7 +23,7 @@ from nnunet_mamba.training.background_workers import (
     worker_messages_in,
     worker_processes,
 )
-from nnunet_mamba.training.checkpoints.entries import bare_names_for, problem_of_logging
+from nnunet_mamba.training.checkpoints.continued_entries import bare_names_for, problem_of_logging
 from nnunet_mamba.training.checkpoints.files import (
     CheckpointWriteError,
     epoch_of_whole,
@@ -30,7 +31,6 @@ from nnunet_mamba.training.checkpoints.files import (
     write_checkpoint,
 )
 from nnunet_mamba.training.checkpoints.pretrained_weights import refuse_unsafe_pretrained_weights
-from nnunet_mamba.training.checkpoints.reading import RESUMED, read_checkpoint
 from nnunet_mamba.training.precision import autocast_default, training_dtype
 from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, TrainingStoppedError
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError, check_whole, read_checkpoint
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.system.atomic import replacing
-from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, check_whole, read_checkpoint
 
 # When the disk is full, torch.save raises an error that names one of these C++ parts.
 _PARTS_OF_TORCH_SAVE = ("inline_container", "iostream", "PytorchStreamWriter")

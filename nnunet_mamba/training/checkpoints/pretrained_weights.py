@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from nnunet_mamba.training.checkpoints.reading import read_checkpoint
+from nnunet_mamba.models.checkpoint_reading import read_checkpoint
 
 _NNUNET_FUNCTION, _NNUNET_NAME = "maybe_load_checkpoint", "pretrained_weights_file"
 

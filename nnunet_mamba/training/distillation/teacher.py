@@ -17,13 +17,13 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from nnunet_mamba.data.formats.dataset_json import IGNORE
+from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 from nnunet_mamba.networks.wrappers import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ModelName, fold_name
 from nnunet_mamba.results.trained_model import TrainedModel, finished_models
 from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.trainer_name import TrainerName
-from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError, read_checkpoint
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
 # Packages that hold the networks and layers of nnU-Net's plans; importing their modules does nothing else.

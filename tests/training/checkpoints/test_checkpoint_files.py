@@ -3,6 +3,7 @@ import os
 import pytest
 import torch
 
+from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.training.checkpoints.files import (
     CheckpointWriteError,
@@ -10,7 +11,6 @@ from nnunet_mamba.training.checkpoints.files import (
     newest_whole_checkpoint,
     write_checkpoint,
 )
-from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError
 
 
 def save(epoch, n=1000):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from nnunetv2.run.run_training import maybe_load_checkpoint
 
-from nnunet_mamba.training.checkpoints.reading import CodeInCheckpointError
+from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
 
 NAME = "nnUNetTrainerUltraLightVM_1epoch_1iteration"
 

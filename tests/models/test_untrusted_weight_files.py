@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from nnunet_mamba.models.checkpoint_reading import check_whole, read_checkpoint
 from nnunet_mamba.networks.published_files import read_weights
-from nnunet_mamba.training.checkpoints.reading import check_whole, read_checkpoint
 
 WEIGHTS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.arange(1000.0)}
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nnunet_mamba.models.checkpoint_entries import problem_of_entries
 from nnunet_mamba.networks.torch_files import CodeInFileError, DamagedFileError, read_torch_file, verify_checksums
-from nnunet_mamba.training.checkpoints.entries import problem_of_entries
 
 # What nnU-Net writes and needs again to continue a training.
 RESUMED = ("network_weights", "optimizer_state", "logging", "_best_ema", "current_epoch", "init_args")
