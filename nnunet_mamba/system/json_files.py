@@ -39,17 +39,30 @@ def read_json_file(path: Path, *, any_encoding: bool = False, unique_names: bool
         raise IsADirectoryError(f"{path} is a folder, expected a JSON file")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    text = _text(path, any_encoding=any_encoding)
+    return parse_json(_text(path, any_encoding=any_encoding), str(path), unique_names=unique_names)
+
+
+def parse_json(text: str, place: str, *, unique_names: bool = False) -> Any:
+    """Return the content of a JSON text.
+
+    Args:
+        text: of a file, or of a part of one.
+        place: what to call it.
+        unique_names: refuse an object that has a name twice; otherwise its last value counts.
+
+    Raises:
+        ValueError: the text is not JSON; names the place.
+    """
     if not text.strip():
-        raise ValueError(f"{path} is empty, expected JSON")
+        raise ValueError(f"{place} is empty, expected JSON")
     try:
         return json.loads(text, object_pairs_hook=_with_unique_names if unique_names else None, parse_int=_integer)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); is it complete?") from error
+        raise ValueError(f"{place} is not JSON ({error}); is it complete?") from error
     except RecursionError as error:
-        raise ValueError(f"{path} is not JSON of a few levels: it is nested too deeply") from error
+        raise ValueError(f"{place} is not JSON of a few levels: it is nested too deeply") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{place}: {error}") from error
 
 
 def read_json_object(path: Path, *, any_encoding: bool = False, unique_names: bool = False) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from nnunet_mamba.system.atomic import remove_partial_files, replacing
+from nnunet_mamba.system.atomic import new_folder, remove_partial_files, replacing
 
 
 def test_file_appears_when_the_block_succeeds(tmp_path):
@@ -60,3 +60,40 @@ def test_removes_what_killed_runs_left(tmp_path):
     remove_partial_files(tmp_path)
     remove_partial_files(tmp_path / "missing")
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_folder_appears_when_the_block_succeeds(tmp_path):
+    with new_folder(tmp_path / "new" / "model") as folder:
+        (folder / "a.txt").write_text("whole")
+        assert not (tmp_path / "new" / "model").exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["model"]
+    assert (tmp_path / "new/model/a.txt").read_text() == "whole"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_failure_leaves_no_folder(tmp_path, error):
+    def fail():
+        with new_folder(tmp_path / "model") as folder:
+            (folder / "a.txt").write_text("half")
+            raise error
+
+    with pytest.raises(type(error)) as told:
+        fail()
+    assert not isinstance(error, OSError) or told.value.filename == str(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_exists_stays_as_it_is(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(FileExistsError, match="model"), new_folder(tmp_path / "model"):
+        pass
+
+    def overtaken():
+        with new_folder(tmp_path / "other") as folder:
+            (folder / "a.txt").write_text("mine")
+            (tmp_path / "other").mkdir()
+
+    with pytest.raises(FileExistsError, match="other"):
+        overtaken()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]
+    assert list((tmp_path / "other").iterdir()) == []
