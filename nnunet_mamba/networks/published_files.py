@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.networks.catalogue import create_network, network_class
-from nnunet_mamba.networks.torch_files import CodeInFileError, DamagedFileError, read_torch_file
+from nnunet_mamba.networks.torch_files import CodeInFileError, DamagedFileError, read_torch_file, write_torch_file
 from nnunet_mamba.networks.upstream_weights import (
     LoadReport,
     WeightsMismatchError,
@@ -18,7 +18,6 @@ from nnunet_mamba.networks.upstream_weights import (
     published_tensors,
 )
 from nnunet_mamba.presets import PRESETS
-from nnunet_mamba.system.atomic import replacing
 
 # Where training scripts put the weights in what they save.
 WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")
@@ -78,7 +77,7 @@ def import_weights(
         raise
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    _save(net.state_dict(), output)
+    write_torch_file({"network_weights": net.state_dict()}, output)
     return Import(
         report=report,
         input_channels=input_channels,
@@ -86,15 +85,6 @@ def import_weights(
         unlike_trainer=tuple(_unlike_trainer(network, overrides)),
         notice=net.published_notice,
     )
-
-
-def _save(weights: Mapping[str, Tensor], output: Path) -> None:
-    with replacing(output) as temporary:
-        try:
-            torch.save({"network_weights": weights}, temporary)
-        # The C++ parts of torch.save raise this when the disk is full or the folder is gone.
-        except RuntimeError as error:
-            raise OSError(f"{output} cannot be written; make room or choose another `output` ({error})") from error
 
 
 def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]:

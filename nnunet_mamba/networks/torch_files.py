@@ -1,7 +1,8 @@
-"""Files of torch.save from anywhere, read without running what is in them: tensors, plain values, numpy's numbers.
+"""Files of torch.save from anywhere, read without running what is in them, and written whole.
 
-``torch.load(weights_only=True)`` builds only what torch knows to be harmless. nnU-Net's checkpoints also hold numpy's
-numbers. They are built here from their bytes, since numpy's own functions trust what a file says about types.
+They hold tensors and plain values. ``torch.load(weights_only=True)`` builds only what torch knows to be harmless.
+nnU-Net's checkpoints also hold numpy's numbers. They are built here from their bytes, since numpy's own functions trust
+what a file says about types.
 """
 
 import os
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from nnunet_mamba.system.atomic import replacing
 
 # What reading raises if a file was cut or overwritten, or is something else. Errors of the disk itself are OSError.
 _DAMAGED = (
@@ -113,6 +116,24 @@ def read_torch_file(file: Path, *, verify: bool = False) -> Any:
             if asked := _ASKED_CLASS.search(str(error)):
                 raise CodeInFileError(", ".join(_foreign_classes(file)) or asked[1]) from error
             raise
+
+
+def write_torch_file(content: Any, path: Path) -> None:
+    """Write a file of torch.save, whole or not at all.
+
+    Args:
+        content: tensors and plain values.
+        path: the file to create or replace.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        # The C++ parts of torch.save raise this when the disk is full or the folder is gone.
+        except RuntimeError as error:
+            raise OSError(f"{path} cannot be written; make room or choose another `output` ({error})") from error
 
 
 def verify_checksums(file: Path) -> None:

@@ -54,6 +54,7 @@ class Preset:
             class takes ``deep_supervision`` has these heads if it is created with ``deep_supervision=True``.
         requires: optional packages that the network needs, as Python imports them.
         extra: of nnunet-mamba, the extra that installs them.
+        other_trainers: further ones of this network, which differ in how they train.
         weights_known_by: a regular expression for a part of the names that only published weights of this network, or
             of a classification network that it begins with, have; "" where none are published.
     """
@@ -69,6 +70,7 @@ class Preset:
     deep_supervision: bool = False
     requires: tuple[str, ...] = ()
     extra: str = ""
+    other_trainers: tuple[str, ...] = ()
     weights_known_by: str = ""
 
     @property

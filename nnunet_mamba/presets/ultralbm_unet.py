@@ -5,7 +5,15 @@ from nnunet_mamba.presets.preset import Preset, Size, photograph, volume
 _FAN = "Fan et al. 2025, UltraLBM-UNet; github.com/LinLinLin-X/UltraLBM-UNet"
 
 
-def _preset(*, name: str, title: str, trainer: str, sizes: tuple[Size, ...], source: str = _FAN) -> Preset:
+def _preset(
+    *,
+    name: str,
+    title: str,
+    trainer: str,
+    sizes: tuple[Size, ...],
+    source: str = _FAN,
+    other_trainers: tuple[str, ...] = (),
+) -> Preset:
     return Preset(
         name=name,
         title=title,
@@ -14,6 +22,7 @@ def _preset(*, name: str, title: str, trainer: str, sizes: tuple[Size, ...], sou
         source=source,
         sizes=sizes,
         from_plans_in_3d=("strides",),
+        other_trainers=other_trainers,
         weights_known_by=r"\bebn\d",
     )
 
@@ -32,6 +41,7 @@ ULTRALBM_UNET_T = _preset(
     name="ultralbm_unet_t",
     title="UltraLBM-UNet-T",
     trainer="nnUNetTrainerUltraLBMT",
+    other_trainers=("nnUNetTrainerUltraLBMTDistill",),
     sizes=(
         photograph(10_956, 0.019283, 0.04106, channels=(4, 8, 12, 16, 24, 32)),
         volume(21_123, 0.29836, 0.59802, channels=(4, 8, 12, 16, 24, 32)),

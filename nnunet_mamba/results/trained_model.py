@@ -10,6 +10,10 @@ from nnunet_mamba.results.layout import ModelName, fold_name, fold_of
 from nnunet_mamba.results.plans import data_identifier, inherited
 from nnunet_mamba.system.json_files import read_json_object
 
+# nnU-Net's copies beside the folds.
+PLANS_FILE = "plans.json"
+DATASET_FILE = "dataset.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
@@ -40,12 +44,12 @@ class TrainedModel:
     @property
     def plans_file(self) -> Path:
         """nnU-Net's copy of the plans."""
-        return self.folder / "plans.json"
+        return self.folder / PLANS_FILE
 
     @property
     def dataset_json_file(self) -> Path:
         """nnU-Net's copy of dataset.json."""
-        return self.folder / "dataset.json"
+        return self.folder / DATASET_FILE
 
     def fold(self, fold: int | str) -> Path:
         """Return a fold's folder.
@@ -84,6 +88,15 @@ class TrainedModel:
             ValueError: they do not tell; names the file.
         """
         return data_identifier(self.configuration(), where=str(self.plans_file))
+
+
+def is_results_folder(folder: Path) -> bool:
+    """Return whether a folder holds what nnU-Net keeps beside the folds of a training, whatever its name.
+
+    Args:
+        folder: need not exist.
+    """
+    return (folder / PLANS_FILE).is_file() and (folder / DATASET_FILE).is_file()
 
 
 def finished_models(dataset: Path) -> Iterator[TrainedModel]:

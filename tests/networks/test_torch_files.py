@@ -11,6 +11,7 @@ from nnunet_mamba.networks.torch_files import (
     no_code_from_files,
     read_torch_file,
     verify_checksums,
+    write_torch_file,
 )
 
 
@@ -106,3 +107,17 @@ def test_a_file_that_was_saved_without_checksums_is_whole(tmp_path):
         torch.serialization.set_crc32_options(True)
     verify_checksums(tmp_path / "quick.pth")
     assert read_torch_file(tmp_path / "quick.pth", verify=True).keys() == {"weight"}
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_torch_file({"a": torch.ones(2)}, tmp_path / "new" / "a.pth")
+    assert torch.equal(read_torch_file(tmp_path / "new" / "a.pth")["a"], torch.ones(2))
+
+    def full(_, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:862] . PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"b\.pth cannot be written; make room or choose another `output`"):
+        write_torch_file({}, tmp_path / "new" / "b.pth")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.pth"]

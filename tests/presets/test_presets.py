@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from nnunet_mamba import create_network, list_networks
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.presets import PRESETS, ULTRALIGHT_VM_UNET
+from nnunet_mamba.training.generated_trainers import load_trainer
 
 # What the papers' own code builds.
 PUBLISHED = {
@@ -84,6 +86,11 @@ def test_preset_cannot_be_changed():
 def test_u_mamba_alone_takes_all_of_its_stages_from_the_plans():
     names = {name for name, preset in PRESETS.items() if preset.has_stages_of_plans}
     assert names == {"u_mamba_bot", "u_mamba_enc", "u_mamba_no_mamba", "u_mamba_bot_pp"}
+
+
+def test_every_bundled_trainer_is_of_the_preset_that_names_it():
+    named = {name: preset for preset in PRESETS.values() for name in (preset.trainer, *preset.other_trainers)}
+    assert {name: load_trainer(name).preset for name in trainer_names()} == named
 
 
 def test_listing_networks_does_not_import_torch():

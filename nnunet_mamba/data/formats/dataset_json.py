@@ -48,6 +48,13 @@ class Labels:
         return [name for name, value in self.values.items() if name != IGNORE and set(_numbers(value)) != {0}]
 
     @property
+    def n_outputs(self) -> int:
+        """How many channels nnU-Net gives a network's logits: one for each region, or for each label and background."""
+        if self.has_regions:
+            return len(self.foreground)
+        return len({number for name, value in self.values.items() if name != IGNORE for number in _numbers(value)})
+
+    @property
     def names(self) -> dict[str, str]:
         """The name of each label or region of the foreground by its key in nnU-Net's summary.json."""
         names = {}
@@ -83,9 +90,21 @@ def read_dataset_json(path: Path) -> DatasetJson:
         IsADirectoryError: it is a folder.
         ValueError: nnU-Net could not use it; lists all that is wrong.
     """
-    content = read_json_object(path, any_encoding=True, unique_names=True)
+    return dataset_json_from(read_json_object(path, any_encoding=True, unique_names=True), place=str(path))
+
+
+def dataset_json_from(content: Mapping[str, Any], *, place: str) -> DatasetJson:
+    """Return what the content of a dataset.json says of labels and files.
+
+    Args:
+        content: of the file.
+        place: the file, for the text of the error.
+
+    Raises:
+        ValueError: nnU-Net could not use it; lists all that is wrong.
+    """
     labels, problems = _checked(content)
-    _refuse(problems, str(path))
+    _refuse(problems, place)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in labels.values.items()}
     return DatasetJson(content={**content, "labels": plain}, labels=labels, file_ending=content["file_ending"])
 

@@ -29,6 +29,7 @@ def test_labels_regions_and_file_ending_are_read(read):
     regions = read(written('{"background": 0, "whole": [1, 2], "core": 2}', regions_class_order="[1, 2]"))
     assert regions.labels.has_regions
     assert regions.labels.regions_class_order == (1, 2)
+    assert (plain.labels.n_outputs, regions.labels.n_outputs) == (3, 2)
     assert regions.labels.in_label_maps == [0, 1, 2]
     assert regions.labels.names == {"(1, 2)": "whole", "2": "core"}
 
