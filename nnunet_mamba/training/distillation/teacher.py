@@ -1,11 +1,7 @@
 """The teacher of a distillation: find its checkpoint, and build its network from it."""
 
-import builtins
-import importlib.util
 import os
-import pydoc
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +9,11 @@ from typing import Any
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from nnunet_mamba.data.formats.dataset_json import IGNORE
+from nnunet_mamba.models.architecture_names import refuse_other_than_layers
 from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 from nnunet_mamba.networks.wrappers import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
@@ -26,8 +23,6 @@ from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.trainer_name import TrainerName
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
-# Packages that hold the networks and layers of nnU-Net's plans; importing their modules does nothing else.
-_HOLD_LAYERS = ("torch", "dynamic_network_architectures", "nnunetv2", "nnunet_mamba")
 # What a checkpoint's init_args tell of the training that wrote it.
 _ORIGIN = {"plans": Mapping, "configuration": str, "dataset_json": Mapping, "fold": int | str}
 # What nnU-Net raises for plans and dataset.json that are not complete.
@@ -155,7 +150,7 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
     )
     if plans_manager.dataset_name == student.plans_manager.dataset_name:
         _tell_of_shared_cases(origin["fold"], student)
-    _refuse_other_than_layers(checkpoint, configuration)
+    refuse_other_than_layers(configuration.configuration, f"The teacher {checkpoint}")
     trainer = _trainer_of(checkpoint, stored["trainer_name"])
     try:
         network: nn.Module = trainer.build_network_architecture(
@@ -221,44 +216,6 @@ def _read(checkpoint: Path) -> dict[str, Any]:
         what = f"its init_args have no {' and no '.join(lacking)}" if lacking else "its trainer_name is no name"
         raise ValueError(f"The teacher {checkpoint} is not a checkpoint of nnU-Net, such as a fold's {FINAL}: {what}")
     return stored
-
-
-def _refuse_other_than_layers(checkpoint: Path, configuration: ConfigurationManager) -> None:
-    """Raise if plans would have nnU-Net call something else than layers: it calls whatever they name."""
-    try:
-        arguments = configuration.network_arch_init_kwargs
-        names = [configuration.network_arch_class_name]
-        names += [arguments.get(name) for name in configuration.network_arch_init_kwargs_req_import]
-    except _SENSELESS as error:
-        raise ValueError(
-            f"The teacher {checkpoint} has plans without a complete architecture ({type(error).__name__}: {error}). "
-            "Name another one"
-        ) from error
-    for name in filter(None, names):
-        # nnU-Net looks for a name that leads nowhere among its own networks.
-        if not isinstance(name, str) or (_is_elsewhere(name) or not _is_layer_or_nothing(name)):
-            raise CodeInCheckpointError(
-                f"The teacher {checkpoint} has plans that build their network with {name!r}, which is no layer or "
-                "network of torch. Calling it could do anything, so the teacher is not built. Name another one"
-            )
-
-
-def _is_elsewhere(name: str) -> bool:
-    """Return whether looking a name up would import, and so run, a module that is not known to be harmless."""
-    top, *inner = name.split(".")
-    # nnU-Net finds its own networks by the last part of the name, wherever another version had them.
-    is_there = importlib.util.find_spec(top) is not None if top.isidentifier() else False
-    return bool(inner) and is_there and top not in _HOLD_LAYERS and name.rpartition(".")[0] not in sys.modules
-
-
-def _is_layer_or_nothing(name: str) -> bool:
-    if "." not in name:
-        return not name.isidentifier() or not (hasattr(builtins, name) or importlib.util.find_spec(name))
-    try:
-        found = pydoc.locate(name)
-    except pydoc.ErrorDuringImport:
-        return False
-    return found is None or (isinstance(found, type) and issubclass(found, nn.Module))
 
 
 def _labels(dataset_json: dict[str, Any]) -> dict[str, Any]:
