@@ -163,3 +163,25 @@ def planned(_planned: NnunetFolders, tmp_path: Path) -> NnunetFolders:
     """A private copy of the planned data set, so that tests may train and change its files."""
     shutil.copytree(_planned.root, tmp_path / "nnunet")
     return NnunetFolders(tmp_path / "nnunet")
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Callable[..., Path]:
+    """What writes a folder of nnU-Net's results for a trainer, with random weights, and returns it."""
+    from trained_models import write_results
+
+    def write(trainer: str = "nnUNetTrainerUltraLightVM", **options) -> Path:
+        return write_results(trainer, tmp_path / "nnUNet_results", **options)
+
+    return write
+
+
+@pytest.fixture
+def packed(trained: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """What writes a bundle of a model with random weights, an archive if its name ends in .zip, and returns it."""
+    from nnunet_mamba.models.packing import pack_model
+
+    def pack(name: str = "model.zip", trainer: str = "nnUNetTrainerUltraLightVM", **options) -> Path:
+        return pack_model(trained(trainer, **options), tmp_path / name)
+
+    return pack

@@ -17,7 +17,7 @@ HOUSE = {
     "__main__": "cli",
     "nnunet_mamba": "networks",
     "dataset_conversion": "cli data",
-    "cli": "bundled crossval data demo doctor evaluation networks ops planning presets system",
+    "cli": "bundled crossval data demo doctor evaluation models networks ops planning presets system",
     "demo": "bundled data evaluation report results system trainer_name",
     "doctor": "_startup bundled ops system",
     "crossval": "data results system trainer_name training",
@@ -28,7 +28,7 @@ HOUSE = {
     "trainers": "presets training",
     "planning": "bundled networks ops presets system training",
     "training": "bundled data models networks ops presets results system trainer_name",
-    "models": "networks",
+    "models": "data networks presets results system trainer_name",
     "networks": "blocks ops presets system",
     "blocks": "ops",
     "ops": "system",
@@ -60,7 +60,12 @@ ROOMS = {
         "ops/cpu_kernels": "",
     },
     "training": {"training/distillation": "", "training/checkpoints": ""},
-    "cli": {"cli/convert": "cli/options cli/output", "cli/output": "cli/options", "cli/options": ""},
+    "cli": {
+        "cli/convert": "cli/options cli/output",
+        "cli/models": "cli/options cli/output",
+        "cli/output": "cli/options",
+        "cli/options": "",
+    },
 }
 # A limit agreed on: rooms that all import each other are none.
 MOST_ARROWS_IN_DATA = 15

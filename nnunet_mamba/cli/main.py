@@ -15,6 +15,8 @@ from nnunet_mamba.cli import (
     evaluate,
     import_weights,
     list_networks,
+    models,
+    pack_model,
     plan,
     restore,
     scan_backends,
@@ -67,12 +69,14 @@ def _main(
 
 
 app.add_typer(convert.app, name="convert")
+app.add_typer(models.app, name="models")
 app.command("crossval")(crossval.crossval)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
+app.command("pack-model")(pack_model.pack_model)
 app.command("plan")(plan.plan)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)

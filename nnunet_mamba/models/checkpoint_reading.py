@@ -16,12 +16,13 @@ class CodeInCheckpointError(ValueError):
     """A checkpoint asks for more than tensors and plain values; reading that could run code."""
 
 
-def read_checkpoint(path: Path, *, entries: Collection[str] = ()) -> dict[str, Any]:
+def read_checkpoint(path: Path, *, entries: Collection[str] = (), ignored: Collection[str] = ()) -> dict[str, Any]:
     """Return what is in a checkpoint, its tensors on the CPU.
 
     Args:
         path: of a file that nnU-Net, or something like it, has written.
         entries: names that it must have.
+        ignored: names of entries that are neither returned nor looked at, because they are large and not needed.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -36,6 +37,7 @@ def read_checkpoint(path: Path, *, entries: Collection[str] = ()) -> dict[str, A
         raise ValueError(
             f"{path} is not a checkpoint of nnU-Net: it has no entry {' and no '.join(map(repr, missing))}"
         )
+    stored = {name: value for name, value in stored.items() if name not in ignored}
     if (problem := problem_of_entries(stored)) is not None:
         raise ValueError(f"{path} {problem}")
     return stored

@@ -15,6 +15,7 @@ SETTINGS = frozenset(
         *("dataset_json", "allow_missing"),
         *("memory", "configuration", "patch_size", "trainers"),
         *("folder", "fresh"),
+        *("checkpoint_name", "dataset", "overwrite"),
     }
 )
 # Settings that the command line says in another way.

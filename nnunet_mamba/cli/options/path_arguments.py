@@ -46,7 +46,7 @@ def _checked(command: Callable[..., Any]) -> Callable[..., Any]:
         for name in [name for name in given.arguments if name in names]:
             value = given.arguments[name]
             for path in value if isinstance(value, list | tuple) else [value]:
-                if path is not None and (what := _refusal(str(path))) is not None:
+                if path is not None and (what := refusal_of_path(str(path))) is not None:
                     print(f"Error: {_shown_name(command, name)} {str(path)!r}: {what}", file=sys.stderr)
                     raise typer.Exit(1)
             given.arguments[name] = _as_paths(value)
@@ -87,7 +87,12 @@ def _types(hint: Any) -> set[Any]:
     return {hint}.union(*map(_types, inner))
 
 
-def _refusal(text: str) -> str | None:
+def refusal_of_path(text: str) -> str | None:
+    """Return why a text cannot be meant as a path, with the way out; None if it can.
+
+    Args:
+        text: as it was given.
+    """
     if not text:
         return 'it is empty, as a variable that is not set. Give the path, or "." for the working directory'
     what = unexpanded(text)

@@ -1,0 +1,73 @@
+import json
+from hashlib import sha256
+
+import pytest
+from trained_models import COLOUR, DATASET, ONE_LABEL
+
+from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.writing.conversion_record import ConversionRecord
+from nnunet_mamba.models.opening import open_model
+from nnunet_mamba.models.packing import pack_model
+
+SPLITS = [{"train": ["a", "b"], "val": ["c"]}]
+OPTIONS = {"size": "256x256", "threshold": None, "split": "ultralight-isic2017", "table": "/home/me/groups.csv"}
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """nnU-Net's folders with a converted and planned data set."""
+    raw, preprocessed = tmp_path / "nnUNet_raw", tmp_path / "nnUNet_preprocessed"
+    for variable, folder in (("nnUNet_raw", raw), ("nnUNet_preprocessed", preprocessed)):
+        (folder / DATASET).mkdir(parents=True)
+        monkeypatch.setenv(variable, str(folder))
+    image = tmp_path / "somebody/ISIC_0000001.jpg"
+    image.parent.mkdir()
+    image.touch()
+    case = Case(identifier="ISIC_0000001", channels=(image,), mask=image)
+    record = ConversionRecord.of("Dataset101_ISIC", OPTIONS, [case])
+    record.write(raw / DATASET, {"ISIC_0000001": {}})
+    dataset = {"channel_names": COLOUR, "labels": ONE_LABEL, "numTraining": 9, "file_ending": ".png"}
+    (raw / DATASET / "dataset.json").write_text(json.dumps(dataset))
+    (preprocessed / DATASET / "splits_final.json").write_text(json.dumps(SPLITS))
+    return tmp_path
+
+
+def described(folder, tmp_path):
+    return open_model(pack_model(folder, tmp_path / "packed")).description
+
+
+def test_conversion_and_splits_are_found_by_the_data_sets_name(folders, trained):
+    description = described(trained(), folders)
+    assert description.conversion == {
+        "converter": "Dataset101_ISIC",
+        "revision": 2,
+        "options": {"size": "256x256", "threshold": None, "split": "ultralight-isic2017"},
+    }
+    assert description.data.splits == "ultralight-isic2017"
+    splits = folders / "nnUNet_preprocessed" / DATASET / "splits_final.json"
+    assert description.data.splits_sha256 == sha256(splits.read_bytes()).hexdigest()
+    assert description.data.n_cases == 10
+
+
+def test_no_case_no_path_and_no_person_is_in_the_file(folders, trained):
+    content = pack_model(trained(), folders / "packed.zip").read_bytes()
+    for secret in (b"ISIC_0000001", b"somebody", b"/home/me", str(folders).encode(), b"called vm"):
+        assert secret not in content
+
+
+def test_a_fold_of_all_cases_has_no_splits(folders, trained):
+    description = described(trained(folds=("all",)), folders)
+    assert (description.data.splits, description.data.splits_sha256) == (None, None)
+
+
+def test_another_data_set_of_the_same_name_is_not_taken_for_the_models(folders, trained, caplog):
+    folder = trained(labels={"labels": {"background": 0, "mole": 1}})
+    with caplog.at_level("INFO"):
+        assert described(folder, folders).conversion is None
+    assert "has other labels than the data that the model was trained with" in caplog.text
+
+
+def test_without_nnunets_folders_nothing_is_known(trained, tmp_path):
+    description = described(trained(), tmp_path)
+    assert description.conversion is None
+    assert (description.data.splits, description.data.splits_sha256) == (None, None)
