@@ -1,9 +1,12 @@
 """The file of ``-pretrained_weights``: nnU-Net runs any code that is in it, and tells no trainer about it."""
 
+import shlex
 import sys
 from pathlib import Path
 
+from nnunet_mamba.models.bundle_reading import is_bundle
 from nnunet_mamba.models.checkpoint_reading import read_checkpoint
+from nnunet_mamba.models.shipped_models import find_shipped_model
 
 _NNUNET_FUNCTION, _NNUNET_NAME = "maybe_load_checkpoint", "pretrained_weights_file"
 
@@ -17,7 +20,7 @@ def refuse_unsafe_pretrained_weights() -> None:
     Raises:
         FileNotFoundError: there is no such file.
         CodeInCheckpointError: it asks for more than tensors and plain values.
-        ValueError: it is no checkpoint with network weights.
+        ValueError: it is no checkpoint with network weights; or a model, whose weights can be had as one.
     """
     frame = sys._getframe(1)
     while frame.f_code.co_name != _NNUNET_FUNCTION:
@@ -26,9 +29,15 @@ def refuse_unsafe_pretrained_weights() -> None:
         frame = frame.f_back
     if (file := frame.f_locals.get(_NNUNET_NAME)) is None:
         return
-    if not Path(file).exists():
+    path = Path(file)
+    if is_bundle(path) or (not path.exists() and find_shipped_model(str(file)) is not None):
+        raise ValueError(
+            f"-pretrained_weights {file}: nnU-Net takes checkpoints only, and this is a model; write its weights into "
+            f"one first: nnunet-mamba models export {shlex.quote(str(file))} --checkpoint weights.pth"
+        )
+    if not path.exists():
         raise FileNotFoundError(f"-pretrained_weights {file}: there is no such file")
     try:
-        read_checkpoint(Path(file), entries=("network_weights",))
+        read_checkpoint(path, entries=("network_weights",))
     except ValueError as error:
         raise type(error)(f"-pretrained_weights: {error}") from error

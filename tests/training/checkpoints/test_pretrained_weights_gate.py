@@ -1,9 +1,11 @@
 import os
+import zipfile
 
 import pytest
 import torch
 from nnunetv2.run.run_training import maybe_load_checkpoint
 
+from nnunet_mamba.models import shipped_models
 from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
 
 NAME = "nnUNetTrainerUltraLightVM_1epoch_1iteration"
@@ -48,6 +50,19 @@ def test_a_file_without_network_weights_is_told(build_trainer, tmp_path):
         load(build_trainer(NAME), tmp_path / "weights.pth")
     with pytest.raises(FileNotFoundError, match=r"-pretrained_weights .*nothing\.pth: there is no such file"):
         load(build_trainer(NAME), tmp_path / "nothing.pth")
+
+
+def test_a_model_is_told_with_the_command_that_gives_its_weights(build_trainer, tmp_path, monkeypatch):
+    folder = tmp_path / "shipped/ultralight-isic"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text("{}")
+    (folder.parent / "aliases.json").write_text('{"isic": "ultralight-isic"}')
+    with zipfile.ZipFile(tmp_path / "a b.zip", "w") as archive:
+        archive.writestr("model.json", "{}")
+    monkeypatch.setattr(shipped_models, "shipped_folder", lambda: folder.parent)
+    for given, named in (("isic", "isic"), (folder, str(folder)), (tmp_path / "a b.zip", f"'{tmp_path}/a b.zip'")):
+        with pytest.raises(ValueError, match=rf"nnunet-mamba models export {named} --checkpoint weights\.pth"):
+            load(build_trainer(NAME), given)
 
 
 def begun(build_trainer):
