@@ -136,7 +136,7 @@ def _results_folder(dataset: str, trainer: str | None, plans: str | None, config
 def _opened(source: str | Path, folds: "Sequence[str] | None", checkpoint: str) -> "Model":
     from nnunet_mamba.models.opening import open_model
 
-    return open_model(source, folds=folds, checkpoint=checkpoint)
+    return open_model(source, folds=folds, checkpoint_name=checkpoint)
 
 
 def _predictor(model: "Model", *, device: str | None, mirroring: bool) -> "Predictor":

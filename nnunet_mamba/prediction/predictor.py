@@ -84,7 +84,7 @@ class Predictor:
         folder: str | Path,
         *,
         folds: Sequence[int | str] | None = None,
-        checkpoint: str = FINAL,
+        checkpoint_name: str = FINAL,
         **options: Any,
     ) -> "Predictor":
         """Return the predictor of what nnU-Net has trained.
@@ -92,14 +92,14 @@ class Predictor:
         Args:
             folder: ``$nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION``.
             folds: each a number or "all"; None takes all numbered ones that have the checkpoint, or else "all".
-            checkpoint: name of the file in each fold.
+            checkpoint_name: of the file in each fold.
             options: ``device`` and ``mirroring``, see the class.
 
         Raises:
             FileNotFoundError: there is no such folder, or no fold has the checkpoint.
             ValueError: a file in it is damaged.
         """
-        return cls(open_model(Path(folder), folds=folds, checkpoint=checkpoint), **options)
+        return cls(open_model(Path(folder), folds=folds, checkpoint_name=checkpoint_name), **options)
 
     def predict(
         self, images: Array | Sequence[Array], *, spacing: Sequence[float] | None = None

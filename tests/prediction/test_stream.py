@@ -14,7 +14,7 @@ def engine(make_stock, make_engine):
 
 def _stream(engine, make_image, save, load=None):
     def prepared(seed):
-        return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE)
+        return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE), f"context of {seed}"
 
     return Stream(engine, load=load or prepared, save=save)
 
@@ -25,12 +25,12 @@ def _label(engine, make_image, seed):
 
 
 def test_results_come_in_order_and_belong_to_their_items(engine, make_image):
-    stream = _stream(engine, make_image, save=lambda item, label, _: (item, int(label.sum())))
+    stream = _stream(engine, make_image, save=lambda item, context, label, _: (item, context, int(label.sum())))
     outcomes = list(stream.outcomes(range(70)))
     assert [outcome.item for outcome in outcomes] == list(range(70))
     for seed in (0, 33, 69):
-        found, total = outcomes[seed].result
-        assert found == seed
+        found, context, total = outcomes[seed].result
+        assert (found, context) == (seed, f"context of {seed}")
         assert abs(total - int(_label(engine, make_image, seed).sum())) <= 1
 
 
@@ -38,7 +38,7 @@ def test_an_image_that_cannot_be_read_costs_only_itself(engine, make_image):
     def load(seed):
         if seed in (0, 5, 19):
             raise ValueError(f"no image {seed}")
-        return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE)
+        return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE), "context"
 
     outcomes = list(_stream(engine, make_image, save=lambda item, *_: item, load=load).outcomes(range(20)))
     assert [outcome.item for outcome in outcomes] == list(range(20))
@@ -56,7 +56,7 @@ def test_an_image_whose_logits_are_not_finite_costs_only_itself(engine, make_ima
         prepared = engine.prepare(image, PICTURE)
         if seed == 3:
             prepared.slices.fill_(float("inf"))
-        return prepared
+        return prepared, "context"
 
     outcomes = list(_stream(engine, make_image, save=lambda item, *_: item, load=load).outcomes(range(6)))
     assert [outcome.item for outcome in outcomes if outcome.error] == [3]
@@ -88,7 +88,7 @@ def test_only_so_many_images_wait_at_once(engine, make_image):
         with lock:
             loaded += 1
             most = max(most, loaded - written)
-        return engine.prepare(make_image(1, 1, 16, 24, seed=seed % 5), PICTURE)
+        return engine.prepare(make_image(1, 1, 16, 24, seed=seed % 5), PICTURE), "context"
 
     def save(item, *_):
         nonlocal written
