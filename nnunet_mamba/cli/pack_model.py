@@ -49,7 +49,7 @@ def pack_model(
     with errors_as_text(is_conversion=False, continues=False, workers=""):
         from nnunet_mamba.models import packing
         from nnunet_mamba.models.description import Licences
-        from nnunet_mamba.models.training_records import installed_versions
+        from nnunet_mamba.models.nnunet.training_records import installed_versions
 
         refuse_if_unwritable(output.parent)
         statements = packing.AuthorStatements(
@@ -77,7 +77,7 @@ def pack_model(
 
 
 def _scores(file: Path) -> "tuple[Score, ...]":
-    from nnunet_mamba.models.model_json import scores_from
+    from nnunet_mamba.models.bundles.model_json import scores_from
     from nnunet_mamba.system.checked_entries import Entry
     from nnunet_mamba.system.json_files import read_json_file
 

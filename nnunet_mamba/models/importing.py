@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.models.archive_files import files_in
-from nnunet_mamba.models.bundle_reading import holds_bundle
+from nnunet_mamba.models.bundles.archive_files import files_in
+from nnunet_mamba.models.bundles.reading import holds_bundle
 from nnunet_mamba.models.description import ModelDescription
 from nnunet_mamba.models.model import Model
-from nnunet_mamba.models.nnunet_archives import unpacked_models
-from nnunet_mamba.models.nnunet_export import results_path, unpack_to_results
+from nnunet_mamba.models.nnunet.archives import unpacked_models
+from nnunet_mamba.models.nnunet.results_reading import read_results
+from nnunet_mamba.models.nnunet.results_writing import results_path, unpack_to_results
 from nnunet_mamba.models.opening import model_path, open_model
-from nnunet_mamba.models.results_reading import read_results
 
 
 @dataclass(frozen=True, kw_only=True)

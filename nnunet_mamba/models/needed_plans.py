@@ -111,6 +111,24 @@ def check_dataset_json(dataset: Entry) -> tuple[int, Labels]:
     return len(channels.object()), labels
 
 
+def check_mirror_axes(axes: Entry, n_axes: int) -> tuple[int, ...]:
+    """Return the axes that may be mirrored in prediction.
+
+    Args:
+        axes: a list of their numbers.
+        n_axes: of the patches.
+
+    Raises:
+        ValueError: a number is no axis, or there twice.
+    """
+    found: list[int] = []
+    for axis in axes.items():
+        if axis.whole() >= n_axes or axis.whole() in found:
+            axis.refuse(f"an axis below {n_axes}, each once")
+        found.append(axis.whole())
+    return tuple(found)
+
+
 def n_input_channels(n_channels: int, labels: Labels, planned: Mapping[str, Any]) -> int:
     """Return the input channels of a network: of the images, and in a cascade of what the stage before has found.
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_mamba.models.archive_files import files_in
-from nnunet_mamba.models.bundle_reading import holds_bundle, is_bundle, read_bundle
+from nnunet_mamba.models.bundles.archive_files import files_in
+from nnunet_mamba.models.bundles.reading import holds_bundle, is_bundle, read_bundle
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.shipped_models import find_shipped_model, other_names
 from nnunet_mamba.results.checkpoints import FINAL
@@ -38,14 +38,14 @@ def open_model(source: str | Path, *, folds: Sequence[int | str] | None = None, 
         if is_bundle(path):
             return _with_folds(read_bundle(path), folds)
         _refuse_other_folders(path)
-        from nnunet_mamba.models.results_reading import read_results
+        from nnunet_mamba.models.nnunet.results_reading import read_results
 
         return read_results(path, folds=folds, checkpoint_name=checkpoint_name)
     if path.suffix == ".pth":
         raise ValueError(f"{path} is a checkpoint, expected {_KINDS}; give the folder above that of its fold")
     if holds_bundle(files_in(path)):
         return _with_folds(read_bundle(path), folds)
-    from nnunet_mamba.models.nnunet_archives import read_archive
+    from nnunet_mamba.models.nnunet.archives import read_archive
 
     return read_archive(path, folds=folds, checkpoint_name=checkpoint_name)
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.models.bundle_writing import refuse_existing, write_bundle
-from nnunet_mamba.models.checkpoint_reading import check_whole
+from nnunet_mamba.models.bundles.model_json import MODEL_FILE, description_from_json, description_to_json
+from nnunet_mamba.models.bundles.weights_file import pack_weights
+from nnunet_mamba.models.bundles.writing import refuse_existing, write_bundle
 from nnunet_mamba.models.data_records import with_data_records
 from nnunet_mamba.models.description import Licences, ModelDescription, Score
 from nnunet_mamba.models.model import Model
-from nnunet_mamba.models.model_json import MODEL_FILE, description_from_json, description_to_json
-from nnunet_mamba.models.results_reading import read_results
-from nnunet_mamba.models.weights_file import pack_weights
+from nnunet_mamba.models.nnunet.checkpoint_reading import check_whole
+from nnunet_mamba.models.nnunet.results_reading import read_results
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import fold_name
 

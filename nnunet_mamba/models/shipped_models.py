@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from nnunet_mamba.models.bundle_reading import is_bundle
+from nnunet_mamba.models.bundles.reading import is_bundle
 from nnunet_mamba.system.checked_entries import Entry
 from nnunet_mamba.system.json_files import read_json_file
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.models.model import Model
-from nnunet_mamba.models.opening import open_model
+from nnunet_mamba.models.nnunet.checkpoint_reading import check_whole
+from nnunet_mamba.models.opening import model_path, open_model
 from nnunet_mamba.results.checkpoints import FINAL
+from nnunet_mamba.results.layout import fold_name
+from nnunet_mamba.results.trained_model import is_results_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,10 @@ def verify_model(
     """
     model = open_model(source, folds=folds, checkpoint_name=checkpoint_name)
     model.card()
+    path = model_path(source)
+    if is_results_folder(path):
+        for fold in model.description.fold_names:
+            check_whole(path / fold_name(fold) / checkpoint_name)
     described = model.description.network
     if described is None:
         for fold in model.description.fold_names:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
-from nnunet_mamba.models.checkpoint_reading import RESUMED, read_checkpoint
+from nnunet_mamba.models.nnunet.checkpoint_reading import RESUMED, read_checkpoint
 from nnunet_mamba.networks.torch_files import no_code_from_files
 from nnunet_mamba.networks.wrappers import bare_network
 from nnunet_mamba.results.checkpoints import BEST, FINAL, LATEST, SPARE

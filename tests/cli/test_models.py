@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.models import shipped_models
+from nnunet_mamba.models.bundles.model_json import WEIGHTS_FILE
 from nnunet_mamba.models.description import Score
-from nnunet_mamba.models.model_json import WEIGHTS_FILE
 from nnunet_mamba.models.packing import AuthorStatements, pack_model
 
 SCORES = (

@@ -5,8 +5,8 @@ import pytest
 import torch
 from trained_models import REGIONS, assert_same_weights, stored_weights
 
+from nnunet_mamba.models.bundles.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
 from nnunet_mamba.models.description import Licences, Score
-from nnunet_mamba.models.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import AuthorStatements, pack_model
 

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from nnunet_mamba.models.model_json import CARD_FILE, MODEL_FILE
+from nnunet_mamba.models.bundles.model_json import CARD_FILE, MODEL_FILE
 from nnunet_mamba.models.verification import verify_model
 
 
@@ -20,6 +20,17 @@ def test_a_folder_of_results_is_verified_too(trained):
     stored = torch.load(file, weights_only=False)
     torch.save({**stored, "network_weights": {"a": torch.ones(1)}}, file)
     with pytest.raises(ValueError, match="fold 0 is not of this network"):
+        verify_model(folder)
+
+
+def test_a_checkpoint_whose_checksums_do_not_fit_is_told(trained):
+    folder = trained()
+    file = folder / "fold_0/checkpoint_final.pth"
+    content = bytearray(file.read_bytes())
+    value = next(iter(torch.load(file, weights_only=False)["network_weights"].values())).numpy().tobytes()
+    content[content.index(value)] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint_final\.pth cannot be read; is the file whole"):
         verify_model(folder)
 
 

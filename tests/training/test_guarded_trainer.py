@@ -9,7 +9,7 @@ import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.training.checkpoints.files import CheckpointWriteError
 from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes

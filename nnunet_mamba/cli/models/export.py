@@ -29,7 +29,7 @@ def export(
         refuse_if_unwritable(
             checkpoint.parent, way_out="make room, get the right to write there, or choose another --checkpoint"
         )
-        from nnunet_mamba.models.nnunet_export import write_pretrained_checkpoint
+        from nnunet_mamba.models.nnunet.results_writing import write_pretrained_checkpoint
         from nnunet_mamba.models.opening import open_model
 
         opened = open_model(checked_source(model))

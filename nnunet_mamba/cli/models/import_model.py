@@ -24,7 +24,7 @@ def import_model(
 ) -> None:
     """Write a model into nnU-Net's results, so that nnUNetv2_predict knows it, and print its folder.
 
-    MODEL may be an archive of nnUNetv2_export_model_to_zip with several models. Nothing in it is run, nothing is
+    It may be an archive of nnUNetv2_export_model_to_zip with several models. Nothing in it is run, nothing is
     replaced, and only tensors, plans and labels are taken over.
     """
     with errors_as_text(is_conversion=False, continues=False, workers=""):

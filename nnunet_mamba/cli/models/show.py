@@ -20,7 +20,7 @@ def show(
     Nothing in the model's files is run. Of nnU-Net's results, which have no card, one is made of what is known.
     """
     with errors_as_text(is_conversion=False, continues=False, workers=""):
-        from nnunet_mamba.models.model_json import description_to_json
+        from nnunet_mamba.models.bundles.model_json import description_to_json
         from nnunet_mamba.models.opening import open_model
 
         opened = open_model(checked_source(model), folds=parse_folds(folds), checkpoint_name=checkpoint_name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError, check_whole, read_checkpoint
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError, check_whole, read_checkpoint
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.system.atomic import replacing
 

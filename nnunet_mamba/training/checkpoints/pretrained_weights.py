@@ -4,8 +4,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from nnunet_mamba.models.bundle_reading import is_bundle
-from nnunet_mamba.models.checkpoint_reading import read_checkpoint
+from nnunet_mamba.models.bundles.reading import is_bundle
+from nnunet_mamba.models.nnunet.checkpoint_reading import read_checkpoint
 from nnunet_mamba.models.shipped_models import find_shipped_model
 
 _NNUNET_FUNCTION, _NNUNET_NAME = "maybe_load_checkpoint", "pretrained_weights_file"

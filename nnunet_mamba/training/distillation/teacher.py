@@ -13,8 +13,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from nnunet_mamba.data.formats.dataset_json import IGNORE
-from nnunet_mamba.models.architecture_names import refuse_other_than_layers
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError, read_checkpoint
+from nnunet_mamba.models.nnunet.architecture_names import refuse_other_than_layers
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 from nnunet_mamba.networks.wrappers import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ModelName, fold_name

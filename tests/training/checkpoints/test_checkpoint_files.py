@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.training.checkpoints.files import (
     CheckpointWriteError,

@@ -6,7 +6,7 @@ import torch
 from nnunetv2.run.run_training import maybe_load_checkpoint
 
 from nnunet_mamba.models import shipped_models
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
 
 NAME = "nnUNetTrainerUltraLightVM_1epoch_1iteration"
 

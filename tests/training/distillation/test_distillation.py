@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.training.distillation.losses import TEACHER_TERMS, teacher_terms
 from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
 from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE

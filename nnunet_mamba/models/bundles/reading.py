@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
-from nnunet_mamba.models.archive_files import files_in, read_file_in, refuse_size
+from nnunet_mamba.models.bundles.archive_files import files_in, read_file_in, refuse_size
+from nnunet_mamba.models.bundles.model_json import MODEL_FILE, WEIGHTS_FILE, StoredDescription, description_from_json
 from nnunet_mamba.models.model import Model
-from nnunet_mamba.models.model_json import MODEL_FILE, WEIGHTS_FILE, StoredDescription, description_from_json
 from nnunet_mamba.system.json_files import parse_json
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read_bundle(path: Path) -> Model:
 
     @cache
     def all_weights() -> "dict[str, dict[str, Tensor]]":
-        from nnunet_mamba.models.weights_file import unpack_weights
+        from nnunet_mamba.models.bundles.weights_file import unpack_weights
 
         return unpack_weights(
             read(WEIGHTS_FILE, _LARGEST_WEIGHTS),

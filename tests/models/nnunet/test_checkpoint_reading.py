@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.models.checkpoint_reading import RESUMED, CodeInCheckpointError, check_whole, read_checkpoint
+from nnunet_mamba.models.nnunet.checkpoint_reading import RESUMED, CodeInCheckpointError, check_whole, read_checkpoint
 
 
 class Command:

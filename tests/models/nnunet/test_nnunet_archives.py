@@ -3,7 +3,7 @@ from nnunetv2.model_sharing.model_export import export_pretrained_model
 from trained_models import DATASET, assert_same_weights, stored_weights
 
 from nnunet_mamba.models.importing import import_models
-from nnunet_mamba.models.nnunet_archives import unpacked_models
+from nnunet_mamba.models.nnunet.archives import unpacked_models
 from nnunet_mamba.models.opening import open_model
 
 

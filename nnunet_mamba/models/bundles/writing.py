@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from nnunet_mamba.models.bundles.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE, description_to_json
 from nnunet_mamba.models.card import model_card
 from nnunet_mamba.models.description import ModelDescription
-from nnunet_mamba.models.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE, description_to_json
 from nnunet_mamba.system.atomic import new_folder, replacing
 
 ZIP = ".zip"

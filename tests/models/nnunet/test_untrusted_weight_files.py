@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.models.checkpoint_reading import check_whole, read_checkpoint
+from nnunet_mamba.models.nnunet.checkpoint_reading import check_whole, read_checkpoint
 from nnunet_mamba.networks.published_files import read_weights
 
 WEIGHTS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.arange(1000.0)}

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.models.architecture_names import refuse_other_than_layers
 from nnunet_mamba.models.description import FoldRecord, ModelDescription
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.needed_plans import check_dataset_name
+from nnunet_mamba.models.nnunet.architecture_names import refuse_other_than_layers
+from nnunet_mamba.models.planned_network import preset_of_trainer
 from nnunet_mamba.networks.torch_files import write_torch_file
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ALL, ModelName, fold_name
@@ -64,9 +65,10 @@ def unpack_to_results(model: Model, results_root: Path, *, dataset: str | None =
     """
     target = results_path(model, results_root, dataset=dataset)
     description = _with_dataset(model.description, dataset)
-    if description.network is None:
+    # Trainers of nnunet-mamba build no network by a name in the plans, all others do.
+    if preset_of_trainer(description.trainer) is None:
         refuse_other_than_layers(description.planned, f"The model {model.place}")
-    else:
+    if description.network is not None:
         for fold in description.fold_names:
             model.build_network(fold)
     with new_folder(target) as folder:

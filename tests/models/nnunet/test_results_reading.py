@@ -1,16 +1,21 @@
 import json
 import math
 import os
-from pathlib import Path
 
 import pytest
 import torch
 from trained_models import assert_same_weights, stored_weights
 
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
-from nnunet_mamba.models.results_reading import read_results
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.results_reading import read_results
 
 BEST = "checkpoint_best.pth"
+LOG = """
+2026-11-20 20:55:22.8: Epoch 0
+2026-11-20 20:55:25.1: Epoch time: 2.34 s
+2026-11-20 20:55:26.2: Epoch 1
+2026-11-20 20:55:27.0: Epoch time: 0.87 s
+"""
 
 
 class Command:
@@ -117,6 +122,7 @@ def test_weights_stay_what_they_are_when_their_file_is_written_anew(trained):
     ("entries", "told"),
     [
         ({"trainer_name": "a b"}, 'trainer_name is "a b", expected the name of a class'),
+        ({"inference_allowed_mirroring_axes": (0, 5)}, r"mirroring_axes: \[1\] is 5, expected an axis below 2"),
         ({"init_args": {}}, "init_args has no entry 'configuration'"),
         ({"init_args": {"configuration": "../x"}}, "configuration is .*expected the name of a configuration"),
         ({"trainer_name": "nnUNetTrainerUltraLBM"}, "is of nnUNetTrainerUltraLightVM 2d, and another fold of nnUNetTr"),
@@ -170,19 +176,12 @@ def test_what_a_checkpoint_does_not_tell_is_not_known(trained):
     assert description.mirror_axes == ()
 
 
-def test_logs_tell_the_time_and_debug_json_the_software_but_no_host(trained, training_log):
+def test_logs_tell_the_time_and_debug_json_the_software_but_no_host(trained):
     folder = trained()
     changed(folder, logging={}, init_args={"configuration": "2d", "device": torch.device("cuda:3")})
-    (folder / "fold_0/training_log_2026_1_2_03_04_05.txt").write_text(training_log)
+    (folder / "fold_0/training_log_2026_1_2_03_04_05.txt").write_text(LOG)
     debug = {"torch_version": "2.9.1", "gpu_name": "NVIDIA H200", "hostname": "secret", "output_folder": "/home/me"}
     (folder / "fold_0/debug.json").write_text(json.dumps(debug))
     training = read_results(folder).description.training
     assert (training.seconds, training.device) == (3.2, "cuda, NVIDIA H200")
     assert training.versions == {"torch": "2.9.1"}
-
-
-@pytest.fixture
-def training_log():
-    """The times of two epochs, as nnU-Net logs them."""
-    text = Path(__file__).parents[1].joinpath("results/conftest.py").read_text(encoding="utf-8")
-    return text.split('LOG = """')[1].split('"""')[0]

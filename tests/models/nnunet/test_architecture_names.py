@@ -1,8 +1,8 @@
 import pytest
 from trained_models import plans_of_nnunet
 
-from nnunet_mamba.models.architecture_names import refuse_other_than_layers
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.architecture_names import refuse_other_than_layers
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from copy import deepcopy
 
 import pytest
 
-from nnunet_mamba.models.model_json import (
+from nnunet_mamba.models.bundles.model_json import (
     FORMAT,
     MODEL_FILE,
     WEIGHTS_FILE,
@@ -110,11 +110,17 @@ def test_a_file_of_a_newer_version_asks_for_it(content):
         read(changed(content, ("network", "preset"), "mamba_4"))
 
 
+def test_a_network_that_the_trainer_does_not_train_is_refused(content):
+    with pytest.raises(ValueError, match=r"preset is \"ultralight_vm_unet\", expected 'ultralbm_unet_t', which nnUNet"):
+        read({**content, "trainer": "nnUNetTrainerUltraLBMTDistill_20epochs"})
+
+
 def test_a_network_that_has_no_such_axes_is_refused(content):
     # The plans and the network agree, and VM-UNet is for slices alone.
     volume = {**content["plans"]["configurations"]["2d"], "patch_size": [8, 8, 8], "spacing": [1, 1, 1]}
     other = changed(content, ("plans", "configurations", "2d"), volume)
     other["network"].update(preset="vm_unet", spatial_dims=3)
+    other["trainer"] = "nnUNetTrainerVMUNet"
     with pytest.raises(ValueError, match=r"network\.spatial_dims is 3, expected one of 2"):
         read(other)
 

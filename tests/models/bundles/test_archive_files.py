@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from nnunet_mamba.models.archive_files import files_in, read_file_in
+from nnunet_mamba.models.bundles.archive_files import files_in, read_file_in
 
 NAME = PurePosixPath("model/weights.bin")
 CONTENT = bytes(range(256)) * 40

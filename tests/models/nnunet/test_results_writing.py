@@ -6,8 +6,8 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from trained_models import DATASET, REGIONS, assert_same_weights, stored_weights
 
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
-from nnunet_mamba.models.nnunet_export import unpack_to_results, write_pretrained_checkpoint
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.results_writing import unpack_to_results, write_pretrained_checkpoint
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import pack_model
 
@@ -112,6 +112,16 @@ def test_plans_that_name_no_layer_do_not_reach_nnunet(trained, tmp_path, name):
     with pytest.raises(CodeInCheckpointError, match=f"has plans that build their network with {name!r}"):
         unpack_to_results(shared(folder, tmp_path), tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_network_of_ours_does_not_hide_what_nnunet_would_call(trained, tmp_path):
+    bundle = pack_model(trained(), tmp_path / "bundle")
+    content = json.loads((bundle / "model.json").read_text())
+    content["trainer"] = "nnUNetTrainer"
+    content["plans"]["configurations"]["2d"]["architecture"]["network_class_name"] = "os.system"
+    (bundle / "model.json").write_text(json.dumps(content))
+    with pytest.raises(CodeInCheckpointError, match=r"has plans that build their network with 'os\.system'"):
+        unpack_to_results(open_model(bundle), tmp_path / "results")
 
 
 def test_a_model_of_stock_nnunet_is_unpacked(trained, tmp_path):

@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nnunet_mamba.models.checkpoint_entries import first_not_finite
+from nnunet_mamba.models.nnunet.checkpoint_entries import first_not_finite
+from nnunet_mamba.models.shared_memory import memory_of
 from nnunet_mamba.system.checked_entries import Entry
 from nnunet_mamba.system.json_files import parse_json
 
@@ -39,24 +40,11 @@ def pack_weights(weights: Mapping[str, Mapping[str, Tensor]]) -> bytes:
         stored: dict[object, str] = {}
         for name, value in values.items():
             key = f"{fold}{_BETWEEN}{name}"
-            if (first := stored.setdefault(_memory_of(value, name), key)) != key:
+            if (first := stored.setdefault(memory_of(value, name), key)) != key:
                 other_names[key] = first
             else:
                 tensors[key] = value.detach().clone(memory_format=torch.contiguous_format)
     return save(tensors, metadata={_OTHER_NAMES: json.dumps(other_names, sort_keys=True)})
-
-
-def copied_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return copies of weights; those that share their memory still do.
-
-    Args:
-        weights: of a network.
-    """
-    copies: dict[object, Tensor] = {}
-    for name, value in weights.items():
-        if (memory := _memory_of(value, name)) not in copies:
-            copies[memory] = value.clone()
-    return {name: copies[_memory_of(value, name)] for name, value in weights.items()}
 
 
 def unpack_weights(
@@ -104,13 +92,6 @@ def unpack_weights(
         if not values:
             raise ValueError(f"{place} has no weights of fold {fold}, which model.json names; {_AGAIN}")
     return weights
-
-
-def _memory_of(value: Tensor, name: str) -> object:
-    """Return what two names of one layer have in common, and no other weights."""
-    if not value.numel():
-        return name
-    return value.data_ptr(), value.dtype, tuple(value.shape), value.stride()
 
 
 def _under_other_names(content: bytes, tensors: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:

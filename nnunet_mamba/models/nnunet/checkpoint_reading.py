@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.models.checkpoint_entries import problem_of_entries
+from nnunet_mamba.models.nnunet.checkpoint_entries import problem_of_entries
 from nnunet_mamba.networks.torch_files import CodeInFileError, DamagedFileError, read_torch_file, verify_checksums
 
 # What nnU-Net writes and needs again to continue a training.

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
-from nnunet_mamba.models.checkpoint_reading import read_checkpoint
 from nnunet_mamba.models.description import Licences, ModelDescription, TrainingData
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.needed_plans import (
     check_dataset_json,
+    check_mirror_axes,
     check_name,
     check_plans,
     n_input_channels,
     needed_dataset_json,
     needed_plans,
 )
+from nnunet_mamba.models.nnunet.checkpoint_reading import read_checkpoint
+from nnunet_mamba.models.nnunet.training_records import fold_record, training_record
 from nnunet_mamba.models.planned_network import planned_network
-from nnunet_mamba.models.training_records import fold_record, training_record
-from nnunet_mamba.models.weights_file import copied_weights
+from nnunet_mamba.models.shared_memory import copied_weights
 from nnunet_mamba.networks.wrappers import without_wrappers
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ALL, fold_name, fold_of
@@ -57,11 +58,9 @@ def read_results(folder: Path, *, folds: Sequence[int | str] | None = None, chec
     trainer, configuration = _agreed(stored, files)
 
     def weights(fold: str) -> "dict[str, Tensor]":
-        content = read_checkpoint(files[fold], entries=("network_weights",), ignored=("optimizer_state",))[
-            "network_weights"
-        ]
+        content = read_checkpoint(files[fold], entries=("network_weights",), ignored=("optimizer_state",))
         # nnU-Net writes a later checkpoint over this one, whose content is mapped into memory.
-        return copied_weights(without_wrappers(content))
+        return copied_weights(without_wrappers(content["network_weights"]))
 
     description = _described(folder, trainer, configuration, stored)
     return Model(description=description, weights=weights, place=str(folder))
@@ -128,7 +127,6 @@ def _described(
         )
     except ValueError as error:
         raise ValueError(f"{plans_file}: {error}; {_WAY_OUT}") from error
-    first = next(iter(stored.values()))
     n_cases = dataset.value.get("numTraining")
     return ModelDescription(
         name=model_name(trainer, plans.value["dataset_name"]),
@@ -137,7 +135,7 @@ def _described(
         configuration=configuration,
         plans=plans.value,
         dataset_json=dataset.value,
-        mirror_axes=tuple(int(axis) for axis in first.get("inference_allowed_mirroring_axes") or ()),
+        mirror_axes=_mirror_axes(next(iter(stored.values())), len(planned["patch_size"]), folder),
         folds=tuple(fold_record(name, content) for name, content in stored.items()),
         conversion=None,
         data=TrainingData(
@@ -146,6 +144,11 @@ def _described(
         training=training_record(trainer, stored, folder),
         licences=Licences(),
     )
+
+
+def _mirror_axes(stored: Mapping[str, Any], n_axes: int, folder: Path) -> tuple[int, ...]:
+    axes = [int(axis) for axis in stored.get("inference_allowed_mirroring_axes") or ()]
+    return check_mirror_axes(Entry(axes, f"{folder}: inference_allowed_mirroring_axes", _WAY_OUT), n_axes)
 
 
 def _plans(file: Path, configuration: str) -> Entry:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnunet_mamba.data.sources.archives import unpacked
 from nnunet_mamba.models.model import Model
-from nnunet_mamba.models.results_reading import read_results
+from nnunet_mamba.models.nnunet.results_reading import read_results
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.trained_model import is_results_folder
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from nnunet_mamba.models.checkpoint_reading import CodeInCheckpointError
+from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
 
 # Packages that hold the networks and layers of nnU-Net's plans; importing their modules does nothing else.
 _HOLD_LAYERS = ("torch", "dynamic_network_architectures", "nnunetv2", "nnunet_mamba")

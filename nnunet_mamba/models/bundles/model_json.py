@@ -14,8 +14,14 @@ from nnunet_mamba.models.description import (
     TrainingData,
     TrainingRecord,
 )
-from nnunet_mamba.models.needed_plans import check_dataset_json, check_name, check_plans, n_input_channels
-from nnunet_mamba.models.planned_network import as_tuples
+from nnunet_mamba.models.needed_plans import (
+    check_dataset_json,
+    check_mirror_axes,
+    check_name,
+    check_plans,
+    n_input_channels,
+)
+from nnunet_mamba.models.planned_network import as_tuples, preset_of_trainer
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.system.checked_entries import Entry
 from nnunet_mamba.system.json_files import not_finite
@@ -108,12 +114,12 @@ def description_from_json(content: Any, file: str, *, way_out: str = WAY_OUT) ->
     return StoredDescription(
         description=ModelDescription(
             name=check_name(entry.at("name"), "a name"),
-            network=_network(entry.at("network"), wanted),
+            network=_network(entry.at("network"), wanted, trainer.text()),
             trainer=trainer.text(),
             configuration=configuration,
             plans=plans,
             dataset_json=entry.at("dataset_json").object(),
-            mirror_axes=_mirror_axes(entry.at("mirror_axes"), wanted["spatial_dims"]),
+            mirror_axes=check_mirror_axes(entry.at("mirror_axes"), wanted["spatial_dims"]),
             folds=_folds(entry.at("folds")),
             conversion=None if conversion.value is None else conversion.object(),
             data=_data(entry.at("data")),
@@ -154,18 +160,22 @@ def _check_format(entry: Entry) -> None:
         raise ValueError(f"{entry.place} is {number}, and this nnunet-mamba reads up to {FORMAT}; {_NEWER}")
 
 
-def _network(entry: Entry, wanted: Mapping[str, int]) -> NetworkDescription | None:
-    """Return the network, which must fit the data set.
+def _network(entry: Entry, wanted: Mapping[str, int], trainer: str) -> NetworkDescription | None:
+    """Return the network, which must fit the data set and the trainer.
 
     Args:
         entry: an object or null.
         wanted: what the plans and dataset.json say of it.
+        trainer: name of one of ours or another one.
     """
     if entry.value is None:
         return None
     name = entry.at("preset").text("the name of a network")
     if name not in PRESETS:
         raise ValueError(f"{entry.at('preset').place} is {name!r}, which this nnunet-mamba does not know; {_NEWER}")
+    preset = preset_of_trainer(trainer)
+    if preset is not None and preset.name != name:
+        entry.at("preset").refuse(f"{preset.name!r}, which {trainer} trains")
     for number, expected in wanted.items():
         if entry.at(number).whole(least=1) != expected:
             entry.at(number).refuse(f"{expected}, as the plans and dataset_json say")
@@ -178,14 +188,6 @@ def _network(entry: Entry, wanted: Mapping[str, int]) -> NetworkDescription | No
         n_parameters=entry.optional("n_parameters").whole_or_none(least=1),
         **wanted,
     )
-
-
-def _mirror_axes(entry: Entry, n_axes: int) -> tuple[int, ...]:
-    axes = tuple(axis.whole() for axis in entry.items())
-    for index, axis in enumerate(entry.items()):
-        if axis.whole() >= n_axes or axis.whole() in axes[:index]:
-            axis.refuse(f"an axis below {n_axes}, each once")
-    return axes
 
 
 def _folds(entry: Entry) -> tuple[FoldRecord, ...]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.models.checkpoint_entries import problem_of_entries
+from nnunet_mamba.models.nnunet.checkpoint_entries import problem_of_entries
 
 
 @pytest.mark.parametrize(

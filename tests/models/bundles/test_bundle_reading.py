@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from nnunet_mamba.models.bundle_reading import read_bundle
-from nnunet_mamba.models.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
+from nnunet_mamba.models.bundles.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
+from nnunet_mamba.models.bundles.reading import read_bundle
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from trained_models import assert_same_weights
 
-from nnunet_mamba.models.weights_file import copied_weights, pack_weights, unpack_weights
+from nnunet_mamba.models.bundles.weights_file import pack_weights, unpack_weights
 
 
 def unpacked(content, folds):
@@ -42,19 +42,10 @@ def test_equal_weights_give_equal_bytes():
     assert len({pack_weights({"0": shared_layers()}) for _ in range(5)}) == 1
 
 
-def test_copies_share_memory_as_the_originals_do():
-    weights = shared_layers()
-    copies = copied_weights(weights)
-    assert_same_weights(copies, weights)
-    assert copies["0.weight"] is copies["7.weight"]
-    assert copies["0.weight"].data_ptr() != weights["0.weight"].data_ptr()
-
-
 def test_views_of_one_memory_are_no_copies_of_each_other():
     whole = torch.arange(6.0)
     weights = {"a": whole[:3], "b": whole[3:], "c": whole.reshape(2, 3), "d": whole.reshape(3, 2)}
     assert_same_weights(unpacked(pack_weights({"0": weights}), ["0"])["0"], weights)
-    assert_same_weights(copied_weights(weights), weights)
 
 
 def test_another_hash_is_told():
