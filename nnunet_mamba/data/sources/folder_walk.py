@@ -31,14 +31,27 @@ def visible_entries(folder: Path) -> list[Path]:
         NotADirectoryError: ``folder`` is not a folder.
         PermissionError: it cannot be read, in words.
     """
+    return [path for path, _ in _entries(folder)]
+
+
+def _entries(folder: Path) -> list[tuple[Path, bool]]:
+    """Return what ``visible_entries`` does, and of each whether it is a folder."""
     if not folder.is_dir():
         missing = "" if folder.exists() else ": nothing of this name is there"
         raise NotADirectoryError(f"{folder} is not a folder{missing}; expected one that holds images")
     try:
         with os.scandir(folder) as entries:
-            return sorted(folder / entry.name for entry in entries if not is_hidden(entry.name))
+            # The scan tells what is a folder; asking for each of a hundred thousand files takes several times as long.
+            # A link is asked, since where it leads may be nowhere, or a circle.
+            found = sorted(
+                (entry.name, None if entry.is_symlink() else entry.is_dir())
+                for entry in entries
+                if not is_hidden(entry.name)
+            )
     except PermissionError as error:
         raise _without_permission(folder, error) from error
+    paths = [(folder / name, is_folder) for name, is_folder in found]
+    return [(path, path.is_dir() if is_folder is None else is_folder) for path, is_folder in paths]
 
 
 def files_below(folder: Path, *, depth: int | None = None) -> Iterator[Path]:
@@ -63,8 +76,8 @@ def _files_below(folder: Path, depth: int | None, *, above: frozenset[str]) -> I
     if here in above:
         return
     subfolders = []
-    for path in visible_entries(folder):
-        if path.is_dir():
+    for path, is_folder in _entries(folder):
+        if is_folder:
             subfolders.append(path)
         else:
             yield path

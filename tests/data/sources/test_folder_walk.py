@@ -34,6 +34,11 @@ def test_does_not_run_in_circles(tree):
     assert names(tree) == ["d.png", "p1/a.png", "p2/deep/c.png"]
 
 
+def test_a_link_to_itself_is_listed_as_a_file_that_cannot_be_read(tree):
+    (tree / "e.png").symlink_to("e.png")
+    assert names(tree) == ["d.png", "e.png", "p1/a.png", "p2/deep/c.png"]
+
+
 def test_two_links_to_one_folder_are_both_followed(tree):
     (tree / "p3").symlink_to(tree / "p1")
     assert names(tree) == ["d.png", "p1/a.png", "p2/deep/c.png", "p3/a.png"]
