@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.formats.dataset_json import IGNORE, DatasetJson, read_dataset_json
+from nnunet_mamba.data.formats.dataset_json import DatasetJson, read_dataset_json
 from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
 from nnunet_mamba.data.formats.label_values import SourceValue
 from nnunet_mamba.data.formats.picture_sizes import parse_size
 from nnunet_mamba.data.restoring.record_faults import record_faults
-from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, ConversionRecord, read_conversion_record
+from nnunet_mamba.data.restoring.source_values import VOLUME_ENDING, mask_values
+from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, read_conversion_record
 from nnunet_mamba.data.writing.raw_dataset import DATASET_JSON
 from nnunet_mamba.system.json_files import read_json_object
-
-VOLUME_ENDING = ".nii.gz"
-LARGEST_IN_PICTURES = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +42,6 @@ class ConvertedDataset:
     size: Shape | None
     cases: Mapping[str, Mapping[str, Any]]
     sources: Sequence[str]
-
-    @property
-    def is_colour(self) -> bool:
-        """Whether the source's masks are in colour."""
-        return any(isinstance(value, str) for values in self.source_labels.values() for value in values)
 
 
 def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
@@ -79,15 +72,15 @@ def read_converted_dataset(folder: Path, predictions: Path) -> ConvertedDataset:
     except ValueError as error:
         raise ValueError(f"{record_file} is damaged: {error}; convert again") from error
     description, dataset = _read_description(folder, predictions)
-    cases, labels = content["cases"], _label_values(dataset, description)
-    source_labels = _source_values(record, labels, dataset.file_ending)
-    writes_pictures = dataset.file_ending != VOLUME_ENDING or any("slices" in case["source"] for case in cases.values())
-    if writes_pictures:
-        _refuse_values_of_no_picture(source_labels, record_file)
-    if source_labels and IGNORE not in source_labels:
-        labels.pop(IGNORE, None)
-    if source_labels and (missing := sorted(labels.keys() - source_labels.keys())):
-        raise ValueError(f"{folder} knows no value of the source for {', '.join(missing)}, a label of {description}")
+    cases = content["cases"]
+    labels, source_labels = mask_values(
+        dataset,
+        record.options,
+        writes_pictures=dataset.file_ending != VOLUME_ENDING
+        or any("slices" in case["source"] for case in cases.values()),
+        description=description,
+        record_file=record_file,
+    )
     return ConvertedDataset(
         folder=folder,
         file_ending=dataset.file_ending,
@@ -111,37 +104,3 @@ def _read_description(folder: Path, predictions: Path) -> tuple[Path, DatasetJso
         return description, read_dataset_json(description)
     except ValueError as error:
         raise ValueError(f"{description} is no dataset.json of nnU-Net: {error}; copy the training data's") from error
-
-
-def _label_values(dataset: DatasetJson, description: Path) -> dict[str, int]:
-    """Return the value that each label or region has in a label map that nnU-Net writes."""
-    values = dataset.labels.values
-    numbers = {name: value[0] if isinstance(value, tuple) else value for name, value in values.items()}
-    if dataset.labels.has_regions:
-        numbers |= dict(zip(dataset.labels.foreground, dataset.labels.regions_class_order, strict=True))
-    if len(set(numbers.values())) < len(numbers):
-        raise ValueError(
-            f"{description} gives two regions the same number in regions_class_order, {numbers}; a mask cannot "
-            "tell them apart"
-        )
-    return numbers
-
-
-def _source_values(
-    record: ConversionRecord, labels: Mapping[str, int], file_ending: str
-) -> dict[str, tuple[SourceValue, ...]]:
-    """Return the values of every label in the source's masks."""
-    recorded = record.options.get("source_labels", {})
-    if record.options.get("threshold") is not None and file_ending == VOLUME_ENDING:
-        # Conversions record 255 for pictures and volumes alike; binary volumes hold 0 and 1.
-        return {name: (labels[name],) for name in recorded if name in labels}
-    return {name: tuple(values) if isinstance(values, list) else (values,) for name, values in recorded.items()}
-
-
-def _refuse_values_of_no_picture(source_labels: Mapping[str, Sequence[SourceValue]], record_file: Path) -> None:
-    for name, (value, *_) in source_labels.items():
-        if isinstance(value, int) and not 0 <= value <= LARGEST_IN_PICTURES:
-            raise ValueError(
-                f"{record_file}: label {name} is {value} in the source, and pictures hold 0 to {LARGEST_IN_PICTURES}; "
-                "convert again with other values"
-            )

@@ -20,28 +20,41 @@ def record_faults(content: Mapping[str, Any]) -> list[str]:
     Returns:
         One text for each fault; empty if it can be used.
     """
-    faults = []
     options = content["options"]
+    faults = option_faults(options)
     if not isinstance(options, dict):
-        return [f"options are {options!r:.60}, expected an object"]
-    threshold = options.get("threshold")
-    if threshold is not None and not _is_number(threshold):
-        faults.append(f"threshold is {threshold!r:.60}, expected a number")
-    source_labels = options.get("source_labels", {})
-    if not isinstance(source_labels, dict):
-        faults.append(f"source_labels are {source_labels!r:.60}, expected values by name")
-    else:
-        faults += [
-            f"source_labels: {name} is {values!r:.60}, expected whole numbers or colours such as '#ff0000'"
-            for name, values in source_labels.items()
-            if not _are_source_values(values)
-        ]
+        return faults
     sources = content["sources"]
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         return [*faults, f"sources are {sources!r:.60}, expected folders"]
     for identifier, case in content["cases"].items():
         faults += [f"case {identifier}: {fault}" for fault in _case_faults(case, n_sources=len(sources))]
     return faults
+
+
+def option_faults(options: Any) -> list[str]:
+    """Return what is wrong with the options of a conversion that decide what a mask is written with.
+
+    Args:
+        options: of the conversion's file.
+
+    Returns:
+        One text for each fault; empty if they can be used.
+    """
+    if not isinstance(options, dict):
+        return [f"options are {options!r:.60}, expected an object"]
+    faults = []
+    threshold = options.get("threshold")
+    if threshold is not None and not _is_number(threshold):
+        faults.append(f"threshold is {threshold!r:.60}, expected a number")
+    source_labels = options.get("source_labels", {})
+    if not isinstance(source_labels, dict):
+        return [*faults, f"source_labels are {source_labels!r:.60}, expected values by name"]
+    return faults + [
+        f"source_labels: {name} is {values!r:.60}, expected whole numbers or colours such as '#ff0000'"
+        for name, values in source_labels.items()
+        if not _are_source_values(values)
+    ]
 
 
 def _is_number(value: Any) -> bool:

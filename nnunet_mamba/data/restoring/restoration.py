@@ -17,10 +17,10 @@ from nnunet_mamba.data.formats.label_map_files import label_map_files, other_for
 from nnunet_mamba.data.formats.label_values import SHOWN_VALUES
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, encode_nifti, read_nifti, write_compressed
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
-from nnunet_mamba.data.restoring.converted_dataset import VOLUME_ENDING, ConvertedDataset
+from nnunet_mamba.data.restoring.converted_dataset import ConvertedDataset
 from nnunet_mamba.data.restoring.restored_files import restored_files, same_files
 from nnunet_mamba.data.restoring.source_grid import OtherGridError, picture_label_back, volume_label_back
-from nnunet_mamba.data.restoring.source_values import in_source_values
+from nnunet_mamba.data.restoring.source_values import VOLUME_ENDING, in_source_values
 from nnunet_mamba.data.writing.conversion_record import RECORD_FILE
 from nnunet_mamba.data.writing.target_folder import CASE_FOLDERS
 from nnunet_mamba.system.atomic import remove_partial_files, replacing
