@@ -1,6 +1,6 @@
 """What all conversions of pictures share: look at a case, read it, resize it, and remember the way back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -16,10 +16,9 @@ from nnunet_mamba.data.converters.mask_hints import border_share
 from nnunet_mamba.data.formats.image_files import (
     ByteImage,
     ImageFileError,
+    Photograph,
     Shape,
-    load_photograph,
-    opened_image,
-    orientation_of,
+    decode_photograph,
     resized_image,
     resized_mask,
     write_png,
@@ -62,31 +61,29 @@ class ImageCaseConverter:
             case: with a mask or without.
         """
         problems = []
+        source: dict[str, Any] = {"shape": [0, 0]}
         label = digest = None
-        shape: Shape = (0, 0)
         if case.mask is not None:
             try:
                 label = self._visible_label(case)
             except MaskFileError as error:
                 problems.append(Problem(case.identifier, str(error), error.path))
         try:
-            pictures, shape = self._pictures(case, label, quick=True)
-        except _ChannelError as error:
+            loaded = self._load(case, label, quick=True)
+        except ChannelFileError as error:
             problems.append(Problem(case.identifier, str(error), error.path))
         else:
+            source = source_of(loaded[0], has_mask=case.mask is not None)
+            shape = loaded[0].shape
             content = blake2b(repr(shape).encode(), digest_size=16)
-            for picture in pictures:
-                content.update(picture.tobytes())
+            for photograph in loaded:
+                content.update(photograph.picture.tobytes())
             digest = content.hexdigest()
             if label is not None and label.shape != shape:
                 problems.append(Problem(case.identifier, _mismatch(shape, label.shape), case.mask))
         return CaseCheck(
             problems=tuple(problems),
-            source={
-                "shape": list(shape),
-                **({"masks": len(case.masks)} if len(case.masks) > 1 else {}),
-                **(_turn_of(case) if digest else {}),
-            },
+            source={**source, **({"masks": len(case.masks)} if len(case.masks) > 1 else {})},
             digest=digest,
             foreground=None if label is None else self.foreground_share(label),
             border=None if label is None else self.border_share(label),
@@ -112,14 +109,14 @@ class ImageCaseConverter:
         try:
             # Read the label at full size first: resizing grey levels would move the border.
             label = None if case.mask is None else self._visible_label(case)
-            pictures, shape = self._pictures(case, label)
+            loaded = self._load(case, label)
         except (ImageFileError, MaskFileError) as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.mask})") from error
-        pixels = [resized_image(picture, self.size) for picture in pictures]
+        pixels = [resized_image(photograph.picture, self.size) for photograph in loaded]
         if label is None:
             return [*pixels]
-        if label.shape != shape:
-            raise ValueError(f"{case.identifier}: {_mismatch(shape, label.shape)} ({case.mask})")
+        if label.shape != loaded[0].shape:
+            raise ValueError(f"{case.identifier}: {_mismatch(loaded[0].shape, label.shape)} ({case.mask})")
         return [*pixels, resized_mask(label, self.size)]
 
     def write(self, path: Path, array: npt.NDArray[Any]) -> None:
@@ -156,41 +153,64 @@ class ImageCaseConverter:
             )
         return label
 
-    def _pictures(self, case: Case, label: ByteImage | None, *, quick: bool = False) -> tuple[list[Image.Image], Shape]:
-        """Return the pictures of all channels and their common full size (y, x)."""
+    def _load(self, case: Case, label: ByteImage | None, *, quick: bool = False) -> list[Photograph]:
+        """Return the photographs of all channels."""
         label_shape = None if label is None else (label.shape[0], label.shape[1])
-        pictures = []
-        shapes: list[Shape] = []
-        for path in case.channels:
-            try:
-                picture, shape = load_photograph(path, label_shape=label_shape, target=self.size, quick=quick)
-                pictures.append(self.channel_of(picture))
-                shapes.append(shape)
-                if shape != shapes[0]:
-                    raise ImageFileError(f"{_pixels(shape)}, and {case.channels[0].name} has {_pixels(shapes[0])}")
-            except ImageFileError as error:
-                raise _ChannelError(str(error), path) from error
-        return pictures, shapes[0]
+        return load_channels(
+            case.channels, target=self.size, channel_of=self.channel_of, label_shape=label_shape, quick=quick
+        )
 
 
-class _ChannelError(ImageFileError):
-    """What is wrong with one of several image files."""
+class ChannelFileError(ImageFileError):
+    """What is wrong with one of several image files, which ``path`` names."""
 
     def __init__(self, text: str, path: Path) -> None:
         super().__init__(text)
         self.path = path
 
 
-def _turn_of(case: Case) -> dict[str, int]:
-    """Return how the picture was turned upright, if a predicted label map is to be turned back.
+def load_channels(
+    paths: Sequence[Path],
+    *,
+    target: Shape | None,
+    channel_of: Callable[[Image.Image], Image.Image],
+    label_shape: Shape | None = None,
+    quick: bool = False,
+) -> list[Photograph]:
+    """Return the pictures of all channels of an image, of one full size.
 
-    A mask of the source is drawn on the upright picture, or else the picture is not turned.
+    Args:
+        paths: a picture for each channel, or one in colour.
+        target: (y, x) that they will be resized to; None keeps the size.
+        channel_of: see ``ImageCaseConverter.channel_of``.
+        label_shape: see ``decode_photograph``.
+        quick: see ``decode_photograph``.
+
+    Raises:
+        ChannelFileError: one of them is damaged, or of another kind or size than expected.
     """
-    if case.mask is not None:
-        return {}
-    with opened_image(case.channels[0]) as image:
-        orientation = orientation_of(image)
-    return {"orientation": orientation} if orientation > 1 else {}
+    loaded: list[Photograph] = []
+    for path in paths:
+        try:
+            decoded = decode_photograph(path, label_shape=label_shape, target=target, quick=quick)
+            loaded.append(replace(decoded, picture=channel_of(decoded.picture)))
+            if decoded.shape != loaded[0].shape:
+                raise ImageFileError(f"{_pixels(decoded.shape)}, and {paths[0].name} has {_pixels(loaded[0].shape)}")
+        except ImageFileError as error:
+            raise ChannelFileError(str(error), path) from error
+    return loaded
+
+
+def source_of(photograph: Photograph, *, has_mask: bool) -> dict[str, Any]:
+    """Return what a conversion has to remember of a photograph for the way back, see ``CaseCheck``.
+
+    Args:
+        photograph: the first channel.
+        has_mask: whether the source has a mask. It is drawn on the upright picture, or else the picture is not turned,
+            so a predicted label map is not to be turned back.
+    """
+    turn = {} if has_mask or photograph.orientation == 1 else {"orientation": photograph.orientation}
+    return {"shape": list(photograph.shape), **turn}
 
 
 def _pixels(shape: Sequence[int]) -> str:

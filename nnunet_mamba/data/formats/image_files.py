@@ -5,6 +5,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -124,9 +125,34 @@ def without_alpha(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Photograph:
+    """A decoded photograph.
+
+    Args:
+        picture: 8-bit RGB, upright; smaller than ``shape`` where a JPEG was decoded at a part of its size.
+        shape: (y, x), its full size, upright.
+        orientation: the EXIF orientation that it was turned from, 1 if it was not turned.
+        is_grey: whether the file has grey levels and no colours.
+    """
+
+    picture: Image.Image
+    shape: Shape
+    orientation: int
+    is_grey: bool
+
+
 def load_photograph(
     path: Path, *, label_shape: Shape | None = None, target: Shape | None = None, quick: bool = False
 ) -> tuple[Image.Image, Shape]:
+    """Return the RGB image of ``decode_photograph`` and its full size (y, x); arguments and errors are the same."""
+    decoded = decode_photograph(path, label_shape=label_shape, target=target, quick=quick)
+    return decoded.picture, decoded.shape
+
+
+def decode_photograph(
+    path: Path, *, label_shape: Shape | None = None, target: Shape | None = None, quick: bool = False
+) -> Photograph:
     """Decode a photograph as 8-bit RGB, turned as its EXIF orientation says.
 
     The size of the mask, if there is one, tells whether it was drawn on the upright picture or on the stored pixels.
@@ -140,7 +166,7 @@ def load_photograph(
         quick: decode a JPEG at up to an eighth of its size, to find damage; every byte of it is still read.
 
     Returns:
-        The RGB image and its full size (y, x), whatever ``quick`` did.
+        The photograph; its full size does not depend on ``target`` and ``quick``.
 
     Raises:
         ImageFileError: damaged, blank, transparent, 16-bit, 1-bit, CMYK or ambiguous in orientation.
@@ -151,6 +177,7 @@ def load_photograph(
         if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA"):
             raise ImageFileError(f"colour mode {image.mode}; save it as 8-bit RGB")
         stored = (image.height, image.width)
+        is_grey = image.mode in ("L", "LA")
         orientation = orientation_of(image)
         if orientation > 1 and image.format == "TIFF":
             raise ImageFileError(f"TIFF with orientation {orientation}; save the image upright")
@@ -166,9 +193,11 @@ def load_photograph(
         if all(low == high for low, high in (rgb.getchannel(name).getextrema() for name in "RGB")):
             raise ImageFileError("blank: every pixel has the same colour")
         if not turn:
-            return rgb, stored
+            return Photograph(picture=rgb, shape=stored, orientation=1, is_grey=is_grey)
         # A conversion of the mode carries the EXIF data over, so the orientation is still known here.
-        return ImageOps.exif_transpose(rgb), (stored[::-1] if orientation >= 5 else stored)
+        upright = ImageOps.exif_transpose(rgb)
+        shape = stored[::-1] if orientation >= 5 else stored
+        return Photograph(picture=upright, shape=shape, orientation=orientation, is_grey=is_grey)
 
 
 def _must_turn(orientation: int, stored: Shape, label_shape: Shape | None) -> bool:
