@@ -70,7 +70,7 @@ class ImageCaseConverter:
                 problems.append(Problem(case.identifier, str(error), error.path))
         try:
             loaded = self._load(case, label, quick=True)
-        except ChannelFileError as error:
+        except PictureFileError as error:
             problems.append(Problem(case.identifier, str(error), error.path))
         else:
             source = source_of(loaded[0], has_mask=case.mask is not None)
@@ -156,12 +156,12 @@ class ImageCaseConverter:
     def _load(self, case: Case, label: ByteImage | None, *, quick: bool = False) -> list[Photograph]:
         """Return the photographs of all channels."""
         label_shape = None if label is None else (label.shape[0], label.shape[1])
-        return load_channels(
+        return load_pictures(
             case.channels, target=self.size, channel_of=self.channel_of, label_shape=label_shape, quick=quick
         )
 
 
-class ChannelFileError(ImageFileError):
+class PictureFileError(ImageFileError):
     """What is wrong with one of several image files, which ``path`` names."""
 
     def __init__(self, text: str, path: Path) -> None:
@@ -169,7 +169,7 @@ class ChannelFileError(ImageFileError):
         self.path = path
 
 
-def load_channels(
+def load_pictures(
     paths: Sequence[Path],
     *,
     target: Shape | None,
@@ -187,7 +187,7 @@ def load_channels(
         quick: see ``decode_photograph``.
 
     Raises:
-        ChannelFileError: one of them is damaged, or of another kind or size than expected.
+        PictureFileError: one of them is damaged, or of another kind or size than expected.
     """
     loaded: list[Photograph] = []
     for path in paths:
@@ -197,7 +197,7 @@ def load_channels(
             if decoded.shape != loaded[0].shape:
                 raise ImageFileError(f"{_pixels(decoded.shape)}, and {paths[0].name} has {_pixels(loaded[0].shape)}")
         except ImageFileError as error:
-            raise ChannelFileError(str(error), path) from error
+            raise PictureFileError(str(error), path) from error
     return loaded
 
 

@@ -1,5 +1,6 @@
 """NIfTI volumes of one or several channels with label volumes as an nnU-Net data set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,11 @@ class VolumeConverter(WritesNifti):
         digest = label = grid = None
         n_rounded = 0
         try:
-            channels = self._channels(case)
+            channels = load_volumes(case.channels, may_be_ct=self.may_be_ct)
             grid = channels[0]
             source = {"shape": list(grid.voxels.shape), "affine": grid.affine.tolist()}
             digest = " ".join(digest_of(channel.voxels) for channel in channels)
-        except _ChannelError as error:
+        except VolumeFileError as error:
             problems.append(Problem(case.identifier, str(error), error.path))
         if case.mask is not None:
             try:
@@ -94,7 +95,7 @@ class VolumeConverter(WritesNifti):
             ValueError: its files changed after the check.
         """
         try:
-            channels = self._channels(case)
+            channels = load_volumes(case.channels, may_be_ct=self.may_be_ct)
             volumes = channels
             if case.mask is not None:
                 label, _ = self._label(case, channels[0])
@@ -102,36 +103,6 @@ class VolumeConverter(WritesNifti):
         except (VolumeError, MaskFileError) as error:
             raise ValueError(f"{case.identifier}: {error} ({case.channels[0]}, {case.mask})") from error
         return [encode_nifti(volume) for volume in volumes]
-
-    def _channels(self, case: Case) -> list[Volume]:
-        """Return the channels of a case on the grid of the first."""
-        channels: list[Volume] = []
-        for path in case.channels:
-            try:
-                channel = read_volume(path)
-                self._refuse_values(channel)
-                grid = channels[0] if channels else channel
-                channels.append(Volume(compact_voxels(turned_onto(channel, grid)), grid.affine))
-            except VolumeError as error:
-                raise _ChannelError(str(error), path) from error
-        return channels
-
-    def _refuse_values(self, image: Volume) -> None:
-        """Raise if an image's values or spacing are not what nnU-Net can take."""
-        undefined = np.count_nonzero(~np.isfinite(image.voxels))
-        if undefined:
-            raise VolumeError(f"{undefined} voxels are NaN or infinite, expected numbers; replace them by a number")
-        lowest = image.voxels.min()
-        if not self.may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
-            raise VolumeError(
-                f"values down to {lowest:g}, as in a CT, which nnU-Net normalises in its own way; say what it is with "
-                "`channel_names=CT`, or give another name"
-            )
-        ratio = image.spacing.max() / image.spacing.min()
-        if min(image.voxels.shape) > 1 and ratio > LARGEST_ANISOTROPY:
-            raise VolumeError(
-                f"spacings of a ratio of {ratio:.3g}, expected at most {LARGEST_ANISOTROPY}; correct the header"
-            )
 
     def _label(self, case: Case, grid: Volume | None) -> tuple[ByteImage, int]:
         """Return the label (z, y, x), on a grid if there is one, and how many values nearly missed a whole number.
@@ -171,9 +142,52 @@ class VolumeConverter(WritesNifti):
         return label, n_rounded
 
 
-class _ChannelError(VolumeError):
-    """What is wrong with one of several image files."""
+class VolumeFileError(VolumeError):
+    """What is wrong with one of several image files, which ``path`` names."""
 
     def __init__(self, text: str, path: Path) -> None:
         super().__init__(text)
         self.path = path
+
+
+def load_volumes(paths: Sequence[Path], *, may_be_ct: bool) -> list[Volume]:
+    """Return the volumes of all channels of an image, on the grid of the first.
+
+    Args:
+        paths: a volume for each channel.
+        may_be_ct: whether values as in a CT are meant.
+
+    Returns:
+        Voxels of int16, or float32 where that does not hold them.
+
+    Raises:
+        VolumeFileError: one of them is damaged, lies elsewhere, or has values that nnU-Net cannot take.
+    """
+    channels: list[Volume] = []
+    for path in paths:
+        try:
+            channel = read_volume(path)
+            _refuse_values(channel, may_be_ct=may_be_ct)
+            grid = channels[0] if channels else channel
+            channels.append(Volume(compact_voxels(turned_onto(channel, grid)), grid.affine))
+        except VolumeError as error:
+            raise VolumeFileError(str(error), path) from error
+    return channels
+
+
+def _refuse_values(image: Volume, *, may_be_ct: bool) -> None:
+    """Raise if an image's values or spacing are not what nnU-Net can take."""
+    undefined = np.count_nonzero(~np.isfinite(image.voxels))
+    if undefined:
+        raise VolumeError(f"{undefined} voxels are NaN or infinite, expected numbers; replace them by a number")
+    lowest = image.voxels.min()
+    if not may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
+        raise VolumeError(
+            f"values down to {lowest:g}, as in a CT, which nnU-Net normalises in its own way; say what it is with "
+            "`channel_names=CT`, or give another name"
+        )
+    ratio = image.spacing.max() / image.spacing.min()
+    if min(image.voxels.shape) > 1 and ratio > LARGEST_ANISOTROPY:
+        raise VolumeError(
+            f"spacings of a ratio of {ratio:.3g}, expected at most {LARGEST_ANISOTROPY}; correct the header"
+        )

@@ -13,7 +13,7 @@ Slices are numbered from 1, without zeros in front. The archive holds the whole 
 import filecmp
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,11 +87,12 @@ def _slice_files(folder: Path) -> list[Path]:
     return [path for path in visible_entries(folder) if path.suffix.lower() in TIFF_ENDINGS and not path.is_dir()]
 
 
-def _slices_of_other_formats(folder: Path) -> list[Path]:
-    """Return the slices of a scan in other formats that have no TIFF file of the same name."""
+def _problems_of_other_formats(folder: Path, *, as_volumes: bool) -> list[Problem]:
+    """Return a problem for every slice of a scan in another format that has no TIFF file of the same name."""
     stems = {path.stem for path in _slice_files(folder)}
+    text = "a slice that is no TIFF file, expected one; copy it again, or move it away"
     return [
-        path
+        Problem(folder.name if as_volumes else path.stem, text, path)
         for path in visible_entries(folder)
         if path.suffix.lower() in (*PICTURE_ENDINGS, *OTHER_IMAGE_ENDINGS)
         and path.suffix.lower() not in TIFF_ENDINGS
@@ -126,8 +127,10 @@ def find_cases(tree: Path, *, as_volumes: bool, is_labelled: bool = True) -> tup
                 text = "expected a name such as TCGA_CS_4941_19960909, letters, digits and '_'; rename or remove it"
                 problems.append(Problem(scan, text, folder))
             continue
-        slices, found = _slices_of(folder, as_volumes=as_volumes, is_labelled=is_labelled)
-        problems += found
+        slices, found = numbered_slices(
+            _slice_files(folder), folder, scan=scan, as_volumes=as_volumes, is_labelled=is_labelled
+        )
+        problems += [*found, *_problems_of_other_formats(folder, as_volumes=as_volumes)]
         groups = {scan: list(slices.values())} if as_volumes else {_name(scan, n): [p] for n, p in slices.items()}
         cases += [
             Case(
@@ -147,13 +150,32 @@ def _name(scan: str, number: int) -> str:
     return f"{scan}_{number:03d}"
 
 
-def _slices_of(folder: Path, *, as_volumes: bool, is_labelled: bool) -> tuple[dict[int, Path], list[Problem]]:
-    """Return the slices of a scan by number, lowest first, and what is wrong with the names in its folder."""
-    scan = folder.name
+def scan_of(slice_file: Path) -> str | None:
+    """Return the name of the scan in the name of a slice, None if that is no name of a slice.
+
+    Args:
+        slice_file: such as ``TCGA_CS_4941_19960909_1.tif``, or its mask.
+    """
+    match = _SLICE.fullmatch(slice_file.stem)
+    return match["scan"] if match else None
+
+
+def numbered_slices(
+    files: Sequence[Path], folder: Path, *, scan: str, as_volumes: bool, is_labelled: bool
+) -> tuple[dict[int, Path], list[Problem]]:
+    """Return the slices of a scan by number, lowest first, and what is wrong with the names of its files.
+
+    Args:
+        files: its slices, and their masks where there are any.
+        folder: that they are in.
+        scan: its name, which those of its files begin with.
+        as_volumes: whether a case is the scan; otherwise it is a slice.
+        is_labelled: whether the masks are wanted.
+    """
     images: defaultdict[int, list[Path]] = defaultdict(list)
     masks: defaultdict[int, list[Path]] = defaultdict(list)
     problems = []
-    for path in _slice_files(folder):
+    for path in files:
         match = _SLICE.fullmatch(path.stem)
         if match is None or match["scan"] != scan:
             text = (
@@ -162,10 +184,6 @@ def _slices_of(folder: Path, *, as_volumes: bool, is_labelled: bool) -> tuple[di
             problems.append(Problem(scan if as_volumes else path.stem, text, path))
         elif is_labelled or not match["mask"]:
             (masks if match["mask"] else images)[int(match["number"])].append(path)
-
-    for path in _slices_of_other_formats(folder):
-        text = "a slice that is no TIFF file, expected one; copy it again, or move it away"
-        problems.append(Problem(scan if as_volumes else path.stem, text, path))
 
     def report(number: int, text: str, file: Path = folder) -> None:
         problems.append(Problem(scan if as_volumes else _name(scan, number), text, file))

@@ -15,15 +15,15 @@ and TransUNet's, preprocessed::
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.converters.synapse_organs import OrganNumbers
 from nnunet_mamba.data.converters.synapse_transunet import H5, NPZ, TransUNetConverter
+from nnunet_mamba.data.converters.synapse_transunet_names import slice_number, stack_problems, transunet_case
 from nnunet_mamba.data.converters.synapse_volumes import SPACING_LIMITS, CtConverter, ct_description
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.filename_patterns import OTHER_IMAGE_ENDINGS
@@ -261,18 +261,17 @@ def _transunet_cases(folders: Sequence[Path], options: SynapseOptions, *, is_lab
     files: defaultdict[str, list[Path]] = defaultdict(list)
     problems = []
     for path in (path for folder in folders for path in visible_entries(folder)):
-        match = re.fullmatch(r"(case\d+)(?:_slice(\d+)\.npz|\.npy\.h5)", path.name)
-        if match:
-            files[match[1]].append(path)
+        if identifier := transunet_case(path):
+            files[identifier].append(path)
         elif path.suffix.lower() in (NPZ, H5):
             text = "name without a case, expected case0005_slice000.npz or case0001.npy.h5; rename it"
             problems.append(Problem(path.name, text, path))
     for identifier, paths in files.items():
-        problems += [Problem(identifier, text, paths[0]) for text in _stack_problems(paths)]
+        problems += [Problem(identifier, text, paths[0]) for text in stack_problems(paths)]
     facts = options.facts
     numbers = OrganNumbers(facts.papers_organs, facts.transunet_numbers(options.label_numbering or "alphabetical"))
     cases = [
-        _case(identifier, tuple(sorted(paths, key=_slice_number)), paths[0] if is_labelled else None)
+        _case(identifier, tuple(sorted(paths, key=slice_number)), paths[0] if is_labelled else None)
         for identifier, paths in sorted(files.items())
     ]
     return SynapseCases(
@@ -286,30 +285,6 @@ def _transunet_cases(folders: Sequence[Path], options: SynapseOptions, *, is_lab
             **({"source_labels": numbers.source_labels} if options.label_numbering else {}),
         },
     )
-
-
-def _slice_number(path: Path) -> int:
-    """Return the number in the name of a slice, -1 for a volume."""
-    match = re.search(r"_slice(\d+)\.npz$", path.name)
-    return int(match[1]) if match else -1
-
-
-def _stack_problems(paths: Sequence[Path]) -> Iterator[str]:
-    slices = [_slice_number(path) for path in paths]
-    if slices == [-1]:
-        return
-    if -1 in slices:
-        yield "slices in train_npz and a volume in test_vol_h5, expected one of them; remove the other"
-        return
-    n_missing = max(slices) + 1 - len(set(slices))
-    if n_missing:
-        # The number in a name may be huge.
-        there = set(slices)
-        missing = islice((number for number in count() if number not in there), min(n_missing, 10))
-        listed = ", ".join(f"{number:03d}" for number in missing) + (" ..." if n_missing > 10 else "")
-        yield f"{n_missing} of {max(slices) + 1} slices missing ({listed}), expected all from 000; add them"
-    if len(slices) > len(set(slices)):
-        yield f"{len(slices)} files for {len(set(slices))} slices, expected one each; remove the others"
 
 
 def _case(identifier: str, channels: tuple[Path, ...], label: Path | None) -> Case:
