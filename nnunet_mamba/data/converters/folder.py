@@ -106,7 +106,7 @@ def convert_folder(
         folder,
         _description(channels, in_json, order),
         converter=_converter(channels, values, options),
-        record=ConversionRecord.of(options.facts.name, recorded, cases),
+        record=ConversionRecord.of(options.facts.name, recorded, cases, channel_tokens=channels.tokens or ()),
         problems=problems,
         options=options.run,
     )

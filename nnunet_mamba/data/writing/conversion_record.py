@@ -33,6 +33,8 @@ class ConversionRecord:
             Names and sizes alone may fit several files.
         revision: see RECORD_REVISION.
         skipped: cases that were left out, and why.
+        channel_tokens: what tells the files of a case's channels apart in their names, in the order of the channels;
+            empty where an image is one file. New images are found by it.
     """
 
     converter: str
@@ -42,15 +44,19 @@ class ConversionRecord:
     label_folders: Mapping[str, int] = field(default_factory=dict, compare=False)
     revision: int = RECORD_REVISION
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    channel_tokens: Sequence[str] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, converter: str, options: Mapping[str, Any], cases: Sequence[Case]) -> "ConversionRecord":
+    def of(
+        cls, converter: str, options: Mapping[str, Any], cases: Sequence[Case], *, channel_tokens: Sequence[str] = ()
+    ) -> "ConversionRecord":
         """Return the record of a conversion.
 
         Args:
             converter: name of the conversion script.
             options: everything that decides the bytes written; JSON values.
             cases: all cases.
+            channel_tokens: of images that are spread over files.
         """
         # The first mask comes last, where restoring/ looks for it.
         files = {case.identifier: [*case.channels, *reversed(case.masks)] for case in cases}
@@ -71,6 +77,7 @@ class ConversionRecord:
             },
             sources=sources,
             label_folders={case.identifier: place[resolved[case.mask.parent]] for case in cases if case.mask},
+            channel_tokens=tuple(channel_tokens),
         )
 
     def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "ConversionRecord":
@@ -132,6 +139,7 @@ class ConversionRecord:
             "nnunet_mamba": __version__,
             "revision": self.revision,
             "options": self.options,
+            **({"channel_tokens": list(self.channel_tokens)} if self.channel_tokens else {}),
             "sources": self.sources,
             "skipped": {identifier: list(reasons) for identifier, reasons in self.skipped.items()},
             "cases": {
@@ -177,6 +185,7 @@ def read_conversion_record(folder: Path) -> ConversionRecord | None:
             },
             revision=content["revision"],
             skipped={identifier: tuple(reasons) for identifier, reasons in content["skipped"].items()},
+            channel_tokens=tuple(content.get("channel_tokens", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a conversion record ({error!r}); delete {folder} and convert again") from error

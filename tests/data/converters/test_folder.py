@@ -11,6 +11,7 @@ from nnunet_mamba.data.converters.folder_options import FolderOptions
 from nnunet_mamba.data.formats.label_values import LabelValues
 from nnunet_mamba.data.problems import InvalidDatasetError
 from nnunet_mamba.data.sources.pattern_source import Source
+from nnunet_mamba.data.writing.conversion_record import read_conversion_record
 from nnunet_mamba.data.writing.run_options import RunOptions
 
 
@@ -191,6 +192,7 @@ def test_channels_are_chosen_ordered_and_named_by_the_user(draw_volumes, target)
     names_ = ("t1ce=T1 with contrast", "flair")
     convert(root, target, images="{case}_{channel}", masks="{case}_seg", channel_names=names_)
     assert dataset_json(target)["channel_names"] == {"0": "T1 with contrast", "1": "flair"}
+    assert read_conversion_record(target).channel_tokens == ("t1ce", "flair")
     for number, channel in enumerate(("t1ce", "flair")):
         source = nib.load(root / f"p1_{channel}.nii.gz").get_fdata()
         assert np.array_equal(nib.load(target / "imagesTr" / f"p1_000{number}.nii.gz").get_fdata(), source)

@@ -30,6 +30,17 @@ def test_is_the_same_after_writing_and_reading(tmp_path, record):
     }
 
 
+def test_keeps_what_tells_the_files_of_channels_apart(tmp_path, record):
+    case = Case(identifier="a", channels=(tmp_path / "a_t1.png", tmp_path / "a_t2.png"), is_training=False)
+    made = ConversionRecord.of("test", {}, [case], channel_tokens=["t1", "t2"])
+    made.write(tmp_path, {"a": {}})
+    stored = read_conversion_record(tmp_path)
+    assert stored.channel_tokens == made.channel_tokens == ("t1", "t2")
+    assert record.channel_tokens == ()
+    older = ConversionRecord.of("test", {}, [case])
+    assert older.differences(stored) == [], "folders of earlier releases are continued"
+
+
 def test_tells_the_folder_of_every_label(tmp_path):
     paths = [tmp_path / name for name in ("b/1.png", "a/1.png", "c/1.png")]
     for path in paths:
