@@ -6,13 +6,28 @@ knows no command line. A command puts its own options there (``cli/options/optio
 option have one name, and the text reads well with either: "leave it out with `skip_invalid=True`".
 """
 
+import lzma
+import struct
 import unicodedata
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SHOWN_PROBLEMS = 50
+# Libraries raise these on damaged files; readers turn most of them into errors of their own before.
+FILE_DAMAGES = (
+    OSError,
+    EOFError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,16 @@ def encode_nifti(volume: Volume) -> npt.NDArray[np.uint8]:
     return np.frombuffer(image.to_bytes(), dtype=np.uint8)
 
 
+def spacing_in_file(affine: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the spacing, mm along (z, y, x), that readers find in a file of ``encode_nifti``: headers hold float32.
+
+    Args:
+        affine: (4, 4) of the volume.
+    """
+    x, y, z = np.linalg.norm(affine[:3, :3], axis=0).astype(np.float32).tolist()
+    return z, y, x
+
+
 def write_compressed(path: Path, content: npt.NDArray[np.uint8]) -> None:
     """Write bytes as .gz; equal bytes give equal files.
 

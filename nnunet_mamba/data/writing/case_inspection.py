@@ -1,31 +1,16 @@
 """Check all cases before the first byte is written, and gather what is wrong with them."""
 
-import lzma
-import struct
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 from nnunet_mamba.data.cases import Case
-from nnunet_mamba.data.problems import CaseCheck, Problem
+from nnunet_mamba.data.problems import FILE_DAMAGES, CaseCheck, Problem
 from nnunet_mamba.system.parallel import in_own_process, map_in_order
 
 ENDED_A_PROCESS = "looking at it ended the process, probably for want of memory"
 _TOO_LARGE_HERE = "convert it on a larger machine, or leave it out with `skip_invalid=True`"
-# Libraries raise these on damaged files; readers turn most of them into errors of their own before.
-_DAMAGES = (
-    OSError,
-    EOFError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 class CaseChecker(Protocol):
@@ -88,7 +73,7 @@ def _checked(checker: CaseChecker, case: Case) -> CaseCheck:
         return checker.check(case)
     except MemoryError:
         text, advice = "larger than the memory that is left", _TOO_LARGE_HERE
-    except _DAMAGES as error:
+    except FILE_DAMAGES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         text, advice = f"unreadable: {reason}; copy or download it again", ""
     return CaseCheck(problems=(Problem(case.identifier, text, case.channels[0], advice),))

@@ -12,6 +12,7 @@ from nnunet_mamba.data.formats.nifti_files import (
     VolumeError,
     encode_nifti,
     read_nifti,
+    spacing_in_file,
     turned_onto,
     write_compressed,
 )
@@ -154,6 +155,17 @@ def test_written_files_are_read_the_same_by_both_libraries(tmp_path, grid):
     assert np.array_equal(SimpleITK.GetArrayFromImage(image), grid.voxels)
     assert image.GetSpacing() == (0.75, 0.75, 3)
     assert image.GetOrigin() == (-100.5, -90.25, -700)
+
+
+def test_the_spacing_in_a_file_is_what_simpleitk_reads_bit_for_bit(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        affine = np.eye(4)
+        affine[:3, :3] = (axes if number % 2 else np.eye(3)) * rng.uniform(0.1, 6, 3)
+        write_compressed(tmp_path / "a.nii.gz", encode_nifti(Volume(np.zeros(SIZE[::-1], np.int16), affine)))
+        read = SimpleITK.ReadImage(str(tmp_path / "a.nii.gz"))
+        assert spacing_in_file(affine) == read.GetSpacing()[::-1]
 
 
 def test_equal_volumes_give_equal_files(tmp_path, grid):
