@@ -25,6 +25,8 @@ from nnunet_mamba.data.converters.binary_mask_photographs import (
     photograph_description,
 )
 from nnunet_mamba.data.converters.isic_parts import (
+    MASK_SUFFIX,
+    OTHER_SUFFIXES,
     TEST,
     TRAINING,
     find_parts,
@@ -51,14 +53,13 @@ class IsicFacts:
         name: of the converter, which its record of a conversion keeps.
         foreground: name of the label.
         mask_suffix: what a mask's name has after that of its image, in small letters.
-        other_suffixes: how the names of pictures end that are neither photographs nor masks; ISIC 2017 puts
-            over-segmentations beside its photographs.
+        other_suffixes: how the names of pictures end that are neither photographs nor masks.
     """
 
     name: str = "Dataset101_ISIC"
     foreground: str = "lesion"
-    mask_suffix: str = "_segmentation"
-    other_suffixes: tuple[str, ...] = ("_superpixels",)
+    mask_suffix: str = MASK_SUFFIX
+    other_suffixes: tuple[str, ...] = OTHER_SUFFIXES
 
     def photographs_in(self, folder: Path) -> list[Path]:
         """Return the photographs in a folder, without the masks and other pictures beside them."""

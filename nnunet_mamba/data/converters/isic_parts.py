@@ -10,6 +10,10 @@ from pathlib import Path
 from nnunet_mamba.data.sources.folder_walk import is_broken_link, lost_folder, visible_entries
 
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
+# What a mask's name has after that of its photograph, in small letters.
+MASK_SUFFIX = "_segmentation"
+# How the names of other pictures beside photographs end: ISIC 2017 puts over-segmentations there.
+OTHER_SUFFIXES = ("_superpixels",)
 _ROLE_WORDS = {
     "training": TRAINING,
     "train": TRAINING,
@@ -19,7 +23,7 @@ _ROLE_WORDS = {
     "test": TEST,
 }
 _IMAGE_FOLDERS = ("images", "image")
-_MASK_FOLDERS = ("masks", "mask", "groundtruth", "ground_truth")
+MASK_FOLDERS = ("masks", "mask", "groundtruth", "ground_truth")
 # Part 1 of 2016 and 2017 and Task 1 of 2018 are lesion segmentation; other parts hold other images and ground truth.
 _OTHER_TASKS = re.compile(r"part[^1]|part1\d|task[^1]|task1\d")
 _YEAR = re.compile(r"20\d\d")
@@ -80,7 +84,7 @@ def find_parts(folder: Path) -> list[Part]:
             continue
         if name in _IMAGE_FOLDERS or name.endswith(("_data", "_input")):
             images[_part_of(name)].append(path)
-        elif name in _MASK_FOLDERS or name.endswith("groundtruth"):
+        elif name in MASK_FOLDERS or name.endswith("groundtruth"):
             masks[_part_of(name)].append(path)
     for kind, found in (("images", images), ("masks", masks)):
         for (year, role), paths in found.items():

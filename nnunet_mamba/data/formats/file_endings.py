@@ -10,3 +10,6 @@ NIFTI_ENDINGS = (".nii.gz", ".nii")
 # Those of headers: the voxels may be in a second file beside one, as in x.img of x.hdr and x.raw of x.mhd.
 ITK_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr", ".hdr")
 VOLUME_ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS)
+ZIP_ENDING = ".zip"
+# Those of archives that are not unpacked here.
+OTHER_ARCHIVE_ENDINGS = (".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")

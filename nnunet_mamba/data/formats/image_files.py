@@ -103,6 +103,30 @@ def _stored_modes(image: Image.Image) -> list[str]:
     return [str(args[0] if isinstance(args, tuple) and args else args) for args in arguments]
 
 
+def is_deep(path: Path) -> bool:
+    """Return whether a picture holds more than 8 bits per channel, by its header.
+
+    Args:
+        path: any of PICTURE_ENDINGS.
+
+    Raises:
+        ImageFileError: no image, or more pixels than fit into memory.
+    """
+    try:
+        with _without_warnings(), Image.open(path) as image:
+            # Numbers of 32 bits at most.
+            if problem := size_problem(4 * image.width * image.height * len(image.getbands())):
+                raise ImageFileError(problem)
+            modes = (image.mode, *_stored_modes(image))
+            return image.mode in ("I", "F") or any(";16" in mode for mode in modes)
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(f"too many pixels, by its header: {error}") from error
+    except (OSError, *_DECODER_ERRORS) as error:
+        if isinstance(error, ImageFileError):
+            raise
+        raise ImageFileError(f"unreadable: {error}; copy or download it again") from error
+
+
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 (upright) if there is none that counts."""
     try:

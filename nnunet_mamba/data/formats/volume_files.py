@@ -2,12 +2,16 @@
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnunet_mamba.data.formats.declared_sizes import packing_problem, size_problem
 from nnunet_mamba.data.formats.file_endings import ITK_ENDINGS
 from nnunet_mamba.data.formats.nifti_files import RAS_OF_LPS, Volume, VolumeError, read_nifti
+
+if TYPE_CHECKING:
+    import SimpleITK
 
 _READERS = {
     **dict.fromkeys((".mha", ".mhd"), "MetaImageIO"),
@@ -35,14 +39,44 @@ def read_volume(path: Path) -> Volume:
     return read_nifti(path)
 
 
+def spacing_of(path: Path) -> tuple[float, float, float]:
+    """Return the spacing, mm along (z, y, x), that SimpleITK, nnU-Net's reader, finds in a file.
+
+    Args:
+        path: of a volume that ``read_volume`` reads.
+
+    Raises:
+        VolumeError: SimpleITK cannot read its header.
+    """
+    reader = _reader_of(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(error) from error
+    x, y, z = map(abs, reader.GetSpacing())
+    return z, y, x
+
+
+def _reader_of(path: Path) -> "SimpleITK.ImageFileReader":
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    # SimpleITK finds a reader for endings in small letters only.
+    reader.SetImageIO(_READERS.get(path.suffix.lower(), "NiftiImageIO"))
+    return reader
+
+
+def _unreadable(error: Exception) -> VolumeError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return VolumeError(f"SimpleITK cannot read it: {reason}; copy it again, or save it as .nii.gz")
+
+
 def _read_itk(path: Path) -> Volume:
     import SimpleITK
 
     _refuse_before_reading(path)
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    # SimpleITK finds a reader for endings in small letters only.
-    reader.SetImageIO(_READERS[path.suffix.lower()])
+    reader = _reader_of(path)
     try:
         reader.ReadImageInformation()
         size = reader.GetSize()
@@ -60,8 +94,7 @@ def _read_itk(path: Path) -> Volume:
             raise VolumeError(problem)
         image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise VolumeError(f"SimpleITK cannot read it: {reason}; copy it again, or save it as .nii.gz") from error
+        raise _unreadable(error) from error
     voxels = SimpleITK.GetArrayFromImage(image)
     if voxels.dtype.kind not in "iuf":
         raise VolumeError(f"voxels of type {voxels.dtype}, expected one number each")

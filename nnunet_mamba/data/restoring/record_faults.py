@@ -45,7 +45,7 @@ def option_faults(options: Any) -> list[str]:
         return [f"options are {options!r:.60}, expected an object"]
     faults = []
     threshold = options.get("threshold")
-    if threshold is not None and not _is_number(threshold):
+    if threshold is not None and not is_number(threshold):
         faults.append(f"threshold is {threshold!r:.60}, expected a number")
     source_labels = options.get("source_labels", {})
     if not isinstance(source_labels, dict):
@@ -53,19 +53,23 @@ def option_faults(options: Any) -> list[str]:
     return faults + [
         f"source_labels: {name} is {values!r:.60}, expected whole numbers or colours such as '#ff0000'"
         for name, values in source_labels.items()
-        if not _are_source_values(values)
+        if not are_source_values(values)
     ]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Return whether a value of JSON is a finite number."""
+    # A whole number may be too long for floating point.
+    is_finite = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return is_finite and not isinstance(value, bool)
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _are_source_values(values: Any) -> bool:
+def are_source_values(values: Any) -> bool:
+    """Return whether a value of JSON, or a list of them, is what a mask may hold: whole numbers or colours."""
     listed = values if isinstance(values, list) else [values]
     return bool(listed) and all(_is_source_value(value) for value in listed)
 
@@ -73,7 +77,7 @@ def _are_source_values(values: Any) -> bool:
 def _is_source_value(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) == 7 and value.startswith("#") and all(sign in "0123456789abcdefABCDEF" for sign in value[1:])
-    return _is_number(value) and value == int(value) and abs(value) <= LARGEST_VALUE
+    return is_number(value) and value == int(value) and abs(value) <= LARGEST_VALUE
 
 
 def _case_faults(case: Mapping[str, Any], *, n_sources: int) -> list[str]:
@@ -109,7 +113,7 @@ def _is_shape(value: Any) -> bool:
 
 def _is_affine(value: Any) -> bool:
     rows = value if isinstance(value, list) else []
-    return len(rows) == 4 and all(isinstance(row, list) and len(row) == 4 and all(map(_is_number, row)) for row in rows)
+    return len(rows) == 4 and all(isinstance(row, list) and len(row) == 4 and all(map(is_number, row)) for row in rows)
 
 
 def _are_slices(value: Any, shape: Any) -> bool:

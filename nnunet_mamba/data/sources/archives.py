@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from nnunet_mamba.data.formats.file_endings import OTHER_ARCHIVE_ENDINGS, ZIP_ENDING
 from nnunet_mamba.data.sources.archive_members import HarmfulMemberError, Member, files_of
 from nnunet_mamba.data.sources.unpacked_names import named_by_archive
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
@@ -20,8 +21,6 @@ from nnunet_mamba.system.progress import ShownProgress
 LARGEST_TOTAL = 100 * 2**30
 LARGEST_RATIO = 200
 SMALLEST_SUSPICIOUS = 100 * 2**20
-ZIP = ".zip"
-_OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 _COPIED_AT_ONCE = 2**20
 # NotImplementedError, of unknown ways to pack, is a RuntimeError.
 _DAMAGED = (
@@ -55,12 +54,12 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
             the disk.
         OSError: it cannot be read, or the disk is full; nothing of it is left.
     """
-    if source.is_dir() or not source.name.lower().endswith((ZIP, *_OTHER_ARCHIVES)):
+    if source.is_dir() or not source.name.lower().endswith((ZIP_ENDING, *OTHER_ARCHIVE_ENDINGS)):
         yield source
         return
     if not source.exists():
         raise FileNotFoundError(errno.ENOENT, "no such archive", str(source))
-    if source.suffix.lower() != ZIP:
+    if source.suffix.lower() != ZIP_ENDING:
         raise ArchiveError(f"{source}: only .zip archives are unpacked; unpack it yourself and give the folder")
     if not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source}: not a zip archive, or its end is missing; download it again")

@@ -54,12 +54,15 @@ def stem_of(path: Path) -> str:
     Args:
         path: a picture or a volume.
     """
-    return path.name[: -len(_ending(path))] if _ending(path) else path.name
+    ending = _ending(path)
+    return path.name[: -len(ending)] if ending else path.name
 
 
 def _ending(path: Path) -> str:
     name = path.name.lower()
-    return next((ending for ending in VOLUME_ENDINGS if name.endswith(ending)), path.suffix.lower())
+    if not name.endswith(VOLUME_ENDINGS):
+        return path.suffix.lower()
+    return next(ending for ending in VOLUME_ENDINGS if name.endswith(ending))
 
 
 def _original(group: Sequence[FoundFile]) -> FoundFile | None:
