@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nnunet_mamba.data.formats.dataset_json import Labels, dataset_json_from
+from nnunet_mamba.data.formats.dataset_json import Labels, dataset_json_in
 
 NOT_STATED = "not stated"
 
@@ -165,7 +165,7 @@ class ModelDescription:
     @property
     def labels(self) -> Labels:
         """The labels or regions of the data set."""
-        return dataset_json_from(self.dataset_json, place="dataset_json").labels
+        return dataset_json_in(self.dataset_json, place="dataset_json").labels
 
     @property
     def fold_names(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nnunet_mamba.data.formats.dataset_json import IGNORE, Labels, dataset_json_from
+from nnunet_mamba.data.formats.dataset_json import IGNORE, Labels, dataset_json_in
 from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.system.checked_entries import Entry
 
@@ -105,7 +105,7 @@ def check_dataset_json(dataset: Entry) -> tuple[int, Labels]:
     for _, channel in channels.entries():
         channel.text("the name of a channel")
     try:
-        labels = dataset_json_from(dataset.object(), place=dataset.place).labels
+        labels = dataset_json_in(dataset.object(), place=dataset.place).labels
     except ValueError as error:
         raise ValueError(f"{error}; {dataset.way_out}") from error
     return len(channels.object()), labels

@@ -3,7 +3,7 @@ import math
 import pytest
 from trained_models import plans_of_nnunet
 
-from nnunet_mamba.data.formats.dataset_json import dataset_json_from
+from nnunet_mamba.data.formats.dataset_json import dataset_json_in
 from nnunet_mamba.models.needed_plans import check_dataset_name, check_name, n_input_channels, needed_plans
 from nnunet_mamba.system.checked_entries import Entry
 
@@ -29,7 +29,7 @@ def test_intensities_that_json_does_not_know_become_null():
 
 def test_a_cascade_has_the_labels_of_the_stage_before_as_input():
     content = {"labels": {"background": 0, "a": 1, "b": 2, "ignore": 3}, "file_ending": ".nii.gz"}
-    labels = dataset_json_from(content, place="dataset.json").labels
+    labels = dataset_json_in(content, place="dataset.json").labels
     assert n_input_channels(1, labels, {}) == 1
     assert n_input_channels(1, labels, {"previous_stage": None}) == 1
     assert n_input_channels(1, labels, {"previous_stage": "3d_lowres"}) == 3

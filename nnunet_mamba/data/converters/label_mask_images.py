@@ -61,7 +61,7 @@ class LabelMaskImageConverter(ImageCaseConverter):
 
     def channel_of(self, picture: Image.Image) -> Image.Image:
         """Return the picture, or its grey levels where channels are grey."""
-        return picture if self.is_colour else grey_picture(picture)
+        return picture if self.is_colour else _grey_picture(picture)
 
     def foreground_share(self, label: ByteImage) -> float:
         """Return the share of pixels that are neither background nor to be ignored."""
@@ -81,15 +81,7 @@ class LabelMaskImageConverter(ImageCaseConverter):
         return replace(checked, n_rounded=n_rounded)
 
 
-def grey_picture(image: Image.Image) -> Image.Image:
-    """Return the grey levels of a picture.
-
-    Args:
-        image: RGB, as ``decode_photograph`` returns it.
-
-    Raises:
-        ImageFileError: it is coloured.
-    """
+def _grey_picture(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     if is_coloured(pixels):
         raise ImageFileError("a coloured picture among grey ones; name three channels, `channel_names=R,G,B`")

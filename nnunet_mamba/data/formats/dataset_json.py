@@ -90,11 +90,11 @@ def read_dataset_json(path: Path) -> DatasetJson:
         IsADirectoryError: it is a folder.
         ValueError: nnU-Net could not use it; lists all that is wrong.
     """
-    return dataset_json_from(read_json_object(path, any_encoding=True, unique_names=True), place=str(path))
+    return dataset_json_in(read_json_object(path, any_encoding=True, unique_names=True), place=str(path))
 
 
-def dataset_json_from(content: Mapping[str, Any], *, place: str) -> DatasetJson:
-    """Return what the content of a dataset.json says of labels and files.
+def dataset_json_in(content: Mapping[str, Any], *, place: str = "dataset.json") -> DatasetJson:
+    """Return what the content of a dataset.json says, wherever it is kept.
 
     Args:
         content: of the file.

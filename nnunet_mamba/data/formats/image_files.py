@@ -224,6 +224,19 @@ def decode_photograph(
         return Photograph(picture=upright, shape=shape, orientation=orientation, is_grey=is_grey)
 
 
+def load_upright(path: Path) -> ByteImage:
+    """Return a picture of any kind as people look at it, (y, x, 3), at full size; it may be blank.
+
+    Args:
+        path: any of PICTURE_ENDINGS.
+
+    Raises:
+        ImageFileError: damaged, transparent or 16-bit.
+    """
+    with opened_image(path) as image:
+        return np.asarray(ImageOps.exif_transpose(without_alpha(image)).convert("RGB"))
+
+
 def _must_turn(orientation: int, stored: Shape, label_shape: Shape | None) -> bool:
     if orientation == 1 or label_shape is None:
         return orientation > 1

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from nnunet_mamba.data.formats.dataset_json import labels_in, read_dataset_json
+from nnunet_mamba.data.formats.dataset_json import dataset_json_in, labels_in, read_dataset_json
 
 
 @pytest.fixture
@@ -32,6 +32,13 @@ def test_labels_regions_and_file_ending_are_read(read):
     assert (plain.labels.n_outputs, regions.labels.n_outputs) == (3, 2)
     assert regions.labels.in_label_maps == [0, 1, 2]
     assert regions.labels.names == {"(1, 2)": "whole", "2": "core"}
+
+
+def test_content_that_is_kept_elsewhere_is_read_as_well(read):
+    text = written('{"background": 0, "organ": 1.0}')
+    assert dataset_json_in(json.loads(text)) == read(text)
+    with pytest.raises(ValueError, match=r'model\.json: it has no "file_ending"'):
+        dataset_json_in({"labels": {"background": 0, "organ": 1}}, place="model.json")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

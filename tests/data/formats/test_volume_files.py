@@ -7,7 +7,7 @@ import SimpleITK
 
 from nnunet_mamba.data.formats import declared_sizes
 from nnunet_mamba.data.formats.nifti_files import VolumeError, read_nifti
-from nnunet_mamba.data.formats.volume_files import read_volume
+from nnunet_mamba.data.formats.volume_files import read_volume, spacing_of
 
 ENDINGS = ("mha", "mhd", "nrrd", "nhdr", "hdr")
 
@@ -38,6 +38,15 @@ def test_capitals_in_the_ending_are_no_obstacle(tmp_path, image, ending):
     SimpleITK.WriteImage(image, str(tmp_path / f"a.{ending}"))
     shutil.move(tmp_path / f"a.{ending}", tmp_path / f"b.{ending.upper()}")
     assert read_volume(tmp_path / f"b.{ending.upper()}").voxels.shape == (7, 6, 5)
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, "nii", "nii.gz"])
+def test_the_spacing_is_that_of_the_header_with_all_its_digits(tmp_path, image, ending):
+    image.SetSpacing((1 / 3, 0.1, np.pi))
+    SimpleITK.WriteImage(image, str(tmp_path / f"a.{ending}"))
+    assert spacing_of(tmp_path / f"a.{ending}") == SimpleITK.ReadImage(str(tmp_path / f"a.{ending}")).GetSpacing()[::-1]
+    with pytest.raises(VolumeError, match="cannot read it"):
+        spacing_of(tmp_path / f"b.{ending}")
 
 
 def test_nifti_is_read_as_before(tmp_path, image):
