@@ -13,7 +13,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from nnunet_mamba.data.converters.image_cases import load_pictures, source_of
-from nnunet_mamba.data.converters.label_mask_images import grey_picture
 from nnunet_mamba.data.converters.labelled_volumes import LOWEST_VALUE_BESIDES_CT, load_volumes
 from nnunet_mamba.data.converters.lgg_slices import Spacing, axial_affine, load_slice
 from nnunet_mamba.data.formats.image_files import (
@@ -21,9 +20,10 @@ from nnunet_mamba.data.formats.image_files import (
     ImageFileError,
     Shape,
     is_deep,
-    load_photograph,
+    load_upright,
     resized_image,
 )
+from nnunet_mamba.data.formats.mask_pixels import is_coloured
 from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, compact_voxels, spacing_in_file
 from nnunet_mamba.data.formats.volume_files import read_volume, spacing_of
 from nnunet_mamba.data.problems import FILE_DAMAGES
@@ -47,7 +47,11 @@ class UnreadableImageError(ValueError):
 
 
 class _OtherImageError(ValueError):
-    """An image is none that the model was made for, but can be read."""
+    """An image is none that the model was made for, but can be read; ``path`` is its file."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.path = path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,7 @@ class ReadImage:
         if tuple(self.source["shape"]) != self.channels.shape[2:]:
             # It was resized for the network.
             try:
-                return np.asarray(load_photograph(self.files[0])[0])
+                return load_upright(self.files[0])
             except ImageFileError as error:
                 raise _unreadable(self.files[0], str(error)) from error
         pixels = np.moveaxis(self.channels[:, 0], 0, -1)
@@ -95,7 +99,7 @@ def read_image(case: UnlabelledCase, conversion: ImageConversion, *, force: bool
         case: of ``find_images``.
         conversion: of the training data.
         force: read also what the model was not made for, as far as it can be read: a grey picture for a model of
-            colour photographs, a volume that is no CT, or a CT where none is expected.
+            colour photographs or the other way round, a volume that is no CT, or a CT where none is expected.
 
     Raises:
         UnreadableImageError: with one sentence for the user.
@@ -104,7 +108,7 @@ def read_image(case: UnlabelledCase, conversion: ImageConversion, *, force: bool
     try:
         channels, spacing, source = read(case.channels, conversion, force)
     except _OtherImageError as error:
-        raise _unreadable(case.channels[0], str(error), can_be_forced=True) from error
+        raise _unreadable(error.path, str(error), can_be_forced=True) from error
     except MemoryError as error:
         text = "larger than the memory that is left; predict it on a larger machine"
         raise _unreadable(case.channels[0], text) from error
@@ -124,7 +128,7 @@ def _read_photograph(paths: Sequence[Path], conversion: ImageConversion, force: 
         return _read_as_nnunet(paths, n_channels=len(conversion.channel_names))
     (photograph,) = load_pictures(paths, target=conversion.size, channel_of=lambda picture: picture)
     if photograph.is_grey and not force:
-        raise _OtherImageError("a grey picture, and this model was made for colour photographs")
+        raise _OtherImageError("a grey picture, and this model was made for colour photographs", paths[0])
     pixels = resized_image(photograph.picture, conversion.size)
     return _of_colours(pixels), PICTURE_SPACING, source_of(photograph, has_mask=False)
 
@@ -132,8 +136,11 @@ def _read_photograph(paths: Sequence[Path], conversion: ImageConversion, force: 
 def _read_grey_pictures(paths: Sequence[Path], conversion: ImageConversion, force: bool) -> _Read:
     if conversion.is_by_hand and any(map(is_deep, paths)):
         return _read_as_nnunet(paths, n_channels=len(paths))
-    pictures = load_pictures(paths, target=conversion.size, channel_of=grey_picture)
-    pixels = [resized_image(one.picture, conversion.size) for one in pictures]
+    pictures = load_pictures(paths, target=conversion.size, channel_of=lambda picture: picture)
+    for path, one in zip(paths, pictures, strict=True):
+        if not force and is_coloured(np.asarray(one.picture)):
+            raise _OtherImageError("a coloured picture, and this model was made for grey pictures", path)
+    pixels = [resized_image(one.picture.convert("L"), conversion.size) for one in pictures]
     return np.stack(pixels)[:, None], PICTURE_SPACING, source_of(pictures[0], has_mask=False)
 
 
@@ -180,9 +187,11 @@ def _read_scan(paths: Sequence[Path], conversion: ImageConversion, force: bool) 
 
 def _read_volumes(paths: Sequence[Path], conversion: ImageConversion, force: bool) -> _Read:
     volumes = load_volumes(paths, may_be_ct=True)
-    lowest = min(volume.voxels.min() for volume in volumes)
-    if not conversion.may_be_ct and not force and lowest < LOWEST_VALUE_BESIDES_CT:
-        raise _OtherImageError(f"values down to {lowest:g}, as in a CT, and this model was made for other images")
+    for path, volume in zip(paths, volumes, strict=True):
+        lowest = volume.voxels.min()
+        if not conversion.may_be_ct and not force and lowest < LOWEST_VALUE_BESIDES_CT:
+            text = f"values down to {lowest:g}, as in a CT, and this model was made for other images"
+            raise _OtherImageError(text, path)
     channels, spacing, source = _of_volumes(volumes)
     # What is not converted keeps the spacing of its own header, which may have more digits.
     return channels, spacing_of(paths[0]) if conversion.is_by_hand else spacing, source
@@ -197,7 +206,7 @@ def _read_ct(paths: Sequence[Path], conversion: ImageConversion, force: bool) ->
         if not np.isfinite(image.voxels).all():
             raise VolumeError(problems[0])
         if not force:
-            raise _OtherImageError(problems[0])
+            raise _OtherImageError(problems[0], paths[0])
     return _of_volumes([Volume(compact_voxels(image.voxels), image.affine)])
 
 

@@ -146,6 +146,27 @@ def test_a_grey_picture_is_shown_grey_and_its_first_channel_alone(tmp_path, find
     assert np.array_equal(image.upright_picture(), np.repeat(image.channels[0, 0][..., None], 3, axis=-1))
 
 
+def test_a_blank_slice_of_another_size_is_shown(tmp_path):
+    save_picture(tmp_path / "a_1.tif", np.zeros((30, 44, 3), np.uint8))
+    conversion = ImageConversion(kind=ImageKind.LGG_SLICES, channel_names=("a", "b", "c"), labels=LABELS, size=(16, 20))
+    image = read_image(case(tmp_path / "a_1.tif"), conversion)
+    assert np.array_equal(image.upright_picture(), np.zeros((30, 44, 3)))
+
+
+def test_a_coloured_picture_among_channels_is_no_grey_one_unless_it_is_meant(tmp_path):
+    save_picture(tmp_path / "a_t1.png", noise(0, (30, 44)))
+    save_picture(tmp_path / "a_t2.png", noise(0, (30, 44, 3)))
+    conversion = ImageConversion(
+        kind=ImageKind.GREY_PICTURES, channel_names=("a", "b"), channel_tokens=("t1", "t2"), labels=LABELS
+    )
+    paths = (tmp_path / "a_t1.png", tmp_path / "a_t2.png")
+    error = refusal(conversion, *paths)
+    assert str(error) == f"{paths[1]}: a coloured picture, and this model was made for grey pictures"
+    assert error.can_be_forced
+    grey = np.asarray(Image.open(paths[1]).convert("L"))
+    assert np.array_equal(read_image(case(*paths), conversion, force=True).channels[1, 0], grey)
+
+
 def test_a_photograph_that_has_gone_cannot_be_shown(tmp_path):
     save_picture(tmp_path / "a.png", noise(0, (30, 44, 3)))
     image = read_image(case(tmp_path / "a.png"), PHOTOGRAPHS)
