@@ -15,12 +15,15 @@ ROOT = PACKAGE.parent
 # From the top floor to the ground: what each package may import, all of it in rows below its own.
 HOUSE = {
     "__main__": "cli",
-    "nnunet_mamba": "networks",
+    "nnunet_mamba": "networks prediction",
     "dataset_conversion": "cli data",
-    "cli": "bundled crossval data demo doctor evaluation models networks ops planning presets system",
+    "cli": (
+        "bundled crossval data demo doctor evaluation models networks ops planning prediction presets results system"
+    ),
     "demo": "bundled data evaluation report results system trainer_name",
     "doctor": "_startup bundled ops system",
     "crossval": "data results system trainer_name training",
+    "prediction": "data measurements models overlays results system",
     "report": "evaluation overlays results system",
     "measurements": "system",
     "overlays": "system",

@@ -18,6 +18,7 @@ from nnunet_mamba.cli import (
     models,
     pack_model,
     plan,
+    predict,
     restore,
     scan_backends,
     trainers_path,
@@ -78,6 +79,7 @@ app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
 app.command("pack-model")(pack_model.pack_model)
 app.command("plan")(plan.plan)
+app.command("predict")(predict.predict)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)

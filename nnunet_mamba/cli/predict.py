@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nnunet_mamba.models.model import Model
     from nnunet_mamba.prediction.predictor import Predictor
@@ -85,7 +86,7 @@ def predict(
         named_folds = None if folds is None else parse_names(folds, option="--folds")
         if (model is None) is (dataset is None):
             raise ValueError("name one model: --model NAME (nnunet-mamba models lists them), or -d DATASET")
-    with errors_as_text(is_conversion=False, continues=True, workers=""):
+    with errors_as_text(is_conversion=False, continues=True, workers=""), _refusals_as_text():
         from nnunet_mamba.prediction.run import RunOptions, predict_images
 
         source = model if dataset is None else _results_folder(dataset, trainer, plans, configuration)
@@ -98,7 +99,7 @@ def predict(
         done = predict_images(
             images,
             output,
-            conversion=opened.image_conversion(),
+            conversion=opened.description.image_conversion(),
             predictor=predictor,
             options=RunOptions(
                 overlays=overlay,
@@ -114,6 +115,20 @@ def predict(
         _print_outcome(done)
     if done.failures:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _refusals_as_text() -> "Iterator[None]":
+    """End the command with a line for each reason why nothing can be predicted."""
+    from nnunet_mamba.data.problems import InvalidDatasetError
+
+    try:
+        yield
+    except InvalidDatasetError as error:
+        for problem in error.problems:
+            print(f"Error: {with_option_names(problem.text)} ({problem.identifier})", file=sys.stderr)
+        print("Nothing was predicted.", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 def _share(text: str | None) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from nnunet_mamba.data.formats.picture_sizes import size_text
 from nnunet_mamba.models.description import NOT_STATED, ModelDescription, Score
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.system.durations import duration
@@ -96,8 +97,10 @@ def _training_data(description: ModelDescription) -> Iterator[str]:
     yield f"- Cases: {data.n_cases if data.n_cases is not None else NOT_STATED}"
     yield f"- Splits: {_plain(data.splits or NOT_STATED)}"
     yield f"- SHA-256 of splits_final.json: {data.splits_sha256 or NOT_STATED}"
-    converter = (description.conversion or {}).get("converter")
-    yield f"- Converted by: {_plain(str(converter)) if converter else NOT_STATED}"
+    conversion = description.conversion
+    yield f"- Images: {NOT_STATED if conversion is None else conversion.kind.in_words}"
+    if conversion is not None and conversion.size is not None:
+        yield f"- Resized to: {size_text(conversion.size)} pixels"
 
 
 def _training(description: ModelDescription) -> Iterator[str]:

@@ -1,15 +1,14 @@
 """What a model was trained with, as the data set's files beside nnU-Net's results tell; no cases, no paths."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from pathlib import Path
 
-from nnunet_mamba.data.formats.dataset_json import read_dataset_json
+from nnunet_mamba.data.formats.dataset_json import dataset_json_in, read_dataset_json
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE
-from nnunet_mamba.data.writing.conversion_record import ConversionRecord, read_conversion_record
+from nnunet_mamba.data.unlabelled.conversion_of_dataset import image_conversion
+from nnunet_mamba.data.writing.conversion_record import read_conversion_record
 from nnunet_mamba.models.description import ModelDescription
 from nnunet_mamba.models.needed_plans import needed_dataset_json
 from nnunet_mamba.results.layout import ALL
@@ -32,7 +31,10 @@ def with_data_records(description: ModelDescription) -> ModelDescription:
     """
     dataset = description.data.dataset
     raw, preprocessed = map(nnunet_folder_if_set, ("nnUNet_raw", "nnUNet_preprocessed"))
-    record = None if raw is None else _conversion_record(raw / dataset, description)
+    folder = None if raw is None else raw / dataset
+    is_there = folder is not None and _is_of(folder, description)
+    record = read_conversion_record(folder) if folder is not None and is_there else None
+    conversion = image_conversion(record, dataset_json_in(description.dataset_json)) if is_there else None
     data = description.data
     # A fold of all cases has not looked at the splits.
     if preprocessed is not None and description.fold_names != (ALL,):
@@ -44,27 +46,13 @@ def with_data_records(description: ModelDescription) -> ModelDescription:
                 splits=split if isinstance(split, str) and split else None,
                 splits_sha256=sha256(splits.read_bytes()).hexdigest(),
             )
-    return replace(description, data=data, conversion=None if record is None else conversion_entry(record))
+    return replace(description, data=data, conversion=conversion)
 
 
-def conversion_entry(record: ConversionRecord) -> dict[str, Any]:
-    """Return what a model keeps of its data set's conversion: the converter and its options.
-
-    Args:
-        record: of the data set.
-    """
-    return {
-        "converter": record.converter,
-        "revision": record.revision,
-        "options": {name: value for name, value in record.options.items() if not _holds_path(value)},
-    }
-
-
-def _conversion_record(folder: Path, description: ModelDescription) -> ConversionRecord | None:
-    """Return the record of a raw data set, None without one, or where it has become another data set."""
-    record = read_conversion_record(folder)
-    if record is None or not (folder / DATASET_FILE).is_file():
-        return None
+def _is_of(folder: Path, description: ModelDescription) -> bool:
+    """Return whether a folder holds the raw data that a model was trained with."""
+    if not (folder / DATASET_FILE).is_file():
+        return False
     there = needed_dataset_json(read_dataset_json(folder / DATASET_FILE).content)
     differing = [name for name in _DISTINGUISHING if there.get(name) != description.dataset_json.get(name)]
     if differing:
@@ -73,14 +61,4 @@ def _conversion_record(folder: Path, description: ModelDescription) -> Conversio
             "converted",
             *(folder, " and ".join(differing)),
         )
-        return None
-    return record
-
-
-def _holds_path(value: Any) -> bool:
-    """Return whether a value of JSON has a full path in it, which would tell whose machine it was."""
-    if isinstance(value, Mapping):
-        return any(map(_holds_path, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_path, value))
-    return isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute())
+    return not differing

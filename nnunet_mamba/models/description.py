@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.data.formats.dataset_json import Labels, dataset_json_in
+
+if TYPE_CHECKING:
+    from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
 
 NOT_STATED = "not stated"
 
@@ -130,7 +133,7 @@ class ModelDescription:
         dataset_json: what nnU-Net's dataset.json says of channels, labels and files.
         mirror_axes: spatial axes that may be mirrored in prediction.
         folds: at least one.
-        conversion: how the training images were made from the source's, as JSON; None if that is not known.
+        conversion: how images are read and masks written; None if the data set's conversion is not known.
         data: what it was trained with.
         scores: how well it did.
         training: how it was trained.
@@ -145,7 +148,7 @@ class ModelDescription:
     dataset_json: Mapping[str, Any]
     mirror_axes: tuple[int, ...]
     folds: tuple[FoldRecord, ...]
-    conversion: Mapping[str, Any] | None
+    conversion: "ImageConversion | None"
     data: TrainingData
     scores: tuple[Score, ...] = ()
     training: TrainingRecord
@@ -171,3 +174,15 @@ class ModelDescription:
     def fold_names(self) -> tuple[str, ...]:
         """The names of the folds, in their order."""
         return tuple(fold.name for fold in self.folds)
+
+    def image_conversion(self) -> "ImageConversion":
+        """Return how images are read and masks written; without a known conversion, as nnU-Net has them.
+
+        Raises:
+            ValueError: without a known conversion, images of this kind are not read here.
+        """
+        if self.conversion is not None:
+            return self.conversion
+        from nnunet_mamba.data.unlabelled.conversion_of_dataset import image_conversion
+
+        return image_conversion(None, dataset_json_in(self.dataset_json, place="dataset_json"))

@@ -1,6 +1,7 @@
 """Open a trained model by its name, or from a bundle, a folder of nnU-Net's results, or a zip archive of either."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnunet_mamba.models.bundles.archive_files import files_in
@@ -38,9 +39,11 @@ def open_model(source: str | Path, *, folds: Sequence[int | str] | None = None, 
         if is_bundle(path):
             return _with_folds(read_bundle(path), folds)
         _refuse_other_folders(path)
+        from nnunet_mamba.models.data_records import with_data_records
         from nnunet_mamba.models.nnunet.results_reading import read_results
 
-        return read_results(path, folds=folds, checkpoint_name=checkpoint_name)
+        model = read_results(path, folds=folds, checkpoint_name=checkpoint_name)
+        return replace(model, description=with_data_records(model.description))
     if path.suffix == ".pth":
         raise ValueError(f"{path} is a checkpoint, expected {_KINDS}; give the folder above that of its fold")
     if holds_bundle(files_in(path)):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
 from nnunet_mamba.models.bundles.model_json import MODEL_FILE, description_from_json, description_to_json
 from nnunet_mamba.models.bundles.weights_file import pack_weights
 from nnunet_mamba.models.bundles.writing import refuse_existing, write_bundle
@@ -45,7 +45,7 @@ def pack_model(
     folds: Sequence[int | str] | None = None,
     checkpoint_name: str = FINAL,
     statements: AuthorStatements | None = None,
-    conversion_record: Mapping[str, Any] | None = None,
+    conversion: ImageConversion | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a bundle from a folder of nnU-Net's results, and return its path.
@@ -56,7 +56,7 @@ def pack_model(
         folds: to take; None takes all numbered ones that have the checkpoint, or else "all".
         checkpoint_name: name of the file in each fold's folder.
         statements: of the author.
-        conversion_record: how the training images were made, as JSON; None takes what the raw data set tells.
+        conversion: how images are read and masks written; None takes what the raw data set tells.
         overwrite: replace an existing archive.
 
     Raises:
@@ -73,8 +73,8 @@ def pack_model(
         check_whole(results_folder / fold_name(fold) / checkpoint_name)
     weights = {fold: model.fold_weights(fold) for fold in model.description.fold_names}
     description = _with_statements(with_data_records(_with_parameters(model)), statements)
-    if conversion_record is not None:
-        description = replace(description, conversion=conversion_record)
+    if conversion is not None:
+        description = replace(description, conversion=conversion)
     # Whoever opens the model checks as much.
     described = description_to_json(description, weights_sha256=_NO_HASH)
     description_from_json(described, MODEL_FILE, way_out="correct it where it comes from, and pack again")

@@ -43,7 +43,8 @@ class ArrayImage:
         """Return what nnU-Net would read: (c, z, y, x)."""
         if not self.is_photograph:
             return self.array
-        return resized_image(Image.fromarray(self.array), self.size).transpose(2, 0, 1)[:, None]
+        pixels = resized_image(Image.fromarray(self.array), self.size)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))[:, None]
 
     def back(self, label: LabelMap, probabilities: FloatArray | None) -> tuple[LabelMap, FloatArray]:
         """Return a label map and probabilities, (n, …), of the image's own size; no probabilities are an empty array.
@@ -56,7 +57,7 @@ class ArrayImage:
         if not self.is_photograph:
             return label, nothing if probabilities is None else probabilities
         height, width, _ = self.array.shape
-        mask = resized_mask(label[0], (height, width))  # type: ignore[arg-type]
+        mask = resized_mask(label[0], (height, width))
         if probabilities is None:
             return mask, nothing
         resized = [

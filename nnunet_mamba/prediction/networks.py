@@ -5,8 +5,8 @@ from copy import deepcopy
 
 from torch import nn
 
-from nnunet_mamba.models.architecture_names import refuse_other_than_layers
 from nnunet_mamba.models.model import Model
+from nnunet_mamba.models.nnunet.architecture_names import refuse_other_than_layers
 
 
 def trained_networks(model: Model) -> list[nn.Module]:

@@ -51,7 +51,7 @@ class Predictor:
         description = model.description
         networks = trained_networks(model)
         self.weights_digest = digest_of_weights(network.state_dict() for network in networks)
-        self._size = None if model.conversion is None else model.conversion.size
+        self.conversion = description.image_conversion()
         self.engine = Engine(
             read_prediction_plan(
                 description.plans, description.configuration, description.dataset_json, where=description.name
@@ -166,7 +166,7 @@ class Predictor:
         return found
 
     def _taken(self, image: Array, spacing: Sequence[float] | None, number: int = 0) -> ArrayImage:
-        return image_of_array(image, self.engine.plan, size=self._size, spacing=spacing, number=number)
+        return image_of_array(image, self.engine.plan, size=self.conversion.size, spacing=spacing, number=number)
 
     def _prepared(self, image: ArrayImage) -> PreparedImage:
         return self.engine.prepare(image.channels(), image.spacing)

@@ -28,4 +28,7 @@ class _NoteHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
+        # Which kernels run where is what nnunet-mamba scan-backends tells.
+        if record.name.startswith("nnunet_mamba.ops") and record.levelno < logging.WARNING:
+            return
         print(f"Note: {with_option_names(record.getMessage())}", file=sys.stderr)

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nnunet_mamba.data.formats.dataset_json import Labels
 from nnunet_mamba.models.description import (
     FoldRecord,
     Licences,
@@ -25,6 +26,9 @@ from nnunet_mamba.models.planned_network import as_tuples, preset_of_trainer
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.system.checked_entries import Entry
 from nnunet_mamba.system.json_files import not_finite
+
+if TYPE_CHECKING:
+    from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -73,7 +77,7 @@ def description_to_json(description: ModelDescription, *, weights_sha256: str | 
         "dataset_json": description.dataset_json,
         "mirror_axes": list(description.mirror_axes),
         "folds": [asdict(fold) for fold in description.folds],
-        "conversion": description.conversion,
+        "conversion": None if description.conversion is None else description.conversion.to_json(),
         "data": asdict(description.data),
         "scores": [asdict(score) for score in description.scores],
         "training": asdict(description.training),
@@ -110,7 +114,6 @@ def description_from_json(content: Any, file: str, *, way_out: str = WAY_OUT) ->
         "num_classes": labels.n_outputs,
         "spatial_dims": len(planned["patch_size"]),
     }
-    conversion = entry.at("conversion")
     return StoredDescription(
         description=ModelDescription(
             name=check_name(entry.at("name"), "a name"),
@@ -121,7 +124,7 @@ def description_from_json(content: Any, file: str, *, way_out: str = WAY_OUT) ->
             dataset_json=entry.at("dataset_json").object(),
             mirror_axes=check_mirror_axes(entry.at("mirror_axes"), wanted["spatial_dims"]),
             folds=_folds(entry.at("folds")),
-            conversion=None if conversion.value is None else conversion.object(),
+            conversion=_conversion(entry.at("conversion"), n_channels, labels),
             data=_data(entry.at("data")),
             scores=scores_from(entry.at("scores")),
             training=_training(entry.at("training")),
@@ -130,6 +133,23 @@ def description_from_json(content: Any, file: str, *, way_out: str = WAY_OUT) ->
         weights_sha256=_sha256(entry.at("hashes").at(WEIGHTS_FILE)),
         card=_card(entry.at("card")),
     )
+
+
+def _conversion(entry: Entry, n_channels: int, labels: Labels) -> "ImageConversion | None":
+    """Return the conversion, whose channels and labels must be those of dataset_json."""
+    if entry.value is None:
+        return None
+    # Not at the top: it brings numpy, and listing models needs none.
+    from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
+
+    try:
+        conversion = ImageConversion.from_json(entry.value, place=entry.place)
+    except ValueError as error:
+        raise ValueError(f"{error}; {WAY_OUT}") from error
+    numbers = {0, *(labels.regions_class_order or labels.in_label_maps)}
+    if len(conversion.channel_names) != n_channels or set(conversion.labels.values()) - numbers:
+        entry.refuse(f"{n_channels} channels and labels of {sorted(numbers)}, as dataset_json has")
+    return conversion
 
 
 def scores_from(entry: Entry) -> tuple[Score, ...]:

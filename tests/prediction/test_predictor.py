@@ -1,0 +1,184 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from trained_models import REGIONS
+
+import nnunet_mamba
+from nnunet_mamba.data.formats.image_files import resized_image, resized_mask
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
+from nnunet_mamba.models.opening import open_model
+from nnunet_mamba.models.packing import pack_model
+from nnunet_mamba.prediction.predictor import Predictor, chosen_device
+from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
+
+CONVERSION = ImageConversion(
+    kind=ImageKind.PHOTOGRAPHS,
+    channel_names=("R", "G", "B"),
+    labels={"background": 0, "disc": 1},
+    source_labels={"background": (0,), "disc": (255,)},
+    size=(64, 64),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_folders_of_nnunet(monkeypatch):
+    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def photographs():
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in ((64, 64), (100, 80), (64, 64), (30, 200))]
+
+
+@pytest.fixture
+def predictor(trained, tmp_path):
+    return Predictor.from_model(pack_model(trained(), tmp_path / "model.zip", conversion=CONVERSION), device="cpu")
+
+
+def test_the_package_offers_it_by_name():
+    assert nnunet_mamba.Predictor is Predictor
+
+
+def test_a_photograph_has_a_label_map_of_its_own_size(predictor, photographs):
+    for photograph in photographs:
+        label = predictor.predict(photograph)
+        assert label.shape == photograph.shape[:2]
+        assert label.dtype == np.uint8
+        assert set(np.unique(label)) == {0, 1}
+
+
+def test_a_photograph_is_resized_as_a_conversion_does_it(predictor, photographs):
+    photograph = photographs[1]
+    pixels = resized_image(Image.fromarray(photograph), (64, 64)).transpose(2, 0, 1)[:, None]
+    expected = resized_mask(predictor.predict(pixels)[0], photograph.shape[:2])
+    assert np.array_equal(predictor.predict(photograph), expected)
+
+
+def test_several_images_have_the_label_maps_that_each_has_alone(predictor, photographs):
+    together = predictor.predict(photographs)
+    for label, photograph in zip(together, photographs, strict=True):
+        alone = predictor.predict(photograph)
+        assert label.shape == alone.shape
+        assert (label != alone).mean() <= 1e-3
+
+
+def test_no_images_are_no_label_maps(predictor):
+    assert predictor.predict([]) == []
+
+
+def test_probabilities_are_those_of_the_label_map_and_add_up(predictor, photographs):
+    photograph = photographs[0]
+    found = predictor.predict_probabilities(photograph)
+    assert found.shape == (2, 64, 64)
+    assert found.dtype == np.float32
+    assert np.allclose(found.sum(axis=0), 1, atol=1e-5)
+    assert (found.argmax(axis=0) == predictor.predict(photograph)).mean() > 0.999
+    several = predictor.predict_probabilities(photographs)
+    assert [each.shape for each in several] == [(2, *each.shape[:2]) for each in photographs]
+
+
+def test_channels_are_taken_as_nnunet_reads_them(predictor, photographs):
+    channels = photographs[1].transpose(2, 0, 1)[:, None]
+    assert predictor.predict(channels).shape == (1, 100, 80)
+
+
+def test_regions_have_their_numbers(trained, photographs):
+    predictor = Predictor.from_results(trained(labels=REGIONS), device="cpu")
+    assert predictor.predict_probabilities(photographs[0]).shape == (2, 64, 64)
+    assert set(np.unique(predictor.predict(photographs[0]))) <= {0, 1, 2}
+
+
+def test_a_fold_alone_and_all_folds_together(trained, photographs):
+    folder = trained(folds=(0, 1))
+    both = Predictor.from_results(folder, device="cpu").predict_probabilities(photographs[0])
+    alone = [Predictor.from_results(folder, folds=[fold], device="cpu") for fold in (0, 1)]
+    assert not np.allclose(*(each.predict_probabilities(photographs[0]) for each in alone), atol=1e-3)
+    logits = [np.log(each.predict_probabilities(photographs[0])) for each in alone]
+    mean = np.mean(logits, axis=0)
+    expected = np.exp(mean) / np.exp(mean).sum(axis=0)
+    assert np.abs(both - expected).max() <= 5e-3
+
+
+def test_without_mirroring_a_network_sees_an_image_once(trained, photographs):
+    folder = trained()
+    counts = {}
+    for mirroring in (False, True):
+        predictor = Predictor.from_results(folder, device="cpu", mirroring=mirroring)
+        counts[mirroring] = []
+        predictor.engine._networks[0].register_forward_hook(
+            lambda _, given, __, mirroring=mirroring: counts[mirroring].append(len(given[0]))
+        )
+        predictor.predict(photographs[0])
+        assert predictor.is_mirroring is mirroring
+    assert counts == {False: [1], True: [4]}
+
+
+def test_threads_may_share_it(predictor, photographs):
+    expected = [predictor.predict(photograph) for photograph in photographs]
+    found = [None] * len(photographs)
+
+    def predict(index):
+        found[index] = predictor.predict(photographs[index])
+
+    threads = [threading.Thread(target=predict, args=(index,)) for index in range(len(photographs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        (np.zeros((8, 8), np.uint8), r"image 0: an array of the shape \(8, 8\), expected a photograph \(h, w, 3\), or"),
+        (np.zeros((8, 8, 3)), "image 0: a photograph with values of float64, expected uint8"),
+        (np.zeros((0, 8, 3), np.uint8), "image 0: a photograph of the shape"),
+        (np.zeros((1, 1, 8, 8)), r"expected a photograph \(h, w, 3\), or channels \(3, z, y, x\)"),
+        (np.full((3, 1, 8, 8), np.nan), "values that are NaN or infinite"),
+    ],
+)
+def test_refuses_what_is_no_image_of_the_model(predictor, image, text):
+    with pytest.raises(UnsuitableImageError, match=text):
+        predictor.predict(image)
+
+
+def test_says_which_of_several_images_is_wrong(predictor, photographs):
+    channels = np.full((3, 1, 8, 8), np.inf)
+    with pytest.raises(UnsuitableImageError, match=r"^image 2: the image has values that are NaN or infinite"):
+        predictor.predict([photographs[0], photographs[1], channels])
+
+
+def test_a_spacing_that_is_none_is_refused(predictor):
+    with pytest.raises(UnsuitableImageError, match=r"a spacing of \(0, 1, 1\), expected three lengths"):
+        predictor.predict(np.zeros((3, 1, 8, 8)), spacing=(0, 1, 1))
+
+
+def test_weights_have_a_digest_of_their_own(trained, tmp_path):
+    folder = trained()
+    first = Predictor.from_results(folder, device="cpu").weights_digest
+    packed = pack_model(folder, tmp_path / "model")
+    assert Predictor(open_model(packed), device="cpu").weights_digest == first
+    other = Predictor.from_results(trained(trainer="nnUNetTrainerUltraLBM"), device="cpu").weights_digest
+    assert other != first
+
+
+@pytest.mark.parametrize(("device", "text"), [("toaster", "is none of torch's"), ("mps", "finds no Apple GPU")])
+def test_a_device_that_is_not_there_is_refused(monkeypatch, device, text):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=text):
+        chosen_device(device)
+
+
+def test_a_gpu_is_taken_if_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert chosen_device(None).type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert chosen_device(None).type == "cpu"
+    with pytest.raises(ValueError, match="torch finds no GPU here"):
+        chosen_device("cuda")

@@ -1,0 +1,202 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
+from nnunet_mamba.models.packing import pack_model
+from nnunet_mamba.prediction import run
+from nnunet_mamba.prediction.predictor import Predictor
+from nnunet_mamba.prediction.run import RunOptions, predict_images
+from nnunet_mamba.prediction.run_record import RECORD_FILE
+
+CONVERSION = ImageConversion(
+    kind=ImageKind.PHOTOGRAPHS,
+    channel_names=("R", "G", "B"),
+    labels={"background": 0, "disc": 1},
+    source_labels={"background": (0,), "disc": (255,)},
+    size=(64, 64),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_folders_of_nnunet(monkeypatch):
+    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    folder = tmp_path / "photographs"
+    (folder / "clinic").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.jpg", (50, 70)), ("b.png", (64, 64)), ("clinic/c.jpg", (90, 40))):
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def model(trained, tmp_path):
+    return pack_model(trained(), tmp_path / "model.zip", conversion=CONVERSION)
+
+
+@pytest.fixture
+def predict(model, tmp_path):
+    """Predict images into tmp_path / "out"."""
+
+    def do(*images, output=None, source=model, mirroring=False, **options):
+        predictor = Predictor.from_model(source, device="cpu", mirroring=mirroring)
+        return predict_images(
+            images,
+            output or tmp_path / "out",
+            conversion=predictor.conversion,
+            predictor=lambda: predictor,
+            options=RunOptions(**options),
+        )
+
+    return do
+
+
+def test_every_photograph_gets_a_mask_of_its_size_under_its_name(predict, photographs):
+    done = predict(photographs)
+    assert (done.n_images, done.n_written, dict(done.failures)) == (3, 3, {})
+    masks = {str(path.relative_to(done.folder)): Image.open(path) for path in done.folder.rglob("*.png")}
+    assert {name: mask.size[::-1] for name, mask in masks.items()} == {
+        "a.png": (50, 70),
+        "b.png": (64, 64),
+        "clinic/c.png": (90, 40),
+    }
+    assert all(set(np.unique(mask)) <= {0, 255} for mask in masks.values())
+
+
+def test_masks_are_those_of_the_predictor(predict, photographs, model):
+    done = predict(photographs)
+    predictor = Predictor.from_model(model, device="cpu", mirroring=False)
+    # PNG, because a JPEG may be decoded at another scale for the network.
+    expected = predictor.predict(np.asarray(Image.open(photographs / "b.png")))
+    found = np.asarray(Image.open(done.folder / "b.png")) // 255
+    assert (found != expected).mean() <= 1e-3
+
+
+def test_overlays_probabilities_and_statistics_lie_beside_the_masks(predict, photographs):
+    done = predict(photographs, overlays=True, probabilities=True, statistics=True)
+    assert Image.open(done.folder / "overlays/clinic/c.jpg").format == "JPEG"
+    probabilities = np.load(done.folder / "probabilities/a.npz")["probabilities"]
+    assert probabilities.shape == (2, 1, 64, 64)
+    with (done.folder / "statistics.csv").open(newline="") as file:
+        rows = {row["mask"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == {"a.png", "b.png", "clinic/c.png"}
+    area = np.count_nonzero(np.asarray(Image.open(done.folder / "a.png")))
+    assert int(float(rows["a.png"]["area_px"])) == area
+    assert rows["a.png"]["area_mm2"] == ""
+
+
+def test_a_second_run_writes_only_what_is_missing(predict, photographs):
+    folder = predict(photographs, statistics=True).folder
+    (folder / "a.png").unlink()
+    before = (folder / "b.png").stat().st_mtime_ns
+    done = predict(photographs, statistics=True)
+    assert (done.n_images, done.n_written) == (3, 1)
+    assert (folder / "b.png").stat().st_mtime_ns == before
+    assert len(json.loads((folder / "statistics.json").read_text())["rows"]) == 3
+    assert predict(photographs, statistics=True, overlays=True).n_written == 3
+
+
+def test_an_interrupted_run_keeps_whole_files_and_continues(predict, photographs, monkeypatch):
+    class StoppedError(Exception):
+        pass
+
+    def stop(outcome, count):
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_note", stop)
+        with pytest.raises(StoppedError):
+            predict(photographs)
+    assert predict(photographs).n_images == 3
+    assert len(list((photographs.parent / "out").rglob("*.png"))) == 3
+
+
+def test_one_damaged_image_costs_only_itself(predict, photographs):
+    (photographs / "damaged.jpg").write_bytes((photographs / "a.jpg").read_bytes()[:200])
+    done = predict(photographs)
+    assert done.n_written == 3
+    ((file, reason),) = done.failures.items()
+    assert file.endswith("damaged.jpg")
+    assert "damaged.jpg" in reason
+    assert not (done.folder / "damaged.png").exists()
+
+
+def test_shares_are_disjoint_and_complete(predict, photographs):
+    counts = [predict(photographs, part=(share, 2), statistics=True).n_written for share in (1, 2)]
+    assert sorted(counts) == [1, 2]
+    folder = photographs.parent / "out"
+    assert len(list(folder.rglob("*.png"))) == 3
+    assert len(json.loads((folder / "statistics.json").read_text())["rows"]) == 3
+
+
+@pytest.mark.parametrize("change", ["mirroring", "weights"])
+def test_masks_of_another_prediction_are_not_mixed(predict, photographs, trained, tmp_path, change):
+    predict(photographs)
+    other = {"mirroring": True}
+    if change == "weights":
+        other = {"source": pack_model(trained("nnUNetTrainerUltraLBM"), tmp_path / "other.zip", conversion=CONVERSION)}
+    with pytest.raises(FileExistsError, match=r"holds masks of another prediction .*choose another `output`"):
+        predict(photographs, **other)
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(predict, photographs, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.png").write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=r"other is not empty, it holds a\.png, and no"):
+        predict(photographs, output=other)
+    assert (other / "a.png").read_bytes() == b"mine"
+    assert sorted(path.name for path in other.iterdir()) == ["a.png"]
+
+
+@pytest.mark.parametrize("output", ["photographs", "photographs/masks"])
+def test_an_output_among_the_images_is_refused(predict, photographs, tmp_path, output):
+    with pytest.raises(InvalidDatasetError, match="output"):
+        predict(photographs, output=tmp_path / output)
+    assert not (tmp_path / output / RECORD_FILE).exists()
+
+
+def test_nothing_readable_is_told(predict, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    with pytest.raises(InvalidDatasetError, match=r"no image that this model can read: there is 1 \.txt"):
+        predict(folder)
+
+
+def test_partial_files_of_a_killed_run_are_removed(predict, photographs):
+    folder = predict(photographs).folder
+    (folder / ".partial-123-a.png").touch()
+    predict(photographs)
+    assert not list(folder.glob(".partial-*"))
+
+
+def test_the_report_tells_what_was_done(predict, photographs, model):
+    (photographs / "damaged.jpg").write_bytes(b"no image")
+    done = predict(photographs)
+    report = done.report(Predictor.from_model(model, device="cpu").model.description)
+    assert (report["images"], report["written_by_this_run"]) == (4, 3)
+    assert report["failures"][0]["image"].endswith("damaged.jpg")
+    assert report["versions"]["nnunetv2"]
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_a_full_disk_ends_the_run_and_leaves_whole_files(predict, photographs, monkeypatch):
+    from nnunet_mamba.prediction import outputs
+
+    def refuse(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outputs, "write_masks", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        predict(photographs)
+    assert not list((photographs.parent / "out").rglob("*.png"))
