@@ -169,18 +169,21 @@ def _other_kind(path: Path, conversion: ImageConversion) -> str:
     name = path.name.lower()
     if is_archive(str(path)):
         return "an archive, which is not unpacked here; unpack it and name the folder"
-    endings = (*PICTURE_ENDINGS, *VOLUME_ENDINGS, *_TRANSUNET_ENDINGS, *OTHER_IMAGE_ENDINGS)
-    if not name.endswith(endings):
+    if name.endswith(PICTURE_ENDINGS):
+        what = "a picture"
+    elif name.endswith(VOLUME_ENDINGS):
+        what = "a volume"
+    elif name.endswith((*_TRANSUNET_ENDINGS, *OTHER_IMAGE_ENDINGS)):
+        what = f"a {path.suffix.lower()} file, which cannot be read here"
+    else:
         return ""
-    what = "a picture" if name.endswith(PICTURE_ENDINGS) else "a volume" if name.endswith(VOLUME_ENDINGS) else ""
-    what = what or f"a {path.suffix.lower()} file, which cannot be read here"
     return f"{what}; this model was made for {conversion.kind.in_words}"
 
 
 def _unread(files: Sequence[NamedFile], ending: str, conversion: ImageConversion) -> Problem:
     first = files[0].path
-    count = f"{len(files)} {ending} files" if len(files) > 1 else f"a {ending} file"
-    text = f"{count}, which cannot be read here; save as {conversion.kind.in_words}, or move away"
+    count, them = (f"{len(files)} {ending} files", "them") if len(files) > 1 else (f"a {ending} file", "it")
+    text = f"{count}, which cannot be read here; save {them} as {conversion.kind.in_words}, or move {them} away"
     return Problem(str(first), text, first)
 
 
@@ -202,14 +205,13 @@ def _ending(path: Path) -> str:
 
 
 def _no_channels(files: Sequence[NamedFile], conversion: ImageConversion) -> Problem:
+    """Return the problem of files none of which is of a channel of the model."""
     tokens = conversion.channel_tokens
-    expected = (
-        f"one for each channel, such as CASE_{tokens[0]} and CASE_{tokens[1]}"
-        if len(tokens) > 1
-        else f"{conversion.kind.in_words}"
-    )
+    is_spread = len(tokens) > 1
+    one_each = f"one for each channel, such as CASE_{tokens[0]} and CASE_{tokens[1]}" if is_spread else ""
     names = f"{len(files)} files, such as {files[0].path.name}"
-    return Problem(str(files[0].path.parent), f"no image that this model can read: {names}; expected {expected}")
+    text = f"no image that this model can read: {names}; expected {one_each or conversion.kind.in_words}"
+    return Problem(str(files[0].path.parent), text)
 
 
 def _of_one_tree(files: Sequence[NamedFile]) -> tuple[list[NamedFile], list[NamedFile], list[Problem]]:

@@ -9,7 +9,6 @@ from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS
 from nnunet_mamba.data.formats.image_files import (
     ImageFileError,
     decode_photograph,
-    is_deep,
     load_binary_mask,
     load_photograph,
     load_upright,
@@ -203,35 +202,6 @@ def test_photograph_is_turned_upright(tmp_path, photograph, orientation):
     assert np.array_equal(np.asarray(image), upright)
     assert decode_photograph(tmp_path / "x.png").orientation == orientation
     assert np.array_equal(load_upright(tmp_path / "x.png"), upright)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
-def test_any_picture_is_shown_in_colours_blank_ones_too(tmp_path, photograph, mode):
-    for pixels in (photograph, photograph * 0):
-        source = Image.fromarray(pixels).convert(mode)
-        source.save(tmp_path / "x.tif")
-        assert np.array_equal(load_upright(tmp_path / "x.tif"), np.asarray(source.convert("RGB")))
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB"])
-def test_grey_levels_are_told_from_colours(tmp_path, photograph, mode):
-    Image.fromarray(photograph).convert(mode).save(tmp_path / "x.png")
-    assert decode_photograph(tmp_path / "x.png").is_grey is (mode in ("L", "LA"))
-
-
-def test_depth_is_told_by_the_header(tmp_path, photograph):
-    for name, pixels, expected in (
-        ("a.png", photograph, False),
-        ("b.png", photograph[..., 0].astype(np.uint16), True),
-        ("c.tif", photograph[..., 0].astype(np.float32), True),
-        ("d.tif", photograph[..., 0].astype(np.int32), True),
-    ):
-        Image.fromarray(pixels).save(tmp_path / name)
-        assert is_deep(tmp_path / name) is expected
-    (tmp_path / "e.png").write_bytes(b"text")
-    for name in ("e.png", "f.png"):
-        with pytest.raises(ImageFileError, match="unreadable"):
-            is_deep(tmp_path / name)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])

@@ -98,7 +98,7 @@ def test_an_image_that_would_be_missing_for_its_format_is_a_problem(images, find
     touch(images, "d.heic", "e.heic", "a.heic")
     found = find(images)
     (problem,) = found.problems
-    assert f"{images}/d.heic: 2 .heic files, which cannot be read here; save as photographs (.jpg" in str(problem)
+    assert f"{images}/d.heic: 2 .heic files, which cannot be read here; save them as photographs (.jpg" in str(problem)
     assert identifiers(found) == ["a", "b", "deep/c"]
 
 
