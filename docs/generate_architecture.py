@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from package_imports import NAME, ROOT, imported_modules, lines_of_rooms, package_imports, package_of, source_files
 
 PICTURE = Path(__file__).parent / "images" / "architecture.svg"
-WIDTH, GUTTER, MARGIN = 140, 30, 22  # of a package, between two, outside
+WIDTH, GUTTER, MARGIN = 154, 30, 22  # of a package, between two, outside
 HEADER, NAME_LINE = 33, 21
 PIXELS_PER_LINE = 0.029
 # The height of a room's name.

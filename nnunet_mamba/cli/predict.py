@@ -45,9 +45,11 @@ def predict(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Instead: data set whose trained model is taken, such as 101.")
     ] = None,
-    trainer: Annotated[str | None, typer.Option("-tr", help="Its trainer, if there are several.")] = None,
-    configuration: Annotated[str | None, typer.Option("-c", help="Its configuration, if there are several.")] = None,
-    plans: Annotated[str | None, typer.Option("-p", help="Its plans, if there are several.")] = None,
+    trainer: Annotated[str | None, typer.Option("-tr", "--trainer", help="Its trainer, if there are several.")] = None,
+    configuration: Annotated[
+        str | None, typer.Option("-c", "--configuration", help="Its configuration, if there are several.")
+    ] = None,
+    plans: Annotated[str | None, typer.Option("-p", "--plans", help="Its plans, if there are several.")] = None,
     folds: Annotated[
         str | None, typer.Option("-f", "--folds", help="Folds to average, such as 0 or 0,1,2 or all.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_mamba.data.converters.lgg_slices import FLAIR
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage
@@ -108,7 +109,8 @@ class Outputs:
             drawn = draw_overlay(image.upright_picture(), upright, labels=self._foreground())
         else:
             is_ct = self.conversion.kind is ImageKind.CT_VOLUMES
-            volume, label_map, spacing = as_radiologists_look(image.channels[0], on_source, image)
+            shown = FLAIR if self.conversion.kind is ImageKind.LGG_VOLUMES else 0
+            volume, label_map, spacing = as_radiologists_look(image.channels[shown], on_source, image)
             drawn = draw_overlay(
                 volume,
                 label_map,

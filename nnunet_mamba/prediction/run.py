@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnunet_mamba.data.problems import InvalidDatasetError
+from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
-from nnunet_mamba.data.unlabelled.image_reading import ReadImage, read_image
+from nnunet_mamba.data.unlabelled.image_reading import ReadImage, UnreadableImageError, read_image
 from nnunet_mamba.data.unlabelled.image_search import FoundImages, find_images
 from nnunet_mamba.data.unlabelled.named_files import unpacked_archives
-from nnunet_mamba.prediction.outputs import Outputs
+from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, Outputs
 from nnunet_mamba.prediction.run_record import continue_or_begin
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
@@ -126,10 +126,22 @@ def predict_images(
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     with unpacked_archives(images, output=output, progress=options.progress) as places:
         found = find_images(places, conversion, output=output, part=options.part)
-        if found.refusals:
-            raise InvalidDatasetError(found.refusals, output)
+        if refusals := [*found.refusals, *_among_other_files(found.cases, options)]:
+            raise InvalidDatasetError(refusals, output)
         with _alone(output, options):
             return _predict(found, output, conversion, predictor(), options)
+
+
+def _among_other_files(cases: Sequence[UnlabelledCase], options: RunOptions) -> Iterator[Problem]:
+    """Yield a problem for the first image of each folder whose masks would lie among files of another kind."""
+    taken = [
+        name for name, is_wanted in ((OVERLAYS, options.overlays), (PROBABILITIES, options.probabilities)) if is_wanted
+    ]
+    for name in taken:
+        case = next((case for case in cases if case.identifier.startswith(f"{name}/")), None)
+        if case is not None:
+            text = f"its mask would lie in {name}/, where the {name} are written; rename that folder of images"
+            yield Problem(case.identifier, text, case.channels[0])
 
 
 def _alone(output: Path, options: RunOptions) -> AbstractContextManager[None]:
@@ -217,8 +229,15 @@ def _outcomes(
 
 def _note(outcome: "Outcome[UnlabelledCase, dict[str, int]]", count: _Count) -> None:
     if outcome.error is not None:
-        count.failures[str(outcome.item.channels[0])] = str(outcome.error) or type(outcome.error).__name__
+        count.failures[str(outcome.item.channels[0])] = _told(outcome.error)
         return
     assert outcome.result is not None
     count.written += 1
     count.empty += not any(outcome.result.values())
+
+
+def _told(error: Exception) -> str:
+    """Return why an image was not predicted, in words for the user."""
+    text = str(error) or type(error).__name__
+    can_be_forced = isinstance(error, UnreadableImageError) and error.can_be_forced
+    return f"{text}; `force=True` predicts it in spite of that" if can_be_forced else text

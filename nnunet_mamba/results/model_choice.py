@@ -35,9 +35,10 @@ def find_results(
     if len(found) == 1:
         return found[0]
     if found:
-        # With all three names there is one at most.
-        missing = ", ".join(f"`{name}`" for name, value in wanted.items() if value is None)
-        raise ValueError(f"{len(found)} trained models in {folder} fit; choose with {missing}:\n{_listed(found)}")
+        raise ValueError(
+            f"{len(found)} trained models in {folder} fit; choose with `trainer`, `plans` or `configuration`:\n"
+            f"{_listed(found)}"
+        )
     asked = " ".join(given.values()) or "any"
     there = f"It holds:\n{_listed(models)}" if models else "No training has finished there; see nnUNetv2_train"
     raise FileNotFoundError(f"no trained model {asked} in {folder}. {there}")

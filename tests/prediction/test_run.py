@@ -200,3 +200,18 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_files(predict, photographs, m
     with pytest.raises(OSError, match="No space left"):
         predict(photographs)
     assert not list((photographs.parent / "out").rglob("*.png"))
+
+
+def test_a_grey_picture_is_refused_unless_it_is_forced(predict, photographs, tmp_path):
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 30), dtype=np.uint8)).save(photographs / "grey.png")
+    done = predict(photographs)
+    ((_, reason),) = done.failures.items()
+    assert reason.endswith("`force=True` predicts it in spite of that")
+    assert predict(photographs, force=True, output=tmp_path / "forced").n_written == 4
+
+
+def test_masks_do_not_get_among_overlays(predict, photographs):
+    (photographs / "clinic").rename(photographs / "overlays")
+    with pytest.raises(InvalidDatasetError, match="its mask would lie in overlays/, where the overlays are written"):
+        predict(photographs, overlays=True)
+    assert predict(photographs).n_written == 3

@@ -29,7 +29,7 @@ def test_as_much_of_a_name_as_is_needed_is_enough(results, dataset, given, found
 
 
 def test_several_models_that_fit_are_listed_with_what_tells_them_apart(results):
-    with pytest.raises(ValueError, match="choose with `plans`, `configuration`") as error:
+    with pytest.raises(ValueError, match="choose with `trainer`, `plans` or `configuration`") as error:
         find_results(results, "101", trainer=OTHER)
     assert f"2 trained models in {results / 'Dataset101_ISIC'} fit" in str(error.value)
     assert f"  -tr {OTHER} -p nnUNetPlans -c 3d_fullres" in str(error.value)

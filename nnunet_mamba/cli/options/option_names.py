@@ -13,8 +13,9 @@ SETTINGS = frozenset(
         *("size", "sigmoid", "threshold", "organs", "label_numbering", "pixel_spacing", "slice_thickness"),
         *("plans", "folds", "device", "executor", "slurm_time", "slurm_gpus", "slurm_option"),
         *("dataset_json", "allow_missing"),
-        *("memory", "configuration", "patch_size", "trainers"),
+        *("memory", "configuration", "patch_size", "trainer", "trainers"),
         *("folder", "fresh"),
+        *("force", "part"),
         *("checkpoint_name", "dataset", "overwrite"),
     }
 )
