@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from nnunet_mamba.data.formats.picture_sizes import size_text
 from nnunet_mamba.models.description import NOT_STATED, ModelDescription, Score
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.system.durations import duration
@@ -100,6 +99,9 @@ def _training_data(description: ModelDescription) -> Iterator[str]:
     conversion = description.conversion
     yield f"- Images: {NOT_STATED if conversion is None else conversion.kind.in_words}"
     if conversion is not None and conversion.size is not None:
+        # Not at the top: it brings numpy, and listing models needs none.
+        from nnunet_mamba.data.formats.picture_sizes import size_text
+
         yield f"- Resized to: {size_text(conversion.size)} pixels"
 
 

@@ -5,6 +5,7 @@ import pytest
 from trained_models import COLOUR, DATASET, ONE_LABEL
 
 from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import pack_model
@@ -38,11 +39,9 @@ def described(folder, tmp_path):
 
 def test_conversion_and_splits_are_found_by_the_data_sets_name(folders, trained):
     description = described(trained(), folders)
-    assert description.conversion == {
-        "converter": "Dataset101_ISIC",
-        "revision": 2,
-        "options": {"size": "256x256", "threshold": None, "split": "ultralight-isic2017"},
-    }
+    assert description.conversion == ImageConversion(
+        kind=ImageKind.PHOTOGRAPHS, channel_names=("R", "G", "B"), labels=ONE_LABEL, size=(256, 256)
+    )
     assert description.data.splits == "ultralight-isic2017"
     splits = folders / "nnUNet_preprocessed" / DATASET / "splits_final.json"
     assert description.data.splits_sha256 == sha256(splits.read_bytes()).hexdigest()
@@ -71,3 +70,14 @@ def test_without_nnunets_folders_nothing_is_known(trained, tmp_path):
     description = described(trained(), tmp_path)
     assert description.conversion is None
     assert (description.data.splits, description.data.splits_sha256) == (None, None)
+
+
+def test_a_data_set_that_somebody_made_by_hand_is_read_as_nnunet_does(folders, trained):
+    (folders / "nnUNet_raw" / DATASET / "nnunet_mamba_conversion.json").unlink()
+    conversion = described(trained(), folders).conversion
+    assert conversion.is_by_hand
+    assert conversion.size is None
+
+
+def test_results_tell_how_their_images_were_converted(folders, trained):
+    assert open_model(trained()).description.image_conversion().size == (256, 256)

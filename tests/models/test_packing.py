@@ -5,12 +5,16 @@ import pytest
 import torch
 from trained_models import REGIONS, assert_same_weights, stored_weights
 
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.models.bundles.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
 from nnunet_mamba.models.description import Licences, Score
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import AuthorStatements, pack_model
 
 SCORE = Score(data="PH2", protocol="pooled pixels", metric="Dice", value=0.913, n=200, note="unseen")
+CONVERSION = ImageConversion(
+    kind=ImageKind.PHOTOGRAPHS, channel_names=("R", "G", "B"), labels={"background": 0, "disc": 1}, size=(64, 64)
+)
 
 
 @pytest.mark.parametrize("name", ["model.zip", "model"])
@@ -78,15 +82,16 @@ def test_what_the_author_says_is_in_the_model_and_on_the_card(trained, tmp_path)
         versions={"torch": "2.9"},
         card_text="## Limits\n\nOnly discs.",
     )
-    path = pack_model(trained(), tmp_path / "model", statements=statements, conversion_record={"converter": "mine"})
+    path = pack_model(trained(), tmp_path / "model", statements=statements, conversion=CONVERSION)
     model = open_model(path)
     assert (model.description.name, model.description.scores) == ("tiny-discs", (SCORE,))
     assert model.description.licences == statements.licences
     assert model.description.training.versions == {"torch": "2.9"}
-    assert model.description.conversion == {"converter": "mine"}
+    assert model.description.conversion == CONVERSION
     card = (path / CARD_FILE).read_text()
     assert model.card() == card
     assert "Only discs." in card
+    assert "- Resized to: 64x64 pixels" in card
     assert "| PH2 | pooled pixels | Dice | 0.9130 | 200 | unseen |" in card
 
 

@@ -3,6 +3,7 @@ from copy import deepcopy
 
 import pytest
 
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.models.bundles.model_json import (
     FORMAT,
     MODEL_FILE,
@@ -10,6 +11,10 @@ from nnunet_mamba.models.bundles.model_json import (
     description_from_json,
     description_to_json,
 )
+
+CONVERSION = ImageConversion(
+    kind=ImageKind.PHOTOGRAPHS, channel_names=("R", "G", "B"), labels={"background": 0, "disc": 1}, size=(64, 64)
+).to_json()
 
 
 @pytest.fixture
@@ -78,6 +83,8 @@ def test_a_description_comes_back_as_it_was(content):
         (("folds", 0, "name"), "../0", r"folds\[0\]\.name is "),
         (("folds", 0, "epochs"), -1, r"folds\[0\]\.epochs is -1"),
         (("conversion",), [], "conversion is .*expected an object"),
+        (("conversion",), CONVERSION | {"size": "huge"}, "conversion.size is"),
+        (("conversion",), CONVERSION | {"labels": {"background": 0, "mole": 7}}, "expected 3 channels and labels of"),
         (("data", "splits_sha256"), "abc", r"data\.splits_sha256 is \"abc\", expected a SHA-256"),
         (("scores",), [{"data": "a"}], r"scores\[0\] has no entry 'protocol'"),
         (("training", "versions"), {"torch": 2}, r"training\.versions\.torch is 2"),
