@@ -138,8 +138,7 @@ def _same_source(recipe: "Recipe", other: "Recipe") -> "Recipe":
 
 
 def _recipe_line(name: str, recipe: "Recipe") -> str:
-    augmentation = "nnU-Net's" if recipe.p_rotation is None else "flips, rotations" if recipe.mirrors else "none"
-    return f"| {' | '.join([f'`{name}`', *_numbers(recipe), augmentation, recipe.source])} |"
+    return f"| {' | '.join([f'`{name}`', *_numbers(recipe), recipe.augmentation.name, recipe.source])} |"
 
 
 def _numbers(recipe: "Recipe") -> list[str]:

@@ -64,7 +64,7 @@ ROOMS = {
         "ops/cpu_kernels": "",
     },
     "models": {"models/bundles": "models/nnunet", "models/nnunet": ""},
-    "training": {"training/distillation": "", "training/checkpoints": ""},
+    "training": {"training/distillation": "", "training/augmentation": "", "training/checkpoints": ""},
     "cli": {
         "cli/convert": "cli/options cli/output",
         "cli/models": "cli/options cli/output",

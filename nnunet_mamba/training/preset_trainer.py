@@ -19,7 +19,7 @@ from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.system.progress import Pace, ShownProgress
-from nnunet_mamba.training.augmentation import flips_and_rotations
+from nnunet_mamba.training.augmentation.transforms import augment
 from nnunet_mamba.training.cpu_trainer import CpuTrainer
 from nnunet_mamba.training.deep_supervision import (
     deep_supervision_scales,
@@ -174,19 +174,21 @@ class PresetTrainer(CpuTrainer):
         return optimizer, schedule
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
-        """Return what nnU-Net decides, without axes to mirror if the recipe does not mirror."""
-        *others, mirror_axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        """Return what nnU-Net decides, as far as the recipe leaves it: axes to mirror, and a margin to rotate in."""
+        decided = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        rotation, is_dummy_2d, initial_patch_size, mirror_axes = decided
         if not self.recipe.mirrors:
             self.inference_allowed_mirroring_axes = mirror_axes = None
-        return (*others, mirror_axes)
+        framing = self.recipe.augmentation.framing
+        if framing is not None and framing.reflects:
+            # nnU-Net's loader fills a margin with zeros, which would be mirrored in place of the image.
+            initial_patch_size = self.configuration_manager.patch_size
+        return rotation, is_dummy_2d, initial_patch_size, mirror_axes
 
     @classmethod
     def get_training_transforms(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return nnU-Net's transforms, or their flips and rotations only; the arguments are nnU-Net's."""
-        transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
-        if cls.recipe.p_rotation is None:
-            return transforms
-        return flips_and_rotations(transforms, p_rotation=cls.recipe.p_rotation)
+        """Return nnU-Net's transforms as the recipe's augmentation has them; the arguments are nnU-Net's."""
+        return augment(nnUNetTrainer.get_training_transforms(*args, **kwargs), cls.recipe.augmentation)
 
     def do_split(self) -> tuple[list[str], list[str]]:
         """Return the fold's cases as nnU-Net does, after taking over the raw data's splits if no planner has."""

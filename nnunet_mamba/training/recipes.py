@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, NONE, Augmentation
+from nnunet_mamba.training.augmentation.choices import NNUNET as NNUNETS_AUGMENTATION
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -18,7 +21,7 @@ class Recipe:
         largest_batch_size: cases per batch that the source trains with; plans for the network's memory may have fewer,
             not more. None where nothing but the memory bounds it.
         optimizer: "AdamW", "Adam", or "SGD" with nnU-Net's Nesterov momentum of 0.99.
-        p_rotation: probability that a training image is rotated; None for nnU-Net's own augmentation.
+        augmentation: how training images are varied.
         mirrors: whether training images are mirrored and predictions averaged over mirrored images.
         save_every: epochs between two writings of ``checkpoint_latest.pth``.
     """
@@ -31,7 +34,7 @@ class Recipe:
     num_epochs: int
     largest_batch_size: int | None
     optimizer: Literal["AdamW", "Adam", "SGD"] = "AdamW"
-    p_rotation: float | None = 0.5
+    augmentation: Augmentation = FLIPS_AND_ROTATIONS
     mirrors: bool = True
     # These checkpoints are small, and an epoch on a CPU takes minutes that nobody wants to lose.
     save_every: int = 1
@@ -45,7 +48,7 @@ NNUNET = Recipe(
     weight_decay=3e-5,
     num_epochs=1000,
     largest_batch_size=None,
-    p_rotation=None,
+    augmentation=NNUNETS_AUGMENTATION,
     save_every=10,
 )
 
@@ -91,7 +94,7 @@ TUMOUR_PAPER = Recipe(
     weight_decay=0,
     num_epochs=100,
     largest_batch_size=32,
-    p_rotation=0,
+    augmentation=NONE,
     mirrors=False,
 )
 

@@ -8,7 +8,7 @@ from torch import nn
 from nnunet_mamba import create_network
 from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training import recipes
-from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
+from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
 
 
@@ -136,7 +136,6 @@ def test_other_recipes_mirror_in_training_and_prediction(build_trainer, name, n_
 def test_names_choose_the_recipe_of_the_augmentation(build_trainer):
     ours, nnunets = (training_transforms(build_trainer(f"nnUNetTrainerVMUNet{end}")) for end in ("_1epoch", "_nnunet"))
     assert len(nnunets.transforms) > len(ours.transforms)
-    assert load_trainer_with_suffixes("nnUNetTrainerVMUNet_nnunet").recipe.p_rotation is None
 
 
 @pytest.mark.parametrize("recipe", [recipes.NNUNET, recipes.ULTRALIGHT_VM_UNET, recipes.TUMOUR_PAPER])

@@ -4,19 +4,21 @@ import pytest
 
 from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training import recipes
+from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, NONE
+from nnunet_mamba.training.augmentation.choices import NNUNET as NNUNETS
 from nnunet_mamba.training.generated_trainers import load_trainer, named_recipes
 
-# optimiser, learning rate at the top and the bottom, half waves, weight decay, epochs, batch, p_rotation, mirrors
+# optimiser, learning rate at the top and the bottom, half waves, weight decay, epochs, batch, augmentation, mirrors
 PRINTED = {
-    "ULTRALIGHT_VM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 200, 8, 0.5, True),
-    "VM_UNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 32, 0.5, True),
-    "VM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 32, 0.5, True),
-    "ULTRALBM_UNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 8, 0.5, True),
-    "ULTRALBM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 8, 0.5, True),
-    "TUMOUR_PAPER": ("Adam", 3e-4, 1e-5, 0, 0, 100, 32, 0, False),
-    "TUMOUR": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 100, 32, 0.5, True),
-    "NNUNET": ("SGD", 1e-2, None, 1, 3e-5, 1000, None, None, True),
-    "U_MAMBA": ("SGD", 1e-2, None, 1, 3e-5, 1000, None, None, True),
+    "ULTRALIGHT_VM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 200, 8, FLIPS_AND_ROTATIONS, True),
+    "VM_UNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 32, FLIPS_AND_ROTATIONS, True),
+    "VM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 32, FLIPS_AND_ROTATIONS, True),
+    "ULTRALBM_UNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 8, FLIPS_AND_ROTATIONS, True),
+    "ULTRALBM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 8, FLIPS_AND_ROTATIONS, True),
+    "TUMOUR_PAPER": ("Adam", 3e-4, 1e-5, 0, 0, 100, 32, NONE, False),
+    "TUMOUR": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 100, 32, FLIPS_AND_ROTATIONS, True),
+    "NNUNET": ("SGD", 1e-2, None, 1, 3e-5, 1000, None, NNUNETS, True),
+    "U_MAMBA": ("SGD", 1e-2, None, 1, 3e-5, 1000, None, NNUNETS, True),
 }
 # The recipe without a suffix, and the one of "_paper".
 FAMILIES = {
@@ -41,7 +43,7 @@ def test_recipes_have_the_numbers_of_their_sources(name):
     recipe = getattr(recipes, name)
     assert PRINTED[name] == (
         *(recipe.optimizer, recipe.initial_lr, recipe.final_lr, recipe.half_waves, recipe.weight_decay),
-        *(recipe.num_epochs, recipe.largest_batch_size, recipe.p_rotation, recipe.mirrors),
+        *(recipe.num_epochs, recipe.largest_batch_size, recipe.augmentation, recipe.mirrors),
     )
 
 
