@@ -98,7 +98,7 @@ def trainers_page() -> str:
         "",
         "The tables are generated from the trainers and `nnunet_mamba/training/recipes.py` by",
         "`python docs/generate_reference.py`. The optimiser stands with its weight decay, the learning rate with its",
-        "schedule; [the two recipes and the suffixes](../explanation/recipes.md).",
+        "schedule; [the recipes and the suffixes](../explanation/recipes.md).",
         "",
         "| trainer | network | configurations | recipe | optimiser | learning rate | epochs | largest batch "
         "| other recipes | deep supervision | from the plans |",
@@ -107,9 +107,10 @@ def trainers_page() -> str:
         "",
         "## Recipes",
         "",
-        "| recipe | optimiser | learning rate | epochs | largest batch | augmentation | source |",
-        "|---|---|---|---|---|---|---|",
+        "| recipe | optimiser | learning rate | epochs | largest batch | augmentation | averaged weights | source |",
+        "|---|---|---|---|---|---|---|---|",
         *(_recipe_line(name, value) for name, value in vars(recipes).items() if isinstance(value, recipes.Recipe)),
+        _robust_line(recipes.robust(recipes.NNUNET)),
     ]
     return "\n".join(lines) + f"\n\n{BY_HAND}{by_hand}"
 
@@ -138,7 +139,18 @@ def _same_source(recipe: "Recipe", other: "Recipe") -> "Recipe":
 
 
 def _recipe_line(name: str, recipe: "Recipe") -> str:
-    return f"| {' | '.join([f'`{name}`', *_numbers(recipe), recipe.augmentation.name, recipe.source])} |"
+    return f"| {' | '.join([f'`{name}`', *_numbers(recipe), *_generalisation(recipe), recipe.source])} |"
+
+
+def _robust_line(recipe: "Recipe") -> str:
+    """Return the line of the recipe that takes all but two columns from the trainer's own."""
+    own = ["the trainer's"] * len(_numbers(recipe))
+    return f"| {' | '.join(['`_robust`', *own, *_generalisation(recipe), 'ours'])} |"
+
+
+def _generalisation(recipe: "Recipe") -> list[str]:
+    average = "no" if recipe.ema_decay is None else f"decay {recipe.ema_decay} a step"
+    return [recipe.augmentation.name, average]
 
 
 def _numbers(recipe: "Recipe") -> list[str]:

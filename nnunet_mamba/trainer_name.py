@@ -2,8 +2,8 @@
 
 The name is the only thing about a trainer that nnU-Net's commands, results folders and checkpoints carry. What is part
 of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Three suffixes
-may follow the name of a bundled trainer, in this order: the recipe (``_paper`` or ``_nnunet``), ``_deep`` for deep
-supervision, and the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1).
+may follow the name of a bundled trainer, in this order: the recipe (``_paper``, ``_nnunet`` or ``_robust``), ``_deep``
+for deep supervision, and the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1).
 """
 
 import re
@@ -13,7 +13,7 @@ from nnunet_mamba.bundled import trainer_names
 
 # As few characters as possible are unknown, so that every suffix in its place is read.
 _PARTS = re.compile(
-    r"(?P<base>[^_]*)(?P<unknown>.*?)(?:_(?P<recipe>paper|nnunet))?(?P<deep>_deep)?"
+    r"(?P<base>[^_]*)(?P<unknown>.*?)(?:_(?P<recipe>paper|nnunet|robust))?(?P<deep>_deep)?"
     r"(?:_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?)?",
     re.DOTALL,
 )
@@ -26,7 +26,7 @@ class TrainerName:
     Args:
         base: what stands before the first underscore; for one of our trainers, the name of its file.
         unknown: what follows the base and is none of the suffixes; empty for all of our trainers.
-        recipe: "paper" or "nnunet"; None for the trainer's own.
+        recipe: "paper", "nnunet" or "robust"; None for the trainer's own.
         deep: whether the name asks for deep supervision.
         epochs: None for as many as the recipe has.
         iterations: of an epoch; None for as many as nnU-Net has, and without ``epochs``.

@@ -9,7 +9,7 @@ from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.networks.catalogue import network_class
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.preset_trainer import PresetTrainer
-from nnunet_mamba.training.recipes import NNUNET, Recipe
+from nnunet_mamba.training.recipes import NNUNET, Recipe, robust
 
 
 @cache
@@ -26,7 +26,7 @@ def load_trainer(name: str) -> type[PresetTrainer]:
 
 def named_recipes(trainer: type[PresetTrainer]) -> dict[str, Recipe]:
     """Return the recipes that can follow the name of a bundled trainer, by their suffix."""
-    recipes = {"paper": trainer.paper_recipe or trainer.recipe, "nnunet": NNUNET}
+    recipes = {"paper": trainer.paper_recipe or trainer.recipe, "nnunet": NNUNET, "robust": robust(trainer.recipe)}
     # How often a checkpoint is worth its time depends on the network's size.
     save_every = trainer.recipe.save_every
     return {name: replace(recipe, save_every=save_every) for name, recipe in recipes.items()}
@@ -57,15 +57,37 @@ def load_trainer_with_suffixes(name: str) -> type[PresetTrainer]:
     trainer = load_trainer(parts.base)
     if parts.unknown or (parts.deep and not has_deep_variant(trainer)):
         raise ValueError(_refusal(name, trainer))
+    recipe = trainer.recipe if parts.recipe is None else named_recipes(trainer)[parts.recipe]
+    return derived_trainer(trainer, name, recipe, deep=parts.deep, epochs=parts.epochs, iterations=parts.iterations)
+
+
+def derived_trainer(
+    trainer: type[PresetTrainer],
+    name: str,
+    recipe: Recipe,
+    *,
+    deep: bool = False,
+    epochs: int | None = None,
+    iterations: int | None = None,
+) -> type[PresetTrainer]:
+    """Return a trainer that trains the network of another in another way.
+
+    Args:
+        trainer: the other.
+        name: of the new class, by which nnU-Net must find it again when it predicts.
+        recipe: of the new one.
+        deep: whether it trains with deep supervision.
+        epochs: None for as many as the recipe has.
+        iterations: of an epoch; None for as many as nnU-Net has.
+    """
     attributes: dict[str, Any] = {
-        "__doc__": f"{parts.base} with {name.removeprefix(parts.base)!r}.",
+        "__doc__": f"{trainer.__name__} as {name!r}.",
         "__module__": __name__,
-        "deep_of_name": parts.deep,
-        "epochs_of_name": parts.epochs,
-        "iterations_of_name": parts.iterations,
+        "recipe": recipe,
+        "deep_of_name": deep,
+        "epochs_of_name": epochs,
+        "iterations_of_name": iterations,
     }
-    if parts.recipe is not None:
-        attributes["recipe"] = named_recipes(trainer)[parts.recipe]
     return type(name, (trainer,), attributes)
 
 
@@ -77,8 +99,8 @@ def _refusal(name: str, trainer: type[PresetTrainer]) -> str:
     elif "_deep" in name:
         return f"There is no trainer {name!r}: {base!r} {_reason_without_deep_variant(trainer)}; leave '_deep' out."
     return (
-        f"There is no trainer {name!r}: what may follow {base!r} is, in this order, '_paper' or '_nnunet', {deep}"
-        f"'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, for example '{base}_20epochs' or "
+        f"There is no trainer {name!r}: what may follow {base!r} is, in this order, '_paper', '_nnunet' or '_robust', "
+        f"{deep}'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, for example '{base}_20epochs' or "
         f"'{base}_nnunet_20epochs'."
     )
 

@@ -1,6 +1,7 @@
 """What all our nnU-Net trainers share: the network comes from a preset, the optimisation from a recipe."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from nnunet_mamba.system.durations import rough_duration
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 from nnunet_mamba.system.progress import Pace, ShownProgress
 from nnunet_mamba.training.augmentation.transforms import augment
+from nnunet_mamba.training.averaged_weights import AveragedWeights
 from nnunet_mamba.training.cpu_trainer import CpuTrainer
 from nnunet_mamba.training.deep_supervision import (
     deep_supervision_scales,
@@ -95,6 +97,7 @@ class PresetTrainer(CpuTrainer):
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
         require_packages(self.preset)
         super().__init__(plans, configuration, fold, dataset_json, device)
+        self._averaged_weights: AveragedWeights | None = None
         self.enable_deep_supervision = self.has_deep_supervision()
         self.initial_lr = self.recipe.initial_lr
         self.weight_decay = self.recipe.weight_decay
@@ -106,6 +109,12 @@ class PresetTrainer(CpuTrainer):
         self._first_epoch = 0
         self._pace = Pace()
         self._iterations: ShownProgress | None = None
+
+    def initialize(self) -> None:
+        """Build what nnU-Net builds, and average the weights if the recipe does."""
+        super().initialize()
+        if self.recipe.ema_decay is not None:
+            self._averaged_weights = AveragedWeights(self.bare_network, self.optimizer, self.recipe.ema_decay)
 
     def prepare_trial_steps(self) -> None:
         """Make up what steps need beyond the initialised trainer, where a step is tried and no training starts."""
@@ -218,8 +227,9 @@ class PresetTrainer(CpuTrainer):
             self._hide_iterations()
 
     def on_train_start(self) -> None:
-        """Log how the network scans and whether the batch is too large; remember where this run begins."""
+        """Log how the network scans and trains, and whether the batch is too large; remember where this run begins."""
         super().on_train_start()
+        self.print_to_log_file(self._choices())
         if notice := self.batch_notice():
             self.print_to_log_file(notice)
         network = self.bare_network
@@ -227,6 +237,12 @@ class PresetTrainer(CpuTrainer):
             self.print_to_log_file(scan_notice(self.device))
         self._first_epoch = self.current_epoch
         self._pace = Pace()
+
+    def _choices(self) -> str:
+        decay = self.recipe.ema_decay
+        chosen = [f"augmentation: {self.recipe.augmentation.name}"]
+        chosen += [] if decay is None else [f"averaged weights validate and predict (decay {decay})"]
+        return f"Recipe: {', '.join(chosen)}"
 
     def on_train_epoch_start(self) -> None:
         """Begin to show how far the iterations of this epoch are."""
@@ -247,8 +263,10 @@ class PresetTrainer(CpuTrainer):
         super().on_train_epoch_end(train_outputs)
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to show how far the validation of this epoch is."""
+        """Begin to show how far the validation of this epoch is; averaged weights validate, where there are any."""
         super().on_validation_epoch_start()
+        if self._averaged_weights is not None:
+            self._averaged_weights.put_in()
         self._show_iterations(self.num_val_iterations_per_epoch, f"epoch {self.current_epoch}, validation")
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -258,9 +276,28 @@ class PresetTrainer(CpuTrainer):
         return outputs
 
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
-        """Show no more iterations and log as nnU-Net does."""
+        """Show no more iterations, log as nnU-Net does, and go on with the weights of the training."""
         self._hide_iterations()
         super().on_validation_epoch_end(val_outputs)
+        if self._averaged_weights is not None:
+            self._averaged_weights.take_out()
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write a checkpoint as before, whose network has the averaged weights, where there are any."""
+        with self._averages_in_network():
+            super().save_checkpoint(filename)
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Validate as before, with the averaged weights, where there are any.
+
+        Args:
+            save_probabilities: keep the probabilities of the cases.
+        """
+        with self._averages_in_network():
+            super().perform_actual_validation(save_probabilities)
+
+    def _averages_in_network(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._averaged_weights is None else self._averaged_weights.in_network()
 
     def _show_iterations(self, n: int, description: str) -> None:
         is_first = self.local_rank == 0

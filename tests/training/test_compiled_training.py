@@ -10,7 +10,8 @@ import torch
 
 from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
 
-NAME = "nnUNetTrainerUltraLightVM"
+# Averaged weights go in and out of the compiled network.
+NAME = "nnUNetTrainerUltraLightVM_robust"
 
 
 @pytest.fixture
@@ -48,4 +49,9 @@ def test_a_compiled_training_writes_what_an_eager_one_reads(make_trainer):
         trainer.set_deep_supervision_enabled(False)
         trainer.network.eval()
     with torch.no_grad():
-        torch.testing.assert_close(compiled.network(images), eager.network(images), atol=1e-4, rtol=1e-4)
+        trained = compiled.network(images)
+        torch.testing.assert_close(trained, eager.network(images), atol=1e-4, rtol=1e-4)
+        with compiled._averages_in_network(), eager._averages_in_network():
+            averaged = compiled.network(images)
+            torch.testing.assert_close(averaged, eager.network(images), atol=1e-4, rtol=1e-4)
+        assert not torch.equal(averaged, trained)

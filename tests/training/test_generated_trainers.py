@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.training.augmentation.choices import PHOTOGRAPHS
 from nnunet_mamba.training.generated_trainers import (
     has_deep_variant,
     load_trainer,
@@ -14,6 +15,7 @@ from nnunet_mamba.training.generated_trainers import (
 from nnunet_mamba.training.recipes import NNUNET
 
 NAME = "nnUNetTrainerUltraLightVM"
+RECIPES = ("paper", "nnunet", "robust")
 counts = st.integers(1, 10**6)
 
 
@@ -40,7 +42,7 @@ def test_reads_the_budget_from_the_name(suffix, epochs, iterations):
 @settings(deadline=None)
 @given(
     base=st.sampled_from(trainer_names()),
-    recipe=st.sampled_from(["", "paper", "nnunet"]),
+    recipe=st.sampled_from(["", "paper", "nnunet", "robust"]),
     deep=st.booleans(),
     epochs=st.none() | counts,
     iterations=st.none() | counts,
@@ -69,15 +71,13 @@ def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs
 
 
 @settings(deadline=None)
-@given(
-    base=st.sampled_from(trainer_names()), parts=st.permutations(["paper", "nnunet", "deep", "2epochs", "3iterations"])
-)
+@given(base=st.sampled_from(trainer_names()), parts=st.permutations([*RECIPES, "deep", "2epochs", "3iterations"]))
 def test_refuses_suffixes_in_another_order(base, parts):
-    """All five together are never a trainer: the two recipes exclude each other."""
-    for n_parts in (2, 5):
+    """All six together are never a trainer: the recipes exclude each other."""
+    for n_parts in (2, 6):
         chosen = parts[:n_parts]
-        ordered = [part for part in ("paper", "nnunet", "deep", "2epochs", "3iterations") if part in chosen]
-        excluded = {"paper", "nnunet"} <= set(chosen) or ("3iterations" in chosen and "2epochs" not in chosen)
+        ordered = [part for part in (*RECIPES, "deep", "2epochs", "3iterations") if part in chosen]
+        excluded = len(set(RECIPES) & set(chosen)) > 1 or ("3iterations" in chosen and "2epochs" not in chosen)
         if chosen == ordered and not excluded:
             continue
         with pytest.raises(ValueError, match=f"There is no trainer '{base}_"):
@@ -108,6 +108,8 @@ def test_names_that_begin_alike_are_not_taken_for_each_other():
         "_Paper",
         "_nnUNet",
         "_paper_nnunet",
+        "_nnunet_robust",
+        "_Robust",
         "_paper_",
         "_20epochs_paper",
         "_deep_nnunet",
@@ -119,7 +121,7 @@ def test_refuses_other_suffixes_and_names_the_valid_ones(suffix):
     name = f"{NAME}{suffix}"
     with pytest.raises(
         ValueError,
-        match=r"'_paper' or '_nnunet', '_deep', .*_<N>epochs_<M>iterations.*nnUNetTrainerUltraLightVM_20epochs",
+        match=r"'_paper', '_nnunet' or '_robust', '_deep', .*_<N>epochs_<M>iterations.*UltraLightVM_20epochs",
     ) as error:
         load_trainer_with_suffixes(name)
     assert f"There is no trainer {name!r}" in str(error.value)
@@ -128,7 +130,7 @@ def test_refuses_other_suffixes_and_names_the_valid_ones(suffix):
 def test_u_mamba_has_its_heads_anyway_and_offers_no_other():
     with pytest.raises(ValueError, match="'nnUNetTrainerUMambaBot' trains with deep supervision anyway; leave '_deep'"):
         load_trainer_with_suffixes("nnUNetTrainerUMambaBot_deep")
-    with pytest.raises(ValueError, match="'_paper' or '_nnunet', '_<N>epochs' or"):
+    with pytest.raises(ValueError, match="'_paper', '_nnunet' or '_robust', '_<N>epochs' or"):
         load_trainer_with_suffixes("nnUNetTrainerUMambaBot_0epochs")
 
 
@@ -145,6 +147,15 @@ def test_nnunets_recipe_is_the_same_for_all_but_for_the_checkpoints(name):
     assert recipe.save_every == trainer.recipe.save_every
     changed = {field for field in vars(NNUNET) if getattr(recipe, field) != getattr(NNUNET, field)}
     assert changed <= {"save_every"}
+
+
+@pytest.mark.parametrize("name", trainer_names())
+def test_the_robust_recipe_changes_augmentation_and_average_alone(name):
+    trainer = load_trainer(name)
+    recipe = load_trainer_with_suffixes(f"{name}_robust").recipe
+    changed = {field for field in vars(recipe) if getattr(recipe, field) != getattr(trainer.recipe, field)}
+    assert changed == {"source", "augmentation", "ema_decay"}
+    assert (recipe.augmentation, recipe.ema_decay, recipe.mirrors) == (PHOTOGRAPHS, 0.999, True)
 
 
 @pytest.mark.parametrize("name", ["nnUNetTrainer_20epochs", "nnUNetTrainerUltraLight_20epochs", "__path__", NAME])

@@ -66,7 +66,7 @@ def test_the_state_space_does_not_decay_whatever_the_optimiser(recipe, optimizer
         assert (built.defaults["momentum"], built.defaults["nesterov"]) == (0.99, True)
 
 
-@pytest.mark.parametrize("suffix", ["", "_paper", "_nnunet"])
+@pytest.mark.parametrize("suffix", ["", "_paper", "_nnunet", "_robust"])
 @pytest.mark.parametrize("name", trainer_names())
 def test_every_trainer_configures_the_optimiser_of_its_recipe(build_trainer, name, suffix):
     trainer = build_trainer(f"{name}{suffix}_3epochs")
@@ -136,6 +136,15 @@ def test_other_recipes_mirror_in_training_and_prediction(build_trainer, name, n_
 def test_names_choose_the_recipe_of_the_augmentation(build_trainer):
     ours, nnunets = (training_transforms(build_trainer(f"nnUNetTrainerVMUNet{end}")) for end in ("_1epoch", "_nnunet"))
     assert len(nnunets.transforms) > len(ours.transforms)
+    robust = training_transforms(build_trainer("nnUNetTrainerVMUNet_robust"))
+    assert len(robust.transforms) > len(nnunets.transforms)
+
+
+@pytest.mark.parametrize(("suffix", "has_margin"), [("_1epoch", True), ("_nnunet", True), ("_robust", False)])
+def test_an_image_that_goes_on_beyond_its_edges_is_loaded_without_a_margin(build_trainer, suffix, has_margin):
+    trainer = build_trainer(f"nnUNetTrainerVMUNet{suffix}")
+    _, _, loaded, _ = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    assert (list(loaded) != trainer.configuration_manager.patch_size) is has_margin
 
 
 @pytest.mark.parametrize("recipe", [recipes.NNUNET, recipes.ULTRALIGHT_VM_UNET, recipes.TUMOUR_PAPER])

@@ -45,6 +45,7 @@ def test_recipes_have_the_numbers_of_their_sources(name):
         *(recipe.optimizer, recipe.initial_lr, recipe.final_lr, recipe.half_waves, recipe.weight_decay),
         *(recipe.num_epochs, recipe.largest_batch_size, recipe.augmentation, recipe.mirrors),
     )
+    assert recipe.ema_decay is None
 
 
 def test_every_recipe_is_checked_and_has_a_source():

@@ -82,11 +82,24 @@ def too_many_in_a_row(trainer, rank):
     return text, is_written
 
 
+def averaging(trainer, rank):
+    for _ in range(3):
+        trainer.train_step(batch(trainer, rank))
+    trained = weights(trainer)
+    trainer.save_checkpoint(str(Path(trainer.output_folder) / LATEST))
+    trainer.on_validation_epoch_start()
+    averages = weights(trainer)
+    trainer.on_validation_epoch_end([trainer.validation_step(batch(trainer, rank))])
+    is_back = torch.equal(weights(trainer), trained)
+    return trained, averages, is_back, Path(trainer.output_folder) / LATEST
+
+
 # One pair of processes does all of it, since starting them takes longer than the trainings.
 WHAT_PROCESSES_DO = [
     (nan_in_one_batch, "nnUNetTrainerUltraLightVM_1epoch"),
     (nan_in_one_batch, "nnUNetTrainerUMambaBotTumour_1epoch"),
     (too_many_in_a_row, "nnUNetTrainerUltraLightVM_2epochs"),
+    (averaging, "nnUNetTrainerUltraLightVM_robust_1epoch"),
 ]
 
 
@@ -124,6 +137,19 @@ def test_all_skip_a_step_that_is_not_finite_in_one_and_the_log_names_that_one(fo
     assert "the loss is nan in process 1. Cases of this batch: case_of_1." in steps[1]
     assert "gradients are not finite. Cases of this batch: case_of_0, case_of_1." in steps[2]
     assert not any("case_of_0" in step for step in steps[:2])
+
+
+def test_all_validate_with_the_same_average_and_the_first_writes_it(found):
+    (trained, averages, is_back, checkpoint), (other_trained, other_averages, other_is_back, _) = found[3]
+    assert torch.equal(trained, other_trained)
+    assert torch.equal(averages, other_averages)
+    assert not torch.equal(averages, trained)
+    assert is_back
+    assert other_is_back
+    stored = torch.load(checkpoint, weights_only=False)
+    kept = stored["optimizer_state"]["averaging"]["training_weights"]
+    assert torch.equal(torch.cat([value.flatten() for value in kept.values()]), trained)
+    assert torch.equal(torch.cat([stored["network_weights"][name].flatten() for name in kept]), averages)
 
 
 def test_none_ends_before_the_checkpoint_is_written(found):

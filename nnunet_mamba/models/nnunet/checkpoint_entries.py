@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 _OF_AN_OPTIMISER = ("state", "param_groups")
+# Inside of the optimiser's state, where averaged weights predict: what training goes on with.
+AVERAGING, N_STEPS, TRAINING_WEIGHTS = "averaging", "n_steps", "training_weights"
 
 
 def problem_of_entries(stored: Mapping[str, Any]) -> str | None:
@@ -25,10 +27,7 @@ def _problems(stored: Mapping[str, Any]) -> Iterator[str]:
     epoch = stored.get("current_epoch", 0)
     if not isinstance(epoch, int | np.integer) or isinstance(epoch, bool) or epoch < 0:
         yield f"has current_epoch {epoch!r}, expected a number of epochs"
-    weights = stored.get("network_weights", {})
-    if not isinstance(weights, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    ):
+    if not _are_weights(stored.get("network_weights", {})):
         yield "has network_weights that are no tensors by name"
     for name in ("logging", "init_args", "optimizer_state"):
         if not isinstance(stored.get(name, {}), Mapping):
@@ -68,7 +67,24 @@ def _problem_of_optimiser(state: Any) -> str | None:
             value = group.get(name, 0.0)
             if not isinstance(value, Real | Tensor) or not math.isfinite(value):
                 return f"has an optimizer_state with the {name} {value!r}, expected a finite number"
+    return _problem_of_averaging(state.get(AVERAGING))
+
+
+def _problem_of_averaging(averaging: Any) -> str | None:
+    if averaging is None:
+        return None
+    if not isinstance(averaging, Mapping) or not _are_weights(averaging.get(TRAINING_WEIGHTS)):
+        return f"has an optimizer_state whose {AVERAGING} has no {TRAINING_WEIGHTS} that are tensors by name"
+    n_steps = averaging.get(N_STEPS)
+    if not isinstance(n_steps, int) or isinstance(n_steps, bool) or n_steps < 1:
+        return f"has an optimizer_state whose {AVERAGING} has the {N_STEPS} {n_steps!r}, expected a number of steps"
     return None
+
+
+def _are_weights(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(one, Tensor) for name, one in value.items()
+    )
 
 
 def first_not_finite(value: Any, name: str) -> str | None:
