@@ -33,6 +33,7 @@ from nnunet_mamba.training.optimizers import optimizer_and_schedule
 from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 from nnunet_mamba.training.recipes import Recipe
+from nnunet_mamba.training.seeding import SEED_VARIABLE, seed_of_environment, seed_process, seeded_loaders
 
 # The entries of a configuration that the trainers themselves read.
 _NEEDED = ("patch_size", "batch_size", "architecture")
@@ -96,6 +97,7 @@ class PresetTrainer(CpuTrainer):
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
         require_packages(self.preset)
+        self._seed = seed_of_environment()
         super().__init__(plans, configuration, fold, dataset_json, device)
         self._averaged_weights: AveragedWeights | None = None
         self.enable_deep_supervision = self.has_deep_supervision()
@@ -111,10 +113,19 @@ class PresetTrainer(CpuTrainer):
         self._iterations: ShownProgress | None = None
 
     def initialize(self) -> None:
-        """Build what nnU-Net builds, and average the weights if the recipe does."""
+        """Build what nnU-Net builds, from the seed if there is one, and average the weights if the recipe does."""
+        if self._seed is not None:
+            seed_process(self._seed)
         super().initialize()
         if self.recipe.ema_decay is not None:
             self._averaged_weights = AveragedWeights(self.bare_network, self.optimizer, self.recipe.ema_decay)
+
+    def get_dataloaders(self) -> tuple[Any, Any]:
+        """Start nnU-Net's background workers, which draw from the seed if there is one."""
+        if self._seed is None:
+            return super().get_dataloaders()
+        with seeded_loaders(self._seed, epoch=self.current_epoch, rank=self.local_rank):
+            return super().get_dataloaders()
 
     def prepare_trial_steps(self) -> None:
         """Make up what steps need beyond the initialised trainer, where a step is tried and no training starts."""
@@ -242,6 +253,7 @@ class PresetTrainer(CpuTrainer):
         decay = self.recipe.ema_decay
         chosen = [f"augmentation: {self.recipe.augmentation.name}"]
         chosen += [] if decay is None else [f"averaged weights validate and predict (decay {decay})"]
+        chosen += [] if self._seed is None else [f"{SEED_VARIABLE}={self._seed}"]
         return f"Recipe: {', '.join(chosen)}"
 
     def on_train_epoch_start(self) -> None:
