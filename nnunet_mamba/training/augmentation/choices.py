@@ -135,7 +135,7 @@ PHOTOGRAPHS = Augmentation(
     intensities=True,
     framing=Framing(
         p_rotation=0.5,
-        p_zoom=0.5,
+        p_zoom=0.4,
         # Lesions cover 1 to 90 % of their photographs, and half of them 8 to 44 %: twice or half the area and more.
         zoom=(0.7, 1.6),
         # A whole photograph of 4 to 3 that is resized to a square.
@@ -160,7 +160,7 @@ PHOTOGRAPHS = Augmentation(
     # channels get the same, and the mean moves with it, as skin does by 0.4 between photographs.
     light=Light(probability=0.3, strength=1.2, width=(0.3, 1.0), place=(-0.3, 1.3)),
     optics=Optics(
-        p_focus=0.2,
+        p_focus=0.15,
         # Twice nnU-Net's: photographs out of focus, or enlarged before they were published.
         blur=(0.5, 2.0),
         # What cameras do by themselves.
