@@ -2,10 +2,10 @@
 
     a ← d a + (1 - d) w,    d = min(decay, (1 + n) / (10 + n))
 
-after training step n, with w the weights that the optimiser has just changed. The steps of a small batch scatter around
-what a network has learned; their average lies closer to it and generalises better (Polyak and Juditsky 1992,
-doi:10.1137/0330046; Tarvainen and Valpola 2017, arXiv:1703.01780). The lower d of the first steps lets go of the random
-weights, so that short trainings gain, too (as TensorFlow's ExponentialMovingAverage does).
+after training step n = 1, 2, …, with w the weights that the optimiser has just changed; after step 0, a = w. The steps
+of a small batch scatter around what a network has learned; their average lies closer to it and generalises better
+(Polyak and Juditsky 1992, doi:10.1137/0330046; Tarvainen and Valpola 2017, arXiv:1703.01780). The lower d of the first
+steps lets go of the random weights, so that short trainings gain, too (as TensorFlow's ExponentialMovingAverage does).
 """
 
 from collections.abc import Iterator

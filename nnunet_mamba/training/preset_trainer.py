@@ -200,8 +200,8 @@ class PresetTrainer(CpuTrainer):
         if not self.recipe.mirrors:
             self.inference_allowed_mirroring_axes = mirror_axes = None
         framing = self.recipe.augmentation.framing
-        if framing is not None and framing.reflects:
-            # nnU-Net's loader fills a margin with zeros, which would be mirrored in place of the image.
+        if framing is not None and (framing.reflects or framing.shift):
+            # nnU-Net's loader fills a margin with zeros, which would be mirrored, or shifted into the patch.
             initial_patch_size = self.configuration_manager.patch_size
         return rotation, is_dummy_2d, initial_patch_size, mirror_axes
 

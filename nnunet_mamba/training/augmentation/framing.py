@@ -18,7 +18,7 @@ def reframe(transform: SpatialTransform, framing: Framing) -> None:
 
     Args:
         transform: is changed.
-        framing: with ``reflects`` it expects images of the patch's own size.
+        framing: with ``reflects`` or ``shift`` it expects images of the patch's own size, without nnU-Net's margin.
     """
     transform.p_rotation = framing.p_rotation
     transform.p_scaling = framing.p_zoom
