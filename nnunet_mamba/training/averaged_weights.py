@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nnunet_mamba.training.checkpoints.entries import AVERAGING, N_STEPS, TRAINING_WEIGHTS
+from nnunet_mamba.models.nnunet.checkpoint_entries import AVERAGING, N_STEPS, TRAINING_WEIGHTS
 
 
 class AveragedWeights:

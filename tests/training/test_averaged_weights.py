@@ -8,10 +8,10 @@ from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
+from nnunet_mamba.models.nnunet.checkpoint_entries import AVERAGING, N_STEPS, TRAINING_WEIGHTS
 from nnunet_mamba.networks.wrappers import bare_network
 from nnunet_mamba.results.checkpoints import LATEST
 from nnunet_mamba.training.averaged_weights import AveragedWeights
-from nnunet_mamba.training.checkpoints.entries import AVERAGING, N_STEPS, TRAINING_WEIGHTS
 from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
 from nnunet_mamba.training.guarded_trainer import MOST_SKIPPED_STEPS
 from nnunet_mamba.training.sentinel import TrainingStoppedError
