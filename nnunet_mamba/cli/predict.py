@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.options.list_options import parse_names
+from nnunet_mamba.cli.options.model_options import MODEL_HELP, CheckpointName, checked_source, parse_folds
 from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.results.checkpoints import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nnunet_mamba.models.model import Model
     from nnunet_mamba.prediction.predictor import Predictor
@@ -36,12 +37,7 @@ def predict(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the masks, new or empty.", show_default=False)
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", help="Name of a model (see nnunet-mamba models), a model file, or a folder of results."
-        ),
-    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help=MODEL_HELP)] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Instead: data set whose trained model is taken, such as 101.")
     ] = None,
@@ -51,9 +47,10 @@ def predict(
     ] = None,
     plans: Annotated[str | None, typer.Option("-p", "--plans", help="Its plans, if there are several.")] = None,
     folds: Annotated[
-        str | None, typer.Option("-f", "--folds", help="Folds to average, such as 0 or 0,1,2 or all.")
+        str | None,
+        typer.Option("-f", "--folds", metavar="0,1|all", help="Folds to average.", show_default="all that are trained"),
     ] = None,
-    checkpoint: Annotated[str, typer.Option(help="Checkpoint of nnU-Net's results.")] = "checkpoint_final.pth",
+    checkpoint_name: CheckpointName = FINAL,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw the outlines on the images, into OUTPUT/overlays.")
     ] = False,
@@ -85,15 +82,20 @@ def predict(
     """
     with errors_of_usage():
         share = _share(part)
-        named_folds = None if folds is None else parse_names(folds, option="--folds")
+        named_folds = parse_folds(folds)
         if (model is None) is (dataset is None):
             raise ValueError("name one model: --model NAME (nnunet-mamba models lists them), or -d DATASET")
+        if model is not None and any((trainer, configuration, plans)):
+            raise ValueError("-tr, -c and -p choose among the models of a data set: give -d instead of --model")
+        source: str | Path | None = None if model is None else checked_source(model)
     with errors_as_text(is_conversion=False, continues=True, workers=""), _refusals_as_text():
         from nnunet_mamba.prediction.run import RunOptions, predict_images
 
-        source = model if dataset is None else _results_folder(dataset, trainer, plans, configuration)
-        assert source is not None
-        opened = _opened(source, named_folds, checkpoint)
+        if source is None:
+            assert dataset is not None
+            names = {"trainer": trainer, "plans": plans, "configuration": configuration}
+            source = _results_folder(dataset, names, checkpoint_name)
+        opened = _opened(source, named_folds, checkpoint_name)
 
         def predictor() -> "Predictor":
             return _predictor(opened, device=device, mirroring=mirroring)
@@ -142,18 +144,18 @@ def _share(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def _results_folder(dataset: str, trainer: str | None, plans: str | None, configuration: str | None) -> Path:
+def _results_folder(dataset: str, names: "Mapping[str, str | None]", checkpoint_name: str) -> Path:
     from nnunet_mamba.results.model_choice import find_results
     from nnunet_mamba.system.nnunet_folders import nnunet_folder
 
     results = nnunet_folder("nnUNet_results")
-    return find_results(results, dataset, trainer=trainer, plans=plans, configuration=configuration).folder
+    return find_results(results, dataset, **names, checkpoint_name=checkpoint_name).folder
 
 
-def _opened(source: str | Path, folds: "Sequence[str] | None", checkpoint: str) -> "Model":
+def _opened(source: str | Path, folds: "Sequence[str] | None", checkpoint_name: str) -> "Model":
     from nnunet_mamba.models.opening import open_model
 
-    return open_model(source, folds=folds, checkpoint_name=checkpoint)
+    return open_model(source, folds=folds, checkpoint_name=checkpoint_name)
 
 
 def _predictor(model: "Model", *, device: str | None, mirroring: bool) -> "Predictor":

@@ -1,5 +1,6 @@
 """What is known of a trained model apart from its weights: plain values, no torch."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,8 @@ from nnunet_mamba.data.formats.dataset_json import Labels, dataset_json_in
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
+
+_logger = logging.getLogger(__name__)
 
 NOT_STATED = "not stated"
 
@@ -185,4 +188,9 @@ class ModelDescription:
             return self.conversion
         from nnunet_mamba.data.unlabelled.conversion_of_dataset import image_conversion
 
+        _logger.info(
+            "%s does not tell how the images of %s were converted, so they are taken as they are, at their own size. "
+            "If they were converted, let nnUNet_raw name the folder that holds %s",
+            *(self.name, self.data.dataset, self.data.dataset),
+        )
         return image_conversion(None, dataset_json_in(self.dataset_json, place="dataset_json"))

@@ -82,7 +82,7 @@ class Model:
         if described is None:
             raise ValueError(
                 f"{self.place} was trained by {self.description.trainer}, which is no trainer of nnunet-mamba, so only "
-                "nnU-Net can build its network; predict with nnUNetv2_predict"
+                "nnU-Net can build its network, as nnunet-mamba predict lets it do"
             )
         return build_network(described, self.fold_weights(fold), place=f"{self.place}, fold {fold}")
 

@@ -9,12 +9,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from nnunet_mamba.data.formats.image_files import Shape, resized_image, resized_mask
+from nnunet_mamba.data.unlabelled.image_reading import PICTURE_SPACING
 from nnunet_mamba.prediction.label_maps import LabelMap
 from nnunet_mamba.prediction.plan import PredictionPlan
 from nnunet_mamba.prediction.preprocessing import FloatArray, UnsuitableImageError
 
-# nnU-Net's reader of pictures says so: one pixel is one unit, and the next slice far away.
-PICTURE_SPACING = (999.0, 1.0, 1.0)
 _COLOURS = 3
 
 

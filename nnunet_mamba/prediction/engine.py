@@ -1,7 +1,9 @@
 """From images to label maps with a trained model that stays in memory: prepare, run together, bring back."""
 
+import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +22,13 @@ from nnunet_mamba.prediction.label_maps import (
 from nnunet_mamba.prediction.nnunet_way import NnunetWay
 from nnunet_mamba.prediction.plan import PredictionPlan
 from nnunet_mamba.prediction.preprocessing import FloatArray, Prepared, check_image, prepare
-from nnunet_mamba.prediction.sliding_window import SlidingWindow, padded
+from nnunet_mamba.prediction.sliding_window import (
+    NOT_FINITE,
+    NonFiniteLogitsError,
+    SlidingWindow,
+    is_lack_of_memory,
+    padded,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +51,12 @@ class Segmented:
     """What the network said of an image, on its own grid.
 
     Args:
-        image: that it saw.
+        way_back: of the image that it saw.
         logits: (heads, z, y, x), float16; None where the label map is all that is wanted.
         label: (z, y, x); None where nnU-Net makes it of the logits.
     """
 
-    image: PreparedImage
+    way_back: Prepared | Mapping[str, Any]
     logits: Tensor | None
     label: LabelMap | None
 
@@ -95,10 +103,15 @@ class Engine:
         return SlidingWindow(
             self._networks,
             window=(rows, columns),
-            n_heads=self.plan.outputs.n_heads,
+            n_heads=self.plan.heads.n_heads,
             mirror_axes=self._mirror_axes,
             device=self._device,
         )
+
+    @property
+    def slices_at_once(self) -> int:
+        """How many slices fill a pass; 1 for networks that see volumes."""
+        return self._window.slices_at_once if self.plan.is_2d else 1
 
     def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> PreparedImage:
         """Return an image as the network sees it.
@@ -132,7 +145,8 @@ class Engine:
         """
         if not self.plan.is_2d or group[0].slices.shape[1:] != image.slices.shape[1:]:
             return False
-        return sum(len(member.slices) for member in group) + len(image.slices) <= self._window.slices_at_once
+        n_pixels = sum(math.prod((len(member.slices), *member.slices.shape[2:])) for member in (*group, image))
+        return n_pixels <= self.slices_at_once * math.prod(self.plan.patch_size)
 
     def segment(self, images: Sequence[PreparedImage], *, with_probabilities: bool) -> list[Segmented]:
         """Return what the networks say of images.
@@ -143,10 +157,11 @@ class Engine:
 
         Raises:
             NonFiniteLogitsError: the networks' outputs are NaN or infinite.
+            MemoryError: not even a single window fits into the memory.
         """
-        with self._one_at_a_time:
+        with self._one_at_a_time, _errors_of_images():
             if not self.plan.is_2d:
-                return [Segmented(image=image, logits=self._of_volume(image), label=None) for image in images]
+                return [self._of_volume(image) for image in images]
             logits = self._window.logits(torch.cat([image.slices for image in images]))
             parts = torch.split(logits, [len(image.slices) for image in images])
             return [
@@ -154,16 +169,19 @@ class Engine:
                 for image, part in zip(images, parts, strict=True)
             ]
 
-    def _of_volume(self, image: PreparedImage) -> Tensor:
-        return self._nnunet.logits_of_volume(
+    def _of_volume(self, image: PreparedImage) -> Segmented:
+        logits = self._nnunet.logits_of_volume(
             image.slices.numpy(), self._networks, mirror_axes=self._mirror_axes, device=self._device
         )
+        if not bool(torch.isfinite(logits).all()):
+            raise NonFiniteLogitsError(NOT_FINITE)
+        return Segmented(way_back=image.way_back, logits=logits, label=None)
 
     def _labelled(self, image: PreparedImage, logits: Tensor, with_probabilities: bool) -> Segmented:
         if not isinstance(image.way_back, Prepared):
-            return Segmented(image=image, logits=logits, label=None)
-        label = label_map_of(logits, self.plan.outputs)
-        return Segmented(image=image, logits=logits if with_probabilities else None, label=label)
+            return Segmented(way_back=image.way_back, logits=logits, label=None)
+        label = label_map_of(logits, self.plan.heads)
+        return Segmented(way_back=image.way_back, logits=logits if with_probabilities else None, label=label)
 
     def bring_back(self, found: Segmented, *, with_probabilities: bool) -> tuple[LabelMap, FloatArray | None]:
         """Return the label map, (z, y, x) of the image, and the probabilities, (heads, z, y, x), if they are wanted.
@@ -172,7 +190,7 @@ class Engine:
             found: of ``segment``, with the same ``with_probabilities``.
             with_probabilities: whether to return them too.
         """
-        way_back = found.image.way_back
+        way_back = found.way_back
         if not isinstance(way_back, Prepared):
             assert found.logits is not None
             return self._nnunet.finish(found.logits, way_back, with_probabilities=with_probabilities)
@@ -181,4 +199,18 @@ class Engine:
         if not with_probabilities:
             return label, None
         assert found.logits is not None
-        return label, probabilities_back(probabilities_of(found.logits, self.plan.outputs), way_back, self.plan)
+        return label, probabilities_back(probabilities_of(found.logits, self.plan.heads), way_back, self.plan)
+
+
+@contextmanager
+def _errors_of_images() -> Iterator[None]:
+    """Tell what torch and nnU-Net say of one image's numbers and size apart from other errors."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_lack_of_memory(error):
+            raise MemoryError("too large for the memory that is left") from error
+        # nnU-Net's own words for volumes.
+        if str(error).startswith("Encountered inf in predicted array"):
+            raise NonFiniteLogitsError(NOT_FINITE) from error
+        raise

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import torch
@@ -28,7 +27,6 @@ def window_starts(size: int, window: int) -> list[int]:
     return [int(np.round(step * index)) for index in range(n_steps)]
 
 
-@cache
 def importance(window: tuple[int, ...], device: torch.device) -> Tensor:
     """Return how much each pixel of a window counts: a Gaussian bell, 10 at its centre, float16.
 

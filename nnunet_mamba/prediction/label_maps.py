@@ -7,29 +7,29 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nnunet_mamba.prediction.plan import Outputs, PredictionPlan
+from nnunet_mamba.prediction.plan import Heads, PredictionPlan
 from nnunet_mamba.prediction.preprocessing import FloatArray, Prepared
 
 LabelMap: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
-def label_map_of(logits: Tensor, outputs: Outputs) -> LabelMap:
+def label_map_of(logits: Tensor, heads: Heads) -> LabelMap:
     """Return the label of every pixel.
 
     Args:
         logits: (heads, *spatial), float16.
-        outputs: what the heads mean.
+        heads: what they mean.
 
     Returns:
         (*spatial), uint8, or uint16 where there are 255 labels or more.
     """
-    dtype = np.uint8 if outputs.n_foreground < 255 else np.uint16
-    if not outputs.region_values:
+    dtype = np.uint8 if heads.n_foreground < 255 else np.uint16
+    if not heads.region_values:
         return _largest(logits, dtype)
     # nnU-Net's own comparison: sigmoid in float32, whose smallest steps around a half are wider than those of logits.
     is_inside = (torch.sigmoid(logits.float()) > 0.5).numpy()
     found: npt.NDArray[Any] = np.zeros(logits.shape[1:], dtype=dtype)
-    for region, value in zip(is_inside, outputs.region_values, strict=True):
+    for region, value in zip(is_inside, heads.region_values, strict=True):
         found[region] = value
     return found
 
@@ -44,18 +44,18 @@ def _largest(logits: Tensor, dtype: type[np.uint8] | type[np.uint16]) -> LabelMa
     return found
 
 
-def probabilities_of(logits: Tensor, outputs: Outputs) -> FloatArray:
+def probabilities_of(logits: Tensor, heads: Heads) -> FloatArray:
     """Return the probability of every label, or of every region, in every pixel.
 
     Args:
         logits: (heads, *spatial), float16.
-        outputs: what the heads mean.
+        heads: what they mean.
 
     Returns:
         (heads, *spatial), float32.
     """
     logits = logits.float()
-    found: FloatArray = (torch.sigmoid(logits) if outputs.region_values else torch.softmax(logits, 0)).numpy()
+    found: FloatArray = (torch.sigmoid(logits) if heads.region_values else torch.softmax(logits, 0)).numpy()
     return found
 
 
@@ -81,7 +81,7 @@ def probabilities_back(probabilities: FloatArray, prepared: Prepared, plan: Pred
         plan: that it was prepared by.
     """
     whole = np.zeros((len(probabilities), *prepared.shape), dtype=np.float32)
-    if not plan.outputs.region_values:
+    if not plan.heads.region_values:
         whole[0] = 1
     planes, rows, columns = prepared.box
     whole[:, planes, rows, columns] = probabilities

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from nnunet_mamba.prediction.label_maps import LabelMap
 from nnunet_mamba.prediction.preprocessing import FloatArray
+
+_one_at_a_time = Lock()
 
 
 class NnunetWay:
@@ -59,11 +62,7 @@ class NnunetWay:
             mirror_axes: 0, 1 or 2, along which copies are mirrored.
             device: of the networks.
         """
-        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-
-        # It prints a notice about CPUs, which is nobody's news.
-        with redirect_stdout(io.StringIO()):
-            predictor = nnUNetPredictor(use_mirroring=bool(mirror_axes), device=device, allow_tqdm=False)
+        predictor = _predictor_of_nnunet(is_mirroring=bool(mirror_axes), device=device)
         total: Tensor | None = None
         for network in networks:
             predictor.manual_initialization(
@@ -104,3 +103,11 @@ class NnunetWay:
             num_threads_torch=torch.get_num_threads(),
         )
         return found if with_probabilities else (found, None)
+
+
+def _predictor_of_nnunet(*, is_mirroring: bool, device: torch.device) -> Any:
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    # It prints a notice about CPUs, which is nobody's news; other threads must not find the stream exchanged for good.
+    with _one_at_a_time, redirect_stdout(io.StringIO()):
+        return nnUNetPredictor(use_mirroring=is_mirroring, device=device, allow_tqdm=False)

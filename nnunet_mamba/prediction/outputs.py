@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.converters.lgg_slices import FLAIR
+from nnunet_mamba.data.sources.unpacked_names import name_as_packed
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage
@@ -24,7 +25,7 @@ OVERLAYS, PROBABILITIES = "overlays", "probabilities"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class WantedFiles:
     """The files that are wanted of every image.
 
     Args:
@@ -65,7 +66,7 @@ class Outputs:
 
     def write(
         self, case: UnlabelledCase, image: ReadImage, label: "LabelMap", probabilities: "FloatArray | None"
-    ) -> dict[str, int]:
+    ) -> bool:
         """Write all that is wanted of a case, its mask last, so that a mask says that the rest is there.
 
         Args:
@@ -75,7 +76,7 @@ class Outputs:
             probabilities: (n, z, y, x) on that grid, if they are wanted.
 
         Returns:
-            The number of pixels or voxels of each label, on the source's grid.
+            Whether the label map has any label on the source's grid.
 
         Raises:
             OSError: a file cannot be written.
@@ -89,7 +90,7 @@ class Outputs:
         if self.statistics is not None:
             self._measure(case, image, on_source)
         write_masks(label, case, image, conversion=self.conversion, output=self.folder)
-        return {name: int(np.count_nonzero(on_source == number)) for name, number in self._foreground().items()}
+        return bool(on_source.any())
 
     def _foreground(self) -> Mapping[str, int]:
         return {name: number for name, number in self.conversion.labels.items() if number}
@@ -127,7 +128,7 @@ class Outputs:
         spacing = None if self.conversion.kind.is_resized else image.spacing
         self.statistics.add(
             measure(on_source, labels=self._foreground(), spacing=spacing),
-            image=str(case.channels[0]),
+            image=name_as_packed(str(case.channels[0])),
             mask=case.masks[0],
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnunet_mamba.data.formats.dataset_json import IGNORE, labels_in
+from nnunet_mamba.data.formats.dataset_json import IGNORE, dataset_json_in
 from nnunet_mamba.results.plans import inherited
 
 # What our own arithmetic stands for; anything else is nnU-Net's to do.
@@ -36,7 +36,7 @@ class Normalization:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class Heads:
     """What the channels of a network's logits mean.
 
     Args:
@@ -60,7 +60,7 @@ class PredictionPlan:
         spacing: mm per pixel or voxel, along the same axes.
         transpose_forward: the order in which nnU-Net takes the axes (z, y, x) of an image.
         normalizations: one for each channel.
-        outputs: of the network.
+        heads: of the network.
         needs_nnunet: why only nnU-Net's own functions can do it; None if ours can.
     """
 
@@ -69,7 +69,7 @@ class PredictionPlan:
     spacing: tuple[float, ...]
     transpose_forward: tuple[int, ...]
     normalizations: tuple[Normalization, ...]
-    outputs: Outputs
+    heads: Heads
     needs_nnunet: str | None
 
     @property
@@ -95,36 +95,35 @@ def read_prediction_plan(
         where: what to call the model in errors.
 
     Raises:
-        ValueError: an entry is missing or makes no sense; names it.
-        NotImplementedError: the configuration continues what another one has predicted.
+        ValueError: an entry is missing or makes no sense, or the configuration continues what another one has
+            predicted; says so.
     """
     configurations = plans.get("configurations")
     if not isinstance(configurations, Mapping):
         raise ValueError(f"{where}: the plans have no configurations, expected nnU-Net's plans")
     try:
         entries = inherited(configurations, configuration)
-        labels = labels_in(dataset_json)
+        labels = dataset_json_in(dataset_json).labels
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     if entries.get("previous_stage") is not None:
-        raise NotImplementedError(
+        raise ValueError(
             f"{where}: {configuration} starts from what {entries['previous_stage']!r} has predicted; "
             "predict with nnUNetv2_predict, or with another configuration"
         )
     read = _Reader(where)
     patch_size = tuple(int(size) for size in read.numbers(entries, "patch_size", lengths=(2, 3)))
-    order = dataset_json.get("regions_class_order")
+    spacing = tuple(read.numbers(entries, "spacing", lengths=(len(patch_size),)))
     n_labels = len(set(labels.in_label_maps) - {labels.values.get(IGNORE)})
-    region_values = tuple(int(value) for value in order or ()) if labels.has_regions else ()
     return PredictionPlan(
         configuration=configuration,
         patch_size=patch_size,
-        spacing=tuple(read.numbers(entries, "spacing", lengths=(2, 3))),
+        spacing=spacing,
         transpose_forward=tuple(int(axis) for axis in read.order(plans, "transpose_forward")),
         normalizations=_normalizations(entries, plans, n_channels=_n_channels(dataset_json, where), read=read),
-        outputs=Outputs(
-            n_heads=len(labels.foreground) if labels.has_regions else n_labels,
-            region_values=region_values,
+        heads=Heads(
+            n_heads=labels.n_outputs,
+            region_values=labels.regions_class_order if labels.has_regions else (),
             n_foreground=n_labels - 1,
         ),
         needs_nnunet=_need_of_nnunet(entries, plans, patch_size),

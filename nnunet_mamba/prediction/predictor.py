@@ -1,4 +1,4 @@
-"""A trained model as a function of images, kept in memory: ``Predictor.from_model("isic").predict(photograph)``."""
+"""A trained model as a function of images, kept in memory: ``Predictor.from_model(FILE).predict(photograph)``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.prediction.array_images import ArrayImage, image_of_array
@@ -15,7 +16,7 @@ from nnunet_mamba.prediction.engine import Engine, PreparedImage
 from nnunet_mamba.prediction.label_maps import LabelMap
 from nnunet_mamba.prediction.networks import trained_networks
 from nnunet_mamba.prediction.plan import read_prediction_plan
-from nnunet_mamba.prediction.preprocessing import FloatArray
+from nnunet_mamba.prediction.preprocessing import FloatArray, UnsuitableImageError
 from nnunet_mamba.prediction.run_record import digest_of_weights
 from nnunet_mamba.prediction.stream import Stream
 from nnunet_mamba.results.checkpoints import FINAL
@@ -35,7 +36,6 @@ class Predictor:
 
     Raises:
         ValueError: its weights are damaged or do not fit its network, or it is made for something else.
-        NotImplementedError: it continues what another one has predicted.
         ModuleNotFoundError: its network needs a package that is not installed.
     """
 
@@ -49,13 +49,13 @@ class Predictor:
         self.model = model
         self.is_mirroring = mirroring and bool(model.description.mirror_axes)
         description = model.description
+        plan = read_prediction_plan(
+            description.plans, description.configuration, description.dataset_json, where=description.name
+        )
         networks = trained_networks(model)
         self.weights_digest = digest_of_weights(network.state_dict() for network in networks)
-        self.conversion = description.image_conversion()
         self.engine = Engine(
-            read_prediction_plan(
-                description.plans, description.configuration, description.dataset_json, where=description.name
-            ),
+            plan,
             networks,
             mirror_axes=description.mirror_axes if mirroring else (),
             device=chosen_device(device),
@@ -68,7 +68,7 @@ class Predictor:
         """Return the predictor of a model that is shared as a file, or comes with this package.
 
         Args:
-            model: name of a model that comes with this package, such as "isic", or path of a model file or folder.
+            model: name of a model that comes with this package, or path of a model file or folder.
             folds: of the model, each a number or "all"; None takes all.
             options: ``device`` and ``mirroring``, see the class.
 
@@ -159,14 +159,21 @@ class Predictor:
         )
         found = []
         for outcome in stream.outcomes(taken):
+            if isinstance(outcome.error, ValueError):
+                raise UnsuitableImageError(f"image {outcome.item.number}: {outcome.error}") from outcome.error
             if outcome.error is not None:
-                raise type(outcome.error)(f"image {outcome.item.number}: {outcome.error}") from outcome.error
+                raise MemoryError(f"image {outcome.item.number}: {outcome.error}") from outcome.error
             assert outcome.result is not None
             found.append(outcome.result)
         return found
 
     def _taken(self, image: Array, spacing: Sequence[float] | None, number: int = 0) -> ArrayImage:
-        return image_of_array(image, self.engine.plan, size=self.conversion.size, spacing=spacing, number=number)
+        return image_of_array(image, self.engine.plan, size=self._size(), spacing=spacing, number=number)
+
+    def _size(self) -> Shape | None:
+        """Return the size to which photographs are resized; None where the model does not tell, or kept their own."""
+        conversion = self.model.description.conversion
+        return None if conversion is None else conversion.size
 
     def _prepared(self, image: ArrayImage) -> PreparedImage:
         return self.engine.prepare(image.channels(), image.spacing)

@@ -88,6 +88,13 @@ def check_image(image: npt.NDArray[Any], plan: PredictionPlan) -> None:
         raise UnsuitableImageError(f"the image has values of type {image.dtype}, expected numbers")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise UnsuitableImageError("the image has values that are NaN or infinite, expected numbers; replace them")
+    for channel, normalization in zip(image, plan.normalizations, strict=True):
+        if normalization.scheme == "RGBTo01Normalization":
+            low, high = channel.min(), channel.max()
+            if low < 0 or high > 255:
+                raise UnsuitableImageError(
+                    f"the image has values from {low:g} to {high:g}, expected the 0 to 255 of photographs"
+                )
 
 
 def _nonzero(data: FloatArray) -> BoolArray:
@@ -146,11 +153,6 @@ def _normalized(channel: FloatArray, normalization: Normalization, mask: BoolArr
         channel -= channel.min()
         channel /= np.clip(channel.max(), a_min=_EPS, a_max=None)
     elif scheme == "RGBTo01Normalization":
-        low, high = channel.min(), channel.max()
-        if low < 0 or high > 255:
-            raise UnsuitableImageError(
-                f"the image has values from {low:g} to {high:g}, expected the 0 to 255 of photographs"
-            )
         channel /= 255.0
     return channel
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
+from nnunet_mamba.data.sources.unpacked_names import name_as_packed
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage, UnreadableImageError, read_image
 from nnunet_mamba.data.unlabelled.image_search import FoundImages, find_images
 from nnunet_mamba.data.unlabelled.named_files import unpacked_archives
-from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, Outputs
+from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, WantedFiles
 from nnunet_mamba.prediction.run_record import continue_or_begin
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
@@ -156,7 +157,7 @@ def _predict(
     if options.part is None:
         remove_partial_files(output)
     table = _table(output) if options.statistics else None
-    outputs = Outputs(
+    outputs = WantedFiles(
         folder=output,
         conversion=conversion,
         overlays=options.overlays,
@@ -212,32 +213,34 @@ def _outcomes(
     cases: Sequence[UnlabelledCase],
     conversion: ImageConversion,
     predictor: "Predictor",
-    outputs: Outputs,
+    outputs: WantedFiles,
     options: RunOptions,
-) -> "Iterator[Outcome[UnlabelledCase, dict[str, int]]]":
+) -> "Iterator[Outcome[UnlabelledCase, bool]]":
     from nnunet_mamba.prediction.stream import Stream
 
     def load(case: UnlabelledCase) -> "tuple[PreparedImage, ReadImage]":
         image = read_image(case, conversion, force=options.force)
         return predictor.engine.prepare(image.channels, image.spacing), image
 
-    stream: Stream[UnlabelledCase, ReadImage, dict[str, int]] = Stream(
+    stream: Stream[UnlabelledCase, ReadImage, bool] = Stream(
         predictor.engine, load=load, save=outputs.write, with_probabilities=options.probabilities
     )
     return stream.outcomes(cases)
 
 
-def _note(outcome: "Outcome[UnlabelledCase, dict[str, int]]", count: _Count) -> None:
+def _note(outcome: "Outcome[UnlabelledCase, bool]", count: _Count) -> None:
     if outcome.error is not None:
-        count.failures[str(outcome.item.channels[0])] = _told(outcome.error)
+        file = name_as_packed(str(outcome.item.channels[0]))
+        count.failures[file] = _told(outcome.error, file)
         return
     assert outcome.result is not None
     count.written += 1
-    count.empty += not any(outcome.result.values())
+    count.empty += not outcome.result
 
 
-def _told(error: Exception) -> str:
-    """Return why an image was not predicted, in words for the user."""
+def _told(error: Exception, file: str) -> str:
+    """Return why an image was not predicted, in words for the user that name it."""
     text = str(error) or type(error).__name__
-    can_be_forced = isinstance(error, UnreadableImageError) and error.can_be_forced
-    return f"{text}; `force=True` predicts it in spite of that" if can_be_forced else text
+    if not isinstance(error, UnreadableImageError):
+        return f"{file}: {text}"
+    return f"{text}; `force=True` predicts it in spite of that" if error.can_be_forced else text

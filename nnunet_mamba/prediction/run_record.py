@@ -23,20 +23,16 @@ def digest_of_weights(weights: "Iterable[Mapping[str, Tensor]]") -> str:
     Args:
         weights: of each fold, by their names.
     """
+    import torch
+
     digest = sha256()
     for fold in weights:
         for name in sorted(fold):
             tensor = fold[name].detach().cpu().contiguous()
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
             # numpy knows no bfloat16.
-            digest.update(tensor.reshape(-1).view(dtype=_BYTES()).numpy().tobytes())
+            digest.update(tensor.reshape(-1).view(dtype=torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _BYTES() -> Any:  # noqa: N802
-    import torch
-
-    return torch.uint8
 
 
 def continue_or_begin(folder: Path, record: Mapping[str, Any]) -> None:
@@ -52,6 +48,8 @@ def continue_or_begin(folder: Path, record: Mapping[str, Any]) -> None:
         OSError: it cannot be written.
     """
     file = folder / RECORD_FILE
+    # Listed first: another part of the same prediction writes its record before anything else.
+    others = sorted(path.name for path in folder.iterdir() if not _is_ours(path.name)) if folder.is_dir() else []
     if file.exists():
         stored = read_json_object(file)
         different = [name for name in {**record, **stored} if stored.get(name) != record.get(name)]
@@ -59,7 +57,7 @@ def continue_or_begin(folder: Path, record: Mapping[str, Any]) -> None:
             told = "; ".join(f"{name}: it has {stored.get(name)}, this run {record.get(name)}" for name in different)
             raise FileExistsError(f"{folder} holds masks of another prediction ({told}); choose another `output`")
         return
-    if folder.is_dir() and (others := sorted(path.name for path in folder.iterdir() if not _is_ours(path.name))):
+    if others:
         raise FileExistsError(
             f"{folder} is not empty, it holds {others[0]}{' and more' if len(others) > 1 else ''}, and no "
             f"{RECORD_FILE} of an earlier prediction; choose an empty or a new `output`"

@@ -21,6 +21,9 @@ _PIXELS_ON_CPU = 8 * 256 * 256
 _PIXELS_ELSEWHERE = 128 * 256 * 256
 
 
+NOT_FINITE = "the network's output is not finite; are the weights damaged?"
+
+
 class NonFiniteLogitsError(ValueError):
     """A network's output is not finite; the text does not name the image."""
 
@@ -49,6 +52,7 @@ class SlidingWindow:
         self._window = window
         self._n_heads = n_heads
         self._device = device
+        self._importance = importance(window, device)
         axes = [axis + 2 for axis in mirror_axes]
         self._flips = [flip for n in range(1, len(axes) + 1) for flip in combinations(axes, n)]
         pixels = _PIXELS_ON_CPU if device.type == "cpu" else _PIXELS_ELSEWHERE
@@ -71,7 +75,7 @@ class SlidingWindow:
 
         Raises:
             NonFiniteLogitsError: some are NaN or infinite.
-            torch.OutOfMemoryError: a single window does not fit.
+            RuntimeError: a single window, or all logits, do not fit into the memory, see ``is_lack_of_memory``.
         """
         total: Tensor | None = None
         for network in self._networks:
@@ -84,22 +88,19 @@ class SlidingWindow:
 
     def _of_network(self, network: nn.Module, slices: Tensor) -> Tensor:
         windows = windows_over(slices.shape[2:], self._window)
-        weight = importance(self._window, self._device)
         logits = torch.zeros((len(slices), self._n_heads, *slices.shape[2:]), dtype=torch.float16, device=self._device)
         weights = torch.zeros(slices.shape[2:], dtype=torch.float16, device=self._device)
+        # A lack of memory may make passes smaller meanwhile, but not these parts.
+        step = self.slices_at_once
         for window in windows:
-            weights[window] += weight
-            for part in self._parts(len(slices)):
-                place = (part, slice(None), *window)
+            weights[window] += self._importance
+            for start in range(0, len(slices), step):
+                place = (slice(start, start + step), slice(None), *window)
                 logits[place] += self._mirrored(network, slices[place])
         logits.div_(weights)
         if not bool(torch.isfinite(logits).all()):
-            raise NonFiniteLogitsError("the network's output is not finite; are the weights damaged?")
+            raise NonFiniteLogitsError(NOT_FINITE)
         return logits
-
-    def _parts(self, n_slices: int) -> Iterator[slice]:
-        for start in range(0, n_slices, self.slices_at_once):
-            yield slice(start, start + self.slices_at_once)
 
     def _mirrored(self, network: nn.Module, windows: Tensor) -> Tensor:
         """Return the weighted logits of windows and their mirrored copies, (k, heads, y, x)."""
@@ -111,7 +112,7 @@ class SlidingWindow:
             logits += mirrored.flip(axes)
         if self._flips:
             logits /= len(copies)
-        logits *= importance(self._window, self._device)
+        logits *= self._importance
         return logits
 
     def _passes(self, network: nn.Module, copies: Sequence[Tensor]) -> Iterator[Tensor]:
@@ -128,8 +129,8 @@ class SlidingWindow:
             with self._autocast():
                 logits: Tensor = network(images)
             return logits
-        except torch.OutOfMemoryError:
-            if len(images) == 1:
+        except RuntimeError as error:
+            if len(images) == 1 or not is_lack_of_memory(error):
                 raise
         self._most_windows = max(1, len(images) // 2)
         return torch.cat([self._pass(network, half) for half in images.chunk(2)])
@@ -137,6 +138,11 @@ class SlidingWindow:
     def _autocast(self) -> AbstractContextManager[object]:
         # As in nnU-Net: half precision on a GPU only.
         return torch.autocast(self._device.type) if self._device.type == "cuda" else nullcontext()
+
+
+def is_lack_of_memory(error: RuntimeError) -> bool:
+    """Return whether torch says with an error that the memory of a device, or of the computer, is full."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def padded(slices: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:

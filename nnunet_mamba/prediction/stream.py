@@ -12,12 +12,14 @@ from nnunet_mamba.prediction.label_maps import LabelMap
 from nnunet_mamba.prediction.preprocessing import FloatArray
 from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError
 
-# What one image may raise without ending the others: it is damaged, unsuitable, or too large for the memory.
-IMAGE_ERRORS = (ValueError, OSError, MemoryError)
-# Images that wait for the network: so many at most, and so many bytes.
+# What one image may raise without ending the others: it is unsuitable, or too large for the memory.
+IMAGE_ERRORS = (ValueError, MemoryError)
+# Images that wait for the network, and label maps that wait for the disk: so many of each at most, and so many bytes.
 _MOST_WAITING = 32
 _MOST_BYTES_WAITING = 512 * 2**20
 _MOST_THREADS = 4
+# So many images are read ahead for one pass.
+_GROUP = 8
 
 Item = TypeVar("Item")
 Context = TypeVar("Context")
@@ -66,10 +68,13 @@ class Stream(Generic[Item, Context, Result]):
         self._largest = 1
 
     def outcomes(self, items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
-        """Yield what became of each item, in order; what ``save`` raises ends the stream.
+        """Yield what became of each item, in order.
 
         Args:
             items: taken as they are needed.
+
+        Raises:
+            OSError: ``save`` has raised it; nothing could be written for the others either.
         """
         with (
             ThreadPoolExecutor(self._n_threads, "nnunet_mamba_reading") as readers,
@@ -80,7 +85,7 @@ class Stream(Generic[Item, Context, Result]):
                 for loaded, found in self._segmented(items, readers):
                     written = found if isinstance(found, Exception) else writers.submit(self._finish, loaded, found)
                     waiting.append((loaded.item, written))
-                    while len(waiting) > self._most_waiting():
+                    while waiting and (len(waiting) > self._most_waiting() or _is_done(waiting[0][1])):
                         yield _outcome(*waiting.popleft())
                 while waiting:
                     yield _outcome(*waiting.popleft())
@@ -118,9 +123,9 @@ class Stream(Generic[Item, Context, Result]):
         """Yield the items as they are loaded, in order, with the next ones on their way."""
         ahead: deque[tuple[Item, Future[tuple[PreparedImage, Context]]]] = deque()
         for item in items:
-            ahead.append((item, readers.submit(self._load, item)))
-            # The first image tells how much memory the others will take.
-            while len(ahead) >= (self._most_waiting() if self._largest > 1 else self._n_threads):
+            ahead.append((item, readers.submit(self._load_and_weigh, item)))
+            # Enough for the threads and the next pass, so that a large image after small ones finds room.
+            while len(ahead) >= min(self._most_waiting(), self._n_threads + min(self._engine.slices_at_once, _GROUP)):
                 yield self._next_loaded(*ahead.popleft())
         while ahead:
             yield self._next_loaded(*ahead.popleft())
@@ -128,17 +133,21 @@ class Stream(Generic[Item, Context, Result]):
     def _next_loaded(self, item: Item, future: "Future[tuple[PreparedImage, Context]]") -> "_Loaded[Item, Context]":
         try:
             image, context = future.result()
-        except IMAGE_ERRORS as error:
+        except (*IMAGE_ERRORS, OSError) as error:
             return _Loaded(item=item, error=error)
-        self._largest = max(self._largest, image.slices.nbytes)
         return _Loaded(item=item, image=image, context=context)
+
+    def _load_and_weigh(self, item: Item) -> tuple[PreparedImage, Context]:
+        image, context = self._load(item)
+        self._largest = max(self._largest, image.slices.nbytes)
+        return image, context
 
     def _predicted(
         self, group: "Sequence[_Loaded[Item, Context]]"
     ) -> "Iterator[tuple[_Loaded[Item, Context], Segmented | Exception]]":
         try:
             found = self._engine.segment(_images(group), with_probabilities=self._with_probabilities)
-        except NonFiniteLogitsError as error:
+        except (NonFiniteLogitsError, MemoryError) as error:
             # One of them may be the cause, and costs only itself.
             if len(group) == 1:
                 yield group[0], error
@@ -146,6 +155,8 @@ class Stream(Generic[Item, Context, Result]):
                 for loaded in group:
                     yield from self._predicted([loaded])
             return
+        kept = [0 if one.logits is None else one.logits.nbytes for one in found]
+        self._largest = max(self._largest, *kept)
         yield from zip(group, found, strict=True)
 
 
@@ -163,7 +174,14 @@ def _images(group: "Sequence[_Loaded[Item, Context]]") -> list[PreparedImage]:
     return [loaded.image for loaded in group if loaded.image is not None]
 
 
+def _is_done(found: "Future[Result] | Exception") -> bool:
+    return isinstance(found, Exception) or found.done()
+
+
 def _outcome(item: Item, found: "Future[Result] | Exception") -> Outcome[Item, Result]:
     if isinstance(found, Exception):
         return Outcome(item=item, error=found)
-    return Outcome(item=item, result=found.result())
+    try:
+        return Outcome(item=item, result=found.result())
+    except IMAGE_ERRORS as error:
+        return Outcome(item=item, error=error)

@@ -18,8 +18,18 @@ def is_trained(fold: Path) -> bool:
     Args:
         fold: the fold's folder; need not exist.
     """
+    return has_checkpoint(fold, FINAL)
+
+
+def has_checkpoint(fold: Path, name: str) -> bool:
+    """Return whether a fold has a checkpoint of this name.
+
+    Args:
+        fold: the fold's folder; need not exist.
+        name: of the file.
+    """
     # os.path: a disk of the network that does not answer for a moment is no error to whoever looks on.
-    return os.path.exists(fold / FINAL)
+    return os.path.exists(fold / name)
 
 
 def checkpoint_to_continue(fold: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.trained_model import TrainedModel, finished_models
 from nnunet_mamba.system.nnunet_folders import dataset_number
 
@@ -13,8 +14,9 @@ def find_results(
     trainer: str | None = None,
     plans: str | None = None,
     configuration: str | None = None,
+    checkpoint_name: str = FINAL,
 ) -> TrainedModel:
-    """Return the only model of a data set that a training has finished and that has these names.
+    """Return the only model of a data set that has these names, and a fold with the checkpoint.
 
     Args:
         results: ``$nnUNet_results``.
@@ -22,13 +24,14 @@ def find_results(
         trainer: as given to ``-tr``; None fits any, as with the others.
         plans: as given to ``-p``.
         configuration: as given to ``-c``.
+        checkpoint_name: of a file in a fold's folder; the default is written when a training ends.
 
     Raises:
         FileNotFoundError: there is none; tells those that there are.
         ValueError: several fit; tells what tells them apart.
     """
     folder = results / _dataset_name(results, dataset)
-    models = list(finished_models(folder))
+    models = list(finished_models(folder, checkpoint_name=checkpoint_name))
     wanted = {"trainer": trainer, "plans": plans, "configuration": configuration}
     given = {name: value for name, value in wanted.items() if value is not None}
     found = [model for model in models if all(getattr(model.name, name) == value for name, value in given.items())]
@@ -39,9 +42,9 @@ def find_results(
             f"{len(found)} trained models in {folder} fit; choose with `trainer`, `plans` or `configuration`:\n"
             f"{_listed(found)}"
         )
-    asked = " ".join(given.values()) or "any"
-    there = f"It holds:\n{_listed(models)}" if models else "No training has finished there; see nnUNetv2_train"
-    raise FileNotFoundError(f"no trained model {asked} in {folder}. {there}")
+    asked = f" of {' '.join(given.values())}" if given else ""
+    there = f"There are:\n{_listed(models)}" if models else "No training has finished there; see nnUNetv2_train"
+    raise FileNotFoundError(f"no trained model{asked} in {folder} has a {checkpoint_name}. {there}")
 
 
 def _dataset_name(results: Path, dataset: str) -> str:

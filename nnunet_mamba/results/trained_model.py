@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.results.checkpoints import is_trained
+from nnunet_mamba.results.checkpoints import FINAL, has_checkpoint
 from nnunet_mamba.results.layout import ModelName, fold_name, fold_of
 from nnunet_mamba.results.plans import data_identifier, inherited
 from nnunet_mamba.system.json_files import read_json_object
@@ -61,7 +61,15 @@ class TrainedModel:
 
     def finished_folds(self) -> list[str]:
         """Return the folds whose training has ended, "0", "1", … and "all", in this order."""
-        folds = [fold_of(path) for path in self.folder.glob(fold_name("*")) if is_trained(path)]
+        return self.folds_with(FINAL)
+
+    def folds_with(self, checkpoint_name: str) -> list[str]:
+        """Return the folds that have a checkpoint, "0", "1", … and "all", in this order.
+
+        Args:
+            checkpoint_name: of the file.
+        """
+        folds = [fold_of(path) for path in self.folder.glob(fold_name("*")) if has_checkpoint(path, checkpoint_name)]
         return sorted(filter(None, folds), key=lambda fold: (not fold.isdigit(), len(fold), fold))
 
     def configuration(self) -> dict[str, Any]:
@@ -99,16 +107,17 @@ def is_results_folder(folder: Path) -> bool:
     return (folder / PLANS_FILE).is_file() and (folder / DATASET_FILE).is_file()
 
 
-def finished_models(dataset: Path) -> Iterator[TrainedModel]:
-    """Yield the models of a data set with a fold whose training has ended, sorted by name.
+def finished_models(dataset: Path, *, checkpoint_name: str = FINAL) -> Iterator[TrainedModel]:
+    """Yield the models of a data set with a fold that has a checkpoint, sorted by name.
 
     Args:
         dataset: ``$nnUNet_results/DatasetXXX_Name``; need not exist.
+        checkpoint_name: of the file; the default is written when a training ends.
     """
     for folder in sorted(dataset.glob("*")):
         try:
             model = TrainedModel.of(folder)
         except ValueError:
             continue
-        if model.finished_folds():
+        if model.folds_with(checkpoint_name):
             yield model

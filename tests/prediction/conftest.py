@@ -154,7 +154,8 @@ def make_stock(make_plans, make_dataset_json) -> Callable[..., Stock]:
         made = make_plans(
             **{"schemes": ("ZScoreNormalization",) * n_channels, "uses_mask": (False,) * n_channels, **plans}
         )
-        n_heads = len(dataset_json["labels"]) - (order is not None)
+        counted = [name for name in dataset_json["labels"] if name != "ignore"]
+        n_heads = len(counted) - (order is not None)
         axes = len(made["configurations"]["2d"]["patch_size"])
         networks = [Rough(n_channels, n_heads, axes, seed=fold).eval() for fold in range(n_folds)]
         return Stock(made, dataset_json, networks, tuple(mirror_axes))

@@ -2,11 +2,21 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
+from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
 from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError
 
 PICTURE, VOLUME = (999.0, 1.0, 1.0), (3.0, 1.0, 1.0)
 REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "order": (1, 2)}
+KINDS = {
+    "two labels": {},
+    "regions": REGIONS,
+    "three labels": {"labels": {"background": 0, "a": 1, "b": 2}},
+    "ignored": {"labels": {"background": 0, "a": 1, "b": 2, "ignore": 3}},
+    "regions, ignored": {"labels": {**REGIONS["labels"], "ignore": 3}, "order": (1, 2)},
+    "many labels": {"labels": {"background": 0, **{f"label {i}": i for i in range(1, 257)}}},
+}
 # Ties within rounding: a batch of another size may be rounded otherwise.
 MOST_TIES = 1e-4
 
@@ -33,12 +43,10 @@ def test_a_picture_of_any_size_has_nnunets_label_map(make_stock, make_engine, ma
     _agree(label, stock.label_map(image, PICTURE))
 
 
-@pytest.mark.parametrize(
-    "kind", [{}, REGIONS, {"labels": {"background": 0, "a": 1, "b": 2}}], ids=["2", "regions", "3"]
-)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_slices_of_a_volume_have_nnunets_label_map(make_stock, make_engine, make_image, kind):
     stock = make_stock(n_channels=2, mirror_axes=(0, 1), n_folds=2, **kind)
-    image = make_image(2, 21, 30, 33, margin=2)
+    image = make_image(2, 5, 30, 33, margin=2)
     label, _ = _ours(make_engine(stock), image, VOLUME)
     _agree(label, stock.label_map(image, VOLUME))
 
@@ -69,7 +77,12 @@ def test_what_is_resampled_goes_nnunets_way(make_stock, make_engine, make_image,
     image, spacing = make_image(1, 3, 30, 33, margin=2), (3.0, 0.7, 1.3)
     label, probabilities = _ours(make_engine(stock), image, spacing, with_probabilities=with_probabilities)
     _agree(label, stock.label_map(image, spacing))
-    assert (probabilities is not None) == with_probabilities
+    if with_probabilities:
+        data, properties = stock.prepare(image, spacing)
+        _, expected = stock.finish(stock.logits(data), properties, with_probabilities=True)
+        assert np.abs(probabilities - expected).max() <= 2e-3
+    else:
+        assert probabilities is None
 
 
 def test_networks_of_volumes_go_nnunets_way(make_stock, make_engine, make_image, capsys):
@@ -127,3 +140,53 @@ def test_refuses_outputs_that_are_not_finite(make_stock, make_engine, make_image
     stock.networks[0].layer.weight.data[0, 0, 0, 0] = float("nan")
     with pytest.raises(NonFiniteLogitsError, match="not finite; are the weights damaged"):
         _ours(make_engine(stock), make_image(1, 1, 16, 24), PICTURE)
+
+
+class _Small(torch.nn.Module):
+    """A network that has memory for a few windows only."""
+
+    def __init__(self, network, most, error):
+        super().__init__()
+        self.network, self.most, self.error = network, most, error
+
+    def forward(self, x):
+        if len(x) > self.most:
+            raise self.error
+        return self.network(x)
+
+
+LACKS = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+
+
+@pytest.mark.parametrize("lack", LACKS, ids=["device", "computer"])
+@pytest.mark.parametrize("most", [1, 4, 7])
+def test_passes_become_smaller_where_memory_is_short(make_stock, make_engine, make_image, lack, most):
+    stock = make_stock(mirror_axes=(0,))
+    image = make_image(1, 40, 16, 24)
+    expected, _ = _ours(make_engine(stock), image, VOLUME)
+    engine = make_engine(stock)
+    engine._networks[0] = _Small(engine._networks[0], most, lack)
+    engine._window._most_windows = 32
+    for _ in range(2):
+        label, _ = _ours(engine, image, VOLUME)
+        assert (label != expected).mean() <= MOST_TIES
+
+
+def test_a_window_without_memory_is_a_lack_of_memory(make_stock, make_engine, make_image):
+    engine = make_engine(make_stock())
+    engine._networks[0] = _Small(engine._networks[0], 0, LACKS[0])
+    with pytest.raises(MemoryError, match="too large for the memory that is left"):
+        _ours(engine, make_image(1, 1, 16, 24), PICTURE)
+
+
+def test_a_volume_whose_logits_are_not_finite_is_told_as_such(make_stock, make_engine, make_image):
+    stock = make_stock(patch_size=(8, 12, 12))
+    stock.networks[0].layer.weight.data.fill_(float("inf"))
+    with pytest.raises(NonFiniteLogitsError, match="not finite"):
+        _ours(make_engine(stock), make_image(1, 8, 12, 12), (1.0, 1.0, 1.0))
+
+
+def test_values_that_no_photograph_has_are_refused_on_nnunets_way_too(make_stock, make_engine):
+    engine = make_engine(make_stock(schemes=("RGBTo01Normalization",)))
+    with pytest.raises(UnsuitableImageError, match="values from 0 to 300"):
+        engine.prepare(np.linspace(0, 300, 600).reshape(1, 1, 20, 30), (999.0, 1.0, 2.0))

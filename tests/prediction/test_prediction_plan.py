@@ -14,7 +14,7 @@ def test_tells_what_a_configuration_decides(make_plans, make_dataset_json):
     assert (plan.patch_size, plan.spacing, plan.is_2d) == ((16, 24), (1.0, 1.0), True)
     assert plan.transpose_backward == (1, 2, 0)
     assert plan.needs_nnunet is None
-    assert (plan.outputs.n_heads, plan.outputs.region_values) == (2, ())
+    assert (plan.heads.n_heads, plan.heads.region_values) == (2, ())
 
 
 def test_entries_are_inherited(make_plans, make_dataset_json):
@@ -35,8 +35,8 @@ def test_entries_are_inherited(make_plans, make_dataset_json):
     ],
 )
 def test_tells_what_the_heads_mean(make_plans, make_dataset_json, labels, order, n_heads, region_values):
-    outputs = _read(make_plans(), make_dataset_json(labels=labels, order=order)).outputs
-    assert (outputs.n_heads, outputs.region_values) == (n_heads, region_values)
+    heads = _read(make_plans(), make_dataset_json(labels=labels, order=order)).heads
+    assert (heads.n_heads, heads.region_values) == (n_heads, region_values)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_names_missing_intensities_of_ct(make_plans, make_dataset_json):
 
 
 def test_refuses_a_cascade(make_plans, make_dataset_json):
-    with pytest.raises(NotImplementedError, match="starts from what '3d_lowres' has predicted; predict with nnUNetv2"):
+    with pytest.raises(ValueError, match="starts from what '3d_lowres' has predicted; predict with nnUNetv2"):
         _read(make_plans(previous_stage="3d_lowres"), make_dataset_json())
 
 

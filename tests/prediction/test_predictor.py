@@ -3,6 +3,8 @@ import threading
 import numpy as np
 import pytest
 import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from PIL import Image
 from trained_models import REGIONS
 
@@ -182,3 +184,32 @@ def test_a_gpu_is_taken_if_there_is_one(monkeypatch):
     assert chosen_device(None).type == "cpu"
     with pytest.raises(ValueError, match="torch finds no GPU here"):
         chosen_device("cuda")
+
+
+def test_a_model_of_nnunets_own_trainer_predicts_too(trained, photographs):
+    folder = trained("nnUNetTrainer")
+    with pytest.raises(ValueError, match=r"fold 0: the weights do not fit the network: .* …$"):
+        Predictor.from_results(folder, device="cpu")
+    plans = PlansManager(str(folder / "plans.json"))
+    configuration = plans.get_configuration("2d")
+    network = nnUNetTrainer.build_network_architecture(plans, configuration, 3, 2, enable_deep_supervision=False)
+    checkpoint = folder / "fold_0" / "checkpoint_final.pth"
+    torch.save({**torch.load(checkpoint, weights_only=False), "network_weights": network.state_dict()}, checkpoint)
+    predictor = Predictor.from_results(folder, device="cpu", mirroring=False)
+    found = predictor.predict_probabilities(photographs[0].transpose(2, 0, 1)[:, None])
+    prepared = predictor.engine.prepare(photographs[0].transpose(2, 0, 1)[:, None], (999, 1, 1))
+    with torch.no_grad():
+        expected = network.eval()(prepared.slices).softmax(1)[0]
+    # Logits are weighted and divided in half precision.
+    assert np.abs(found[:, 0] - expected.numpy()).max() <= 1e-2
+
+
+def test_a_trainer_that_is_not_here_is_told(trained):
+    folder = trained("nnUNetTrainer")
+    other = folder.with_name(folder.name.replace("nnUNetTrainer__", "nnUNetTrainerOfSomebody__"))
+    folder.rename(other)
+    checkpoint = other / "fold_0" / "checkpoint_final.pth"
+    stored = torch.load(checkpoint, weights_only=False)
+    torch.save({**stored, "trainer_name": "nnUNetTrainerOfSomebody"}, checkpoint)
+    with pytest.raises(ValueError, match="was trained by nnUNetTrainerOfSomebody, which nnU-Net does not find here"):
+        Predictor.from_results(other, device="cpu")

@@ -52,7 +52,7 @@ def predict(model, tmp_path):
         return predict_images(
             images,
             output or tmp_path / "out",
-            conversion=predictor.conversion,
+            conversion=predictor.model.description.image_conversion(),
             predictor=lambda: predictor,
             options=RunOptions(**options),
         )
@@ -112,12 +112,20 @@ def test_an_interrupted_run_keeps_whole_files_and_continues(predict, photographs
     def stop(outcome, count):
         raise StoppedError
 
+    rng = np.random.default_rng(1)
+    for number in range(40):
+        pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photographs / f"d{number}.png")
     with monkeypatch.context() as patch:
         patch.setattr(run, "_note", stop)
         with pytest.raises(StoppedError):
             predict(photographs)
-    assert predict(photographs).n_images == 3
-    assert len(list((photographs.parent / "out").rglob("*.png"))) == 3
+    written = list((photographs.parent / "out").rglob("*.png"))
+    assert all(np.asarray(Image.open(file)).size for file in written)
+    done = predict(photographs)
+    assert done.n_images == 43
+    assert done.n_written == 43 - len(written) < 43
+    assert len(list((photographs.parent / "out").rglob("*.png"))) == 43
 
 
 def test_one_damaged_image_costs_only_itself(predict, photographs):
@@ -131,8 +139,9 @@ def test_one_damaged_image_costs_only_itself(predict, photographs):
 
 
 def test_shares_are_disjoint_and_complete(predict, photographs):
-    counts = [predict(photographs, part=(share, 2), statistics=True).n_written for share in (1, 2)]
-    assert sorted(counts) == [1, 2]
+    done = [predict(photographs, part=(share, 2), statistics=True) for share in (1, 2)]
+    assert sorted(share.n_images for share in done) == [1, 2]
+    assert all(share.n_written == share.n_images for share in done)
     folder = photographs.parent / "out"
     assert len(list(folder.rglob("*.png"))) == 3
     assert len(json.loads((folder / "statistics.json").read_text())["rows"]) == 3

@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from nnunet_mamba.prediction import stream as stream_module
 from nnunet_mamba.prediction.stream import Stream
 
 PICTURE = (999.0, 1.0, 1.0)
@@ -95,11 +96,59 @@ def test_only_so_many_images_wait_at_once(engine, make_image):
         with lock:
             written += 1
 
+    engine._window._most_windows = 8
     n_taken = sum(1 for _ in _stream(engine, make_image, save=save, load=load).outcomes(range(2000)))
     # Those on their way to the network, in a group, and on their way to the disk.
     assert n_taken == 2000
-    assert most < 2 * 32 + engine._window.slices_at_once + 32
+    assert most <= 12 + 8 + 32 + 8
 
 
 def test_no_images_are_no_outcomes(engine, make_image):
     assert list(_stream(engine, make_image, save=lambda item, *_: item).outcomes([])) == []
+
+
+def test_large_images_after_small_ones_wait_in_smaller_numbers(engine, make_image, monkeypatch):
+    monkeypatch.setattr(stream_module, "_MOST_BYTES_WAITING", 2**20)
+    lock, waiting, most = threading.Lock(), 0, 0
+
+    def load(seed):
+        nonlocal waiting, most
+        shape = (16, 24) if seed < 20 else (256, 256)
+        prepared = engine.prepare(make_image(1, 1, *shape, seed=seed), PICTURE)
+        with lock:
+            waiting += prepared.slices.nbytes
+            most = max(most, waiting)
+        return prepared, prepared.slices.nbytes
+
+    def save(item, n_bytes, *_):
+        nonlocal waiting
+        with lock:
+            waiting -= n_bytes
+
+    list(_stream(engine, make_image, save=save, load=load).outcomes(range(80)))
+    # A large one has 2**18 bytes; those that the threads have begun are there as well.
+    assert most <= 2**20 * 6
+
+
+def test_an_image_that_cannot_be_brought_back_costs_only_itself(engine, make_image):
+    def save(item, *_):
+        if item == 2:
+            raise ValueError("the file has changed")
+        return item
+
+    outcomes = list(_stream(engine, make_image, save=save).outcomes(range(5)))
+    assert {outcome.item: str(outcome.error) for outcome in outcomes if outcome.error} == {2: "the file has changed"}
+
+
+def test_what_is_done_is_told_at_once(engine, make_image):
+    engine._window._most_windows = 1
+    loaded = []
+
+    def load(seed):
+        loaded.append(seed)
+        return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE), "context"
+
+    outcomes = _stream(engine, make_image, save=lambda item, *_: item, load=load).outcomes(range(200))
+    next(outcomes)
+    assert len(loaded) < 60
+    outcomes.close()

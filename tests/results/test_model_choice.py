@@ -36,7 +36,7 @@ def test_several_models_that_fit_are_listed_with_what_tells_them_apart(results):
 
 
 def test_a_model_that_is_missing_or_unfinished_is_told_with_those_that_are_there(results):
-    with pytest.raises(FileNotFoundError, match="no trained model nnUNetTrainerVMUNet in") as error:
+    with pytest.raises(FileNotFoundError, match="no trained model of nnUNetTrainerVMUNet in") as error:
         find_results(results, "101", trainer="nnUNetTrainerVMUNet")
     assert f"  -tr {TRAINER} -p nnUNetPlans -c 2d" in str(error.value)
 
@@ -50,3 +50,9 @@ def test_a_number_of_two_data_sets_is_refused(results):
     (results / "Dataset101_Other").mkdir()
     with pytest.raises(ValueError, match="101 is the number of Dataset101_ISIC and Dataset101_Other"):
         find_results(results, "101")
+
+
+def test_a_training_that_goes_on_is_found_by_its_checkpoint(results):
+    folder = results / "Dataset101_ISIC" / "nnUNetTrainerVMUNet__nnUNetPlans__2d"
+    (folder / "fold_0" / "checkpoint_best.pth").touch()
+    assert find_results(results, "101", checkpoint_name="checkpoint_best.pth").folder == folder

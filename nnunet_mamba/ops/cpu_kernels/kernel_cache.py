@@ -7,6 +7,7 @@ import atexit
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -47,7 +48,9 @@ def _fingerprint(sources: Path) -> str:
 
     Several versions, and several CPUs with one home on NFS, may fill their folders at once.
     """
-    compiler = "\n".join([numba.__version__, llvmlite.__version__, _cpu()])
+    # Kernels are made from bytecode, and call functions of Python.
+    python = str(sys.implementation.cache_tag)
+    compiler = "\n".join([python, numba.__version__, llvmlite.__version__, _cpu()])
     return hashlib.sha256(compiler.encode() + _digest(sources)).hexdigest()[:12]
 
 

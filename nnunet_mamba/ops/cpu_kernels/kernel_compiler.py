@@ -40,7 +40,7 @@ def _compiled_kernel(kernel: Callable[[Any], None]) -> LoadedKernel:
             f"numba {numba.__version__} cannot compile {kernel.__name__} of {kernel.__module__}; install another "
             f"version, or set NNUNET_MAMBA_SCAN=reference: {error}"
         ) from error
-    # Without room for it, the next process compiles again.
-    with suppress(OSError):
+    # Without room for it, or with a numba that names its parts otherwise, the next process compiles again.
+    with suppress(OSError, AttributeError):
         write_object(file, compiled)
     return LoadedKernel(compiled.address, compiled)

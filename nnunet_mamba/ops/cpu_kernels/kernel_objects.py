@@ -57,10 +57,11 @@ def write_object(file: Path, compiled: Any) -> None:
     library = compiled._library
     if library.has_dynamic_globals:
         return
-    functions = library._final_module.functions
+    module = library._final_module
+    used = (*module.functions, *module.global_variables)
     header = {
         "name": compiled.native_name,
-        "calls": [one.name for one in functions if one.is_declaration and not one.name.startswith("llvm.")],
+        "uses": [one.name for one in used if one.is_declaration and not one.name.startswith("llvm.")],
     }
     content = json.dumps(header).encode() + b"\n" + library._get_compiled_object()
     with replacing(file) as temporary:
@@ -77,14 +78,14 @@ def read_object(file: Path) -> LoadedKernel | None:
     if not content or sha256(content).digest() != stored[:_DIGEST_SIZE]:
         return None
     header, _, code = content.partition(b"\n")
-    called = json.loads(header)
+    told = json.loads(header)
     # Tells LLVM of the functions of Python and of numba's runtime that the code may call.
     rtsys.initialize(cpu_target.target_context)
-    if not all(map(llvmlite.binding.address_of_symbol, called["calls"])):
-        # Code that calls nothing would crash.
+    if not all(map(llvmlite.binding.address_of_symbol, told["uses"])):
+        # LLVM would end the process, or the code crash.
         return None
     machine = llvmlite.binding.Target.from_default_triple().create_target_machine(codemodel="jitdefault", jit=True)
     engine = llvmlite.binding.create_mcjit_compiler(llvmlite.binding.parse_assembly(""), machine)
     engine.add_object_file(llvmlite.binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return LoadedKernel(engine.get_function_address(called["name"]), engine)
+    return LoadedKernel(engine.get_function_address(told["name"]), engine)

@@ -88,7 +88,7 @@ def test_a_missing_file_is_none(tmp_path):
 
 def test_code_that_calls_what_is_not_there_is_none(stored):
     header, _, code = stored.read_bytes()[32:].partition(b"\n")
-    content = json.dumps({**json.loads(header), "calls": ["no_such_function"]}).encode() + b"\n" + code
+    content = json.dumps({**json.loads(header), "uses": ["no_such_function"]}).encode() + b"\n" + code
     stored.write_bytes(hashlib.sha256(content).digest() + content)
     assert read_object(stored) is None
 
