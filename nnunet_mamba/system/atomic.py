@@ -31,9 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        # An error without a number has its own text, which a file name would replace.
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(path)
+        _name_path(error, path, temporary)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -61,11 +59,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         _refuse_existing(path)
         temporary.rename(path)
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(path)
+        _name_path(error, path, temporary)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _name_path(error: OSError, path: Path, temporary: Path) -> None:
+    """Let an error of writing name the path that was meant."""
+    # An error without a number has its own text, which a file name would replace.
+    if error.errno is not None and error.filename in (None, str(temporary)):
+        error.filename = str(path)
 
 
 def _refuse_existing(path: Path) -> None:
