@@ -87,6 +87,8 @@ def predict(
             raise ValueError("name one model: --model NAME (nnunet-mamba models lists them), or -d DATASET")
         if model is not None and any((trainer, configuration, plans)):
             raise ValueError("-tr, -c and -p choose among the models of a data set: give -d instead of --model")
+        if report is not None:
+            _refuse_other_file(report)
         source: str | Path | None = None if model is None else checked_source(model)
     with errors_as_text(is_conversion=False, continues=True, workers=""), _refusals_as_text():
         from nnunet_mamba.prediction.run import RunOptions, predict_images
@@ -114,9 +116,9 @@ def predict(
                 progress=progress,
             ),
         )
+        _print_outcome(done)
         if report is not None:
             _write_report(report, done, opened)
-        _print_outcome(done)
     if done.failures:
         raise typer.Exit(1)
 
@@ -166,6 +168,14 @@ def _predictor(model: "Model", *, device: str | None, mirroring: bool) -> "Predi
     # Other programs run beside this one.
     let_waiting_threads_sleep()
     return made
+
+
+def _refuse_other_file(report: Path) -> None:
+    """Raise if a report would take the place of something else, such as an image."""
+    if report.is_dir():
+        raise ValueError(f"--report {report} is a folder, expected a file")
+    if report.exists() and report.suffix.lower() != ".json":
+        raise ValueError(f"--report {report} exists already and is no .json file; give another name")
 
 
 def _write_report(path: Path, done: "Run", model: "Model") -> None:

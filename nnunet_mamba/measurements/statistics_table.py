@@ -109,10 +109,12 @@ def _unwritten_rows(path: Path) -> dict[str, list[Row]]:
     for line in path.read_bytes().splitlines():
         try:
             content = json.loads(line)
-        except ValueError:
-            # A process was killed while it wrote this line: its image has no rows yet.
+            mask, of_mask = content["mask"], content["rows"]
+        # A process was killed while it wrote this line: its image has no rows yet.
+        except (ValueError, LookupError, TypeError):
             continue
-        rows[content["mask"]] = content["rows"]
+        if isinstance(mask, str) and isinstance(of_mask, list) and all(isinstance(row, dict) for row in of_mask):
+            rows[mask] = of_mask
     return rows
 
 

@@ -1,5 +1,6 @@
 """Pack a trained model of nnU-Net's results into one file that can be shared, with what the files around it tell."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from nnunet_mamba.models.nnunet.results_reading import read_results
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import fold_name
 
+_logger = logging.getLogger(__name__)
 _NO_HASH = "0" * 64
 
 
@@ -75,6 +77,12 @@ def pack_model(
     description = _with_statements(with_data_records(_with_parameters(model)), statements)
     if conversion is not None:
         description = replace(description, conversion=conversion)
+    if description.conversion is None:
+        _logger.warning(
+            "The model does not tell how its images were converted: nnUNet_raw has no %s. It will take images as they "
+            "are. If those of the training were converted, set nnUNet_raw and pack it again",
+            description.data.dataset,
+        )
     # Whoever opens the model checks as much.
     described = description_to_json(description, weights_sha256=_NO_HASH)
     description_from_json(described, MODEL_FILE, way_out="correct it where it comes from, and pack again")

@@ -86,6 +86,8 @@ def image_of_array(
     Raises:
         UnsuitableImageError: its axes or values are others than the model's; tells its number.
     """
+    if not isinstance(array, np.ndarray):
+        raise UnsuitableImageError(f"image {number}: a {type(array).__name__}, expected a numpy array")
     n_channels = len(plan.normalizations)
     where = f"image {number}: "
     if array.ndim == 3 and array.shape[2] == _COLOURS == n_channels and plan.is_2d:
@@ -94,16 +96,24 @@ def image_of_array(
         if not array.size:
             raise UnsuitableImageError(f"{where}a photograph of the shape {array.shape}, expected pixels")
         return ArrayImage(array=array, size=size, spacing=PICTURE_SPACING, number=number)
+    is_batch = array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == _COLOURS and array.shape[1] > _COLOURS
+    if is_batch and n_channels == _COLOURS and plan.is_2d:
+        raise UnsuitableImageError(
+            f"{where}an array of the shape {array.shape}, which looks like {array.shape[0]} photographs; give a "
+            "list of them, [*array]"
+        )
     if array.ndim != 4 or array.shape[0] != n_channels:
         photograph = "a photograph (h, w, 3), or " if n_channels == _COLOURS and plan.is_2d else ""
         raise UnsuitableImageError(
             f"{where}an array of the shape {array.shape}, expected {photograph}channels ({n_channels}, z, y, x)"
         )
-    if spacing is not None and (len(spacing) != 3 or min(spacing) <= 0):
-        raise UnsuitableImageError(
-            f"{where}a spacing of {tuple(spacing)}, expected three lengths above 0 mm, (z, y, x)"
-        )
-    return ArrayImage(array=array, size=None, spacing=tuple(spacing or _own_spacing(plan)), number=number)
+    if spacing is None:
+        return ArrayImage(array=array, size=None, spacing=_own_spacing(plan), number=number)
+    lengths = np.asarray(spacing)
+    is_sensible = lengths.shape == (3,) and lengths.dtype.kind in "iuf" and np.isfinite(lengths).all()
+    if not is_sensible or lengths.min() <= 0:
+        raise UnsuitableImageError(f"{where}a spacing of {spacing!r}, expected three lengths above 0 mm, (z, y, x)")
+    return ArrayImage(array=array, size=None, spacing=tuple(map(float, lengths)), number=number)
 
 
 def _own_spacing(plan: PredictionPlan) -> tuple[float, ...]:

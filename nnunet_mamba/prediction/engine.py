@@ -92,6 +92,9 @@ class Engine:
         self._plans = plans
         self._dataset_json = dataset_json
         self._one_at_a_time = threading.Lock()
+        if plan.needs_nnunet:
+            # Now, so that plans which make no sense are told before an image is read.
+            assert self._nnunet is not None
 
     @cached_property
     def _nnunet(self) -> NnunetWay:

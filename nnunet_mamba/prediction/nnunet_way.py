@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -24,15 +25,39 @@ class NnunetWay:
         plans: nnU-Net's plans.json.
         configuration: "2d", "3d_fullres", …
         dataset_json: of the training data.
+
+    Raises:
+        ValueError: nnU-Net does not know what they name.
     """
 
     def __init__(self, plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> None:
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-        self._plans = PlansManager(dict(plans))
-        self._configuration = self._plans.get_configuration(configuration)
         self._dataset_json = dict(dataset_json)
-        self._labels = self._plans.get_label_manager(self._dataset_json)
+        try:
+            self._plans = PlansManager(dict(plans))
+            self._configuration = self._plans.get_configuration(configuration)
+            self._labels = self._plans.get_label_manager(self._dataset_json)
+            self._refuse_unknown_names()
+        # What nnU-Net raises for names and values that it does not know.
+        except (TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError) as error:
+            raise ValueError(
+                f"nnU-Net cannot take the plans of this model ({type(error).__name__}: {error}); get the model "
+                "again, or install the nnU-Net that it was made with"
+            ) from error
+
+    def _refuse_unknown_names(self) -> None:
+        """Look up all that the plans name, before an image is read."""
+        import nnunetv2
+        from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
+
+        self._configuration.preprocessor_class(verbose=False)
+        for name in ("resampling_fn_data", "resampling_fn_seg", "resampling_fn_probabilities"):
+            getattr(self._configuration, name)
+        folder = str(Path(nnunetv2.__path__[0], "preprocessing", "normalization"))
+        for scheme in self._configuration.normalization_schemes:
+            if recursive_find_python_class(folder, scheme, "nnunetv2.preprocessing.normalization") is None:
+                raise LookupError(f"there is no normalization {scheme!r}")
 
     def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> tuple[FloatArray, dict[str, Any]]:
         """Return an image as the network sees it, and what leads back.

@@ -14,6 +14,7 @@ from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage
 from nnunet_mamba.data.unlabelled.mask_writing import label_on_source, mask_files, write_masks
+from nnunet_mamba.prediction.finished_images import FinishedImages
 from nnunet_mamba.system.atomic import replacing
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class WantedFiles:
         overlays: whether to draw the outlines on the images, into ``overlays/``.
         probabilities: whether to keep the network's probabilities, in ``probabilities/``.
         statistics: the table to measure for; None measures nothing.
+        finished: the images whose masks are there.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class WantedFiles:
     overlays: bool = False
     probabilities: bool = False
     statistics: "StatisticsTable | None" = None
+    finished: FinishedImages
 
     def masks(self, case: UnlabelledCase) -> list[Path]:
         """Return the files of a case's mask."""
@@ -61,8 +64,10 @@ class WantedFiles:
             files.append(self.overlay(case))
         if self.probabilities:
             files.append(self.probability_file(case))
+        if case not in self.finished:
+            return False
         is_measured = self.statistics is None or case.masks[0] in self.statistics
-        return is_measured and all(file.is_file() for file in files)
+        return is_measured and all(file.is_file() and file.stat().st_size for file in files)
 
     def write(
         self, case: UnlabelledCase, image: ReadImage, label: "LabelMap", probabilities: "FloatArray | None"
@@ -90,6 +95,7 @@ class WantedFiles:
         if self.statistics is not None:
             self._measure(case, image, on_source)
         write_masks(label, case, image, conversion=self.conversion, output=self.folder)
+        self.finished.add(case)
         return bool(on_source.any())
 
     def _foreground(self) -> Mapping[str, int]:

@@ -113,6 +113,11 @@ def read_prediction_plan(
         )
     read = _Reader(where)
     patch_size = tuple(int(size) for size in read.numbers(entries, "patch_size", lengths=(2, 3)))
+    numbers = sorted({value for value in labels.in_label_maps if value != labels.values.get(IGNORE)})
+    if not labels.has_regions and numbers != list(range(len(numbers))):
+        raise ValueError(
+            f"{where}: dataset.json has the labels {numbers}, expected 0, 1, 2, … without gaps, as nnU-Net has them"
+        )
     spacing = tuple(read.numbers(entries, "spacing", lengths=(len(patch_size),)))
     n_labels = len(set(labels.in_label_maps) - {labels.values.get(IGNORE)})
     return PredictionPlan(

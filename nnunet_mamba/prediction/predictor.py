@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -117,7 +116,7 @@ class Predictor:
         Raises:
             UnsuitableImageError: the model cannot take an image; tells which of several.
         """
-        if isinstance(images, np.ndarray):
+        if not isinstance(images, (list, tuple)):
             return self._one(images, spacing, with_probabilities=False)[0]
         return [label for label, _ in self._several(images, spacing, with_probabilities=False)]
 
@@ -136,12 +135,12 @@ class Predictor:
         Raises:
             UnsuitableImageError: the model cannot take an image; tells which of several.
         """
-        if isinstance(images, np.ndarray):
+        if not isinstance(images, (list, tuple)):
             return self._one(images, spacing, with_probabilities=True)[1]
         return [found for _, found in self._several(images, spacing, with_probabilities=True)]
 
     def _one(
-        self, image: Array, spacing: Sequence[float] | None, *, with_probabilities: bool
+        self, image: Any, spacing: Sequence[float] | None, *, with_probabilities: bool
     ) -> tuple[LabelMap, FloatArray]:
         taken = self._taken(image, spacing)
         found = self.engine.segment([self._prepared(taken)], with_probabilities=with_probabilities)[0]
@@ -191,6 +190,8 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device {device!r} is none of torch's, expected cpu, cuda, cuda:1 or mps") from error
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"device {device!r}: expected cpu, cuda, cuda:1 or mps")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {device!r}: torch finds no GPU here; leave `device` out, or take 'cpu'")
     if chosen.type == "mps" and not torch.backends.mps.is_available():

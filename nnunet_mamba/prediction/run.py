@@ -15,6 +15,7 @@ from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage, UnreadableImageError, read_image
 from nnunet_mamba.data.unlabelled.image_search import FoundImages, find_images
 from nnunet_mamba.data.unlabelled.named_files import unpacked_archives
+from nnunet_mamba.prediction.finished_images import FinishedImages
 from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, WantedFiles
 from nnunet_mamba.prediction.run_record import continue_or_begin
 from nnunet_mamba.system.atomic import remove_partial_files
@@ -163,6 +164,7 @@ def _predict(
         overlays=options.overlays,
         probabilities=options.probabilities,
         statistics=table,
+        finished=FinishedImages(output),
     )
     count = _Count(failures={str(problem.file or problem.identifier): problem.text for problem in found.problems})
     cases = [case for case in found.cases if not outputs.are_there(case)]

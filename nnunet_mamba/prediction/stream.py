@@ -1,5 +1,6 @@
 """Many images through one engine: reading, computing and writing overlap, and memory stays flat."""
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,8 @@ from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError
 IMAGE_ERRORS = (ValueError, MemoryError)
 # Images that wait for the network, and label maps that wait for the disk: so many of each at most, and so many bytes.
 _MOST_WAITING = 32
+# What writing one file may raise where others can be written.
+_ERRORS_OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.ENOENT)
 _MOST_BYTES_WAITING = 512 * 2**20
 _MOST_THREADS = 4
 # So many images are read ahead for one pass.
@@ -74,7 +77,7 @@ class Stream(Generic[Item, Context, Result]):
             items: taken as they are needed.
 
         Raises:
-            OSError: ``save`` has raised it; nothing could be written for the others either.
+            OSError: ``save`` has raised it, as for a full disk: nothing could be written for the others either.
         """
         with (
             ThreadPoolExecutor(self._n_threads, "nnunet_mamba_reading") as readers,
@@ -184,4 +187,8 @@ def _outcome(item: Item, found: "Future[Result] | Exception") -> Outcome[Item, R
     try:
         return Outcome(item=item, result=found.result())
     except IMAGE_ERRORS as error:
+        return Outcome(item=item, error=error)
+    except OSError as error:
+        if error.errno not in _ERRORS_OF_ONE_FILE:
+            raise
         return Outcome(item=item, error=error)

@@ -1,6 +1,7 @@
 """Files and folders that are either whole or not there."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL_PREFIX = ".partial-"
+_LONGEST_NAME = 255  # bytes
+_LONGEST_ENDING, _DIGEST_LENGTH = 16, 32
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
             ``path``, also where the system names no file, as for a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
+    temporary = path.with_name(_partial_name(path.name))
     try:
         yield temporary
         temporary.replace(path)
@@ -65,6 +68,16 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _partial_name(name: str) -> str:
+    """Return a name for what is not whole yet, with the same ending and no longer than file systems take."""
+    partial = f"{PARTIAL_PREFIX}{os.getpid()}-{name}"
+    if len(os.fsencode(partial)) <= _LONGEST_NAME:
+        return partial
+    # Its beginning could end amid a character.
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:_DIGEST_LENGTH]
+    return f"{PARTIAL_PREFIX}{os.getpid()}-{digest}{''.join(Path(name).suffixes[-2:])[-_LONGEST_ENDING:]}"
+
+
 def _name_path(error: OSError, path: Path, temporary: Path) -> None:
     """Let an error of writing name the path that was meant."""
     # An error without a number has its own text, which a file name would replace.
@@ -84,4 +97,5 @@ def remove_partial_files(folder: Path) -> None:
         folder: looked at without its subfolders; it need not exist.
     """
     for partial in folder.glob(f"{PARTIAL_PREFIX}*"):
-        partial.unlink(missing_ok=True)
+        if not partial.is_dir():
+            partial.unlink(missing_ok=True)

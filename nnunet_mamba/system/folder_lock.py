@@ -89,4 +89,6 @@ def refuse_if_unwritable(
 
 
 def _lock_file(folder: Path) -> Path:
+    # Several paths may lead to one folder.
+    folder = folder.resolve()
     return folder.parent / f".{folder.name}.lock"

@@ -119,3 +119,12 @@ print("imported", [name for name in needless.split() if name in sys.modules])
     assert "exit 0" in process.stdout, process.stderr
     assert "imported []" in process.stdout
     assert re.fullmatch(r"Note: \S+ does not tell how .*\n", process.stderr)
+
+
+def test_a_report_takes_the_place_of_no_other_file(predict, photographs):
+    before = (photographs / "a.jpg").read_bytes()
+    for report in (photographs, photographs / "a.jpg"):
+        result = predict(photographs, "-m", "x", "--report", report)
+        assert result.exit_code == 2
+        assert f"--report {report}" in result.stderr
+    assert (photographs / "a.jpg").read_bytes() == before

@@ -82,3 +82,8 @@ def test_refuses_a_cascade(make_plans, make_dataset_json):
 def test_names_a_configuration_that_is_missing(make_plans, make_dataset_json):
     with pytest.raises(ValueError, match=r"^the model: there is no configuration '3d', but 2d"):
         read_prediction_plan(make_plans(), "3d", make_dataset_json(), where="the model")
+
+
+def test_labels_with_gaps_are_refused(make_plans, make_dataset_json):
+    with pytest.raises(ValueError, match=r"dataset\.json has the labels \[0, 7\], expected 0, 1, 2"):
+        _read(make_plans(), make_dataset_json(labels={"background": 0, "lesion": 7}))

@@ -1,3 +1,4 @@
+import json
 import threading
 
 import numpy as np
@@ -170,7 +171,10 @@ def test_weights_have_a_digest_of_their_own(trained, tmp_path):
     assert other != first
 
 
-@pytest.mark.parametrize(("device", "text"), [("toaster", "is none of torch's"), ("mps", "finds no Apple GPU")])
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [("toaster", "is none of torch's"), ("meta", "expected cpu, cuda"), ("mps", "finds no Apple GPU")],
+)
 def test_a_device_that_is_not_there_is_refused(monkeypatch, device, text):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ValueError, match=text):
@@ -213,3 +217,52 @@ def test_a_trainer_that_is_not_here_is_told(trained):
     torch.save({**stored, "trainer_name": "nnUNetTrainerOfSomebody"}, checkpoint)
     with pytest.raises(ValueError, match="was trained by nnUNetTrainerOfSomebody, which nnU-Net does not find here"):
         Predictor.from_results(other, device="cpu")
+
+
+def test_a_batch_of_photographs_is_not_taken_for_channels(predictor):
+    with pytest.raises(UnsuitableImageError, match=r"which looks like 3 photographs; give a list of them, \[\*array\]"):
+        predictor.predict(np.zeros((3, 64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "image", ["a.jpg", None, Image.new("RGB", (8, 8)), torch.zeros(3, 1, 8, 8)], ids=["path", "None", "PIL", "tensor"]
+)
+def test_what_is_no_array_is_told(predictor, image):
+    with pytest.raises(UnsuitableImageError, match=r"^image 0: a \w+, expected a numpy array"):
+        predictor.predict(image)
+
+
+@pytest.mark.parametrize("spacing", ["abc", (1, float("nan"), 1), (1, 1), np.array([1.0, np.inf, 1.0])], ids=str)
+def test_a_senseless_spacing_is_told(predictor, spacing):
+    with pytest.raises(UnsuitableImageError, match="expected three lengths above 0 mm"):
+        predictor.predict(np.zeros((3, 1, 8, 8)), spacing=spacing)
+
+
+def test_a_spacing_may_be_an_array(predictor):
+    assert predictor.predict(np.ones((3, 1, 8, 8)), spacing=np.array([999, 1, 1])).shape == (1, 8, 8)
+
+
+def test_a_damaged_checkpoint_is_not_predicted_with(trained):
+    folder = trained()
+    checkpoint = folder / "fold_0" / "checkpoint_final.pth"
+    content = bytearray(checkpoint.read_bytes())
+    place = content.find(
+        next(iter(torch.load(checkpoint, weights_only=False)["network_weights"].values())).numpy().tobytes()
+    )
+    content[place] ^= 1
+    checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match=r"the checksum of .* does not fit"):
+        Predictor.from_results(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("preprocessor_name", "Mine"), ("resampling_fn_data", "mine"), ("normalization_schemes", ["Mine"] * 3)],
+)
+def test_plans_that_name_what_nnunet_does_not_know_are_told_before_an_image_is_read(trained, entry, value):
+    folder = trained()
+    plans = json.loads((folder / "plans.json").read_text())
+    plans["configurations"]["base"][entry] = value
+    (folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(ValueError, match="nnU-Net cannot take the plans of this model"):
+        Predictor.from_results(folder, device="cpu")

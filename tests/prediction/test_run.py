@@ -1,5 +1,7 @@
 import csv
+import errno
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from nnunet_mamba.data.problems import InvalidDatasetError
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.models.packing import pack_model
 from nnunet_mamba.prediction import run
+from nnunet_mamba.prediction.finished_images import SOURCES_FILE
 from nnunet_mamba.prediction.predictor import Predictor
 from nnunet_mamba.prediction.run import RunOptions, predict_images
 from nnunet_mamba.prediction.run_record import RECORD_FILE
@@ -224,3 +227,75 @@ def test_masks_do_not_get_among_overlays(predict, photographs):
     with pytest.raises(InvalidDatasetError, match="its mask would lie in overlays/, where the overlays are written"):
         predict(photographs, overlays=True)
     assert predict(photographs).n_written == 3
+
+
+@pytest.mark.parametrize("change", ["other pixels", "an empty mask"])
+def test_what_an_earlier_run_left_of_another_image_is_predicted_again(predict, photographs, change):
+    folder = predict(photographs).folder
+    before = (folder / "b.png").read_bytes()
+    if change == "other pixels":
+        pixels = np.random.default_rng(7).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photographs / "b.png")
+    else:
+        (folder / "b.png").write_bytes(b"")
+    done = predict(photographs)
+    assert done.n_written == 1
+    assert ((folder / "b.png").read_bytes() == before) == (change == "an empty mask")
+
+
+def test_what_a_killed_process_told_in_part_is_left_out(predict, photographs):
+    folder = predict(photographs).folder
+    file = folder / SOURCES_FILE
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines)[: -len(lines[-1]) // 2])
+    assert predict(photographs).n_written == 1
+    assert predict(photographs).n_written == 0
+
+
+def test_images_in_an_archive_are_done_once(predict, photographs, tmp_path):
+    archive = tmp_path / "photographs.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(photographs / "a.jpg", "a.jpg")
+    done = predict(archive, statistics=True)
+    assert done.n_written == 1
+    rows = json.loads((done.folder / "statistics.json").read_text())["rows"]
+    assert rows[0]["image"].endswith("photographs.zip/a.jpg")
+    assert predict(archive, statistics=True).n_written == 0
+
+
+def test_a_pattern_does_not_find_the_overlays_of_an_earlier_run(predict, photographs, tmp_path):
+    pattern = str(photographs / "**" / "*.jpg")
+    output = photographs / "masks"
+    assert predict(pattern, output=output, overlays=True).n_written == 2
+    assert predict(pattern, output=output, overlays=True).n_images == 2
+
+
+def test_a_name_as_long_as_file_systems_take_gets_its_mask(predict, photographs):
+    name = f"{'n' * 251}.jpg"
+    (photographs / "a.jpg").rename(photographs / name)
+    done = predict(photographs)
+    assert (done.n_written, dict(done.failures)) == (3, {})
+    assert (done.folder / f"{'n' * 251}.png").is_file()
+
+
+def test_an_overlay_whose_name_is_too_long_costs_only_its_image(predict, photographs, monkeypatch):
+    from nnunet_mamba.prediction import outputs
+
+    right = outputs.write_masks
+
+    def write(label, case, image, **options):
+        if case.identifier == "a":
+            raise OSError(errno.ENAMETOOLONG, "File name too long")
+        return right(label, case, image, **options)
+
+    monkeypatch.setattr(outputs, "write_masks", write)
+    done = predict(photographs)
+    assert done.n_written == 2
+    assert list(done.failures.values()) == [f"{photographs / 'a.jpg'}: [Errno 36] File name too long"]
+
+
+def test_folders_that_look_partial_are_left_alone(predict, photographs):
+    folder = predict(photographs).folder
+    (folder / ".partial-unpacked-1").mkdir()
+    assert predict(photographs).n_written == 0
+    assert (folder / ".partial-unpacked-1").is_dir()

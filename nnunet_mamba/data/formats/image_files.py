@@ -113,6 +113,8 @@ def is_deep(path: Path) -> bool:
         ImageFileError: no image, or more pixels than fit into memory.
     """
     try:
+        if not path.is_file():
+            raise ImageFileError("no file, but a pipe or a device; expected an image")
         with _without_warnings(), Image.open(path) as image:
             # Numbers of 32 bits at most.
             if problem := size_problem(4 * image.width * image.height * len(image.getbands())):

@@ -1,8 +1,9 @@
 """Find the images that a user names for a prediction, and give each the place of its mask; no image is opened."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnunet_mamba.data.converters.lgg_tree import TREES
@@ -57,7 +58,7 @@ def find_images(
     """
     if part is not None and not 1 <= part[0] <= part[1]:
         raise ValueError(f"share {part[0]}/{part[1]}: expected K/N, K from 1 to N, such as 3/16")
-    places = [named_place(str(path)) for path in paths]
+    places = [_outside(named_place(str(path)), output) for path in paths]
     found = _sorted_out(places, conversion)
     made = cases_of_files(without_repeats(found.images), conversion)
     found.note(made.unused, "of no channel that the model was made for")
@@ -78,6 +79,16 @@ def find_images(
         notes=tuple(map(name_as_packed, found.notes())),
         n_images=len(cases),
     )
+
+
+def _outside(place: NamedPlace, output: Path) -> NamedPlace:
+    """Return what a pattern stands for without what earlier runs have written; walked folders are refused instead."""
+    if place.folders or os.path.lexists(place.name) or not output.is_dir():
+        return place
+    there = os.path.join(os.path.realpath(output), "")
+    kept = tuple(file for file in place.files if not os.path.realpath(file.path).startswith(there))
+    # Images that all lie in the output are told as what they are.
+    return replace(place, files=kept) if kept else place
 
 
 @dataclass

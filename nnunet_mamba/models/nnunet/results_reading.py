@@ -17,7 +17,7 @@ from nnunet_mamba.models.needed_plans import (
     needed_dataset_json,
     needed_plans,
 )
-from nnunet_mamba.models.nnunet.checkpoint_reading import read_checkpoint
+from nnunet_mamba.models.nnunet.checkpoint_reading import check_whole, read_checkpoint
 from nnunet_mamba.models.nnunet.training_records import fold_record, training_record
 from nnunet_mamba.models.planned_network import planned_network
 from nnunet_mamba.models.shared_memory import copied_weights
@@ -58,6 +58,7 @@ def read_results(folder: Path, *, folds: Sequence[int | str] | None = None, chec
     trainer, configuration = _agreed(stored, files)
 
     def weights(fold: str) -> "dict[str, Tensor]":
+        check_whole(files[fold])
         content = read_checkpoint(files[fold], entries=("network_weights",), ignored=("optimizer_state",))
         # nnU-Net writes a later checkpoint over this one, whose content is mapped into memory.
         return copied_weights(without_wrappers(content["network_weights"]))
