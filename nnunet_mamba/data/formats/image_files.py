@@ -113,7 +113,7 @@ def is_deep(path: Path) -> bool:
         ImageFileError: no image, or more pixels than fit into memory.
     """
     try:
-        if not path.is_file():
+        if path.exists() and not path.is_file():
             raise ImageFileError("no file, but a pipe or a device; expected an image")
         with _without_warnings(), Image.open(path) as image:
             # Numbers of 32 bits at most.

@@ -1,5 +1,7 @@
 """What is told of a picture of any kind, and how it is shown."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,3 +42,10 @@ def test_depth_is_told_by_the_header(tmp_path, photograph):
     for name in ("e.png", "f.png"):
         with pytest.raises(ImageFileError, match="unreadable"):
             is_deep(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageFileError, match="no file, but a pipe or a device"):
+        is_deep(tmp_path / "a.png")

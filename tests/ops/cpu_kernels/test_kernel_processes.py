@@ -207,7 +207,7 @@ def test_an_installation_that_cannot_be_written_to(as_ordinary_user, read_only, 
     assert results[1]["compiled"] == 0
     assert sorted(site.rglob("*")) == before
     cache = tmp_path / "home" / ".cache" if home == "writable" else tmp_path / "tmp"
-    assert kernel_files(cache)
+    assert any(map(kernel_files, cache.iterdir()))
 
 
 def test_a_home_that_cannot_be_written_to(as_ordinary_user, read_only, tmp_path):
