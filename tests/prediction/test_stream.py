@@ -126,7 +126,7 @@ def test_large_images_after_small_ones_wait_in_smaller_numbers(engine, make_imag
             waiting -= n_bytes
 
     list(_stream(engine, make_image, save=save, load=load).outcomes(range(80)))
-    # Of 60 large ones of 2**18 bytes: those on their way when the first was weighed, in a group, and on the way to disk.
+    # Of 60 large ones of 2**18 bytes: on their way when the first was weighed, in a group, and on the way to the disk.
     assert most <= 2**18 * (12 + 8 + 4 + 8)
 
 
