@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
+
 RESAMPLING = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
 CT = {"mean": 40.0, "std": 120.0, "percentile_00_5": -200.0, "percentile_99_5": 300.0, "min": -1000.0, "max": 2000.0}
 
@@ -195,3 +197,22 @@ def make_image():
         return image
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _no_folders_of_nnunet(monkeypatch):
+    """No model takes what happens to lie in the folders of whoever runs the tests."""
+    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def photograph_conversion():
+    """How photographs were converted for the models that fixtures write: resized, with masks of 0 and 255."""
+    return ImageConversion(
+        kind=ImageKind.PHOTOGRAPHS,
+        channel_names=("R", "G", "B"),
+        labels={"background": 0, "disc": 1},
+        source_labels={"background": (0,), "disc": (255,)},
+        size=(64, 64),
+    )

@@ -11,25 +11,10 @@ from trained_models import REGIONS
 
 import nnunet_mamba
 from nnunet_mamba.data.formats.image_files import resized_image, resized_mask
-from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import pack_model
 from nnunet_mamba.prediction.predictor import Predictor, chosen_device
 from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
-
-CONVERSION = ImageConversion(
-    kind=ImageKind.PHOTOGRAPHS,
-    channel_names=("R", "G", "B"),
-    labels={"background": 0, "disc": 1},
-    source_labels={"background": (0,), "disc": (255,)},
-    size=(64, 64),
-)
-
-
-@pytest.fixture(autouse=True)
-def _no_folders_of_nnunet(monkeypatch):
-    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
@@ -39,8 +24,10 @@ def photographs():
 
 
 @pytest.fixture
-def predictor(trained, tmp_path):
-    return Predictor.from_model(pack_model(trained(), tmp_path / "model.zip", conversion=CONVERSION), device="cpu")
+def predictor(trained, tmp_path, photograph_conversion):
+    return Predictor.from_model(
+        pack_model(trained(), tmp_path / "model.zip", conversion=photograph_conversion), device="cpu"
+    )
 
 
 def test_the_package_offers_it_by_name():

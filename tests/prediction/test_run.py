@@ -8,27 +8,12 @@ import pytest
 from PIL import Image
 
 from nnunet_mamba.data.problems import InvalidDatasetError
-from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.models.packing import pack_model
 from nnunet_mamba.prediction import run
 from nnunet_mamba.prediction.finished_images import SOURCES_FILE
 from nnunet_mamba.prediction.predictor import Predictor
 from nnunet_mamba.prediction.run import RunOptions, predict_images
 from nnunet_mamba.prediction.run_record import RECORD_FILE
-
-CONVERSION = ImageConversion(
-    kind=ImageKind.PHOTOGRAPHS,
-    channel_names=("R", "G", "B"),
-    labels={"background": 0, "disc": 1},
-    source_labels={"background": (0,), "disc": (255,)},
-    size=(64, 64),
-)
-
-
-@pytest.fixture(autouse=True)
-def _no_folders_of_nnunet(monkeypatch):
-    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
@@ -42,8 +27,8 @@ def photographs(tmp_path):
 
 
 @pytest.fixture
-def model(trained, tmp_path):
-    return pack_model(trained(), tmp_path / "model.zip", conversion=CONVERSION)
+def model(trained, tmp_path, photograph_conversion):
+    return pack_model(trained(), tmp_path / "model.zip", conversion=photograph_conversion)
 
 
 @pytest.fixture
@@ -151,11 +136,17 @@ def test_shares_are_disjoint_and_complete(predict, photographs):
 
 
 @pytest.mark.parametrize("change", ["mirroring", "weights"])
-def test_masks_of_another_prediction_are_not_mixed(predict, photographs, trained, tmp_path, change):
+def test_masks_of_another_prediction_are_not_mixed(
+    predict, photographs, trained, tmp_path, change, photograph_conversion
+):
     predict(photographs)
     other = {"mirroring": True}
     if change == "weights":
-        other = {"source": pack_model(trained("nnUNetTrainerUltraLBM"), tmp_path / "other.zip", conversion=CONVERSION)}
+        other = {
+            "source": pack_model(
+                trained("nnUNetTrainerUltraLBM"), tmp_path / "other.zip", conversion=photograph_conversion
+            )
+        }
     with pytest.raises(FileExistsError, match=r"holds masks of another prediction .*choose another `output`"):
         predict(photographs, **other)
 
