@@ -13,7 +13,7 @@ from nnunet_mamba.data.sources.unpacked_names import name_as_packed
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage
-from nnunet_mamba.data.unlabelled.mask_writing import label_on_source, mask_files, write_masks
+from nnunet_mamba.data.unlabelled.mask_writing import label_on_source, mask_files, write_masks_on_source
 from nnunet_mamba.prediction.finished_images import FinishedImages
 from nnunet_mamba.system.atomic import replacing
 
@@ -94,7 +94,7 @@ class WantedFiles:
             self._write_overlay(case, image, label, on_source)
         if self.statistics is not None:
             self._measure(case, image, on_source)
-        write_masks(label, case, image, conversion=self.conversion, output=self.folder)
+        write_masks_on_source(on_source, case, image, conversion=self.conversion, output=self.folder)
         self.finished.add(case)
         return bool(on_source.any())
 

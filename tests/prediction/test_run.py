@@ -199,7 +199,7 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_files(predict, photographs, m
     def refuse(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs, "write_masks", refuse)
+    monkeypatch.setattr(outputs, "write_masks_on_source", refuse)
     with pytest.raises(OSError, match="No space left"):
         predict(photographs)
     assert not list((photographs.parent / "out").rglob("*.png"))
@@ -272,14 +272,14 @@ def test_a_name_as_long_as_file_systems_take_gets_its_mask(predict, photographs)
 def test_an_overlay_whose_name_is_too_long_costs_only_its_image(predict, photographs, monkeypatch):
     from nnunet_mamba.prediction import outputs
 
-    right = outputs.write_masks
+    right = outputs.write_masks_on_source
 
     def write(label, case, image, **options):
         if case.identifier == "a":
             raise OSError(errno.ENAMETOOLONG, "File name too long")
         return right(label, case, image, **options)
 
-    monkeypatch.setattr(outputs, "write_masks", write)
+    monkeypatch.setattr(outputs, "write_masks_on_source", write)
     done = predict(photographs)
     assert done.n_written == 2
     assert list(done.failures.values()) == [f"{photographs / 'a.jpg'}: [Errno 36] File name too long"]

@@ -72,7 +72,30 @@ def write_masks(
         ValueError: ``label`` has another shape than the image, or holds a number that is no label.
         OSError: a file cannot be written.
     """
-    values = in_source_values(label_on_source(label, image, conversion), conversion)
+    return write_masks_on_source(
+        label_on_source(label, image, conversion), case, image, conversion=conversion, output=output
+    )
+
+
+def write_masks_on_source(
+    on_source: npt.NDArray[Any], case: UnlabelledCase, image: ReadImage, *, conversion: ImageConversion, output: Path
+) -> list[Path]:
+    """Write the mask of a label map that lies on its source's grid already; files are whole or absent.
+
+    Args:
+        on_source: of ``label_on_source``, not upright.
+        case: of ``find_images``.
+        image: what ``read_image`` returned for it.
+        conversion: of the training data.
+        output: the folder of all masks.
+
+    Returns:
+        The files, see ``mask_files``.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    values = in_source_values(on_source, conversion)
     files = mask_files(case, output)
     parts = values if "slices" in image.source else [values]
     for target, part in zip(files, parts, strict=True):
