@@ -31,11 +31,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-from epoch_parts.checkouts import Checkout
-from epoch_parts.planned_data import PlannedData, planned_data
 from epoch_parts.stock_training import train
 from epoch_parts.tables import AGAINST, HERE, Turn, bare_steps, table_lines
-from epoch_parts.watched_process import watch
+from stock_runs.checkouts import Checkout
+from stock_runs.planned_data import PlannedData, planned_data
+from stock_runs.watched_process import watch
 from timing import machine
 
 from nnunet_mamba.training.plans_names import plans_name

@@ -23,11 +23,11 @@ import signal
 import sys
 from pathlib import Path
 
-from epoch_parts.checkouts import Checkout
-from epoch_parts.planned_data import planned_data
 from recipe_ablations.runs import Ablation, Run
 from recipe_ablations.score_table import table_lines
 from recipe_ablations.variants import Variant
+from stock_runs.checkouts import Checkout
+from stock_runs.planned_data import planned_data
 from timing import machine
 
 from nnunet_mamba.bundled import trainer_names

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from epoch_parts.checkouts import Checkout
-from epoch_parts.planned_data import PlannedData
-from epoch_parts.watched_process import processor_seconds, watch
+from stock_runs.checkouts import Checkout
+from stock_runs.planned_data import PlannedData
+from stock_runs.watched_process import processor_seconds, watch
+
 from nnunet_mamba.demo.steps import program
 from nnunet_mamba.training.plans_names import plans_name
 

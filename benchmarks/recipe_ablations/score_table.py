@@ -3,7 +3,9 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from recipe_ablations.runs import MIRRORED, PER_CASE, POOLED, UNMIRRORED
+from stock_runs.scores import PER_CASE, POOLED
+
+from recipe_ablations.runs import MIRRORED, UNMIRRORED
 
 Scores = Mapping[str, Mapping[str, float]]
 _COLUMNS = [(way, protocol) for way in (MIRRORED, UNMIRRORED) for protocol in (PER_CASE, POOLED)]

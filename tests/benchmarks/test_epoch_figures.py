@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def test_the_last_epoch_of_a_log_has_nothing_after_it():
 
 
 def test_processor_time_grows_evenly_between_looks():
-    from epoch_parts.watched_process import Look, processor_seconds
+    from stock_runs.watched_process import Look, processor_seconds
 
     looks = [Look(10, 0, 1, 1), Look(12, 4, 1, 1), Look(13, 5, 1, 1)]
     assert processor_seconds(looks, 11, 12.5) == pytest.approx(2.5)
@@ -55,26 +54,26 @@ def test_processor_time_grows_evenly_between_looks():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
 def test_a_watched_process_counts_with_its_children_and_is_ended_when_it_is_done(tmp_path, ends):
-    from epoch_parts.watched_process import watch
+    from stock_runs.watched_process import watch
 
-    # The child computes, and the parent would never end.
+    # The child computes for two seconds, more than there are between two looks, and the parent would never end.
     child = (
-        "import time; held = b'x' * (100 << 20); end = time.time() + 1\nwhile time.time() < end: pass\ntime.sleep(999)"
+        "import time; held = b'x' * (100 << 20)\nwhile time.process_time() < 2: pass\n"
+        "open('done', 'w').close(); time.sleep(999)"
     )
     (tmp_path / "parent.py").write_text(
         f"import subprocess, sys, time\np = subprocess.Popen([sys.executable, '-c', {child!r}])\n"
         "open('child', 'w').write(str(p.pid)); time.sleep(999)"
     )
-    began = time.time()
     command = [sys.executable, str(tmp_path / "parent.py")]
-    looks = watch(command, os.environ, output=tmp_path / "out", is_done=lambda: time.time() > began + 4)
+    looks = watch(command, os.environ, output=tmp_path / "out", is_done=(tmp_path / "done").exists)
     assert looks[-1].processor_seconds > 0.5
     assert max(look.memory for look in looks) > 100 > max(look.first_process_peak for look in looks)
     assert ends(int((tmp_path / "child").read_text())), "the child of the watched process still runs"
 
 
 def test_a_watched_process_that_fails_tells_its_last_lines(tmp_path):
-    from epoch_parts.watched_process import watch
+    from stock_runs.watched_process import watch
 
     command = [sys.executable, "-c", "print('what went wrong'); raise SystemExit(3)"]
     with pytest.raises(RuntimeError, match=r"ended with 3:\nwhat went wrong"):
@@ -107,7 +106,7 @@ def test_ratios_compare_an_epoch_with_the_bare_steps_of_both_checkouts():
 
 
 def test_what_the_caller_has_set_about_threads_does_not_reach_a_checkout(monkeypatch, tmp_path):
-    from epoch_parts.checkouts import Checkout
+    from stock_runs.checkouts import Checkout
 
     for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "nnUNet_n_proc_DA", "MALLOC_ARENA_MAX", "NUMBA_NUM_THREADS"):
         monkeypatch.setenv(name, "1")
@@ -120,7 +119,7 @@ def test_what_the_caller_has_set_about_threads_does_not_reach_a_checkout(monkeyp
 
 
 def test_a_folder_without_the_package_is_no_checkout(tmp_path):
-    from epoch_parts.checkouts import Checkout
+    from stock_runs.checkouts import Checkout
 
     with pytest.raises(ValueError, match="name the folder of a checkout"):
         Checkout("against", tmp_path).refuse_if_not_used(tmp_path)

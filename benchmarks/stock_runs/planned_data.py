@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from epoch_parts.checkouts import FOLDERS, Checkout
-from epoch_parts.watched_process import watch
 from nnunet_mamba.demo.lesions import write_isic_folder
 from nnunet_mamba.demo.steps import program
 from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.training.plans_names import plans_name
+from stock_runs.checkouts import FOLDERS, Checkout
+from stock_runs.watched_process import watch
 
 NUMBER, NAME = 902, "Epoch"
 SIDE = 256
