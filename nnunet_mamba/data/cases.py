@@ -17,6 +17,7 @@ class Case:
         mask_numbers: the label that each mask marks; empty where the masks' values tell the labels.
         must_be_disjoint: whether several masks of one label are joined only if no two of them mark the same place.
         is_training: whether it goes to imagesTr (needs a mask) or to imagesTs.
+        is_validation: whether the source has it in a validation part, which a split may hold out.
         group: cases of one group, such as the slices of a patient or the images of a lesion, must be on one side of a
             split; None if the case is a group of its own.
     """
@@ -25,6 +26,7 @@ class Case:
     channels: tuple[Path, ...]
     mask: Path | None = None
     is_training: bool = True
+    is_validation: bool = False
     group: str | None = None
     other_masks: tuple[Path, ...] = ()
     mask_numbers: tuple[int, ...] = ()

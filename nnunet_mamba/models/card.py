@@ -109,6 +109,7 @@ def _training(description: ModelDescription) -> Iterator[str]:
     record = description.training
     yield f"- Trainer: {_plain(record.trainer)}"
     yield f"- Epochs: {record.epochs if record.epochs is not None else NOT_STATED}"
+    yield f"- Seed: {record.seed if record.seed is not None else NOT_STATED}"
     yield f"- Time: {NOT_STATED if record.seconds is None else duration(record.seconds)}"
     yield f"- Device: {_plain(record.device or NOT_STATED)}"
     versions = ", ".join(f"{_plain(name)} {_plain(version)}" for name, version in record.versions.items())

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from nnunet_mamba.data.formats.dataset_json import dataset_json_in, read_dataset_json
-from nnunet_mamba.data.splits.split_files import SPLITS_FILE
+from nnunet_mamba.data.splits.split_files import SPLITS_FILE, read_splits
 from nnunet_mamba.data.unlabelled.conversion_of_dataset import image_conversion
 from nnunet_mamba.data.writing.conversion_record import read_conversion_record
 from nnunet_mamba.models.description import ModelDescription
@@ -38,15 +38,21 @@ def with_data_records(description: ModelDescription) -> ModelDescription:
     data = description.data
     # A fold of all cases has not looked at the splits.
     if preprocessed is not None and description.fold_names != (ALL,):
-        split = None if record is None else record.options.get("split")
         splits = preprocessed / dataset / SPLITS_FILE
         if splits.is_file():
+            converted = raw is not None and _holds_equal(raw / dataset / SPLITS_FILE, splits)
+            # Whoever has put other folds in their place has told nobody what they are called.
+            split = record.options.get("split") if record is not None and converted else None
             data = replace(
                 data,
                 splits=split if isinstance(split, str) and split else None,
                 splits_sha256=sha256(splits.read_bytes()).hexdigest(),
             )
     return replace(description, data=data, conversion=conversion)
+
+
+def _holds_equal(file: Path, other: Path) -> bool:
+    return file.is_file() and read_splits(file) == read_splits(other)
 
 
 def _is_of(folder: Path, description: ModelDescription) -> bool:

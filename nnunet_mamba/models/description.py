@@ -75,6 +75,7 @@ class TrainingRecord:
     Args:
         trainer: as given to ``-tr``.
         epochs: of every fold; None if they differ.
+        seed: of every fold; None if they differ, or had none.
         seconds: of all folds together, without validation at the end.
         device: kind of device, and the name of a GPU.
         versions: of software, by name.
@@ -82,6 +83,7 @@ class TrainingRecord:
 
     trainer: str
     epochs: int | None = None
+    seed: int | None = None
     seconds: float | None = None
     device: str | None = None
     versions: Mapping[str, str]

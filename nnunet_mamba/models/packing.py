@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
-from nnunet_mamba.models.bundles.model_json import MODEL_FILE, description_from_json, description_to_json
+from nnunet_mamba.models.bundles.model_json import LOG_FILE, MODEL_FILE, description_from_json, description_to_json
 from nnunet_mamba.models.bundles.weights_file import pack_weights
 from nnunet_mamba.models.bundles.writing import refuse_existing, write_bundle
 from nnunet_mamba.models.data_records import with_data_records
@@ -14,6 +14,7 @@ from nnunet_mamba.models.description import Licences, ModelDescription, Score
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.nnunet.checkpoint_reading import check_whole
 from nnunet_mamba.models.nnunet.results_reading import read_results
+from nnunet_mamba.models.nnunet.training_records import training_table
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import fold_name
 
@@ -86,7 +87,15 @@ def pack_model(
     # Whoever opens the model checks as much.
     described = description_to_json(description, weights_sha256=_NO_HASH)
     description_from_json(described, MODEL_FILE, way_out="correct it where it comes from, and pack again")
-    return write_bundle(output, description, pack_weights(weights), card_text=statements.card_text, overwrite=overwrite)
+    log = training_table(results_folder, description.fold_names)
+    return write_bundle(
+        output,
+        description,
+        pack_weights(weights),
+        card_text=statements.card_text,
+        others={LOG_FILE: log.encode()} if log else {},
+        overwrite=overwrite,
+    )
 
 
 def _with_parameters(model: Model) -> ModelDescription:

@@ -11,6 +11,9 @@ from nnunet_mamba.system.json_files import read_json_object
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?): (.*)$")
+# Our trainers log it when they begin or continue.
+_RECIPE = re.compile(r"^.*: (Recipe: .*)$", re.MULTILINE)
+_SEED = re.compile(r"\bNNUNET_MAMBA_SEED=(\d+)")
 _LOSS = {"train_loss": "train_loss", "val_loss": "validation_loss"}
 
 
@@ -31,6 +34,20 @@ class Epoch:
     validation_loss: float = math.nan
     pseudo_dice: tuple[float, ...] = ()
     seconds: float = math.nan
+
+
+def logged_seed(paths: Sequence[Path]) -> int | None:
+    """Return the seed of a training; None if it had none, or parts of it had others.
+
+    Args:
+        paths: its logs. One that a validation alone wrote does not count.
+    """
+    seeds = set()
+    for path in paths:
+        for recipe in _RECIPE.findall(path.read_text(encoding="utf-8", errors="replace")):
+            found = _SEED.search(recipe)
+            seeds.add(int(found[1]) if found else None)
+    return seeds.pop() if len(seeds) == 1 else None
 
 
 def read_training_log(paths: Sequence[Path]) -> list[Epoch]:

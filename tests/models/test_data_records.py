@@ -29,7 +29,8 @@ def folders(tmp_path, monkeypatch):
     record.write(raw / DATASET, {"ISIC_0000001": {}})
     dataset = {"channel_names": COLOUR, "labels": ONE_LABEL, "numTraining": 9, "file_ending": ".png"}
     (raw / DATASET / "dataset.json").write_text(json.dumps(dataset))
-    (preprocessed / DATASET / "splits_final.json").write_text(json.dumps(SPLITS))
+    for folder in (raw, preprocessed):
+        (folder / DATASET / "splits_final.json").write_text(json.dumps(SPLITS))
     return tmp_path
 
 
@@ -46,6 +47,13 @@ def test_conversion_and_splits_are_found_by_the_data_sets_name(folders, trained)
     splits = folders / "nnUNet_preprocessed" / DATASET / "splits_final.json"
     assert description.data.splits_sha256 == sha256(splits.read_bytes()).hexdigest()
     assert description.data.n_cases == 10
+
+
+def test_folds_that_somebody_has_exchanged_have_no_name(folders, trained):
+    splits = folders / "nnUNet_preprocessed" / DATASET / "splits_final.json"
+    splits.write_text(json.dumps([{"train": ["a", "c"], "val": ["b"]}]))
+    data = described(trained(), folders).data
+    assert (data.splits, data.splits_sha256) == (None, sha256(splits.read_bytes()).hexdigest())
 
 
 def test_no_case_no_path_and_no_person_is_in_the_file(folders, trained):

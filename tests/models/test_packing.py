@@ -6,7 +6,7 @@ import torch
 from trained_models import REGIONS, assert_same_weights, stored_weights
 
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
-from nnunet_mamba.models.bundles.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE
+from nnunet_mamba.models.bundles.model_json import CARD_FILE, LOG_FILE, MODEL_FILE, WEIGHTS_FILE
 from nnunet_mamba.models.description import Licences, Score
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import AuthorStatements, pack_model
@@ -148,7 +148,7 @@ def test_a_model_of_stock_nnunet_keeps_its_weights_and_has_no_network(trained, t
         model.build_network(0)
 
 
-def test_a_folder_holds_the_three_files_and_an_archive_the_same(trained, tmp_path):
+def test_a_folder_holds_three_files_and_an_archive_the_same(trained, tmp_path):
     folder = trained()
     bundle = pack_model(folder, tmp_path / "bundle")
     archive = pack_model(folder, tmp_path / "bundle.zip")
@@ -160,6 +160,25 @@ def test_a_folder_holds_the_three_files_and_an_archive_the_same(trained, tmp_pat
         }
         assert {entry.date_time[0] for entry in zipped.infolist()} == {1980}
     assert json.loads((bundle / MODEL_FILE).read_text())["format"] == 1
+
+
+def test_the_epochs_of_all_folds_and_their_seed_come_along(trained, tmp_path):
+    folder = trained(folds=(0, 3))
+    stamp = "2026-01-02 03:04:05.6"
+    for fold, dice in ((0, 0.5), (3, "nan")):
+        (folder / f"fold_{fold}/training_log_2026_1_2_03_04_05.txt").write_text(
+            f"{stamp}: Recipe: augmentation: none, NNUNET_MAMBA_SEED=5 \n{stamp}: Epoch 0\n{stamp}: train_loss -0.25\n"
+            f"{stamp}: Pseudo dice [np.float32({dice})]\n{stamp}: Epoch time: 2.5 s\n"
+        )
+    path = pack_model(folder, tmp_path / "model")
+    assert (path / LOG_FILE).read_text().splitlines() == [
+        "fold,number,train_loss,validation_loss,pseudo_dice,seconds",
+        "0,0,-0.25,,0.5,2.5",
+        "3,0,-0.25,,,2.5",
+    ]
+    model = open_model(path)
+    assert model.description.training.seed == 5
+    assert "- Seed: 5\n" in model.card()
 
 
 def test_a_layer_with_two_names_is_stored_once(trained, tmp_path):

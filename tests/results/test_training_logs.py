@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from nnunet_mamba.results.training_logs import planned_epochs, read_training_log, training_logs
+from nnunet_mamba.results.training_logs import logged_seed, planned_epochs, read_training_log, training_logs
 
 
 def test_reads_epochs_of_a_log(tmp_path, training_log):
@@ -39,3 +39,25 @@ def test_the_number_of_epochs_is_that_of_debug_json(tmp_path):
 def test_a_number_of_epochs_that_is_none_or_half_written_is_unknown(tmp_path, content):
     (tmp_path / "debug.json").write_text(content)
     assert planned_epochs(tmp_path) is None
+
+
+RECIPE = "2026-11-20 20:55:47.0: Recipe: augmentation: photographs"
+
+
+@pytest.mark.parametrize(
+    ("lines", "seed"),
+    [
+        ([f"{RECIPE}, NNUNET_MAMBA_SEED=7"], 7),
+        # A training that was continued, and a validation that followed.
+        ([f"{RECIPE}, NNUNET_MAMBA_SEED=7", f"{RECIPE}, NNUNET_MAMBA_SEED=7 ", "Validation complete"], 7),
+        ([f"{RECIPE}, NNUNET_MAMBA_SEED=7", RECIPE], None),
+        ([f"{RECIPE}, NNUNET_MAMBA_SEED=7", f"{RECIPE}, NNUNET_MAMBA_SEED=8"], None),
+        ([RECIPE], None),
+        (["an unrelated NNUNET_MAMBA_SEED=7"], None),
+        ([], None),
+    ],
+)
+def test_the_seed_is_that_of_every_run_of_the_training(tmp_path, lines, seed):
+    for number, line in enumerate(lines):
+        (tmp_path / f"training_log_2026_1_1_1_1_{number}.txt").write_text(f"{line}\n")
+    assert logged_seed(training_logs(tmp_path)) == seed

@@ -132,7 +132,8 @@ class ConversionRun:
         typer.Option(
             "--split",
             help="Folds for training: five-fold (a patient or lesion on one side only; with fewer than five, each is "
-            "held out once), or one of the papers' splits, see docs/explanation/splits.md.",
+            "held out once), challenge (ISIC's validation part validates), or one of the papers' splits, see "
+            "docs/explanation/splits.md.",
         ),
     ] = "five-fold"
 

@@ -15,7 +15,7 @@ A folder that holds the parts of one challenge, unpacked or as zip archives, is 
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnunet_mamba.data.cases import Case
@@ -227,7 +227,11 @@ def convert_isic(
     others = (("validation", validation_images, validation_masks), ("test", test_images, test_masks))
     for part, part_images, part_masks in others:
         if part_images is not None:
-            parts[part] = find_cases(part_images, part_masks, is_training=part != "test", options=options)
+            found_cases, found_problems = find_cases(
+                part_images, part_masks, is_training=part != "test", options=options
+            )
+            marked = [replace(case, is_validation=part == "validation") for case in found_cases]
+            parts[part] = marked, found_problems
     cases, problems = joined_parts(parts)
     facts = options.facts
     recorded = options.recorded(facts.foreground)

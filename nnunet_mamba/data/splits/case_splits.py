@@ -17,7 +17,8 @@ N_FOLDS = 5
 # Of nnU-Net's own five folds.
 NNUNET_SEED = 12345
 BY_PATIENT = "lgg-by-patient"
-SPLIT_NAMES = ("five-fold", "leave-one-out", *PUBLISHED_SIZES, BY_PATIENT, *PUBLISHED_CASES)
+CHALLENGE = "challenge"
+SPLIT_NAMES = ("five-fold", "leave-one-out", CHALLENGE, *PUBLISHED_SIZES, BY_PATIENT, *PUBLISHED_CASES)
 SHOWN_CASES = 5
 
 # Identifier of a training case to its group, None for a case that is a group of its own.
@@ -104,6 +105,8 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
         split = five_fold(groups)
     elif name == "leave-one-out":
         split = leave_one_out(groups)
+    elif name == CHALLENGE:
+        split = challenge(groups, {case.identifier for case in cases if case.is_validation})
     elif name in SPLIT_NAMES:
         if n_test := len(cases) - len(groups):
             raise ValueError(
@@ -188,6 +191,34 @@ def leave_one_out(groups: Groups) -> Split:
             warning="all training cases are of one group, none can be held out: train with fold 'all'",
         )
     return Split(name="leave-one-out", folds=_cross_validation(members), source="every group is held out once")
+
+
+def challenge(groups: Groups, validation: Collection[str]) -> Split:
+    """Hold out the validation part that the data set was published with.
+
+    Args:
+        groups: of the training cases, validation part included.
+        validation: identifiers of that part.
+
+    Returns:
+        One fold. It warns of groups on both sides.
+
+    Raises:
+        ValueError: there is no validation part, or nothing else to train with.
+    """
+    fold = Fold.of(groups.keys() - validation, validation)
+    if not fold.val or not fold.train:
+        missing = "validation part with masks" if not fold.val else "training part"
+        raise ValueError(
+            f"`split={CHALLENGE!r}` trains with the training part and validates with the validation part, and there is "
+            f"no {missing}; give both, or take `split='five-fold'`"
+        )
+    return Split(
+        name=CHALLENGE,
+        folds=(fold,),
+        source="the published validation part validates",
+        warning=_leak((fold.train, fold.val), groups),
+    )
 
 
 def published_split(name: str, groups: Groups) -> Split:

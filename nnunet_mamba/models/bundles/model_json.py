@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "CARD.md"
+# For people: nothing reads it back.
+LOG_FILE = "training_log.csv"
 # Raise it when an entry gets another meaning, or predicting needs one that files have not had.
 FORMAT = 1
 WAY_OUT = "it was damaged or changed by hand: get the model again, or pack it anew"
@@ -240,6 +242,7 @@ def _training(entry: Entry) -> TrainingRecord:
     return TrainingRecord(
         trainer=entry.at("trainer").text("the name of a trainer"),
         epochs=entry.optional("epochs").whole_or_none(),
+        seed=entry.optional("seed").whole_or_none(),
         seconds=entry.optional("seconds").number_or_none(),
         device=entry.optional("device").text_or_none(),
         versions={name: version.text("a version") for name, version in entry.at("versions").entries()},

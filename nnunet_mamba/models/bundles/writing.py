@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from nnunet_mamba.models.bundles.model_json import CARD_FILE, MODEL_FILE, WEIGHTS_FILE, description_to_json
 from nnunet_mamba.models.card import model_card
@@ -19,7 +20,13 @@ _UNIX = 3
 
 
 def write_bundle(
-    output: Path, description: ModelDescription, weights: bytes, *, card_text: str = "", overwrite: bool = False
+    output: Path,
+    description: ModelDescription,
+    weights: bytes,
+    *,
+    card_text: str = "",
+    others: Mapping[str, bytes] = MappingProxyType({}),
+    overwrite: bool = False,
 ) -> Path:
     """Write a bundle and return its path.
 
@@ -28,6 +35,7 @@ def write_bundle(
         description: of the model.
         weights: content of the file with the weights of all folds.
         card_text: the author's words for the card, see ``card.model_card``.
+        others: files that nothing reads back, by name.
         overwrite: replace an existing archive.
 
     Raises:
@@ -40,6 +48,7 @@ def write_bundle(
         MODEL_FILE: (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode(),
         CARD_FILE: model_card(description, card_text).encode(),
         WEIGHTS_FILE: weights,
+        **others,
     }
     refuse_existing(output, overwrite=overwrite)
     if output.suffix.lower() == ZIP:

@@ -1,7 +1,8 @@
 """How a model was trained, as far as nnU-Net's checkpoints and logs tell; never on whose machine."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from nnunet_mamba import __version__
 from nnunet_mamba.models.description import FoldRecord, TrainingRecord
 from nnunet_mamba.results.layout import fold_name
-from nnunet_mamba.results.training_logs import read_training_log, training_logs
+from nnunet_mamba.results.training_logs import Epoch, logged_seed, read_training_log, training_logs
 from nnunet_mamba.system.json_files import read_json_object
 
 _STARTS, _ENDS = "epoch_start_timestamps", "epoch_end_timestamps"
@@ -42,16 +43,40 @@ def training_record(trainer: str, stored: Mapping[str, Mapping[str, Any]], folde
     folders = {name: folder / fold_name(name) for name in stored}
     epochs = {fold_record(name, content).epochs for name, content in stored.items()}
     seconds = [_seconds(content, folders[name]) for name, content in stored.items()]
+    seeds = {logged_seed(training_logs(fold)) for fold in folders.values()}
     debug = [_debug(fold) for fold in folders.values()]
     devices = [_device(content, debug[index]) for index, content in enumerate(stored.values())]
     torch_versions = [text for told in debug if isinstance(text := told.get("torch_version"), str)]
     return TrainingRecord(
         trainer=trainer,
         epochs=epochs.pop() if len(epochs) == 1 else None,
+        seed=seeds.pop() if len(seeds) == 1 else None,
         seconds=None if None in seconds else round(math.fsum(value for value in seconds if value is not None), 1),
         device=" and ".join(sorted(filter(None, set(devices)))) or None,
         versions={"torch": " and ".join(sorted(set(torch_versions)))} if torch_versions else {},
     )
+
+
+def training_table(folder: Path, folds: Sequence[str]) -> str:
+    """Return the epochs of all folds as comma-separated rows; empty without any log.
+
+    Args:
+        folder: of the model.
+        folds: their names.
+    """
+    columns = [field.name for field in fields(Epoch)]
+    rows = [
+        ",".join((fold, *(_cell(getattr(epoch, column)) for column in columns)))
+        for fold in folds
+        for epoch in read_training_log(training_logs(folder / fold_name(fold)))
+    ]
+    return "\n".join([",".join(("fold", *columns)), *rows, ""]) if rows else ""
+
+
+def _cell(value: float | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_cell, value))
+    return "" if math.isnan(value) else str(value)
 
 
 def installed_versions() -> dict[str, str]:

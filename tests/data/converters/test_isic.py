@@ -159,6 +159,18 @@ def test_validation_part_joins_the_training_cases(draw_part, part, target, tmp_p
     assert sorted(name for fold in folds for name in fold["val"]) == written_identifiers(target / "labelsTr")
 
 
+def test_the_challenges_split_validates_with_its_validation_part(draw_part, part, target, tmp_path):
+    draw_part(tmp_path / "val", tmp_path / "val_masks", ["ISIC_0000008", "ISIC_0000009"])
+    options = IsicOptions(run=RunOptions(split="challenge"))
+    given = {"validation_images": tmp_path / "val", "validation_masks": tmp_path / "val_masks"}
+    for _ in range(2):
+        # The second finds everything there.
+        convert_isic(*part, target, **given, options=options)
+        (fold,) = json.loads((target / "splits_final.json").read_text())
+        assert fold["val"] == ["ISIC_0000008", "ISIC_0000009"]
+        assert sorted(fold["train"] + fold["val"]) == written_identifiers(target / "labelsTr")
+
+
 def test_papers_split_of_another_number_of_cases_is_refused_with_both(part, target):
     options = IsicOptions(run=RunOptions(split="isic17-1500-650"))
 

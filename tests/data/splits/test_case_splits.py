@@ -252,7 +252,9 @@ def test_patients_of_training_among_given_test_cases_are_told_of():
 
 
 def test_unknown_names_are_answered_with_all_names():
-    with pytest.raises(ValueError, match=r"`split='random'`: expected one of five-fold, leave-one-out, isic17.*18-12$"):
+    with pytest.raises(
+        ValueError, match=r"`split='random'`: expected one of five-fold, leave-one-out, challenge, isic17.*18-12$"
+    ):
         split_cases("random", cases_of(ungrouped(5)))
     assert {"lgg-by-slice", "lgg-by-patient", "synapse-18-12"} < set(SPLIT_NAMES)
 
@@ -274,3 +276,20 @@ def test_a_patient_that_was_left_out_needs_no_fold():
     kept = {name: group for name, group in groups.items() if group != "P001"}
     assert leave_one_out(groups).only(kept) == leave_one_out(kept)
     assert five_fold({"one": None}).only({"one"}).folds == ()
+
+
+def test_the_challenges_split_holds_out_the_validation_part_and_tells_of_shared_lesions():
+    def case(number, *, is_validation, lesion=None):
+        file = Path(f"{number}.jpg")
+        return Case(identifier=f"ISIC_{number}", channels=(file,), mask=file, is_validation=is_validation, group=lesion)
+
+    cases = [case(1, is_validation=False), case(2, is_validation=True), case(3, is_validation=False, lesion="L")]
+    marked, split = split_cases("challenge", cases)
+    assert marked == cases
+    assert split.as_json() == [{"train": ["ISIC_1", "ISIC_3"], "val": ["ISIC_2"]}]
+    assert split.warning is None
+    _, split = split_cases("challenge", [*cases, case(4, is_validation=True, lesion="L")])
+    assert "1 of 1 patients or lesions have cases on several sides" in split.warning
+    for some, missing in ((cases[:1], "validation part with masks"), (cases[1:2], "training part")):
+        with pytest.raises(ValueError, match=f"there is no {missing}; give both"):
+            split_cases("challenge", some)
