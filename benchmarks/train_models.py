@@ -28,7 +28,7 @@ from model_trainings.test_sets import SIDE, TestSet
 from stock_runs.checkouts import Checkout
 from stock_runs.planned_data import planned_data
 from stock_runs.seeded_training import SeededTraining
-from stock_runs.watched_process import watch
+from stock_runs.watched_process import run
 from timing import machine
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE
@@ -80,7 +80,7 @@ def converted(source: Path, root: Path, checkout: Checkout) -> None:
     number, _, name = DATASET.removeprefix("Dataset").partition("_")
     command = [program("nnunet-mamba"), "convert", "isic", str(source), "--size", str(SIDE), "--sigmoid"]
     command += ["--split", "challenge", "--dataset-id", number, "--name", name, "--output", str(raw), "--no-progress"]
-    watch(command, checkout.environment(root), output=root / "conversion.txt", is_done=lambda: False)
+    run(command, checkout.environment(root), output=root / "conversion.txt")
 
 
 def in_order(names: Sequence[str]) -> list[ModelOfTheWheel]:

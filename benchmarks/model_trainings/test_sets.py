@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 from stock_runs.checkouts import Checkout
-from stock_runs.watched_process import watch
+from stock_runs.watched_process import run
 
 from nnunet_mamba.demo.steps import program
 from nnunet_mamba.system.atomic import new_folder
@@ -58,7 +58,7 @@ class TestSet:
             options = ["--sigmoid", "--output", str(root), "--dataset-id", str(number), "--name", "Test"]
             print(f"convert {self.name}, {what}", file=sys.stderr, flush=True)
             command = [program("nnunet-mamba"), "convert", *arguments, *options, "--no-progress"]
-            watch(command, checkout.environment(root), output=root / "conversion.txt", is_done=lambda: False)
+            run(command, checkout.environment(root), output=root / "conversion.txt")
         return folder
 
 

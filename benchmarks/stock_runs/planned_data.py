@@ -14,7 +14,7 @@ from nnunet_mamba.demo.steps import program
 from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.training.plans_names import plans_name
 from stock_runs.checkouts import FOLDERS, Checkout
-from stock_runs.watched_process import watch
+from stock_runs.watched_process import run
 
 NUMBER, NAME = 902, "Epoch"
 SIDE = 256
@@ -121,4 +121,4 @@ def _run(root: Path, checkout: Checkout, name: str, *arguments: str) -> None:
     """Run a command; what it prints goes into preparation.txt, and to standard error if it fails."""
     print(f"{name} {' '.join(arguments)}", file=sys.stderr, flush=True)
     output = root / "preparation.txt"
-    watch([program(name), *arguments], checkout.environment(root), output=output, is_done=lambda: False)
+    run([program(name), *arguments], checkout.environment(root), output=output)

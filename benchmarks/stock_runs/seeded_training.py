@@ -12,7 +12,7 @@ from nnunet_mamba.results.layout import ModelName, fold_name, validation_summary
 from nnunet_mamba.training.seeding import SEED_VARIABLE
 from stock_runs.checkouts import FOLDERS, Checkout
 from stock_runs.planned_data import PlannedData
-from stock_runs.watched_process import watch
+from stock_runs.watched_process import run
 
 CONFIGURATION = "2d"
 
@@ -121,4 +121,4 @@ class SeededTraining:
         }
         environment = self.checkout.environment(self.root, **variables)
         output = self.root / f"{self.trainer}_{command}.txt"
-        watch([program(command), *arguments], environment, output=output, is_done=lambda: False)
+        run([program(command), *arguments], environment, output=output)

@@ -1,4 +1,4 @@
-"""What a process and its descendants use while they run. Linux only: it is read from /proc."""
+"""Processes in sessions of their own, and what they and their descendants use. Linux only: it is read from /proc."""
 
 import bisect
 import os
@@ -6,8 +6,8 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,21 @@ class Look:
     first_process_peak: float
 
 
+def run(command: Sequence[str], environment: Mapping[str, str], *, output: Path) -> None:
+    """Run a command in a session of its own to its end; nothing is measured, which would take processor time, too.
+
+    Args:
+        command: a program and its arguments.
+        environment: all of it.
+        output: file that gets what the command prints.
+
+    Raises:
+        RuntimeError: the command failed; the text has its last lines.
+    """
+    with _session(command, environment, output) as process:
+        process.wait()
+
+
 def watch(
     command: Sequence[str], environment: Mapping[str, str], *, output: Path, is_done: Callable[[], bool]
 ) -> list[Look]:
@@ -52,14 +67,24 @@ def watch(
         RuntimeError: the command failed; the text has its last lines.
     """
     looks: list[Look] = []
+    with _session(command, environment, output) as process:
+        while process.poll() is None and not is_done():
+            looks += look(process.pid)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    return looks
+
+
+@contextmanager
+def _session(
+    command: Sequence[str], environment: Mapping[str, str], output: Path
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start a command, and end what is left of it after the block; raise if it had failed by itself."""
     with output.open("wb") as stream:
         process = subprocess.Popen(
             command, env=environment, cwd=output.parent, stdout=stream, stderr=stream, start_new_session=True
         )
         try:
-            while process.poll() is None and not is_done():
-                looks += look(process.pid)
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+            yield process
         finally:
             status = process.poll()
             # Its workers may outlive a process that ended by itself.
@@ -69,7 +94,6 @@ def watch(
     if status:
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()[-30:]
         raise RuntimeError(f"{' '.join(command)} ended with {status}:\n" + "\n".join(lines))
-    return looks
 
 
 def look(session: int) -> list[Look]:

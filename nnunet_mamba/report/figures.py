@@ -34,6 +34,21 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contours:
+    """Outlines of a label map.
+
+    Args:
+        path: SVG path.
+        width: of the label map in pixels, the unit of the path.
+        height: of the label map in pixels.
+    """
+
+    path: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Panel:
     """A photograph with the outlines of truth and prediction, ready for the page.
 
@@ -46,6 +61,7 @@ class Panel:
         aspect: width / height of the photograph.
         truth: SVG path of the label.
         prediction: SVG path of the prediction.
+        other: of a second model's prediction.
     """
 
     identifier: str
@@ -56,9 +72,12 @@ class Panel:
     aspect: float
     truth: str
     prediction: str
+    other: Contours | None = None
 
 
-def draw_panel(identifier: str, dice: float, *, photograph: Path, label: Path, prediction: Path) -> Panel:
+def draw_panel(
+    identifier: str, dice: float, *, photograph: Path, label: Path, prediction: Path, other: Path | None = None
+) -> Panel:
     """Lay the outlines of a label and a prediction over the photograph they belong to.
 
     Args:
@@ -67,6 +86,7 @@ def draw_panel(identifier: str, dice: float, *, photograph: Path, label: Path, p
         photograph: any size; the outlines are stretched to it.
         label: label map with consecutive integers, (h, w).
         prediction: the same.
+        other: a mask by a second model, of any size.
 
     Raises:
         ValueError: label and prediction differ in size, or one of them is no label map.
@@ -89,7 +109,13 @@ def draw_panel(identifier: str, dice: float, *, photograph: Path, label: Path, p
         aspect=picture.width / picture.height,
         truth=outline(truth),
         prediction=outline(predicted),
+        other=None if other is None else _contours(_read_label_map(other)),
     )
+
+
+def _contours(label_map: Array) -> Contours:
+    height, width = label_map.shape
+    return Contours(path=outline(label_map), width=width, height=height)
 
 
 def _read_label_map(path: Path) -> Array:

@@ -42,6 +42,7 @@ class Report:
         notice: what a reader must know before believing the numbers, such as that the data are synthetic.
         cases: the scored cases, at least one.
         panels: photographs with outlines; shown from the worst case to the best.
+        other: name of the second model whose outlines are in the panels.
         epochs: of the training; without them the report has no curve.
         commands: in order.
         facts: name and value: trainer, machine, versions, …
@@ -52,6 +53,7 @@ class Report:
     notice: str
     cases: Sequence[ScoredCase]
     panels: Sequence[Panel] = ()
+    other: str = ""
     epochs: Sequence[Epoch] = ()
     commands: Sequence[RanCommand] = ()
     facts: Sequence[tuple[str, str]] = ()
