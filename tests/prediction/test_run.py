@@ -254,6 +254,14 @@ def test_images_in_an_archive_are_done_once(predict, photographs, tmp_path):
     assert predict(archive, statistics=True).n_written == 0
 
 
+def test_an_archive_among_the_matches_of_a_pattern_is_no_failed_image(predict, photographs):
+    with zipfile.ZipFile(photographs / "more.zip", "w") as file:
+        file.write(photographs / "a.jpg", "d.jpg")
+    done = predict(f"{photographs}/*")
+    assert (done.n_written, dict(done.failures)) == (4, {})
+    assert (done.folder / "d.png").is_file()
+
+
 def test_a_pattern_does_not_find_the_overlays_of_an_earlier_run(predict, photographs, tmp_path):
     pattern = str(photographs / "**" / "*.jpg")
     output = photographs / "masks"

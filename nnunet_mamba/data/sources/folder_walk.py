@@ -87,6 +87,25 @@ def _files_below(folder: Path, depth: int | None, *, above: frozenset[str]) -> I
         yield from _files_below(subfolder, None if depth is None else depth - 1, above=above | {here})
 
 
+def refuse_unreadable(folder: Path, *, is_listed: bool = True) -> None:
+    """Raise if what lies in a folder cannot be found, which a search for names passes over in silence.
+
+    Args:
+        folder: that is there.
+        is_listed: whether all names in it are wanted, rather than one that is known.
+
+    Raises:
+        OSError: it cannot be read; of a missing right in words.
+    """
+    try:
+        if is_listed:
+            os.scandir(folder).close()
+        if not os.access(folder, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    except PermissionError as error:
+        raise _without_permission(folder, error) from error
+
+
 def lost_folders(folder: Path, *, depth: int | None = None) -> list[Problem]:
     """Return a problem for every broken link that may have led to a folder of cases.
 

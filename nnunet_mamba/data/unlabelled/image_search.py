@@ -41,7 +41,11 @@ class FoundImages:
 
 
 def find_images(
-    paths: Sequence[str | Path], conversion: ImageConversion, *, output: Path, part: tuple[int, int] | None = None
+    paths: Sequence[str | Path | NamedPlace],
+    conversion: ImageConversion,
+    *,
+    output: Path,
+    part: tuple[int, int] | None = None,
 ) -> FoundImages:
     """Find images, and say all that is wrong with them as far as names tell.
 
@@ -58,7 +62,8 @@ def find_images(
     """
     if part is not None and not 1 <= part[0] <= part[1]:
         raise ValueError(f"share {part[0]}/{part[1]}: expected K/N, K from 1 to N, such as 3/16")
-    places = [_outside(named_place(str(path)), output) for path in paths]
+    named = [path if isinstance(path, NamedPlace) else named_place(str(path)) for path in paths]
+    places = [_outside(place, output) for place in named]
     found = _sorted_out(places, conversion)
     made = cases_of_files(without_repeats(found.images), conversion)
     found.note(made.unused, "of no channel that the model was made for")

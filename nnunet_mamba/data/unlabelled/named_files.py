@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +11,7 @@ from pathlib import Path
 from nnunet_mamba.data.formats.file_endings import OTHER_ARCHIVE_ENDINGS, ZIP_ENDING
 from nnunet_mamba.data.problems import Problem
 from nnunet_mamba.data.sources.copies import stem_of
-from nnunet_mamba.data.sources.folder_walk import files_below, is_broken_link, lost_folder
+from nnunet_mamba.data.sources.folder_walk import files_below, is_broken_link, lost_folder, refuse_unreadable
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,13 @@ class NamedPlace:
 
 
 @contextmanager
-def unpacked_archives(paths: Sequence[str | Path], *, output: Path, progress: bool = False) -> Iterator[list[str]]:
-    """Give what paths stand for while the block runs: the same paths, with folders in the place of zip archives.
+def unpacked_archives(
+    paths: Sequence[str | Path], *, output: Path, progress: bool = False
+) -> Iterator[list[NamedPlace]]:
+    """Give what paths stand for while the block runs, with the folders that they hold in the place of zip archives.
 
     Args:
-        paths: files, folders, archives, and patterns such as ``photos/*.jpg``; what is not there is given as it is.
+        paths: files, folders, archives, and patterns such as ``photos/*.jpg``.
         output: where the masks are to go; archives are unpacked beside it, hidden, until the block ends.
         progress: show the unpacking on standard error.
 
@@ -70,14 +72,19 @@ def unpacked_archives(paths: Sequence[str | Path], *, output: Path, progress: bo
         OSError: it cannot be read, or the disk is full.
     """
     with ExitStack() as stack:
-        given: list[str] = []
+        given: list[NamedPlace] = []
         for path in map(str, paths):
-            matches = [path] if os.path.lexists(path) or not glob.has_magic(path) else _matches(path)
+            is_pattern = _is_pattern(path)
+            matches = _matches(path) if is_pattern else [path]
             archives = [match for match in matches if is_archive(match)]
-            # A pattern stays one for the files beside archives: it tells which folders masks keep.
-            if not archives or len(archives) < len(matches):
-                given.append(path)
-            given += [str(stack.enter_context(_unpacked(Path(one), output, progress))) for one in archives]
+            if is_pattern:
+                # A pattern stays one for the files beside archives: it tells which folders masks keep.
+                place = _place_of_pattern(path, matches, unpacked=archives)
+                if place.files or place.problems:
+                    given.append(place)
+            elif not archives:
+                given.append(named_place(path))
+            given += [named_place(str(stack.enter_context(_unpacked(Path(one), output, progress)))) for one in archives]
         yield given
 
 
@@ -109,21 +116,60 @@ def named_place(path: str) -> NamedPlace:
         return _walked(path, [(Path(path), ())])
     if os.path.lexists(path):
         return NamedPlace(name=path, files=(NamedFile(Path(path), (), True),))
-    if not glob.has_magic(path):
+    if not _is_pattern(path):
         return NamedPlace(name=path, problems=(Problem(path, "nothing of this name is there; correct the path"),))
-    matches = _matches(path)
-    if not matches:
+    return _place_of_pattern(path, _matches(path))
+
+
+def _is_pattern(path: str) -> bool:
+    return glob.has_magic(path) and not os.path.lexists(path)
+
+
+def _place_of_pattern(pattern: str, matches: Sequence[str], *, unpacked: Collection[str] = ()) -> NamedPlace:
+    """Return the files that a pattern stands for.
+
+    Args:
+        pattern: with ``*``, ``?``, ``[...]`` or ``**``.
+        matches: what fits it.
+        unpacked: archives among them, which the folders that they hold stand for.
+    """
+    lost = _lost_to_pattern(pattern)
+    if not matches and not lost:
         text = "no file fits this pattern; correct it, or name the folder"
-        return NamedPlace(name=path, problems=(Problem(path, text),))
-    base = _folder_of_pattern(path)
+        return NamedPlace(name=pattern, problems=(Problem(pattern, text),))
+    base = _folder_of_pattern(pattern)
     folders = [one for one in matches if os.path.isdir(one)]
-    walked = _walked(path, [(Path(one), Path(one).relative_to(base).parts) for one in folders])
-    found = [NamedFile(Path(one), is_named=True) for one in sorted(set(matches) - set(folders))]
+    walked = _walked(pattern, [(Path(one), Path(one).relative_to(base).parts) for one in folders])
+    found = [NamedFile(Path(one), is_named=True) for one in sorted({*matches} - {*folders} - {*unpacked})]
     between = {parent: Path(parent).relative_to(base).parts for parent in {file.parent for file in found}}
     # A pattern with ** fits folders and what is in them.
     of_path = {file.path: file for file in walked.files}
     of_path |= {file.path: replace(file, folders=between[file.parent]) for file in found}
-    return NamedPlace(name=path, files=tuple(of_path.values()), folders=walked.folders, problems=walked.problems)
+    return NamedPlace(
+        name=pattern,
+        files=tuple(of_path.values()),
+        folders=walked.folders,
+        # Of folders in each other that fit, each tells what lies below it.
+        problems=tuple({problem.text: problem for problem in (*lost, *walked.problems)}.values()),
+    )
+
+
+def _lost_to_pattern(pattern: str) -> list[Problem]:
+    """Return a problem for each folder that may hold what a pattern is to find, and cannot be read.
+
+    Python's glob passes over such a folder in silence.
+    """
+    parts = Path(pattern).parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    problems: dict[str, Problem] = {}
+    for number in range(first, len(parts)):
+        # With a separator at its end, a pattern finds folders alone.
+        for folder in glob.glob(os.path.join(*parts[:number], "") if number else os.curdir, recursive=True):
+            try:
+                refuse_unreadable(Path(folder), is_listed=glob.has_magic(parts[number]))
+            except OSError as error:
+                problems.setdefault(str(error), Problem(pattern, str(error), Path(folder)))
+    return list(problems.values())
 
 
 def _matches(pattern: str) -> list[str]:

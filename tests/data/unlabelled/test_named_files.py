@@ -1,5 +1,6 @@
 import os
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,39 @@ def test_a_folder_that_cannot_be_read_is_told(tree, monkeypatch):
     assert "er cannot be read, and its cases would be missing" in problem.text
 
 
+@pytest.mark.parametrize(
+    ("pattern", "lost"),
+    [("*.png", "tree"), ("deep/*.png", "deep"), ("d*/*.png", "deep"), ("**/*.png", "er"), ("**", "er")],
+)
+def test_a_folder_that_a_pattern_cannot_look_into_is_told_once(tree, monkeypatch, pattern, lost):
+    scan = os.scandir
+
+    def refuse(path):
+        if os.path.basename(os.fspath(path).rstrip("/")) == lost:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (problem,) = named_place(f"{tree}/{pattern}").problems
+    assert f"{lost} cannot be read, and its cases would be missing" in problem.text
+
+
+def test_a_folder_in_which_a_pattern_cannot_look_for_a_name_is_told(tree, monkeypatch):
+    right = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.fspath(path).endswith("er") and right(path, mode))
+    (problem,) = named_place(f"{tree}/**/c.png").problems
+    assert "er cannot be read" in problem.text
+
+
+def test_a_folder_that_cannot_be_read_is_told_beside_archives(archive, tree, tmp_path, monkeypatch):
+    (tree / "more.zip").write_bytes(archive.read_bytes())
+    right = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.fspath(path).endswith("deep") and right(path, mode))
+    with unpacked_archives([f"{tree}/**/*.zip"], output=tmp_path / "out") as (pattern, unpacked):
+        assert "deep cannot be read" in pattern.problems[0].text
+        assert places(unpacked) == {"a.png", "deep/b.png"}
+
+
 @pytest.fixture
 def archive(tmp_path):
     path = tmp_path / "scans.zip"
@@ -103,18 +137,19 @@ def archive(tmp_path):
 def test_an_archive_stands_for_its_folder_while_the_block_runs(tree, archive, tmp_path):
     output = tmp_path / "new" / "out"
     with unpacked_archives([tree, archive, "nowhere.png"], output=output) as (first, unpacked, last):
-        assert (first, last) == (str(tree), "nowhere.png")
-        assert places(named_place(unpacked)) == {"a.png", "deep/b.png"}
+        assert (first, last) == (named_place(str(tree)), named_place("nowhere.png"))
+        assert places(unpacked) == {"a.png", "deep/b.png"}
     assert not output.parent.exists(), "nothing is left of the archive"
 
 
 def test_archives_among_the_matches_of_a_pattern_are_unpacked(archive, tree, tmp_path):
     (tree / "more.zip").write_bytes(archive.read_bytes())
     with unpacked_archives([f"{tree}/*"], output=tmp_path / "out") as (pattern, unpacked):
-        assert pattern == f"{tree}/*"
-        assert places(named_place(unpacked)) == {"a.png", "deep/b.png"}
+        assert pattern == replace(named_place(f"{tree}/*"), files=pattern.files)
+        assert places(pattern) == {"a.png", "[1].png", "deep/b.png", "deep/er/c.png"}, "without the archive"
+        assert places(unpacked) == {"a.png", "deep/b.png"}
     with unpacked_archives([f"{tree}/*.zip"], output=tmp_path / "out") as (unpacked,):
-        assert places(named_place(unpacked)) == {"a.png", "deep/b.png"}
+        assert places(unpacked) == {"a.png", "deep/b.png"}
 
 
 @pytest.mark.parametrize(
