@@ -114,7 +114,8 @@ def finished_models(dataset: Path, *, checkpoint_name: str = FINAL) -> Iterator[
         dataset: ``$nnUNet_results/DatasetXXX_Name``; need not exist.
         checkpoint_name: of the file; the default is written when a training ends.
     """
-    for folder in sorted(dataset.glob("*")):
+    # A killed run may have left a part of one under a hidden name.
+    for folder in sorted(dataset.glob("[!.]*")):
         try:
             model = TrainedModel.of(folder)
         except ValueError:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL_PREFIX = ".partial-"
@@ -68,6 +68,27 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def folder_unless_empty(path: Path) -> Iterator[None]:
+    """Make a folder for the block, and remove it afterwards if nothing is in it.
+
+    Args:
+        path: the folder; those above it are made, and removed, too. What was there before stays.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        # One that holds something stays, with those above it.
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+
+
 def _partial_name(name: str) -> str:
     """Return a name for what is not whole yet, with the same ending and no longer than file systems take."""
     partial = f"{PARTIAL_PREFIX}{os.getpid()}-{name}"
@@ -90,12 +111,15 @@ def _refuse_existing(path: Path) -> None:
         raise FileExistsError(errno.EEXIST, "exists already", str(path))
 
 
-def remove_partial_files(folder: Path) -> None:
+def remove_partial_files(folder: Path, *, below: bool = False) -> None:
     """Delete what killed runs left in ``folder``: nnU-Net would take a partial .png for a case.
 
     Args:
-        folder: looked at without its subfolders; it need not exist.
+        folder: need not exist.
+        below: look also into its subfolders, but not into those that are partial themselves or lie behind links.
     """
-    for partial in folder.glob(f"{PARTIAL_PREFIX}*"):
-        if not partial.is_dir():
-            partial.unlink(missing_ok=True)
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if below and not name.startswith(PARTIAL_PREFIX)]
+        for name in files:
+            if name.startswith(PARTIAL_PREFIX):
+                Path(here, name).unlink(missing_ok=True)

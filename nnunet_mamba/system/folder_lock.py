@@ -1,28 +1,93 @@
-"""The right to write into a folder: whether the system grants it, and a lock for one process at a time."""
+"""The right to write into a folder: whether the system grants it, and locks for one process at a time, or several."""
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nnunet_mamba.system.atomic import folder_unless_empty
+
+# Hidden, and inside of the folder: its user may have no right to write beside it.
+LOCK_FILE = ".nnunet_mamba.lock"
+_SHARED = ".nnunet_mamba.{}.lock"
+# Seconds in which hundreds of jobs that begin at once have had their turn.
+_LONGEST_BEGINNING = 60.0
+
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, beside: bool = False) -> Iterator[None]:
     """Hold the lock of ``folder``, which need not exist; the system takes it from a killed process.
 
     Args:
-        folder: the lock is a hidden file beside it.
+        folder: made, and removed if the block leaves nothing in it.
+        beside: whether the lock lies beside the folder, which the block itself then makes and removes.
 
     Raises:
         FileExistsError: another process is writing there.
-        OSError: nothing can be written beside the folder.
+        OSError: nothing can be written there.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(_lock_file(folder))
+    with ExitStack() as stack:
+        stack.enter_context(folder_unless_empty(folder.parent if beside else folder))
+        stack.enter_context(_held(folder.with_name(f".{folder.name}.lock") if beside else folder / LOCK_FILE, folder))
+        for file in () if beside else folder.glob(_SHARED.format("*")):
+            # What is not held was left by a killed process.
+            with _held(file, folder):
+                pass
+        yield
+
+
+@contextmanager
+def one_of_writers(folder: Path, name: str) -> Iterator[None]:
+    """Hold a share of the lock of ``folder``, beside others of other names, but beside no ``only_writer``.
+
+    Args:
+        folder: made, and removed if the block leaves nothing in it.
+        name: of the share, for the name of a file.
+
+    Raises:
+        FileExistsError: another process is the only writer there, or has this share.
+        OSError: nothing can be written there.
+    """
+    # This before that: whoever is to be the only one looks for them in the other order, so one sees the other.
+    with folder_unless_empty(folder), _held(folder / _SHARED.format(name), folder):
+        with first_of_writers(folder):
+            pass
+        yield
+
+
+@contextmanager
+def first_of_writers(folder: Path) -> Iterator[None]:
+    """Let no other process begin to write into ``folder`` during the block, which is to be short.
+
+    Args:
+        folder: of which this process has a share.
+
+    Raises:
+        FileExistsError: another process is the only writer there.
+        OSError: nothing can be written there.
+    """
+    with _held(folder / LOCK_FILE, folder, seconds=_LONGEST_BEGINNING):
+        yield
+
+
+@contextmanager
+def _held(file: Path, folder: Path, *, seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a file, and remove it at the end.
+
+    Args:
+        file: need not exist.
+        folder: that it stands for.
+        seconds: to wait for it.
+    """
+    lock = FileLock(file)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=seconds)
+        # Whoever held it before has removed the file in the moment after it was opened.
+        while not file.exists():
+            lock.release()
+            lock.acquire(timeout=seconds)
     except Timeout as error:
         raise FileExistsError(
             f"{folder}: another process is writing there, expected to be the only one; wait for it, or choose another "
@@ -32,7 +97,7 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         # Delete the file while the lock is held: the next process makes its own.
-        Path(lock.lock_file).unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         lock.release()
 
 
@@ -57,7 +122,7 @@ def refuse_if_written(folder: Path) -> None:
     Raises:
         FileExistsError: another process is writing there.
     """
-    if _lock_file(folder).exists():
+    if (folder / LOCK_FILE).exists():
         with only_writer(folder):
             pass
 
@@ -86,9 +151,3 @@ def refuse_if_unwritable(
     except OSError as error:
         text = f"{error.strerror or error}: nothing can be written into {there}"
         raise OSError(error.errno, f"{text}; {way_out}") from error
-
-
-def _lock_file(folder: Path) -> Path:
-    # Several paths may lead to one folder.
-    folder = folder.resolve()
-    return folder.parent / f".{folder.name}.lock"

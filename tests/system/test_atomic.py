@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from nnunet_mamba.system.atomic import new_folder, remove_partial_files, replacing
+from nnunet_mamba.system.atomic import folder_unless_empty, new_folder, remove_partial_files, replacing
 
 
 def test_file_appears_when_the_block_succeeds(tmp_path):
@@ -60,6 +60,33 @@ def test_removes_what_killed_runs_left(tmp_path):
     remove_partial_files(tmp_path)
     remove_partial_files(tmp_path / "missing")
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_removes_what_killed_runs_left_below(tmp_path):
+    for name in ("a/b/.partial-12-x.png", "a/b/x.png", ".partial-unpacked-1/.partial-2-y.png", "elsewhere/.partial-3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    folder = tmp_path / "a"
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    remove_partial_files(folder)
+    assert (tmp_path / "a/b/.partial-12-x.png").exists()
+    remove_partial_files(folder, below=True)
+    (tmp_path / ".partial-unpacked-1").rename(folder / ".partial-unpacked-1")
+    remove_partial_files(folder, below=True)
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["a/.partial-unpacked-1/.partial-2-y.png", "a/b/x.png", "elsewhere/.partial-3"]
+
+
+def test_a_folder_for_a_block_goes_again_if_it_stays_empty(tmp_path):
+    with folder_unless_empty(tmp_path / "new" / "deep"):
+        assert (tmp_path / "new" / "deep").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with folder_unless_empty(tmp_path / "new" / "deep"):
+        (tmp_path / "new" / "a").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "a"]
+    with folder_unless_empty(tmp_path / "new"):
+        (tmp_path / "new" / "a").unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"], "it was there before"
 
 
 def test_a_folder_appears_when_the_block_succeeds(tmp_path):

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.system.folder_lock import in_turn, only_writer, refuse_if_unwritable, refuse_if_written
+from nnunet_mamba.system import folder_lock
+from nnunet_mamba.system.folder_lock import (
+    LOCK_FILE,
+    first_of_writers,
+    in_turn,
+    one_of_writers,
+    only_writer,
+    refuse_if_unwritable,
+    refuse_if_written,
+)
 
 
 def test_a_second_writer_is_refused_and_leaves_the_first_one_its_right(tmp_path):
@@ -22,6 +31,81 @@ def test_a_second_writer_is_refused_and_leaves_the_first_one_its_right(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_lock_needs_no_right_to_write_beside_the_folder(tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    before = tmp_path.stat().st_mtime_ns
+    with only_writer(folder):
+        assert [path.name for path in folder.iterdir()] == [LOCK_FILE]
+    with one_of_writers(folder, "a"), first_of_writers(folder):
+        pass
+    assert tmp_path.stat().st_mtime_ns == before
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_the_block_has_written_into_stays(tmp_path):
+    with only_writer(tmp_path / "new" / "raw"):
+        (tmp_path / "new" / "raw" / "a").touch()
+    with one_of_writers(tmp_path / "other" / "raw", "a"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "raw", "a"]
+
+
+def test_the_lock_of_a_folder_that_the_block_makes_lies_beside_it(tmp_path):
+    with only_writer(tmp_path / "raw", beside=True):
+        (tmp_path / "raw").mkdir(mode=0o700)
+        with pytest.raises(FileExistsError), only_writer(tmp_path / "raw", beside=True):
+            pass
+        (tmp_path / "raw").rmdir()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Nobody waits for another writer's turn."""
+    monkeypatch.setattr(folder_lock, "_LONGEST_BEGINNING", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_shares_of_a_folder_exclude_an_only_writer_and_their_own_double(tmp_path):
+    refusal = "another process is writing there"
+    with one_of_writers(tmp_path, "1-of-2"):
+        with one_of_writers(tmp_path, "2-of-2"):
+            pass
+        with pytest.raises(FileExistsError, match=refusal), one_of_writers(tmp_path, "1-of-2"):
+            pass
+        for _ in range(2):
+            with pytest.raises(FileExistsError, match=refusal), only_writer(tmp_path):
+                pass
+    with only_writer(tmp_path), pytest.raises(FileExistsError, match=refusal), one_of_writers(tmp_path, "1-of-2"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("at_once")
+def test_one_writer_begins_after_the_other(tmp_path):
+    with one_of_writers(tmp_path, "1-of-2"), one_of_writers(tmp_path, "2-of-2"), first_of_writers(tmp_path):
+        with pytest.raises(FileExistsError), first_of_writers(tmp_path):
+            pass
+        with pytest.raises(FileExistsError), one_of_writers(tmp_path, "3"):
+            pass
+
+
+def _die_with_a_share(folder: Path) -> None:
+    with one_of_writers(folder, "1-of-2"), first_of_writers(folder):
+        os._exit(0)
+
+
+def test_what_a_killed_process_had_of_a_folder_is_free_and_cleared_away(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_die_with_a_share, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert len(list(tmp_path.iterdir())) == 2
+    with only_writer(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def _die_writing(folder: Path) -> None:
     with only_writer(folder):
         os._exit(0)
@@ -31,11 +115,11 @@ def test_a_writer_that_died_has_no_right_any_more(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=_die_writing, args=(tmp_path / "raw",))
     process.start()
     process.join()
-    assert [path.name for path in tmp_path.iterdir()] == [".raw.lock"]
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == [LOCK_FILE]
 
     refuse_if_written(tmp_path / "raw")
 
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "raw").iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", [".", "new/and/deeper"])

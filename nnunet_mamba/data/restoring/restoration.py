@@ -223,8 +223,7 @@ def _begin(output: Path, dataset: ConvertedDataset, digests: Mapping[str, str]) 
             stored = None
         if stored != content:
             raise FileExistsError(f"{output} holds masks of other predictions; choose another `output`, or delete it")
-        for folder in (output, *(path for path in output.iterdir() if path.is_dir())):
-            remove_partial_files(folder)
+        remove_partial_files(output, below=True)
     elif output.exists() and (not output.is_dir() or any(not path.name.startswith(".") for path in output.iterdir())):
         raise FileExistsError(f"{output} is there and not empty, expected a new folder; choose another `output`")
     else:

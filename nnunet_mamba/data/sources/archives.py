@@ -6,7 +6,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +14,7 @@ from uuid import uuid4
 from nnunet_mamba.data.formats.file_endings import OTHER_ARCHIVE_ENDINGS, ZIP_ENDING
 from nnunet_mamba.data.sources.archive_members import HarmfulMemberError, Member, files_of
 from nnunet_mamba.data.sources.unpacked_names import named_by_archive
+from nnunet_mamba.system.atomic import folder_unless_empty
 from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
 from nnunet_mamba.system.progress import ShownProgress
 
@@ -66,11 +67,9 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
     refuse_if_unwritable(
         beside, way_out="get the right to write there, make room, or choose another place with `output`"
     )
-    created = [path for path in (beside, *beside.parents) if not path.exists()]
-    beside.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(beside)
     folder = beside / f"{_PREFIX}{uuid4().hex}"
-    with _without_empty_folders(created), only_writer(folder):
+    with folder_unless_empty(beside), only_writer(folder, beside=True):
+        _remove_abandoned(beside)
         try:
             folder.mkdir(mode=0o700)
             content = folder / source.name
@@ -82,26 +81,10 @@ def unpacked(source: Path, *, beside: Path, progress: bool = False) -> Iterator[
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _without_empty_folders(folders: Sequence[Path]) -> Iterator[None]:
-    """Remove folders at the end if nothing was written into them.
-
-    Args:
-        folders: the innermost first.
-    """
-    try:
-        yield
-    finally:
-        # One that holds something stays.
-        with suppress(OSError):
-            for folder in folders:
-                folder.rmdir()
-
-
 def _remove_abandoned(beside: Path) -> None:
     """Delete what killed runs have unpacked: nobody holds the lock of such a folder."""
     for folder in beside.glob(f"{_PREFIX}*"):
-        with suppress(FileExistsError), only_writer(folder):
+        with suppress(FileExistsError), only_writer(folder, beside=True):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -92,7 +92,10 @@ def _unpacked(archive: Path, output: Path, progress: bool) -> AbstractContextMan
     # Where no archive is named, nothing of unpacking is loaded.
     from nnunet_mamba.data.sources.archives import unpacked
 
-    return unpacked(archive, beside=output.absolute().parent, progress=progress)
+    beside = output.absolute().parent
+    # Whoever has the right to write in the folder need not have it beside; what is hidden there is no mask.
+    place = output if output.is_dir() and not os.access(beside, os.W_OK) else beside
+    return unpacked(archive, beside=place, progress=progress)
 
 
 def is_archive(path: str) -> bool:

@@ -235,9 +235,8 @@ class _Work:
         if self.options.report is not None:
             refuse_if_no_report(self.options.report)
         if not self.options.dry_run:
-            refuse_if_unwritable(self.folder.parent, way_out=_WAY_OUT)
-            if self.folder.is_dir():
-                refuse_if_unwritable(self.folder, way_out=_WAY_OUT)
+            # Whoever has the right to write in the folder need not have it beside.
+            refuse_if_unwritable(self.folder if self.folder.is_dir() else self.folder.parent, way_out=_WAY_OUT)
             refuse_if_written(self.folder)
         found = self._examine(cases, record, problems)
         done = Conversion(

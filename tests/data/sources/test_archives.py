@@ -133,7 +133,7 @@ def test_what_a_killed_run_unpacked_is_removed_and_what_another_run_needs_is_not
     for folder in (abandoned, used):
         (folder / "images").mkdir(parents=True)
 
-    with only_writer(used), unpacked(archive, beside=tmp_path / "out"):
+    with only_writer(used, beside=True), unpacked(archive, beside=tmp_path / "out"):
         assert not abandoned.exists()
 
     assert list((tmp_path / "out").iterdir()) == [used]

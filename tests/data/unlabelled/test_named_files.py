@@ -152,6 +152,18 @@ def test_archives_among_the_matches_of_a_pattern_are_unpacked(archive, tree, tmp
         assert places(unpacked) == {"a.png", "deep/b.png"}
 
 
+def test_an_archive_is_unpacked_in_the_output_if_nothing_can_be_written_beside_it(archive, tmp_path, monkeypatch):
+    output = tmp_path / "granted" / "out"
+    output.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: os.fspath(path) != os.fspath(output.parent))
+    before = output.parent.stat().st_mtime_ns
+    with unpacked_archives([archive], output=output) as (unpacked,):
+        assert unpacked.folders[0].is_relative_to(output)
+        assert places(unpacked) == {"a.png", "deep/b.png"}
+    assert list(output.iterdir()) == []
+    assert output.parent.stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize(
     ("name", "text"), [("x.rar", "only .zip archives are unpacked"), ("x.zip", "not a zip archive")]
 )
