@@ -18,6 +18,9 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Box: TypeAlias = tuple[slice, slice, slice]
 
 _EPS = 1e-8
+# Squares of smaller values have a sum that float32 holds, whatever the size of the image.
+_SURELY_NORMALISED = 1e14
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,8 @@ def check_image(image: npt.NDArray[Any], plan: PredictionPlan) -> None:
         plan: says how many channels there are.
 
     Raises:
-        UnsuitableImageError: it has another number of axes or channels, no pixels, or values that are no numbers.
+        UnsuitableImageError: it has another number of axes or channels, no pixels, or values that are no numbers or too
+            large to be normalised. nnU-Net would predict of NaN or zeros, and so of nothing, without a word.
     """
     n_channels = len(plan.normalizations)
     if image.ndim != 4 or image.shape[0] != n_channels or not image.size:
@@ -89,12 +93,33 @@ def check_image(image: npt.NDArray[Any], plan: PredictionPlan) -> None:
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise UnsuitableImageError("the image has values that are NaN or infinite, expected numbers; replace them")
     for channel, normalization in zip(image, plan.normalizations, strict=True):
+        if image.dtype.itemsize > 2:
+            _refuse_large(channel, normalization)
         if normalization.scheme == "RGBTo01Normalization":
             low, high = channel.min(), channel.max()
             if low < 0 or high > 255:
                 raise UnsuitableImageError(
                     f"the image has values from {low:g} to {high:g}, expected the 0 to 255 of photographs"
                 )
+
+
+def _refuse_large(channel: npt.NDArray[Any], normalization: Normalization) -> None:
+    """Raise if values are too large for what nnU-Net computes with them in float32."""
+    lowest, highest = float(channel.min()), float(channel.max())
+    largest = max(-lowest, highest)
+    if largest <= _SURELY_NORMALISED:
+        return
+    is_fine = largest <= _LARGEST
+    if is_fine and normalization.scheme == "ZScoreNormalization":
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_fine = bool(np.isfinite(channel.astype(np.float32).std()))
+    elif is_fine and normalization.scheme == "RescaleTo01Normalization":
+        is_fine = highest - lowest <= _LARGEST
+    if not is_fine:
+        raise UnsuitableImageError(
+            f"the image has values from {lowest:g} to {highest:g}, too large for the float32 in which nnU-Net "
+            "normalises them; rescale or clip them"
+        )
 
 
 def _nonzero(data: FloatArray) -> BoolArray:

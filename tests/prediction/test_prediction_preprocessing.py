@@ -95,6 +95,44 @@ def test_refuses_what_is_no_image_of_the_model(make_stock, image, text):
         prepare(image, PICTURE, plan)
 
 
+def large(value, dtype=np.float32):
+    image = np.arange(64, dtype=dtype).reshape(1, 1, 8, 8) + 1
+    image[0, 0, 2, 3] = value
+    return image
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("scheme", "image"),
+    [
+        ("ZScoreNormalization", large(1e30)),
+        ("ZScoreNormalization", large(-1e30)),
+        ("ZScoreNormalization", large(1e300, np.float64)),
+        ("RescaleTo01Normalization", np.concatenate([large(3e38), large(-3e38)], axis=2)),
+        ("NoNormalization", large(1e300, np.float64)),
+    ],
+)
+def test_refuses_what_float32_cannot_normalise_without_warnings(make_stock, scheme, image):
+    stock = make_stock(schemes=(scheme,))
+    plan = read_prediction_plan(stock.plans, "2d", stock.dataset_json, where="the model")
+    with pytest.raises(UnsuitableImageError, match="too large for the float32 in which nnU-Net normalises them"):
+        prepare(image, PICTURE, plan)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("scheme", "value"),
+    [
+        *(("ZScoreNormalization", 1e17), ("RescaleTo01Normalization", 1e30), ("CTNormalization", 1e30)),
+        ("NoNormalization", 1e30),
+    ],
+)
+def test_large_numbers_that_can_be_normalised_are_those_of_nnunet(make_stock, scheme, value):
+    ours, theirs, _ = _both(make_stock(schemes=(scheme,)), large(value), PICTURE)
+    assert np.isfinite(ours.data).all()
+    assert np.array_equal(ours.data, theirs)
+
+
 def test_refuses_numbers_that_no_photograph_has(make_stock):
     stock = make_stock(schemes=("RGBTo01Normalization",))
     plan = read_prediction_plan(stock.plans, "2d", stock.dataset_json, where="the model")

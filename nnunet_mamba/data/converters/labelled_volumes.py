@@ -21,6 +21,7 @@ from nnunet_mamba.data.formats.nifti_files import (
     digest_of,
     encode_nifti,
     turned_onto,
+    undefined_problem,
 )
 from nnunet_mamba.data.formats.volume_files import read_volume
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers, undefined_text
@@ -177,9 +178,8 @@ def load_volumes(paths: Sequence[Path], *, may_be_ct: bool) -> list[Volume]:
 
 def _refuse_values(image: Volume, *, may_be_ct: bool) -> None:
     """Raise if an image's values or spacing are not what nnU-Net can take."""
-    undefined = np.count_nonzero(~np.isfinite(image.voxels))
-    if undefined:
-        raise VolumeError(f"{undefined} voxels are NaN or infinite, expected numbers; replace them by a number")
+    if problem := undefined_problem(image.voxels):
+        raise VolumeError(f"{problem}; replace them by a number")
     lowest = image.voxels.min()
     if not may_be_ct and lowest < LOWEST_VALUE_BESIDES_CT:
         raise VolumeError(

@@ -110,7 +110,10 @@ def read_stack(paths: Sequence[Path], *, is_labelled: bool) -> tuple[npt.NDArray
                 raise VolumeError(f"{name} of type {array.dtype}, expected numbers; preprocess the case again ({path})")
             stack.append(array)
     image, *label = (stack[0] if n_axes == 3 else np.stack(stack) for stack in stacks)
-    return image.astype(np.float32), label[0] if label else None
+    # What float32 does not hold becomes infinite, and is told as that.
+    with np.errstate(over="ignore"):
+        image = image.astype(np.float32)
+    return image, label[0] if label else None
 
 
 def scaled_problems(image: npt.NDArray[np.float32]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from nnunet_mamba.data.formats.nifti_files import (
     encode_nifti,
     read_nifti,
     turned_onto,
+    undefined_problem,
 )
 from nnunet_mamba.data.formats.whole_numbers import near_whole_numbers
 from nnunet_mamba.data.problems import CaseCheck, Problem
@@ -55,9 +56,8 @@ def ct_problems(image: Volume) -> Iterator[str]:
     Args:
         image: in HU.
     """
-    n_undefined = 0 if image.voxels.dtype.kind != "f" else np.count_nonzero(~np.isfinite(image.voxels))
-    if n_undefined:
-        yield f"{n_undefined} voxels are NaN or infinite, expected numbers; convert it from its source again"
+    if problem := undefined_problem(image.voxels):
+        yield f"{problem}; convert it from its source again"
     elif (lowest := image.voxels.min()) > AIR:
         yield (
             f"values from {lowest:g} to {image.voxels.max():g}, expected Hounsfield units with air below {AIR}; take "

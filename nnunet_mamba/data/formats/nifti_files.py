@@ -241,6 +241,22 @@ def compact_voxels(voxels: npt.NDArray[Any]) -> npt.NDArray[np.int16] | npt.NDAr
     return voxels.astype(np.float32)
 
 
+def undefined_problem(voxels: npt.NDArray[Any]) -> str:
+    """Return what is wrong with voxels that are no numbers in float32, "" if nothing: nnU-Net reads all images in it.
+
+    Args:
+        voxels: any shape and type of number.
+    """
+    if voxels.dtype.kind != "f":
+        return ""
+    if n_undefined := np.count_nonzero(~np.isfinite(voxels)):
+        return f"{n_undefined} voxels are NaN or infinite, expected numbers"
+    lowest, highest = float(voxels.min()), float(voxels.max())
+    if max(-lowest, highest) > float(np.finfo(np.float32).max):
+        return f"values from {lowest:g} to {highest:g}, which float32 does not hold, in which nnU-Net reads all images"
+    return ""
+
+
 def digest_of(voxels: npt.NDArray[Any]) -> str:
     """Return a digest that is equal for equal voxels.
 

@@ -24,7 +24,13 @@ from nnunet_mamba.data.formats.image_files import (
     resized_image,
 )
 from nnunet_mamba.data.formats.mask_pixels import is_coloured
-from nnunet_mamba.data.formats.nifti_files import Volume, VolumeError, compact_voxels, spacing_in_file
+from nnunet_mamba.data.formats.nifti_files import (
+    Volume,
+    VolumeError,
+    compact_voxels,
+    spacing_in_file,
+    undefined_problem,
+)
 from nnunet_mamba.data.formats.volume_files import read_volume, spacing_of
 from nnunet_mamba.data.problems import FILE_DAMAGES
 from nnunet_mamba.data.sources.unpacked_names import name_as_packed
@@ -203,7 +209,7 @@ def _read_ct(paths: Sequence[Path], conversion: ImageConversion, force: bool) ->
 
     image = read_volume(paths[0])
     if problems := list(ct_problems(image)):
-        if not np.isfinite(image.voxels).all():
+        if undefined_problem(image.voxels):
             raise VolumeError(problems[0])
         if not force:
             raise _OtherImageError(problems[0], paths[0])

@@ -209,6 +209,17 @@ def test_what_is_no_ct_is_refused_by_a_model_of_cts(tmp_path):
     assert not error.can_be_forced
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("name", "kind"), [("image", ImageKind.VOLUMES), ("CT", ImageKind.CT_VOLUMES)])
+def test_values_that_float32_does_not_hold_are_refused_in_words(tmp_path, name, kind):
+    conversion = ImageConversion(kind=kind, channel_names=(name,), labels=LABELS)
+    voxels = np.full((4, 5, 6), -1000.0)
+    voxels[1, 2, 3] = 1e300
+    error = refusal(conversion, save_volume(tmp_path / "a.nii.gz", voxels))
+    assert "values from -1000 to 1e+300, which float32 does not hold" in str(error)
+    assert not error.can_be_forced
+
+
 def damage(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
