@@ -116,7 +116,7 @@ def predict(
                 progress=progress,
             ),
         )
-        _print_outcome(done)
+        _print_outcome(done, part)
         if report is not None:
             _write_report(report, done, opened)
     if done.failures:
@@ -185,9 +185,12 @@ def _write_report(path: Path, done: "Run", model: "Model") -> None:
         temporary.write_text(json.dumps(done.report(model.description), indent=1) + "\n", encoding="utf-8")
 
 
-def _print_outcome(done: "Run") -> None:
+def _print_outcome(done: "Run", part: str | None) -> None:
     for note in done.notes:
         print(note, file=sys.stderr)
+    if not done.n_images:
+        print(f"Part {part} has no image to predict; images in all: {done.n_in_all}.")
+        return
     for number, text in enumerate(done.failures.values()):
         if number == SHOWN_FAILURES:
             more = len(done.failures) - SHOWN_FAILURES

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nnunet_mamba.data.converters.lgg_slices import FLAIR
 from nnunet_mamba.data.sources.unpacked_names import name_as_packed
+from nnunet_mamba.data.unlabelled.axial_view import as_radiologists_look
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
     from nnunet_mamba.prediction.preprocessing import FloatArray
 
 OVERLAYS, PROBABILITIES = "overlays", "probabilities"
+
+
+def overlay_name(case: UnlabelledCase) -> str:
+    """Return the file of a case's overlay below the output, with "/" between folders: a JPEG, which any program shows.
+
+    Args:
+        case: of ``find_images``.
+    """
+    return f"{OVERLAYS}/{case.identifier}.jpg"
+
+
+def probabilities_name(case: UnlabelledCase) -> str:
+    """Return the file of a case's probabilities below the output, with "/" between folders.
+
+    Args:
+        case: of ``find_images``.
+    """
+    return f"{PROBABILITIES}/{case.identifier}.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +68,12 @@ class WantedFiles:
         return mask_files(case, self.folder)
 
     def overlay(self, case: UnlabelledCase) -> Path:
-        """Return the file of a case's overlay: a JPEG, which any program shows."""
-        return self.folder / OVERLAYS / f"{case.identifier}.jpg"
+        """Return the file of a case's overlay."""
+        return self.folder / overlay_name(case)
 
     def probability_file(self, case: UnlabelledCase) -> Path:
         """Return the file of a case's probabilities."""
-        return self.folder / PROBABILITIES / f"{case.identifier}.npz"
+        return self.folder / probabilities_name(case)
 
     def are_there(self, case: UnlabelledCase) -> bool:
         """Return whether an earlier run has written all that is wanted of a case."""
@@ -116,8 +134,8 @@ class WantedFiles:
             drawn = draw_overlay(image.upright_picture(), upright, labels=self._foreground())
         else:
             is_ct = self.conversion.kind is ImageKind.CT_VOLUMES
-            shown = FLAIR if self.conversion.kind is ImageKind.LGG_VOLUMES else 0
-            volume, label_map, spacing = as_radiologists_look(image.channels[shown], on_source, image)
+            shown = image.channels[self.conversion.kind.shown_channel]
+            volume, label_map, spacing = as_radiologists_look(shown, on_source, image)
             drawn = draw_overlay(
                 volume,
                 label_map,
@@ -137,30 +155,3 @@ class WantedFiles:
             image=name_as_packed(str(case.channels[0])),
             mask=case.masks[0],
         )
-
-
-def as_radiologists_look(
-    volume: npt.NDArray[Any], label_map: npt.NDArray[Any], image: ReadImage
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[float, ...]]:
-    """Return a volume and its label map as axial slices, the patient's front up and the right side on the left.
-
-    A scan whose files tell no place is shown as it is stored.
-
-    Args:
-        volume: (z, y, x) as stored.
-        label_map: (z, y, x) as stored.
-        image: that they belong to.
-
-    Returns:
-        Both in the same order of axes, and the spacing along them.
-    """
-    if "affine" not in image.source:
-        return volume, label_map, tuple(image.spacing)
-    from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
-
-    # Each axis counts towards left, posterior, superior: to the right, down, and up through the slices.
-    turn = ornt_transform(io_orientation(np.array(image.source["affine"])), axcodes2ornt("LPS"))
-    turned = [np.asarray(apply_orientation(array.T, turn)).T for array in (volume, label_map)]
-    places = np.argsort(turn[:, 0])
-    spacing = tuple(float(image.spacing[::-1][place]) for place in places)[::-1]
-    return turned[0], turned[1], spacing

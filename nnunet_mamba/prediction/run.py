@@ -14,12 +14,13 @@ from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion
 from nnunet_mamba.data.unlabelled.image_reading import ReadImage, UnreadableImageError, read_image
 from nnunet_mamba.data.unlabelled.image_search import FoundImages, find_images
+from nnunet_mamba.data.unlabelled.mask_places import files_that_are_folders
 from nnunet_mamba.data.unlabelled.named_files import unpacked_archives
 from nnunet_mamba.prediction.finished_images import FinishedImages
-from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, WantedFiles
+from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, WantedFiles, overlay_name, probabilities_name
 from nnunet_mamba.prediction.run_record import continue_or_begin
 from nnunet_mamba.system.atomic import remove_partial_files
-from nnunet_mamba.system.folder_lock import only_writer, refuse_if_unwritable
+from nnunet_mamba.system.folder_lock import first_of_writers, one_of_writers, only_writer, refuse_if_unwritable
 from nnunet_mamba.system.progress import ShownProgress
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Run:
     Args:
         folder: of the masks.
         n_images: of the share that was asked for, those that failed included.
+        n_in_all: images of all shares, without those that cannot be predicted as their names tell.
         n_written: images that this run has predicted.
         n_empty: those of them without any label.
         failures: why images were not predicted, by the names of their files.
@@ -67,6 +69,7 @@ class Run:
 
     folder: Path
     n_images: int
+    n_in_all: int
     n_written: int
     n_empty: int
     failures: Mapping[str, str]
@@ -120,7 +123,8 @@ def predict_images(
 
     Raises:
         InvalidDatasetError: the images cannot be predicted as they are named; nothing has been written.
-        FileExistsError: ``output`` holds something else, or another process is writing there.
+        FileExistsError: ``output`` holds something else, or another process is writing there that predicts anything
+            but another share of the same prediction.
         ValueError: the model is damaged.
         OSError: writing failed; whole files stay, and a second run continues.
     """
@@ -128,10 +132,31 @@ def predict_images(
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     with unpacked_archives(images, output=output, progress=options.progress) as places:
         found = find_images(places, conversion, output=output, part=options.part)
-        if refusals := [*found.refusals, *_among_other_files(found.cases, options)]:
+        if refusals := [*found.refusals, *_in_the_way(found.cases, output, options)]:
             raise InvalidDatasetError(refusals, output)
-        with _alone(output, options):
+        if not found.cases and not found.problems:
+            # A share of fewer images than there are shares.
+            return Run(
+                folder=output,
+                n_images=0,
+                n_in_all=found.n_images,
+                n_written=0,
+                n_empty=0,
+                failures={},
+                notes=found.notes,
+            )
+        with _right_to_write(output, options):
             return _predict(found, output, conversion, predictor(), options)
+
+
+def _in_the_way(cases: Sequence[UnlabelledCase], output: Path, options: RunOptions) -> Iterator[Problem]:
+    """Yield a problem for each image whose other files would lie where something else lies or is to lie."""
+    yield from _among_other_files(cases, options)
+    if options.overlays:
+        yield from files_that_are_folders([(overlay_name(case), case) for case in cases], output, what="overlay")
+    if options.probabilities:
+        names = [(probabilities_name(case), case) for case in cases]
+        yield from files_that_are_folders(names, output, what="file of probabilities")
 
 
 def _among_other_files(cases: Sequence[UnlabelledCase], options: RunOptions) -> Iterator[Problem]:
@@ -146,17 +171,20 @@ def _among_other_files(cases: Sequence[UnlabelledCase], options: RunOptions) -> 
             yield Problem(case.identifier, text, case.channels[0])
 
 
-def _alone(output: Path, options: RunOptions) -> AbstractContextManager[None]:
+def _right_to_write(output: Path, options: RunOptions) -> AbstractContextManager[None]:
     # The parts of a cluster's array share the folder.
-    return nullcontext() if options.part is not None else only_writer(output)
+    if options.part is None:
+        return only_writer(output)
+    return one_of_writers(output, "part-{}-of-{}".format(*options.part))
 
 
 def _predict(
     found: FoundImages, output: Path, conversion: ImageConversion, predictor: "Predictor", options: RunOptions
 ) -> Run:
-    continue_or_begin(output, record_of(predictor, conversion, options))
+    with first_of_writers(output) if options.part is not None else nullcontext():
+        continue_or_begin(output, record_of(predictor, conversion, options))
     if options.part is None:
-        remove_partial_files(output)
+        remove_partial_files(output, below=True)
     table = _table(output) if options.statistics else None
     outputs = WantedFiles(
         folder=output,
@@ -179,6 +207,7 @@ def _predict(
     return Run(
         folder=output,
         n_images=len(found.cases) + len(found.problems),
+        n_in_all=found.n_images,
         n_written=count.written,
         n_empty=count.empty,
         failures=count.failures,

@@ -18,7 +18,10 @@ IMAGE_ERRORS = (ValueError, MemoryError)
 # Images that wait for the network, and label maps that wait for the disk: so many of each at most, and so many bytes.
 _MOST_WAITING = 32
 # What writing one file may raise where others can be written.
-_ERRORS_OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.ENOENT)
+_ERRORS_OF_ONE_FILE = (
+    *(errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY),
+    *(errno.EACCES, errno.ENOENT),
+)
 _MOST_BYTES_WAITING = 512 * 2**20
 _MOST_THREADS = 4
 # So many images are read ahead for one pass.

@@ -121,6 +121,12 @@ print("imported", [name for name in needless.split() if name in sys.modules])
     assert re.fullmatch(r"Note: \S+ does not tell how .*\n", process.stderr)
 
 
+def test_a_part_without_images_is_told_and_ends_well(predict, photographs, packed):
+    result = predict(photographs, "-m", packed(), "--part", "200/300")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "Part 200/300 has no image to predict; images in all: 2.\n"
+
+
 def test_a_report_takes_the_place_of_no_other_file(predict, photographs):
     before = (photographs / "a.jpg").read_bytes()
     for report in (photographs, photographs / "a.jpg"):

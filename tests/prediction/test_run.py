@@ -1,6 +1,8 @@
 import csv
 import errno
 import json
+import threading
+import time
 import zipfile
 
 import numpy as np
@@ -14,6 +16,8 @@ from nnunet_mamba.prediction.finished_images import SOURCES_FILE
 from nnunet_mamba.prediction.predictor import Predictor
 from nnunet_mamba.prediction.run import RunOptions, predict_images
 from nnunet_mamba.prediction.run_record import RECORD_FILE
+from nnunet_mamba.system import folder_lock
+from nnunet_mamba.system.folder_lock import one_of_writers, only_writer
 
 
 @pytest.fixture
@@ -177,10 +181,94 @@ def test_nothing_readable_is_told(predict, tmp_path):
 
 
 def test_partial_files_of_a_killed_run_are_removed(predict, photographs):
-    folder = predict(photographs).folder
-    (folder / ".partial-123-a.png").touch()
+    folder = predict(photographs, overlays=True).folder
+    for place in ("", "clinic", "overlays", "overlays/clinic"):
+        (folder / place / ".partial-123-a.png").touch()
+    predict(photographs, overlays=True)
+    assert not list(folder.rglob(".partial-*"))
+
+
+def test_a_run_leaves_no_lock_behind(predict, photographs):
+    folder = predict(photographs, part=(1, 2)).folder
     predict(photographs)
-    assert not list(folder.glob(".partial-*"))
+    assert {path.name for path in folder.glob(".*")} == {SOURCES_FILE}
+
+
+def test_whole_runs_and_parts_do_not_write_side_by_side(predict, photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_lock, "_LONGEST_BEGINNING", 0.0)
+    refusal = "another process is writing there"
+    with one_of_writers(tmp_path / "out", "part-1-of-2"):
+        with pytest.raises(FileExistsError, match=refusal):
+            predict(photographs)
+        with pytest.raises(FileExistsError, match=refusal):
+            predict(photographs, part=(1, 2))
+        predict(photographs, part=(2, 2))
+    with only_writer(tmp_path / "out"), pytest.raises(FileExistsError, match=refusal):
+        predict(photographs, part=(1, 2))
+
+
+def test_parts_with_other_options_at_the_same_time_do_not_both_begin(predict, photographs, monkeypatch):
+    begin, inside, others = run.continue_or_begin, [], []
+
+    def begin_among_others(folder, record):
+        # While one part looks for a record and writes its own, another begins.
+        if not inside:
+            inside.append(folder)
+            others.append(threading.Thread(target=begin_another))
+            others[0].start()
+            time.sleep(0.2)
+        begin(folder, record)
+
+    failures = []
+
+    def begin_another():
+        try:
+            predict(photographs, part=(2, 2), mirroring=True)
+        except FileExistsError as error:
+            failures.append(str(error))
+
+    monkeypatch.setattr(run, "continue_or_begin", begin_among_others)
+    assert predict(photographs, part=(1, 2)).n_written
+    others[0].join()
+    (failure,) = failures
+    assert "holds masks of another prediction (mirroring: it has False, this run True)" in failure
+
+
+def test_a_share_without_images_leaves_no_trace(predict, photographs, tmp_path):
+    done = predict(photographs, part=(200, 300))
+    assert (done.n_images, done.n_in_all) == (0, 3)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "options", "text"),
+    [
+        ("a.png", {}, "would write the mask a.png and the mask a.png/c.png"),
+        ("a.jpg", {"overlays": True}, "would write the overlay overlays/a.jpg and the overlay overlays/a.jpg/c.jpg"),
+        ("a.npz", {"probabilities": True}, "would write the file of probabilities probabilities/a.npz and"),
+    ],
+)
+def test_an_image_beside_a_folder_that_is_called_as_its_files_is_told(predict, photographs, folder, options, text):
+    (photographs / "a.jpg").rename(photographs / "a.bmp")
+    (photographs / "clinic").rename(photographs / folder)
+    with pytest.raises(InvalidDatasetError, match=text):
+        predict(photographs, **options)
+    if options:
+        assert predict(photographs).n_written == 3
+
+
+def test_a_folder_that_appears_in_the_place_of_a_mask_costs_only_its_image(predict, photographs, tmp_path, monkeypatch):
+    begin = run.continue_or_begin
+
+    def begin_late(folder, record):
+        begin(folder, record)
+        (folder / "b.png").mkdir()
+        (folder / "clinic").touch()
+
+    monkeypatch.setattr(run, "continue_or_begin", begin_late)
+    done = predict(photographs)
+    assert done.n_written == 1
+    assert len(done.failures) == 2
 
 
 def test_the_report_tells_what_was_done(predict, photographs, model):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from nnunet_mamba.data.converters.lgg_slices import Spacing
+from nnunet_mamba.data.converters.lgg_slices import FLAIR, Spacing
 from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, TIFF_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.data.formats.label_values import SourceValue
@@ -57,6 +57,11 @@ class ImageKind(str, Enum):
     def writes_pictures(self) -> bool:
         """Whether its masks are pictures."""
         return self.is_resized or self is ImageKind.LGG_VOLUMES
+
+    @property
+    def shown_channel(self) -> int:
+        """Which channel of its volumes is shown to people."""
+        return FLAIR if self is ImageKind.LGG_VOLUMES else 0
 
     @property
     def in_words(self) -> str:

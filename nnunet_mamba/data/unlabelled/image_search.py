@@ -14,7 +14,13 @@ from nnunet_mamba.data.sources.unpacked_names import name_as_packed, problems_as
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase, cases_of_files
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
 from nnunet_mamba.data.unlabelled.mask_names import masks_among
-from nnunet_mamba.data.unlabelled.mask_places import overlaps, overwritten_images, without_clashes, without_repeats
+from nnunet_mamba.data.unlabelled.mask_places import (
+    files_that_are_folders,
+    overlaps,
+    overwritten_images,
+    without_clashes,
+    without_repeats,
+)
 from nnunet_mamba.data.unlabelled.named_files import NamedFile, NamedPlace, is_archive, named_place
 
 SHOWN_NAMES = 5
@@ -71,7 +77,8 @@ def find_images(
         found.refusals.append(_no_channels(made.unused, conversion))
     cases, clashes = without_clashes(sorted(made.cases, key=lambda case: case.identifier))
     inside = [problem for place in places for problem in overlaps(place, output)]
-    refusals = [*found.refusals, *inside, *clashes, *overwritten_images(cases, output)]
+    folders = files_that_are_folders([(mask, case) for case in cases for mask in case.masks], output)
+    refusals = [*found.refusals, *inside, *clashes, *folders, *overwritten_images(cases, output)]
     problems = sorted([*found.problems, *made.problems], key=lambda one: (one.identifier, str(one.file)))
     if not cases and not problems and not refusals:
         names = f"{', '.join(place.name for place in places[:SHOWN_NAMES])}{', ...' * (len(places) > SHOWN_NAMES)}"

@@ -83,6 +83,45 @@ def without_clashes(cases: Sequence[UnlabelledCase]) -> tuple[list[UnlabelledCas
     return [case for case in cases if id(case) not in clashing], problems
 
 
+def files_that_are_folders(
+    files: Sequence[tuple[str, UnlabelledCase]], output: Path, *, what: str = "mask"
+) -> list[Problem]:
+    """Return a problem for each file in whose place a folder is, or will be, and for each folder where a file is.
+
+    An image a.jpg beside a folder of images that is called a.png has one.
+
+    Args:
+        files: below the output, with "/" between folders, and whose they are.
+        output: where they are to go.
+        what: to call them.
+    """
+    owner = {same_name(name): case for name, case in files}
+    of_folder: dict[str, tuple[str, UnlabelledCase]] = {}
+    for name, case in files:
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            of_folder.setdefault("/".join(parts[:depth]), (name, case))
+    problems = []
+    for folder, (name, case) in of_folder.items():
+        if (other := owner.get(same_name(folder))) is not None:
+            text = (
+                f"{other.channels[0]} and {case.channels[0]} would write the {what} {folder} and the {what} {name}, "
+                "for which it would have to be a folder; rename one, or predict them into two folders"
+            )
+            problems.append(Problem(case.identifier, text, case.channels[0]))
+        elif (place := output / folder).is_file():
+            text = (
+                f"{place} is a file, expected a folder for the {what} {name}; move it away, or choose another `output`"
+            )
+            problems.append(Problem(case.identifier, text, case.channels[0]))
+    if output.is_dir():
+        for name, case in files:
+            if (place := output / name).is_dir():
+                text = f"{place} is a folder, expected a place for the {what}; move it away, or choose another `output`"
+                problems.append(Problem(case.identifier, text, case.channels[0]))
+    return problems
+
+
 def overwritten_images(cases: Sequence[UnlabelledCase], output: Path) -> list[Problem]:
     """Return a problem for each mask that would replace an image.
 

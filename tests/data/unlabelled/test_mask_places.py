@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
-from nnunet_mamba.data.unlabelled.mask_places import overlaps, overwritten_images, without_clashes, without_repeats
+from nnunet_mamba.data.unlabelled.mask_places import (
+    files_that_are_folders,
+    overlaps,
+    overwritten_images,
+    without_clashes,
+    without_repeats,
+)
 from nnunet_mamba.data.unlabelled.named_files import NamedFile, named_place
 
 
@@ -50,6 +56,29 @@ def test_an_output_among_the_images_is_told(tmp_path, output, where):
         assert f"{where} this folder of images, and the next run would predict its masks" in problem.text
     assert overlaps(named_place(str(tmp_path / "images")), tmp_path / "images_out") == []
     assert overlaps(named_place(str(tmp_path / "images")), tmp_path) == []
+
+
+def masks(*cases):
+    return [(mask, case) for case in cases for mask in case.masks]
+
+
+@pytest.mark.parametrize("folder", ["a.png", "A.PNG"])
+def test_an_image_beside_a_folder_that_is_called_as_its_mask_is_told(tmp_path, folder):
+    cases = [case("a", "x/a.jpg"), case(f"{folder}/b", f"x/{folder}/b.jpg"), case(f"{folder}/c", f"x/{folder}/c.jpg")]
+    (problem,) = files_that_are_folders(masks(*cases), tmp_path)
+    assert f"x/a.jpg and x/{folder}/b.jpg would write the mask {folder} and the mask {folder}/b.png" in problem.text
+    assert files_that_are_folders(masks(*cases[1:]), tmp_path) == []
+
+
+def test_what_an_earlier_run_has_left_in_the_way_is_told(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    (tmp_path / "deep").touch()
+    found = files_that_are_folders(masks(case("a", "a.jpg"), case("deep/er/b", "b.jpg"), case("c", "c.jpg")), tmp_path)
+    assert [problem.text for problem in found] == [
+        f"{tmp_path}/deep is a file, expected a folder for the mask deep/er/b.png; move it away, or choose another "
+        "`output`",
+        f"{tmp_path}/a.png is a folder, expected a place for the mask; move it away, or choose another `output`",
+    ]
 
 
 def test_a_mask_that_would_replace_an_image_is_told(tmp_path):
