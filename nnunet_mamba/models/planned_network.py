@@ -1,6 +1,6 @@
 """Which network a trained model has, as its trainer's name and nnU-Net's plans say, and how it is built again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.models.description import NetworkDescription
@@ -126,6 +126,31 @@ def _create(described: NetworkDescription, place: str) -> "SegmentationNetwork":
         ) from error
 
 
+def other_kinds(weights: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]") -> list[str]:
+    """Return in words the weights of another kind of numbers than a network's own, such as whole ones for real ones.
+
+    torch would convert them in silence. More or fewer bits of one kind are no other kind.
+
+    Args:
+        weights: by their names.
+        state: of the network.
+    """
+    return [
+        f"{name} {value.dtype}, the network has {state[name].dtype}"
+        for name, value in weights.items()
+        if name in state and _kind(value) != _kind(state[name])
+    ]
+
+
+def _kind(value: "Tensor") -> str:
+    if value.is_complex():
+        return "complex"
+    if value.is_floating_point():
+        return "real"
+    # By its name, because torch is not loaded for what only describes networks.
+    return "truth" if str(value.dtype) == "torch.bool" else "whole"
+
+
 def _refuse_misfit(network: "SegmentationNetwork", weights: "Mapping[str, Tensor]", place: str) -> None:
     state = network.state_dict()
     findings = [
@@ -139,6 +164,7 @@ def _refuse_misfit(network: "SegmentationNetwork", weights: "Mapping[str, Tensor
                 if name in weights and weights[name].shape != state[name].shape
             ],
         ),
+        ("has another kind of numbers in", other_kinds(weights, state)),
     ]
     told = [f"{what} {_listed(names)}" for what, names in findings if names]
     if told:
@@ -147,6 +173,6 @@ def _refuse_misfit(network: "SegmentationNetwork", weights: "Mapping[str, Tensor
         )
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     others = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {others} more" if others > 0 else "")

@@ -11,6 +11,7 @@ from torch import nn
 
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.nnunet.architecture_names import refuse_other_than_layers
+from nnunet_mamba.models.planned_network import other_kinds
 
 _LONGEST_TOLD = 300
 
@@ -42,12 +43,18 @@ def _built_by_nnunet(model: Model, folds: Sequence[str]) -> list[nn.Module]:
     networks = []
     for fold in folds:
         network = deepcopy(untrained)
+        weights = model.fold_weights(fold)
         try:
-            network.load_state_dict(model.fold_weights(fold))
+            network.load_state_dict(weights)
         except RuntimeError as error:
             told = " ".join(str(error).split())
             text = told if len(told) < _LONGEST_TOLD else f"{told[:_LONGEST_TOLD]} …"
             raise ValueError(f"{model.place}, fold {fold}: the weights do not fit the network: {text}") from error
+        if others := other_kinds(weights, untrained.state_dict()):
+            raise ValueError(
+                f"{model.place}, fold {fold}: the weights do not fit the network: they have another kind of numbers in "
+                f"{others[0]}; get the model again"
+            )
         networks.append(network.eval())
     return networks
 

@@ -186,14 +186,30 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = devices_there()
+    expected = f"expected one of {', '.join(there)}"
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device {device!r} is none of torch's, expected cpu, cuda, cuda:1 or mps") from error
+        raise ValueError(f"`device` {device}: none of torch's, {expected}") from error
     if chosen.type not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"device {device!r}: expected cpu, cuda, cuda:1 or mps")
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: torch finds no GPU here; leave `device` out, or take 'cpu'")
-    if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(f"device {device!r}: torch finds no Apple GPU here; leave `device` out, or take 'cpu'")
+        raise ValueError(f"`device` {device}: nothing is predicted there, {expected}")
+    if chosen.type not in there:
+        what = "GPU" if chosen.type == "cuda" else "Apple GPU"
+        raise ValueError(
+            f"`device` {device}: torch finds no {what} here, {expected}; leave it out to take the best one"
+        )
+    is_numbered = chosen.type == "cuda" or chosen.index not in (None, 0)
+    if is_numbered and chosen.index is not None and str(chosen) not in there:
+        raise ValueError(f"`device` {device}: torch finds no {chosen} here, {expected}")
     return chosen
+
+
+def devices_there() -> list[str]:
+    """Return the names of the devices that can predict here: "cpu", then GPUs, "cuda" before "cuda:0"."""
+    found = ["cpu"]
+    if torch.cuda.is_available():
+        found += ["cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return found

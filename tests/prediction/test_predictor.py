@@ -160,12 +160,29 @@ def test_weights_have_a_digest_of_their_own(trained, tmp_path):
 
 @pytest.mark.parametrize(
     ("device", "text"),
-    [("toaster", "is none of torch's"), ("meta", "expected cpu, cuda"), ("mps", "finds no Apple GPU")],
+    [
+        ("toaster", "none of torch's, expected one of cpu$"),
+        ("meta", "nothing is predicted there, expected one of cpu$"),
+        ("mps", "torch finds no Apple GPU here, expected one of cpu;"),
+        ("cuda", "torch finds no GPU here, expected one of cpu;"),
+        ("cuda:7", "torch finds no GPU here, expected one of cpu;"),
+        ("cpu:1", "torch finds no cpu:1 here, expected one of cpu$"),
+    ],
 )
 def test_a_device_that_is_not_there_is_refused(monkeypatch, device, text):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=text):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=f"^`device` {device}: {text}"):
         chosen_device(device)
+
+
+def test_a_gpu_beyond_those_that_are_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [str(chosen_device(name)) for name in ("cuda", "cuda:1", "cpu:0")] == ["cuda", "cuda:1", "cpu:0"]
+    with pytest.raises(ValueError, match=r"torch finds no cuda:7 here, expected one of cpu, cuda, cuda:0, cuda:1$"):
+        chosen_device("cuda:7")
 
 
 def test_a_gpu_is_taken_if_there_is_one(monkeypatch):
@@ -193,6 +210,19 @@ def test_a_model_of_nnunets_own_trainer_predicts_too(trained, photographs):
         expected = network.eval()(prepared.slices).softmax(1)[0]
     # Logits are weighted and divided in half precision.
     assert np.abs(found[:, 0] - expected.numpy()).max() <= 1e-2
+
+
+def test_whole_numbers_in_the_place_of_a_stock_networks_weights_are_refused(trained):
+    folder = trained("nnUNetTrainer")
+    checkpoint = folder / "fold_0" / "checkpoint_final.pth"
+    plans = PlansManager(json.loads((folder / "plans.json").read_text()))
+    configuration = plans.get_configuration("2d")
+    network = nnUNetTrainer.build_network_architecture(plans, configuration, 3, 2, enable_deep_supervision=False)
+    weights = {name: value.long() for name, value in network.state_dict().items()}
+    torch.save({**torch.load(checkpoint, weights_only=False), "network_weights": weights}, checkpoint)
+    told = r"fold 0: the weights do not fit the network: they have another kind of numbers in \S+ torch\.int64"
+    with pytest.raises(ValueError, match=told):
+        Predictor.from_results(folder, device="cpu")
 
 
 def test_a_trainer_that_is_not_here_is_told(trained):

@@ -21,7 +21,10 @@ from nnunet_mamba.system.json_files import parse_json
 _BETWEEN = "/"
 # The only entry of the metadata, as JSON: safetensors writes several in an order that is another one every time.
 _OTHER_NAMES = "other_names"
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.bool)
+_DTYPES = (
+    *(torch.float32, torch.float16, torch.bfloat16, torch.float64),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+)
 # The file begins with the length of its header, which is JSON.
 _LENGTH = 8
 _AGAIN = "get the model again"
@@ -32,6 +35,9 @@ def pack_weights(weights: Mapping[str, Mapping[str, Tensor]]) -> bytes:
 
     Args:
         weights: of every fold, by its name, as the network has them by theirs.
+
+    Raises:
+        ValueError: they are of a kind of numbers that no network here has, such as complex ones.
     """
     # Clones, because safetensors takes no two views of one memory.
     tensors: dict[str, Tensor] = {}
@@ -40,6 +46,8 @@ def pack_weights(weights: Mapping[str, Mapping[str, Tensor]]) -> bytes:
         stored: dict[object, str] = {}
         for name, value in values.items():
             key = f"{fold}{_BETWEEN}{name}"
+            if value.dtype not in _DTYPES:
+                raise ValueError(f"{key} holds {value.dtype}, which no network here has; convert it to float32")
             if (first := stored.setdefault(memory_of(value, name), key)) != key:
                 other_names[key] = first
             else:

@@ -95,19 +95,19 @@ def first_not_finite(value: Any, name: str) -> str | None:
         name: of the value.
     """
     if isinstance(value, Tensor):
-        is_number = value.is_floating_point() or value.is_complex()
-        return name if is_number and not bool(value.isfinite().all()) else None
+        return name if value.is_floating_point() and not bool(value.isfinite().all()) else None
     return next((found for key, one in _inside(value) if (found := first_not_finite(one, f"{name}.{key}"))), None)
 
 
 def _first_sparse(value: Any, name: str) -> str | None:
-    """Return the name of the first tensor that is no plain array with every number in memory; None without one."""
+    """Return the name of the first tensor that is no plain array of real numbers, all in memory; None without one."""
     if isinstance(value, Tensor):
         is_plain = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
         if not is_plain or value.is_nested or value.dtype.itemsize * value.numel() > value.untyped_storage().nbytes():
             return name
-        # torch computes with no float8.
-        return name if value.is_floating_point() and value.dtype.itemsize == 1 else None
+        # torch computes with no float8, and would take of complex numbers the real part alone.
+        is_float8 = value.is_floating_point() and value.dtype.itemsize == 1
+        return name if is_float8 or value.is_complex() else None
     return next((found for key, one in _inside(value) if (found := _first_sparse(one, f"{name}.{key}"))), None)
 
 

@@ -22,9 +22,10 @@ def shared_layers(*, seed=0):
 def test_weights_of_all_folds_come_back_in_every_kind_of_number():
     folds = {
         "0": {"a.weight": torch.rand(2, 3), "n": torch.tensor(7)},
+        "1": {str(dtype): torch.ones(2).to(dtype) for dtype in (torch.int32, torch.int16, torch.int8, torch.uint8)},
         "all": {"a.weight": torch.rand(2, 3).half(), "empty": torch.empty(0, 3), "b": torch.rand(4, 6).T},
     }
-    read = unpacked(pack_weights(folds), ["0", "all"])
+    read = unpacked(pack_weights(folds), list(folds))
     assert read.keys() == folds.keys()
     for name, weights in folds.items():
         assert_same_weights(read[name], weights)
@@ -46,6 +47,11 @@ def test_views_of_one_memory_are_no_copies_of_each_other():
     whole = torch.arange(6.0)
     weights = {"a": whole[:3], "b": whole[3:], "c": whole.reshape(2, 3), "d": whole.reshape(3, 2)}
     assert_same_weights(unpacked(pack_weights({"0": weights}), ["0"])["0"], weights)
+
+
+def test_complex_numbers_are_not_packed():
+    with pytest.raises(ValueError, match=r"^0/a holds torch\.complex64, which no network here has"):
+        pack_weights({"0": {"a": torch.ones(2, dtype=torch.complex64)}})
 
 
 def test_another_hash_is_told():

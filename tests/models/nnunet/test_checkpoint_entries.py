@@ -15,6 +15,7 @@ from nnunet_mamba.models.nnunet.checkpoint_entries import problem_of_entries
         ("network_weights", {"a": torch.eye(3).to_sparse()}, "not one of plain numbers"),
         ("network_weights", {"a": torch.ones(2, device="meta")}, "not one of plain numbers"),
         ("network_weights", {"a": torch.ones(2).to(torch.float8_e4m3fn)}, "not one of plain numbers"),
+        ("network_weights", {"a": torch.ones(2, dtype=torch.complex64)}, "not one of plain numbers"),
         ("network_weights", {"a": torch.tensor(float("nan"))}, r"not finite \(in network_weights.a\)"),
         ("optimizer_state", {"state": {}}, "without param_groups"),
         ("optimizer_state", {"state": {}, "param_groups": [5]}, "no list of dictionaries"),
