@@ -1,10 +1,9 @@
-"""Score two folders of label maps: check all cases first, then let nnU-Net count the pixels of each."""
+"""Score two folders of label maps: read each case once, check it, let nnU-Net count, and measure distances."""
 
 import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,10 @@ from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import SUMMARY
 
 if TYPE_CHECKING:
-    from nnunet_mamba.data.formats.dataset_json import DatasetJson
-    from nnunet_mamba.evaluation.label_map_reading import LabelMapReader
+    from nnunet_mamba.evaluation.case_files import CaseFiles
+    from nnunet_mamba.evaluation.case_scoring import CaseResult, CaseScorer
+    from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
+    from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -31,21 +32,41 @@ class Evaluation:
         cases: sorted by identifier.
         summary: the file in nnU-Net's form.
         table: the file with one line per case and label.
+        distances: of all cases, None if they were not measured.
     """
 
     cases: Sequence[ScoredCase]
     summary: Path
     table: Path
+    distances: "MeasuredDistances | None" = None
 
     @property
     def scores(self) -> list[LabelScores]:
         """Every label or region in both protocols."""
-        return score_labels(self.cases)
+        return score_labels(self.cases, self.distances)
 
     def as_dict(self) -> dict[str, object]:
         """Return the scores and the files as plain values for JSON."""
         files = {"summary": str(self.summary), "cases": str(self.table)}
-        return {"n_cases": len(self.cases), "labels": [row.as_dict() for row in self.scores], **files}
+        scores = {"n_cases": len(self.cases), "labels": [row.as_dict() for row in self.scores], **files}
+        return scores if self.distances is None else {**scores, "distances": self.distances.as_dict()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What is scored, and how.
+
+    Args:
+        files: of all cases.
+        scorer: of each.
+        names: of labels and regions, by their keys in summary.json.
+        are_small: whether label maps are pictures.
+    """
+
+    files: "Sequence[CaseFiles]"
+    scorer: "CaseScorer"
+    names: dict[str, str]
+    are_small: bool
 
 
 def evaluate_folders(
@@ -55,10 +76,14 @@ def evaluate_folders(
     *,
     output: Path | None = None,
     allow_missing: bool = False,
-    processes: int = 2,
+    processes: int | None = None,
     progress: bool = False,
+    distances: "DistanceMeasure | None" = None,
 ) -> Evaluation:
     """Score label maps with nnU-Net's own evaluation and write summary.json and cases.csv.
+
+    Folders of black and white masks are scored without a dataset.json, as one label called "foreground"; their cases
+    are called as their files, without the ``_segmentation`` with which ISIC ends the names of references.
 
     Args:
         predictions: folder of predicted label maps.
@@ -66,86 +91,140 @@ def evaluate_folders(
         dataset_json: names the labels or regions and the file ending; None takes the one beside ``labels``.
         output: created if it is not there; None takes ``predictions``.
         allow_missing: score the predicted cases only; otherwise a label without prediction is an error.
-        processes: how many processes count.
+        processes: how many processes read and count; None takes one per core.
         progress: show it on standard error.
+        distances: measure HD95, ASSD and NSD, too.
 
     Raises:
         FileNotFoundError: there is no dataset.json, or a folder, a label or, without ``allow_missing``, a prediction is
             missing; lists all of them.
-        ValueError: files are damaged or have other values, shapes or places, or the file is no dataset.json; lists all.
+        ValueError: files are damaged or have other values, shapes or places, some have a spacing and others none, or
+            the file is no dataset.json; lists all.
         OSError: nothing can be written into ``output``; then neither file is there.
     """
-    from nnunet_mamba.data.formats.dataset_json import read_dataset_json
     from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
     from nnunet_mamba.evaluation.case_table import write_case_table
-    from nnunet_mamba.evaluation.label_map_checks import check_label_maps
-    from nnunet_mamba.evaluation.label_map_reading import label_map_reader
     from nnunet_mamba.results.summaries import read_summary
     from nnunet_mamba.system.atomic import replacing
     from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+    from nnunet_mamba.system.machine import usable_cores
 
-    if processes < 1:
+    if processes is not None and processes < 1:
         raise ValueError(f"processes is {processes}, expected at least 1")
     refuse_if_no_folder(predictions, holds="predictions")
     refuse_if_no_folder(labels, holds="labels")
-    dataset = read_dataset_json(_there(dataset_json or labels.resolve().parent / "dataset.json"))
     output = output or predictions
-    names = _paired_files(predictions, labels, dataset.file_ending, allow_missing=allow_missing)
+    task = _task(predictions, labels, dataset_json, allow_missing=allow_missing, distances=distances)
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
-    reader = label_map_reader(dataset, labels / names[0])
-    check_label_maps(predictions, labels, names, reader, dataset.labels.in_label_maps, progress=progress)
-    if text := reader.missed_text():
-        _LOGGER.info(text)
-    summary = _summary(
-        predictions, labels, names, reader=reader, dataset=dataset, processes=processes, progress=progress
-    )
+    results = _results(task, processes=processes or usable_cores(), progress=progress)
+    summary = _summary(results, task.scorer.scored)
+    measured = _measured(task, results)
     with replacing(output / SUMMARY) as new_summary, replacing(output / CASES) as new_table:
         _save(summary, new_summary)
-        cases = read_summary(new_summary, names=dataset.labels.names)
-        write_case_table(cases, new_table)
-    return Evaluation(cases=cases, summary=output / SUMMARY, table=output / CASES)
+        cases = read_summary(new_summary, names=task.names, identifiers=_identifiers(task.files))
+        write_case_table(cases, new_table, measured)
+    return Evaluation(cases=cases, summary=output / SUMMARY, table=output / CASES, distances=measured)
 
 
-def _there(dataset_json: Path) -> Path:
-    if not dataset_json.is_file():
-        found = "is a folder" if dataset_json.is_dir() else "does not exist"
-        raise FileNotFoundError(
-            f"{dataset_json} {found}: name the dataset.json of the data set with `dataset_json=FILE`"
-        )
-    return dataset_json
-
-
-def _summary(
+def _task(
     predictions: Path,
     labels: Path,
-    names: Sequence[str],
+    dataset_json: Path | None,
     *,
-    reader: "LabelMapReader",
-    dataset: "DatasetJson",
-    processes: int,
-    progress: bool,
-) -> dict[str, Any]:
-    """Return the content of nnU-Net's summary.json."""
-    import numpy as np
+    allow_missing: bool,
+    distances: "DistanceMeasure | None",
+) -> _Task:
+    from nnunet_mamba.evaluation.case_scoring import CaseScorer
+    from nnunet_mamba.evaluation.plain_masks import LABEL, PlainMaskReader, are_plain_masks, paired_masks
+
+    beside = labels.resolve().parent / "dataset.json"
+    if dataset_json is not None or beside.is_file() or not are_plain_masks(labels):
+        return _described_task(
+            predictions, labels, dataset_json or beside, allow_missing=allow_missing, distances=distances
+        )
+    return _Task(
+        files=paired_masks(predictions, labels, allow_missing=allow_missing),
+        scorer=CaseScorer(reader=PlainMaskReader(), values=(0, 1), scored=(1,), measure=distances),
+        names={"1": LABEL},
+        are_small=True,
+    )
+
+
+def _described_task(
+    predictions: Path, labels: Path, dataset_json: Path, *, allow_missing: bool, distances: "DistanceMeasure | None"
+) -> _Task:
     from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-    from nnunet_mamba.system.parallel import ITEMS_PER_WORKER, map_in_order
+    from nnunet_mamba.data.formats.dataset_json import read_dataset_json
+    from nnunet_mamba.evaluation.case_files import paired_label_maps
+    from nnunet_mamba.evaluation.case_scoring import CaseScorer
+    from nnunet_mamba.evaluation.label_map_reading import label_map_reader
 
+    dataset = read_dataset_json(_there(dataset_json, predictions, labels))
+    files = paired_label_maps(predictions, labels, dataset.file_ending, allow_missing=allow_missing)
+    reader = label_map_reader(dataset, files[0].reference)
     manager = LabelManager(
         dataset.content["labels"], regions_class_order=list(dataset.labels.regions_class_order) or None
     )
-    scored = manager.foreground_regions if manager.has_regions else manager.foreground_labels
-    pairs = [(str(labels / name), str(predictions / name)) for name in names]
-    counted = map_in_order(
-        partial(_count, reader=reader, scored=scored, ignored=manager.ignore_label),
-        pairs,
-        jobs=processes,
-        description="counting",
-        progress=progress,
-        items_per_worker=ITEMS_PER_WORKER if reader.reads_pictures else _VOLUMES_PER_WORKER,
-        setting="processes",
+    # nnU-Net lists labels as numpy's numbers.
+    scored = manager.foreground_regions if manager.has_regions else map(int, manager.foreground_labels)
+    scorer = CaseScorer(
+        reader=reader,
+        values=dataset.labels.in_label_maps,
+        scored=tuple(scored),
+        ignored=manager.ignore_label,
+        measure=distances,
     )
-    cases = list(counted)
+    return _Task(files=files, scorer=scorer, names=dataset.labels.names, are_small=reader.reads_pictures)
+
+
+def _there(dataset_json: Path, predictions: Path, labels: Path) -> Path:
+    from nnunet_mamba.evaluation.case_files import refuse_swapped
+
+    if dataset_json.is_file():
+        return dataset_json
+    if (
+        dataset_json.parent == labels.resolve().parent
+        and (described := predictions.resolve().parent / "dataset.json").is_file()
+    ):
+        refuse_swapped(predictions, labels, f"{described} lies beside {predictions}, and none beside {labels}")
+    found = "is a folder" if dataset_json.is_dir() else "does not exist"
+    raise FileNotFoundError(f"{dataset_json} {found}: name the dataset.json of the data set with `dataset_json=FILE`")
+
+
+def _results(task: _Task, *, processes: int, progress: bool) -> "list[CaseResult]":
+    """Return the result of every case.
+
+    Raises:
+        ValueError: some cannot be scored; lists all.
+    """
+    from nnunet_mamba.evaluation.label_map_checks import refuse_problems
+    from nnunet_mamba.evaluation.label_map_reading import missed_text
+    from nnunet_mamba.system.parallel import ITEMS_PER_WORKER, map_in_order
+
+    results = list(
+        map_in_order(
+            task.scorer.score,
+            task.files,
+            jobs=processes,
+            description="scoring",
+            progress=progress,
+            items_per_worker=ITEMS_PER_WORKER if task.are_small else _VOLUMES_PER_WORKER,
+            setting="processes",
+        )
+    )
+    pairs = list(zip(task.files, results, strict=True))
+    refuse_problems([(files.prediction.name, problem) for files, result in pairs for problem in result.problems])
+    if text := missed_text({file: n for result in results for file, n in result.n_missed.items()}):
+        _LOGGER.info(text)
+    return results
+
+
+def _summary(results: "Sequence[CaseResult]", scored: Sequence[Any]) -> dict[str, Any]:
+    """Return the content of nnU-Net's summary.json."""
+    import numpy as np
+
+    cases = [result.metrics for result in results]
     metrics = list(cases[0]["metrics"][scored[0]])
     with warnings.catch_warnings():
         # As in nnU-Net, a label that no case has is NaN.
@@ -158,52 +237,40 @@ def _summary(
     return {"metric_per_case": cases, "mean": means, "foreground_mean": foreground}
 
 
-def _count(pair: tuple[str, str], *, reader: "LabelMapReader", scored: Sequence[Any], ignored: int | None) -> Any:
-    from nnunetv2.evaluation.evaluate_predictions import compute_metrics
-    from nnunetv2.utilities.json_export import recursive_fix_for_json_export
-
-    metrics = compute_metrics(*pair, reader, scored, ignored)
-    recursive_fix_for_json_export(metrics)
-    return metrics
-
-
 def _save(summary: dict[str, Any], path: Path) -> None:
     from nnunetv2.evaluation.evaluate_predictions import save_summary_json
 
     save_summary_json(summary, str(path))
 
 
-def _paired_files(predictions: Path, labels: Path, file_ending: str, *, allow_missing: bool) -> list[str]:
-    """Return the names of the files that both folders hold."""
-    from nnunet_mamba.data.formats.label_map_files import label_map_files, other_forms
+def _measured(task: _Task, results: "Sequence[CaseResult]") -> "MeasuredDistances | None":
+    """Return the distances of all cases, None if they were not measured.
 
-    # nnU-Net would score them too.
-    if hidden := sorted(file.name for file in predictions.glob(f".*{file_ending}")):
+    Raises:
+        ValueError: some files tell a spacing and others do not.
+    """
+    from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
+
+    if task.scorer.measure is None:
+        return None
+    first = {
+        result.unit: files.reference for files, result in zip(reversed(task.files), reversed(results), strict=True)
+    }
+    if len(first) > 1:
         raise ValueError(
-            f"{predictions} holds hidden files, {', '.join(hidden[:5])}{', …' if len(hidden) > 5 else ''}, as macOS "
-            "writes beside others; delete them, they are no label maps"
+            f"{first['mm']} tells its spacing, and {first['pixel']} does not: distances in mm and in pixels have no "
+            "mean; write all label maps with their spacing, or score them apart"
         )
-    predicted = label_map_files(predictions, file_ending, holds="predictions")
-    reference = label_map_files(labels, file_ending, holds="labels")
-    problems = []
-    unpredicted = sorted(reference.keys() - predicted.keys())
-    unlabelled = sorted(predicted.keys() - reference.keys())
-    there = other_forms(predictions, unpredicted, file_ending)
-    # Never leave out silently a prediction that is there under another name.
-    missing = [identifier for identifier in unpredicted if not allow_missing or identifier in there]
-    for folder, text, identifiers, found in (
-        (predictions, f"labels in {labels} have no prediction in {predictions}", missing, there),
-        (labels, f"predictions in {predictions} have no label in {labels}", unlabelled, None),
-    ):
-        if identifiers:
-            found = other_forms(folder, identifiers, file_ending) if found is None else found
-            lines = [
-                f"{name}{file_ending}" + (f" (there is {found[name]})" if name in found else "") for name in identifiers
-            ]
-            way_out = "\nRename or convert the files that are there." if found else ""
-            problems.append(f"{len(identifiers)} {text}:\n  " + "\n  ".join(lines) + way_out)
-    if problems:
-        if allow_missing or not unpredicted:
-            raise FileNotFoundError("\n".join(problems))
-        raise FileNotFoundError("\n".join([*problems, "Score what is predicted with `allow_missing=True`."]))
-    return [f"{identifier}{file_ending}" for identifier in sorted(predicted)]
+    labels = [task.names[str(label)] for label in task.scorer.scored]
+    return MeasuredDistances(
+        by_case={
+            files.identifier: dict(zip(labels, result.distances, strict=True))
+            for files, result in zip(task.files, results, strict=True)
+        },
+        measure=task.scorer.measure,
+        unit=next(iter(first)),
+    )
+
+
+def _identifiers(files: "Sequence[CaseFiles]") -> dict[str, str]:
+    return {str(each.prediction): each.identifier for each in files}

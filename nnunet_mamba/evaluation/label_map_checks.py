@@ -1,6 +1,10 @@
-"""Check that two folders of label maps can be scored against each other: nnU-Net counts whatever it is given."""
+"""Read a predicted label map and its reference, and check that one can be scored against the other.
+
+nnU-Net counts whatever it is given.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.data.formats.whole_numbers import shown_number
+from nnunet_mamba.evaluation.label_map_reading import spacing_of
 from nnunet_mamba.evaluation.label_pictures import NoLabelMapError
-from nnunet_mamba.system.progress import ShownProgress
 
 # A voxel that moves further lies in another one.
 _MOST_VOXELS = 0.5
+# Far more than headers round.
+_SPACING_TOLERANCE = 1e-2
 
 
 class ReadsLabelMaps(Protocol):
@@ -23,41 +29,37 @@ class ReadsLabelMaps(Protocol):
         """Return a label map, (1, *spatial), and what the file tells of its place."""
 
 
-def check_label_maps(
-    predictions: Path,
-    labels: Path,
-    names: Sequence[str],
-    reader: ReadsLabelMaps,
-    values: Collection[int],
-    *,
-    progress: bool = False,
-) -> None:
-    """Read all label maps and raise if some cannot be scored.
+@dataclass(frozen=True, kw_only=True)
+class LabelMapPair:
+    """Two label maps that can be scored.
 
     Args:
-        predictions: folder of predicted label maps.
-        labels: folder of reference label maps.
-        names: of the files, which both folders hold.
+        predicted: (1, *spatial), the smallest type of whole numbers that holds all values.
+        reference: of the same shape and type.
+        place: what the reference's file tells of its place.
+    """
+
+    predicted: npt.NDArray[Any]
+    reference: npt.NDArray[Any]
+    place: Mapping[str, Any]
+
+
+def read_pair(
+    prediction: Path, label: Path, reader: ReadsLabelMaps, values: Collection[int]
+) -> tuple[LabelMapPair | None, list[str]]:
+    """Read two label maps, and tell all that keeps them from being scored.
+
+    Args:
+        prediction: its file.
+        label: the reference's file.
         reader: nnU-Net's for these files.
         values: that label maps may have.
-        progress: show it on standard error.
 
-    Raises:
-        ValueError: some are damaged, have other values, another shape than their label, or lie elsewhere; lists all.
+    Returns:
+        The pair, None where there is a problem, and the problems.
     """
-    with ShownProgress(len(names), "checking", is_shown=progress) as shown:
-        problems = [
-            f"{name}: {problem}"
-            for name in shown.over(names)
-            for problem in _problems(predictions / name, labels / name, reader, values)
-        ]
-    if problems:
-        listed = "\n  ".join(problems)
-        raise ValueError(f"label maps cannot be scored, problems: {len(problems)}\n  {listed}")
-
-
-def _problems(prediction: Path, label: Path, reader: ReadsLabelMaps, values: Collection[int]) -> list[str]:
-    maps, problems = [], []
+    maps: list[tuple[npt.NDArray[Any], dict[str, Any]]] = []
+    problems = []
     for kind, path in (("prediction", prediction), ("label", label)):
         try:
             voxels, properties = reader.read_seg(str(path))
@@ -68,23 +70,54 @@ def _problems(prediction: Path, label: Path, reader: ReadsLabelMaps, values: Col
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             problems.append(f"the {kind} cannot be read ({reason}); write {path} again")
             continue
-        maps.append((voxels[0], properties))
+        maps.append((voxels, properties))
         if unknown := _unknown_values(voxels, values):
             known = ", ".join(map(str, values))
             problems.append(f"the {kind} has the values {unknown}, and dataset.json knows {known}; {_way_out(voxels)}")
-    if len(maps) < 2:
-        return problems
-    (predicted, its_place), (reference, wanted_place) = maps
+    if len(maps) == 2:
+        problems += _differences(*maps)
+    if problems:
+        return None, problems
+    predicted, reference = (voxels.astype(np.min_scalar_type(max(values))) for voxels, _ in maps)
+    return LabelMapPair(predicted=predicted, reference=reference, place=maps[1][1]), []
+
+
+def _differences(
+    prediction: tuple[npt.NDArray[Any], dict[str, Any]], label: tuple[npt.NDArray[Any], dict[str, Any]]
+) -> list[str]:
+    (predicted, its_place), (reference, wanted_place) = prediction, label
     if predicted.shape != reference.shape:
-        problems.append(
-            f"prediction is {predicted.shape}, label is {reference.shape}; predict the image that the label belongs to"
-        )
-    elif (distance := _voxels_apart(its_place, wanted_place, predicted.shape)) > _MOST_VOXELS:
-        problems.append(
+        return [
+            f"prediction is {predicted.shape[1:]}, label is {reference.shape[1:]}; predict the image that the label "
+            "belongs to"
+        ]
+    spacing, wanted_spacing = spacing_of(its_place), spacing_of(wanted_place)
+    if spacing and wanted_spacing and not np.allclose(spacing, wanted_spacing, rtol=_SPACING_TOLERANCE):
+        shown, wanted = (" × ".join(f"{step:.4g}" for step in steps) for steps in (spacing, wanted_spacing))
+        return [
+            f"the prediction has a spacing of {shown} mm, its label of {wanted} mm; write it with the spacing of the "
+            "label"
+        ]
+    if (distance := _voxels_apart(its_place, wanted_place, predicted.shape[1:])) > _MOST_VOXELS:
+        return [
             f"the prediction lies up to {distance:.3g} voxels away from its label, or is turned; write it with the "
             "place and orientation of the label"
-        )
-    return problems
+        ]
+    return []
+
+
+def refuse_problems(problems: Sequence[tuple[str, str]]) -> None:
+    """Raise if label maps cannot be scored.
+
+    Args:
+        problems: the name of a case's file, and what is wrong with it.
+
+    Raises:
+        ValueError: there is a problem; lists all.
+    """
+    if problems:
+        listed = "\n  ".join(f"{name}: {problem}" for name, problem in problems)
+        raise ValueError(f"label maps cannot be scored, problems: {len(problems)}\n  {listed}")
 
 
 def _way_out(voxels: npt.NDArray[Any]) -> str:

@@ -34,17 +34,12 @@ class LabelMapReader:
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
-        self.n_missed: dict[str, int] = {}  # values that were taken as whole, by file
+        self._n_missed: dict[str, int] = {}
 
-    def missed_text(self) -> str:
-        """Return how many values were taken as whole numbers, "" if none was."""
-        if not self.n_missed:
-            return ""
-        first = next(iter(self.n_missed))
-        return (
-            f"{sum(self.n_missed.values())} values in {len(self.n_missed)} label maps, such as {first}, miss a whole "
-            f"number by at most {TOLERANCE:g} and are taken as it"
-        )
+    def take_missed(self) -> dict[str, int]:
+        """Return how many values were taken as whole in each file since the last call."""
+        taken, self._n_missed = self._n_missed, {}
+        return taken
 
     @property
     def reads_pictures(self) -> bool:
@@ -93,7 +88,7 @@ class LabelMapReader:
             voxels = one_channel(np.moveaxis(voxels, 0, -1), has_alpha=False, kind=f"{len(voxels)} volumes")[None]
         voxels, n_missed = near_whole_numbers(voxels)
         if n_missed:
-            self.n_missed[seg_fname] = n_missed
+            self._n_missed[seg_fname] = n_missed
         return voxels, properties
 
     def _way_to_read(self) -> Callable[[Path], tuple[Array, Properties]]:
@@ -123,11 +118,14 @@ class LabelMapReader:
             if is_grey and len(file.pages) == 1 and len(file.series[0].shape) == 2:
                 raise NoLabelMapError(_NO_STACK)
         if is_grey:
-            return self._read(path)
+            voxels, properties = self._read(path)
+            # nnU-Net takes 1 mm for a spacing that no file tells.
+            has_spacing = Path(f"{str(path)[: -len(path.suffix)]}.json").is_file()
+            return voxels, properties if has_spacing else {}
         pixels = tifffile.imread(path)
         if pixels.ndim != 4:
             raise NoLabelMapError(_NO_STACK)
-        return one_channel(pixels, has_alpha=False)[None].astype(np.float32), {"spacing": (1, 1, 1)}
+        return one_channel(pixels, has_alpha=False)[None].astype(np.float32), {}
 
     def _read_with_simpleitk(self, path: Path) -> tuple[Array, Properties]:
         import SimpleITK
@@ -166,6 +164,31 @@ class LabelMapReader:
             single = Path(folder, "single.nii.gz")
             nibabel.save(nibabel.Nifti1Image(first, image.affine), single)
             return self._read(single)
+
+
+def missed_text(n_missed: Mapping[str, int]) -> str:
+    """Return how many values were taken as whole numbers, "" if none was.
+
+    Args:
+        n_missed: values by file.
+    """
+    if not n_missed:
+        return ""
+    first = next(iter(n_missed))
+    return (
+        f"{sum(n_missed.values())} values in {len(n_missed)} label maps, such as {first}, miss a whole number by at "
+        f"most {TOLERANCE:g} and are taken as it"
+    )
+
+
+def spacing_of(properties: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Return mm along each axis, (z, y, x), from what a reader tells of a label map; None where the file tells none.
+
+    Args:
+        properties: the second result of ``LabelMapReader.read_seg``.
+    """
+    spacing = properties.get("spacing")
+    return None if spacing is None else tuple(map(float, spacing))
 
 
 def _refuse_undefined(path: Path) -> None:

@@ -41,6 +41,11 @@ class Confusion:
         return _ratio(self.tn, self.tn + self.fp)
 
     @property
+    def precision(self) -> float:
+        """TP / (TP + FP)."""
+        return _ratio(self.tp, self.tp + self.fp)
+
+    @property
     def accuracy(self) -> float:
         """(TP + TN) / all."""
         return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)

@@ -10,12 +10,15 @@ from nnunet_mamba.results.confusion import COUNTS, Confusion, ScoredCase
 from nnunet_mamba.system.json_files import read_json_object
 
 
-def read_summary(path: Path, *, names: Mapping[str, str] | None = None) -> list[ScoredCase]:
+def read_summary(
+    path: Path, *, names: Mapping[str, str] | None = None, identifiers: Mapping[str, str] | None = None
+) -> list[ScoredCase]:
     """Read the cases of nnU-Net's summary.json, sorted by identifier.
 
     Args:
         path: the file.
         names: of the labels and regions, by the keys of the file; a label without a name keeps its key.
+        identifiers: of cases, by the files of their predictions; a case without one has the name of its file.
 
     Raises:
         ValueError: the file is not one of nnU-Net's summaries.
@@ -26,7 +29,8 @@ def read_summary(path: Path, *, names: Mapping[str, str] | None = None) -> list[
     cases = []
     for number, entry in enumerate(summary["metric_per_case"], 1):
         try:
-            identifier = _identifier(entry["prediction_file"])
+            file = entry["prediction_file"]
+            identifier = (identifiers or {}).get(file) or _identifier(file)
             confusions = {(names or {}).get(key, key): _confusion(scores) for key, scores in entry["metrics"].items()}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             reason = f"has no {error}" if isinstance(error, KeyError) else str(error)

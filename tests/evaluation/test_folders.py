@@ -1,16 +1,23 @@
+import csv
 import json
+from itertools import pairwise
 from multiprocessing.pool import ThreadPool
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 from nnunetv2.evaluation import evaluate_predictions
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from PIL import Image
 
+from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
+from nnunet_mamba.evaluation.distances.mask_distances import mask_distances
 from nnunet_mamba.evaluation.folders import evaluate_folders
 
 REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}, "regions_class_order": [1, 2]}
+FOLDERS = ("predictions", "labels")
+MEASURE = DistanceMeasure()
 LABELS = {"labels": {"background": 0, "a": 1, "b": 2, "none": 3}}
 
 
@@ -97,7 +104,7 @@ def test_files_stay_as_they_were_where_new_ones_cannot_be_written(folders, monke
     before = {path.name: path.read_bytes() for path in (folders / "scores").iterdir()}
     (folders / "predictions" / "a.png").unlink()
 
-    def full(cases, path):
+    def full(cases, path, distances):
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
@@ -157,3 +164,100 @@ def test_missing_predictions_are_told_apart_from_missing_labels(folders):
     with pytest.raises(FileNotFoundError, match=r"1 predictions .* have no label .*\n  d\.png$") as error:
         evaluate(folders, allow_missing=True)
     assert "allow_missing" not in str(error.value)
+
+
+def test_swapped_folders_are_told(folders, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (folders / "labels").rename(tmp_path / "raw" / "labels")
+    (tmp_path / "raw" / "dataset.json").write_text(json.dumps({"file_ending": ".png", **LABELS}))
+    labels, predictions = tmp_path / "raw" / "labels", folders / "predictions"
+    with pytest.raises(ValueError, match=rf"look swapped: .* none beside {predictions}\. .*: {predictions} {labels}$"):
+        evaluate_folders(labels, predictions)
+    (predictions / "predict_from_raw_data_args.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"look swapped: .* holds predict_from_raw_data_args\.json, as nnU-Net's"):
+        evaluate_folders(labels, predictions, tmp_path / "raw" / "dataset.json")
+
+
+def measured(folders, measure=MEASURE):
+    return evaluate_folders(
+        folders / "predictions", folders / "labels", folders / "dataset.json", processes=1, distances=measure
+    )
+
+
+def test_distances_stand_beside_the_counts_under_the_same_names(folders):
+    evaluate(folders, REGIONS)
+    done = measured(folders)
+    (whole, core) = done.scores
+    assert (whole.label, whole.distances.unit) == ("whole", "pixel")
+    maps = [
+        [np.asarray(Image.open(folders / folder / f"{name}.png")) for name in "abc"]
+        for folder in ("predictions", "labels")
+    ]
+    expected = [mask_distances(one == 2, other == 2, MEASURE).hd95 for one, other in zip(*maps, strict=True)]
+    assert core.distances.hd95 == pytest.approx(np.mean(expected))
+    as_dict = done.as_dict()
+    assert as_dict["labels"][1]["per_case"].keys() == {
+        *("mean_dice", "mean_iou", "mean_hd95", "mean_assd", "mean_nsd", "distance_unit")
+    }
+    assert as_dict["distances"] | {"empty_masks": ""} == {
+        "convention": "surface",
+        "unit": "pixel",
+        "nsd_tolerance": 2.0,
+        "empty_masks": "",
+    }
+    json.dumps(as_dict, allow_nan=False)
+    with (folders / "predictions" / "cases.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "core"]
+    assert [float(row["hd95"]) for row in rows] == pytest.approx(expected, abs=1e-6)
+    assert {row["distance_unit"] for row in rows} == {"pixel"}
+
+
+def test_without_distances_nothing_is_said_of_them(folders):
+    evaluate(folders)
+    as_dict = evaluate_folders(folders / "predictions", folders / "labels", processes=1).as_dict()
+    assert as_dict.keys() == {"n_cases", "labels", "summary", "cases"}
+    assert as_dict["labels"][0]["per_case"].keys() == {"mean_dice", "mean_iou"}
+
+
+def test_volumes_are_measured_in_mm_and_others_are_not_mixed_with_them(folders):
+    for folder in ("predictions", "labels"):
+        for path in (folders / folder).iterdir():
+            volume = np.repeat(np.asarray(Image.open(path))[None], 4, axis=0)
+            tifffile.imwrite(path.with_suffix(".tif"), volume, photometric="minisblack")
+            path.with_suffix(".json").write_text(json.dumps({"spacing": [3, 0.5, 0.5]}))
+    dataset = {**LABELS, "file_ending": ".tif", "overwrite_image_reader_writer": "Tiff3DIO"}
+    (folders / "dataset.json").write_text(json.dumps(dataset))
+    done = measured(folders)
+    label = [np.repeat(np.asarray(Image.open(folders / folder / "a.png"))[None] == 1, 4, axis=0) for folder in FOLDERS]
+    expected = mask_distances(*label, MEASURE, spacing=(3, 0.5, 0.5))
+    assert done.distances.by_case["a"]["a"] == expected
+    assert (done.distances.unit, done.distances.tolerance) == ("mm", 1)
+    (folders / "labels" / "b.json").unlink()
+    with pytest.raises(ValueError, match=r"a\.tif tells its spacing, and .*b\.tif does not: .* score them apart"):
+        measured(folders)
+    (folders / "labels" / "a.json").write_text(json.dumps({"spacing": [3, 0.5, 0.6]}))
+    with pytest.raises(
+        ValueError, match=r"a\.tif: the prediction has a spacing of 3 × 0\.5 × 0\.5 mm, its label of 3 ×"
+    ):
+        measured(folders)
+
+
+@pytest.mark.parametrize("convention", ["surface", "medpy"])
+def test_missing_more_never_improves_a_score(folders, convention):
+    for number, name in enumerate("abc", 1):
+        label = np.zeros((2, 20, 30), np.uint8)
+        label[0, 3:12, 4:14] = 1
+        label[1, 3 : 12 - 2 * number, 6:20] = 1
+        for folder, label_map in zip(("labels", "predictions"), label, strict=True):
+            Image.fromarray(label_map).save(folders / folder / f"{name}.png")
+    (folders / "dataset.json").write_text(json.dumps({"file_ending": ".png", "labels": {"background": 0, "a": 1}}))
+    found = []
+    for name in ("", *"abc"):
+        if name:
+            Image.fromarray(np.zeros((20, 30), np.uint8)).save(folders / "predictions" / f"{name}.png")
+        (row,) = measured(folders, measure=DistanceMeasure(convention=convention)).scores
+        found.append([row.mean_case_dice, row.mean_case_iou, -row.distances.hd95, -row.distances.assd])
+        if convention == "surface":
+            found[-1].append(row.distances.nsd)
+    for before, after in pairwise(found):
+        assert (np.array(after) < before).all()

@@ -6,7 +6,7 @@ from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReori
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from PIL import Image
 
-from nnunet_mamba.evaluation.label_map_checks import check_label_maps
+from nnunet_mamba.evaluation.label_map_checks import read_pair, refuse_problems
 
 AFFINE = np.diag([0.5, 0.5, 3, 1])
 LABEL = np.arange(60).reshape(3, 4, 5) % 3
@@ -27,7 +27,9 @@ def save(tmp_path):
 @pytest.fixture
 def check(tmp_path):
     def check(reader=SimpleITKIO, values=(0, 1, 2), name="a.nii.gz"):
-        check_label_maps(tmp_path / "predictions", tmp_path / "labels", [name], reader(), values)
+        pair, problems = read_pair(tmp_path / "predictions" / name, tmp_path / "labels" / name, reader(), values)
+        assert (pair is None) == bool(problems)
+        refuse_problems([(name, problem) for problem in problems])
 
     return check
 
