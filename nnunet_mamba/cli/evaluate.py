@@ -1,7 +1,6 @@
-"""``nnunet-mamba evaluate``: stock nnU-Net counts the pixels, both protocols are printed side by side."""
+"""``nnunet-mamba evaluate``: stock nnU-Net counts the pixels, all protocols are printed side by side."""
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,21 +8,35 @@ import typer
 
 from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.error_texts import errors_as_text
+from nnunet_mamba.cli.output.score_tables import print_distances, print_notes, print_protocols, print_scores
+from nnunet_mamba.evaluation.distances.conventions import CONVENTIONS, SURFACE, DistanceMeasure
+from nnunet_mamba.evaluation.finished_results import evaluate_results
 from nnunet_mamba.evaluation.folders import evaluate_folders
+from nnunet_mamba.evaluation.paper_protocols import Batches, protocol_scores, read_batch_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from nnunet_mamba.evaluation.folders import Evaluation
 
-    from nnunet_mamba.evaluation.protocols import LabelScores
+_BATCH_SIZE = Batches().size
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps.", show_default=False)],
-    labels: Annotated[Path, typer.Argument(help="Folder of reference label maps.", show_default=False)],
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of predicted label maps or masks; without LABELS, a summary.json of nnU-Net's or a folder of "
+            "its results.",
+            show_default=False,
+        ),
+    ],
+    labels: Annotated[
+        Path | None, typer.Argument(help="Folder of reference label maps or masks.", show_default=False)
+    ] = None,
     dataset_json: Annotated[
         Path | None,
         typer.Option(
-            help="dataset.json of the data set: labels, regions, file ending.", show_default="beside the folder LABELS"
+            help="dataset.json of the data set: labels, regions, file ending. Masks of 0 and 255 need none.",
+            show_default="beside the folder LABELS",
         ),
     ] = None,
     output: Annotated[
@@ -31,68 +44,79 @@ def evaluate(
         typer.Option(help="Folder for summary.json and cases.csv; the predictions' folder if not given."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    distances: Annotated[bool, typer.Option("--distances", help="Measure HD95, ASSD and NSD, too.")] = False,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Of distances: {' or '.join(CONVENTIONS)} (the Synapse papers', in voxels); with --distances.",
+            show_default=SURFACE,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Of NSD; with --distances.", show_default="1 mm, or 2 pixels where files tell no spacing"
+        ),
+    ] = None,
+    protocols: Annotated[bool, typer.Option("--protocols", help="Print the scores in every paper's protocol.")] = False,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Cases of a batch in the batch-pooled protocol.")
+    ] = _BATCH_SIZE,
+    batch_order: Annotated[
+        Path | None,
+        typer.Option(help="Text file with the cases in the order of batches, one a line.", show_default="by name"),
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is predicted; labels without prediction are no error.")
     ] = False,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that read and count.")] = 2,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read and count.", show_default="one per core")
+    ] = None,
     progress: ProgressBars = True,
 ) -> None:
-    """Score predictions: mean per-case Dice (nnU-Net) beside pooled-pixel scores (skin papers)."""
+    """Score predictions: mean per-case Dice (nnU-Net) beside pooled-pixel scores (skin papers).
+
+    Without LABELS, nnU-Net's own counts are read from its summary.json, and no image is opened: PREDICTIONS is then
+    that file, its folder, a fold, or the folder of a training, whose folds count together.
+    """
     with errors_as_text(is_conversion=False, continues=False, workers="--processes 1"):
-        done = evaluate_folders(
-            predictions,
-            labels,
-            dataset_json,
-            output=output,
-            allow_missing=allow_missing,
-            processes=processes,
-            progress=progress,
-        )
+        is_measured = distances or convention is not None or tolerance is not None
+        if labels is None:
+            if is_measured:
+                raise ValueError(
+                    "Distances are measured in label maps: name the folder of references after PREDICTIONS"
+                )
+            done = evaluate_results(predictions, dataset_json, output=output)
+        else:
+            measure = DistanceMeasure(convention=convention or SURFACE, tolerance=tolerance) if is_measured else None
+            done = evaluate_folders(
+                predictions,
+                labels,
+                dataset_json,
+                output=output,
+                allow_missing=allow_missing,
+                processes=processes,
+                progress=progress,
+                distances=measure,
+            )
+        order = None if batch_order is None else read_batch_order(batch_order)
+        batches = Batches(size=batch_size, order=order) if protocols else None
+        _print(done, batches, as_json=as_json)
+
+
+def _print(done: "Evaluation", batches: Batches | None, *, as_json: bool) -> None:
+    in_protocols = [] if batches is None else protocol_scores(done.cases, distances=done.distances, batches=batches)
     if as_json:
-        print(json.dumps(done.as_dict(), indent=2))
+        shown = done.as_dict()
+        if batches is not None:
+            shown["protocols"] = [row.as_dict() for row in in_protocols]
+        print(json.dumps(shown, indent=2))
         return
     scores = done.scores
-    _print_scores(scores)
-    _print_notes(scores)
+    print_scores(scores)
+    if done.distances is not None:
+        print_distances(scores, done.distances)
+    if batches is not None:
+        print_protocols(in_protocols, batch_size=batches.size, distances=done.distances)
+    print_notes(scores)
     print(f"{done.summary} (nnU-Net)\n{done.table} (one line per case and label)")
-
-
-def _print_scores(scores: "Sequence[LabelScores]") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from nnunet_mamba.cli.output.console import results_console
-
-    table = Table(title="mean over cases: nnU-Net's protocol; pooled pixels: the skin papers' protocol")
-    for heading in ("label", "cases", "mean Dice\nper case", "mean IoU\nper case"):
-        # A terminal that is too narrow breaks a name and never cuts it.
-        is_label = heading == "label"
-        table.add_column(heading, justify="left" if is_label else "right", overflow="fold", no_wrap=not is_label)
-    for heading in ("DSC", "foreground IoU", "sensitivity", "specificity", "accuracy"):
-        table.add_column(f"pooled\n{heading}", justify="right", overflow="fold")
-    for row in scores:
-        pooled = row.pooled
-        ratios = (row.mean_case_dice, row.mean_case_iou, pooled.dice, pooled.iou)
-        rates = (pooled.sensitivity, pooled.specificity, pooled.accuracy)
-        texts = ["n/a" if math.isnan(value) else f"{value:.4f}" for value in (*ratios, *rates)]
-        table.add_row(escape(row.label), str(row.n_cases), *texts)
-    results_console().print(table)
-
-
-def _print_notes(scores: "Sequence[LabelScores]") -> None:
-    from nnunet_mamba.cli.output.console import progress_console
-
-    console = progress_console()
-    for row in scores:
-        if row.n_empty:
-            console.print(
-                f"{row.label}: {row.n_empty} cases have it neither in the reference nor in the prediction. They have "
-                "no Dice (NaN) and are left out of the mean; their pixels are true negatives in the pooled scores.",
-                markup=False,
-            )
-        if row.n_empty_reference:
-            console.print(
-                f"{row.label}: {row.n_empty_reference} cases have it in the prediction only. Their Dice is 0 and in "
-                "the mean; their pixels count as false positives in the pooled scores.",
-                markup=False,
-            )

@@ -202,6 +202,66 @@ def test_notes_are_no_part_of_the_result_and_names_are_never_cut(folders):
     assert "[bold]: 2 cases have it neither" in result.stderr
 
 
+def test_distances_are_printed_with_their_convention_tolerance_and_rule(folders):
+    result = run(folders, "--distances")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "surface elements, HD95 the larger of the two directions; NSD with a tolerance of 2 pixels" in text
+    assert "HD95" in text
+    assert "Empty masks: if reference and prediction are both empty, the case has no score" in text
+    scores = json.loads(run(folders, "--distances", "--json").stdout)
+    # Per case: nothing in the first, two columns in the second.
+    assert scores["labels"][0]["per_case"]["mean_hd95"] == pytest.approx(1)
+    assert scores["labels"][0]["per_case"]["distance_unit"] == "pixel"
+
+
+def test_the_convention_of_medpy_and_a_tolerance_measure_by_themselves(folders):
+    result = run(folders, "--convention", "medpy")
+    text = " ".join(result.stdout.split())
+    assert "as medpy and the Synapse papers: border voxels, both directions pooled, in voxels" in text
+    assert "NSD at" not in result.stdout
+    assert "NSD with a tolerance of 0.5 pixels" in " ".join(run(folders, "--tolerance", "0.5").stdout.split())
+    refused = run(folders, "--convention", "monai")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "convention is 'monai', expected one of surface, medpy" in refused.stderr
+
+
+def test_all_protocols_are_printed_under_their_names(folders):
+    result = run(folders, "--protocols", "--batch-size", "1")
+    for name in ("per-case mean", "pooled pixels", "batch-pooled", "Synapse", "ISIC 2018"):
+        assert name in result.stdout
+    assert "batches of 1 cases" in result.stdout
+    rows = {row["protocol"]: row for row in json.loads(run(folders, "--protocols", "--json").stdout)["protocols"]}
+    assert rows["pooled pixels"]["dice"] == pytest.approx(404 / 408)
+    assert rows["ISIC 2018"]["iou"] == pytest.approx(0.5)
+    assert rows["Synapse"]["hd95"] is None
+    (folders / "order.txt").write_text("large\n")
+    refused = run(folders, "--protocols", "--batch-order", str(folders / "order.txt"))
+    assert "--batch-order does not fit the 2 cases: small are missing" in refused.stderr
+
+
+def test_masks_in_black_and_white_need_no_dataset_json(folders):
+    (folders / "dataset.json").unlink()
+    for folder in ("predictions", "labels"):
+        for path in (folders / folder).iterdir():
+            save(path, np.asarray(Image.open(path)) * 255)
+    (folders / "labels" / "small.png").rename(folders / "labels" / "small_segmentation.png")
+    arguments = [str(folders / "predictions"), str(folders / "labels"), "--processes", "1", "--json"]
+    (row,) = json.loads(CliRunner().invoke(app, arguments).stdout)["labels"]
+    assert (row["label"], row["per_case"]["mean_dice"]) == ("foreground", pytest.approx(0.75))
+
+
+def test_counts_of_nnunet_are_scored_without_labels(folders):
+    expected = json.loads(run(folders, "--json").stdout)
+    for path in [*(folders / "predictions").glob("*.png"), *(folders / "labels").iterdir()]:
+        path.unlink()
+    arguments = [str(folders / "predictions"), "--dataset-json", str(folders / "dataset.json"), "--json"]
+    assert json.loads(CliRunner().invoke(app, arguments).stdout) == expected
+    refused = CliRunner().invoke(app, [*arguments, "--distances"])
+    assert refused.exit_code == 1
+    assert "name the folder of references after PREDICTIONS" in refused.stderr
+
+
 @pytest.fixture
 def many(folders):
     """So many cases that it is worth starting two processes."""

@@ -1,0 +1,81 @@
+"""Score what nnU-Net has counted already: its summary.json tells all counts, so no image is opened."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnunet_mamba.evaluation.folders import CASES, Evaluation
+from nnunet_mamba.results.confusion import ScoredCase
+from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_summary
+from nnunet_mamba.results.summaries import read_summary
+from nnunet_mamba.results.trained_model import DATASET_FILE
+
+# From a fold's validation up to the folder of its training.
+_FLOORS_UP = 2
+_SHOWN_NAMES = 5
+
+
+def evaluate_results(results: Path, dataset_json: Path | None = None, *, output: Path | None = None) -> Evaluation:
+    """Score a summary.json of nnU-Net's, or those of all folds of a training together, and write cases.csv.
+
+    Args:
+        results: a summary.json; a folder with one; a fold of nnU-Net's results; or the folder of a training, whose
+            folds 0, 1, … count, or "all" where there is no other.
+        dataset_json: names the labels or regions; None takes the one beside the folds, and without one labels keep
+            their numbers.
+        output: folder for cases.csv, created if it is not there; None takes that of ``results``.
+
+    Raises:
+        FileNotFoundError: there is no summary.json, or no ``dataset_json``.
+        ValueError: one is none of nnU-Net's, or a case is in several folds.
+        OSError: nothing can be written into ``output``.
+    """
+    from nnunet_mamba.data.formats.dataset_json import read_dataset_json
+    from nnunet_mamba.evaluation.case_table import write_case_table
+    from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+
+    summaries = _summaries(results)
+    dataset_json = dataset_json or _dataset_json(results)
+    names = None if dataset_json is None else read_dataset_json(dataset_json).labels.names
+    cases = [case for summary in summaries for case in read_summary(summary, names=names)]
+    _refuse_repeated(cases, summaries)
+    cases.sort(key=lambda case: case.identifier)
+    output = output or (results.parent if results.is_file() else results)
+    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
+    write_case_table(cases, output / CASES)
+    summary = summaries[0] if len(summaries) == 1 else results
+    return Evaluation(cases=cases, summary=summary, table=output / CASES)
+
+
+def _summaries(results: Path) -> list[Path]:
+    if results.is_file():
+        return [results]
+    for path in (results / SUMMARY, validation_summary(results)):
+        if path.is_file():
+            return [path]
+    folds = {fold_of(path): validation_summary(path) for path in sorted(results.glob(fold_name("*")))}
+    there = {fold: path for fold, path in folds.items() if fold is not None and path.is_file()}
+    numbered = [path for fold, path in there.items() if fold != ALL]
+    if found := numbered or list(there.values()):
+        return found
+    missing = "does not exist" if not results.exists() else f"holds no {SUMMARY} of nnU-Net's, nor do its folds"
+    raise FileNotFoundError(
+        f"{results} {missing}: name the folder of references too, `labels`, to score label maps or masks"
+    )
+
+
+def _dataset_json(results: Path) -> Path | None:
+    place = results.resolve()
+    place = place.parent if place.is_file() else place
+    beside = [folder / DATASET_FILE for folder in (place, *place.parents[:_FLOORS_UP])]
+    return next((path for path in beside if path.is_file()), None)
+
+
+def _refuse_repeated(cases: Sequence[ScoredCase], summaries: Sequence[Path]) -> None:
+    repeated = [name for name, count in Counter(case.identifier for case in cases).items() if count > 1]
+    if repeated:
+        shown = ", ".join(sorted(repeated)[:_SHOWN_NAMES]) + (", …" if len(repeated) > _SHOWN_NAMES else "")
+        raise ValueError(
+            f"{len(repeated)} cases are there more than once in {', '.join(map(str, summaries))}: {shown}; name one "
+            f"fold, or one {SUMMARY}"
+        )

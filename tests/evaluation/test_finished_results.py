@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnunet_mamba.evaluation.finished_results import evaluate_results
+from nnunet_mamba.evaluation.folders import evaluate_folders
+
+DATASET = {"labels": {"background": 0, "lesion": 1}, "file_ending": ".png", "channel_names": {"0": "R"}}
+
+
+@pytest.fixture
+def training(tmp_path):
+    """nnU-Net's results of two folds, of which no image is left."""
+    training = tmp_path / "Dataset001_Toy" / "nnUNetTrainer__nnUNetPlans__2d"
+    raw = tmp_path / "raw"
+    for fold, names in (("fold_0", "ab"), ("fold_1", "cd"), ("fold_all", "ac")):
+        folders = [training / fold / "validation", raw / fold / "labelsTr"]
+        for seed, folder in enumerate(folders):
+            folder.mkdir(parents=True)
+            for name in names:
+                label = np.random.default_rng([seed, ord(name)]).integers(0, 2, (9, 8), np.uint8)
+                Image.fromarray(label).save(folder / f"{name}.png")
+        (raw / fold / "dataset.json").write_text(json.dumps(DATASET))
+        evaluate_folders(*folders, processes=1)
+        for path in [*folders[0].glob("*.png"), folders[0] / "cases.csv"]:
+            path.unlink()
+    (training / "dataset.json").write_text(json.dumps(DATASET))
+    return training
+
+
+def identifiers(results, **options):
+    return [case.identifier for case in evaluate_results(results, **options).cases]
+
+
+def test_the_folds_of_a_training_count_together_and_no_image_is_opened(training):
+    done = evaluate_results(training)
+    assert [case.identifier for case in done.cases] == ["a", "b", "c", "d"]
+    assert list(done.cases[0].confusions) == ["lesion"]
+    assert (done.summary, done.table) == (training, training / "cases.csv")
+    assert len(done.table.read_text().splitlines()) == 5
+    assert done.as_dict()["n_cases"] == 4
+
+
+@pytest.mark.parametrize("place", ["fold_1", "fold_1/validation", "fold_1/validation/summary.json"])
+def test_a_fold_its_validation_and_its_summary_are_the_same(training, place, tmp_path):
+    done = evaluate_results(training / place, output=tmp_path / "scores")
+    assert [case.identifier for case in done.cases] == ["c", "d"]
+    assert list(done.cases[0].confusions) == ["lesion"]
+    assert done.summary == training / "fold_1/validation/summary.json"
+    assert done.table == tmp_path / "scores" / "cases.csv"
+
+
+def test_the_fold_of_all_cases_counts_where_there_is_no_other(training):
+    for fold in ("fold_0", "fold_1"):
+        (training / fold / "validation" / "summary.json").unlink()
+    assert identifiers(training) == ["a", "c"]
+
+
+def test_labels_keep_their_numbers_without_a_dataset_json(training):
+    (training / "dataset.json").unlink()
+    assert list(evaluate_results(training).cases[0].confusions) == ["1"]
+
+
+def test_cases_of_several_folds_are_refused(training):
+    text = (training / "fold_0/validation/summary.json").read_text()
+    (training / "fold_1/validation/summary.json").write_text(text)
+    with pytest.raises(ValueError, match=r"2 cases are there more than once in .*: a, b; name one fold"):
+        evaluate_results(training)
+
+
+def test_places_without_counts_are_named(training, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for place, found in (("empty", r"holds no summary\.json of nnU-Net's"), ("nowhere", "does not exist")):
+        with pytest.raises(FileNotFoundError, match=rf"{place} {found}.*name the folder of references too, `labels`"):
+            evaluate_results(tmp_path / place)
