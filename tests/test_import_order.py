@@ -20,7 +20,7 @@ HOUSE = {
     "cli": (
         "bundled crossval data demo doctor evaluation models networks ops planning prediction presets results system"
     ),
-    "demo": "bundled data evaluation report results system trainer_name",
+    "demo": "bundled data evaluation models report results system trainer_name",
     "doctor": "_startup bundled ops system",
     "crossval": "data results system trainer_name training",
     "prediction": "data measurements models overlays results system",

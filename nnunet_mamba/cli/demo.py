@@ -55,6 +55,8 @@ def demo(
     scores = outcome.scores
     print(f"Dice {scores.mean_case_dice:.3f} (mean of {scores.n_cases} unseen photographs)")
     print(f"DSC  {scores.pooled.dice:.3f} (all their pixels pooled, as the skin papers count)")
+    shipped = outcome.shipped_model
+    print(f"Dice {shipped.mean_case_dice:.3f} of the model that comes along, which has seen none of them")
     print(f"Synthetic photographs; {duration(outcome.seconds)} in all. The report:")
     print(outcome.report)
 

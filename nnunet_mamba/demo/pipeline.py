@@ -29,6 +29,7 @@ from nnunet_mamba.trainer_name import TrainerName
 
 DATASET_ID = 901
 DATASET = f"Dataset{DATASET_ID}_DrawnLesions"
+SHIPPED_MODEL = "isic"
 CONTENTS = (
     "photographs",
     "nnUNet_raw",
@@ -36,6 +37,8 @@ CONTENTS = (
     "nnUNet_results",
     "predictions",
     "scores",
+    "shipped-model",
+    "shipped-model-scores",
     "logs",
     "report.html",
 )
@@ -132,6 +135,10 @@ def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[DemoSte
     evaluate += ["--dataset-json", raw / "dataset.json", "--output", folder / "scores", "--processes", "1"]
     # -npfp sets the number of processes that look at the intensities: nnUNet_def_n_proc does not reach them.
     plan = ["nnUNetv2_plan_and_preprocess", "-d", str(DATASET_ID), "-c", "2d", "-npfp", "1", "-np", "1"]
+    shipped: list[str | Path] = ["nnunet-mamba", "predict", drawn["unseen"] / "images", "-o", folder / "shipped-model"]
+    shipped += ["--model", SHIPPED_MODEL, "--overlay", "--device", device]
+    evaluate_shipped: list[str | Path] = ["nnunet-mamba", "evaluate", folder / "shipped-model"]
+    evaluate_shipped += [drawn["unseen"] / "masks", "--output", folder / "shipped-model-scores", "--processes", "1"]
     n_drawn = settings.n_training + settings.n_unseen
     return [
         DemoStep(
@@ -147,6 +154,8 @@ def demo_steps(folder: Path, settings: Settings, *, device: str) -> list[DemoSte
         step("4-train", f"Train {settings.trainer}", train, folder / settings.fold),
         step("5-predict", f"Segment the {settings.n_unseen} unseen photographs", predict, folder / "predictions"),
         step("6-evaluate", "Score the predictions", evaluate, folder / "scores"),
+        step("7-shipped-model", "Segment them with a model that comes along", shipped, folder / "shipped-model"),
+        step("8-evaluate-it", "Score its masks", evaluate_shipped, folder / "shipped-model-scores"),
     ]
 
 

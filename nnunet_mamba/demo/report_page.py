@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
-from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, Settings, demo_steps, prediction_device
+from nnunet_mamba.demo.pipeline import DATASET, PROCESSES, SHIPPED_MODEL, Settings, demo_steps, prediction_device
 from nnunet_mamba.demo.steps import FinishedDemoStep
 from nnunet_mamba.evaluation.protocols import LabelScores, score_labels
+from nnunet_mamba.models.shipped_models import find_shipped_model
 from nnunet_mamba.report.figures import Panel, draw_panel
 from nnunet_mamba.report.render import RanCommand, Report, write_report
 from nnunet_mamba.results.confusion import ScoredCase, mean
@@ -28,11 +29,13 @@ class DemoOutcome:
     Args:
         report: the HTML page.
         scores: of the lesions in the unseen photographs.
+        shipped_model: what the model that comes along scores on the same photographs.
         seconds: wall time of all steps, those of earlier runs included.
     """
 
     report: Path
     scores: LabelScores
+    shipped_model: LabelScores
     seconds: float
 
 
@@ -47,6 +50,7 @@ def write_demo_report(folder: Path, settings: Settings, finished: Sequence[Finis
     folder = folder.resolve()
     names = read_dataset_json(folder / "nnUNet_raw" / DATASET / "dataset.json").labels.names
     cases = read_summary(folder / "scores" / SUMMARY, names=names)
+    shipped = score_labels(read_summary(folder / "shipped-model-scores" / SUMMARY))[0]
     fold = read_fold(folder / settings.fold, names=names)
     steps = demo_steps(folder, settings, device=prediction_device())
     report = Report(
@@ -57,16 +61,22 @@ def write_demo_report(folder: Path, settings: Settings, finished: Sequence[Finis
         "download. The numbers show that the whole path works on this machine. They say nothing about real skin.",
         cases=cases,
         panels=[_panel(folder, case) for case in cases],
+        other=f"the model '{SHIPPED_MODEL}'",
         epochs=fold.epochs,
         commands=[
             RanCommand(title=step.title, command=step.command, seconds=done.seconds)
             for step, done in zip(steps, finished, strict=True)
         ],
-        facts=_facts(folder, settings, fold),
+        facts=[*_facts(folder, settings, fold), _shipped_fact(shipped)],
     )
     path = folder / "report.html"
     write_report(report, path)
-    return DemoOutcome(report=path, scores=score_labels(cases)[0], seconds=sum(step.seconds for step in finished))
+    return DemoOutcome(
+        report=path,
+        scores=score_labels(cases)[0],
+        shipped_model=shipped,
+        seconds=sum(step.seconds for step in finished),
+    )
 
 
 def _panel(folder: Path, case: ScoredCase) -> Panel:
@@ -76,6 +86,17 @@ def _panel(folder: Path, case: ScoredCase) -> Panel:
         photograph=folder / "photographs" / "unseen" / "images" / f"{case.identifier}.jpg",
         label=folder / "nnUNet_raw" / DATASET / "labelsTs" / f"{case.identifier}.png",
         prediction=folder / "predictions" / f"{case.identifier}.png",
+        other=folder / "shipped-model" / f"{case.identifier}.png",
+    )
+
+
+def _shipped_fact(scores: LabelScores) -> tuple[str, str]:
+    model = find_shipped_model(SHIPPED_MODEL)
+    name = f"{SHIPPED_MODEL} ({model.name})" if model is not None else SHIPPED_MODEL
+    return (
+        "A second model",
+        f"{name} comes with nnunet-mamba, has learned from real photographs, and knew none of these: mean per-case "
+        f"Dice {scores.mean_case_dice:.3f} at the photographs' own size. Its masks and overlays are in shipped-model/",
     )
 
 

@@ -63,9 +63,14 @@ def test_whole_demo_learns_and_reports(tmp_path):
     predicted = {path.stem for path in (folder / "predictions").glob("*.png")}
     assert len(predicted) == 20
     assert not predicted & {name.removesuffix("_0000.png") for name in trained}
+    shipped = folder / "shipped-model"
+    assert {path.stem for path in shipped.glob("*.png")} == predicted
+    assert len(list((shipped / "overlays").iterdir())) == 20
+    found_too = re.search(r"Dice (\d\.\d+) of the model that comes along", first.stdout)
+    assert float(found_too[1]) > 0.7
     summary = json.loads((folder / "scores" / "summary.json").read_text())
     assert f"{summary['foreground_mean']['Dice']:.3f}" == found[1]
 
     second = subprocess.run(command, capture_output=True, text=True, check=False)
     assert second.returncode == 0
-    assert second.stderr.count("done before") == 6
+    assert second.stderr.count("done before") == 8

@@ -128,8 +128,8 @@ def teach(make):
         trainer.initialize()
         trainer.save_checkpoint(f"{trainer.output_folder}/checkpoint_final.pth")
         # As nnU-Net does when a training starts.
-        plans = json.dumps(trainer.plans_manager.plans)
-        (Path(trainer.output_folder_base) / "plans.json").write_text(plans)
+        for name, content in (("plans", trainer.plans_manager.plans), ("dataset", trainer.dataset_json)):
+            (Path(trainer.output_folder_base) / f"{name}.json").write_text(json.dumps(content))
         return Path(trainer.output_folder) / "checkpoint_final.pth"
 
     return teach

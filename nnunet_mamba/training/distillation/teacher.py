@@ -13,6 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from nnunet_mamba.data.formats.dataset_json import IGNORE
+from nnunet_mamba.models.bundles.reading import is_bundle
 from nnunet_mamba.models.nnunet.architecture_names import refuse_other_than_layers
 from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError, read_checkpoint
 from nnunet_mamba.networks.wrappers import without_wrappers
@@ -21,6 +22,7 @@ from nnunet_mamba.results.layout import ModelName, fold_name
 from nnunet_mamba.results.trained_model import TrainedModel, finished_models
 from nnunet_mamba.system.nnunet_folders import unexpanded
 from nnunet_mamba.trainer_name import TrainerName
+from nnunet_mamba.training.distillation.bundled_teacher import BundledTeacher, teacher_bundle
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
 # What a checkpoint's init_args tell of the training that wrote it.
@@ -30,12 +32,12 @@ _SENSELESS = (ArithmeticError, LookupError, TypeError, AttributeError, ValueErro
 
 
 def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
-    """Return the checkpoint of the student's teacher.
+    """Return the checkpoint of the student's teacher, or the model file that it is.
 
-    ``NNUNET_MAMBA_TEACHER`` names it: a file, a fold's folder, or the folder of all folds, which holds that of the
-    student's fold. Without the variable it is the only finished training of ``teacher_trainer`` on the student's data
-    set, configuration and fold, with any recipe and budget, and with the student's plans; if there is none, with other
-    plans for the same preprocessed data.
+    ``NNUNET_MAMBA_TEACHER`` names it: a checkpoint, a fold's folder, or the folder of all folds, which holds that of
+    the student's fold; or a model file, or a model that comes with nnunet-mamba. Without the variable it is the only
+    finished training of ``teacher_trainer`` on the student's data set, configuration and fold, with any recipe and
+    budget, and with the student's plans; if there is none, with other plans for the same preprocessed data.
 
     Args:
         student: the trainer that needs a teacher.
@@ -46,6 +48,8 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         ValueError: several trainings fit; names them.
     """
     if named := os.environ.get(TEACHER_VARIABLE):
+        if (bundle := teacher_bundle(named)) is not None:
+            return bundle.absolute()
         return _named_checkpoint(named_teacher(named), student.fold)
     plans, configuration = student.plans_manager.plans_name, student.configuration_name
     results = Path(student.output_folder_base).parent
@@ -108,7 +112,8 @@ def _named_checkpoint(path: Path, fold: int | str) -> Path:
     if not checkpoint.is_file():
         raise FileNotFoundError(
             f"{TEACHER_VARIABLE} names {path}, and there is no file {checkpoint}, nor {of_same_fold}. It must name a "
-            f"checkpoint, or the folder of a fold whose training has ended and left {FINAL}, or the one above it."
+            f"checkpoint, the folder of a fold whose training has ended and left {FINAL}, the one above it, a file of "
+            "nnunet-mamba pack-model, or a model that comes along."
         )
     return checkpoint
 
@@ -116,16 +121,18 @@ def _named_checkpoint(path: Path, fold: int | str) -> Path:
 def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
     """Return the network of a checkpoint, ready to teach: one output, on the student's device, never to be trained.
 
-    Its own trainer builds it, so it may be of any trainer that nnU-Net finds.
+    Its own trainer builds it, so it may be of any trainer that nnU-Net finds. That of a model file needs none.
 
     Args:
-        checkpoint: written by nnU-Net; nothing in it is run.
+        checkpoint: written by nnU-Net, or a model file; nothing in it is run.
         student: an initialised trainer.
 
     Raises:
         ValueError: it is not such a file, or its network is for other labels, channels or patches.
         CodeInCheckpointError: it asks for more than nnU-Net's checkpoints hold.
     """
+    if is_bundle(checkpoint):
+        return _ready(_bundled_network(checkpoint, student), student)
     stored = _read(checkpoint)
     origin = stored["init_args"]
     try:
@@ -170,7 +177,28 @@ def load_teacher(checkpoint: Path, student: nnUNetTrainer) -> nn.Module:
             f"The teacher {checkpoint} has weights that are not those of the network that {stored['trainer_name']} "
             f"builds: {' '.join(lines[1:2])[:300]}"
         ) from error
+    return _ready(network, student)
+
+
+def _ready(network: nn.Module, student: nnUNetTrainer) -> nn.Module:
     return network.to(student.device).eval().requires_grad_(False)
+
+
+def _bundled_network(bundle: Path, student: nnUNetTrainer) -> nn.Module:
+    teacher = BundledTeacher(bundle, student.fold)
+    n_channels, n_axes = teacher.form
+    _refuse_other_data(
+        bundle,
+        student,
+        (
+            ("labels", _labels(dict(teacher.dataset_json)), _labels(student.dataset_json)),
+            ("input channels", n_channels, student.num_input_channels),
+            ("patch axes", n_axes, len(student.configuration_manager.patch_size)),
+        ),
+    )
+    if teacher.dataset == student.plans_manager.dataset_name:
+        _tell_of_shared_cases(teacher.fold, student)
+    return teacher.network()
 
 
 def _refuse_other_data(
@@ -185,7 +213,7 @@ def _refuse_other_data(
 
 
 def _tell_of_shared_cases(fold: int | str, student: nnUNetTrainer) -> None:
-    if fold != student.fold != "all":
+    if str(fold) != str(student.fold) != "all":
         student.print_to_log_file(
             f"The teacher is of fold {fold}: it may have been trained on cases that fold {student.fold} validates "
             "with, so that the student's validation is not on unseen cases."
