@@ -11,6 +11,7 @@ import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
+from nnunet_mamba.models.kept_conversion import keep_conversion
 from nnunet_mamba.models.nnunet.checkpoint_reading import RESUMED, read_checkpoint
 from nnunet_mamba.networks.torch_files import no_code_from_files
 from nnunet_mamba.networks.wrappers import bare_network
@@ -119,13 +120,19 @@ class GuardedTrainer(nnUNetTrainer):
             raise explained from error
 
     def on_train_start(self) -> None:
-        """Delete half-written files of a killed run, and write the best checkpoint if that run had no time to."""
+        """Delete half-written files of a killed run, and write the best checkpoint if that run had no time to.
+
+        How the images were converted is kept beside the plans, for the day on which they are somewhere else.
+        """
         super().on_train_start()
         assert self._sentinel is not None
         # nnU-Net loads pretrained weights after it has initialised.
         self._sentinel.begin()
         if self.local_rank == 0:
             remove_partial_files(Path(self.output_folder))
+            folder, dataset = Path(self.output_folder_base), self.plans_manager.dataset_name
+            if (sentence := keep_conversion(folder, dataset, self.dataset_json)) is not None:
+                self.print_to_log_file(sentence)
         self._catch_up_best()
 
     def on_train_end(self) -> None:

@@ -1,15 +1,12 @@
-import json
 from hashlib import sha256
 
-import pytest
-from trained_models import COLOUR, DATASET, ONE_LABEL
+from trained_models import DATASET, ONE_LABEL
 
-from nnunet_mamba.data.cases import Case
 from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, ImageKind
-from nnunet_mamba.data.writing.conversion_record import ConversionRecord
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import pack_model
 
+<<<<<<< HEAD
 SPLITS = [{"train": ["a", "b"], "val": ["c"]}]
 OPTIONS = {"size": "256x256", "threshold": None, "split": "ultralight-isic2017", "table": "/home/me/groups.csv"}
 
@@ -33,6 +30,8 @@ def folders(tmp_path, monkeypatch):
         (folder / DATASET / "splits_final.json").write_text(json.dumps(SPLITS))
     return tmp_path
 
+=======
+>>>>>>> 8078f67 (Keep how a model's images were converted beside its plans)
 
 def described(folder, tmp_path):
     return open_model(pack_model(folder, tmp_path / "packed")).description

@@ -9,6 +9,7 @@ import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from nnunet_mamba.models.kept_conversion import KEPT_FILE, read_kept_conversion
 from nnunet_mamba.models.nnunet.checkpoint_reading import CodeInCheckpointError
 from nnunet_mamba.results.checkpoints import LATEST, SPARE
 from nnunet_mamba.training.checkpoints.files import CheckpointWriteError
@@ -112,6 +113,23 @@ def test_running_statistics_of_pretrained_weights_outlive_a_bad_first_step(make_
     break_layer(trainer, BROKEN)
     trainer.train_step(batch(trainer))
     assert trainer.network.running_mean.tolist() == [7, 7, 7]
+
+
+def test_how_the_images_were_converted_is_kept_beside_the_plans(make_trainer, tmp_path, monkeypatch):
+    trainer = make_trainer()
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path))
+    raw = tmp_path / trainer.plans_manager.dataset_name
+    raw.mkdir()
+    (raw / "dataset.json").write_text(json.dumps(trainer.dataset_json))
+    trainer.initialize()
+    trainer.on_train_start()
+    model = Path(trainer.output_folder_base)
+    assert (model / "plans.json").is_file()
+    assert read_kept_conversion(model).is_by_hand
+    (model / KEPT_FILE).unlink()
+    (raw / "nnunet_mamba_conversion.json").write_text("{}")
+    trainer.on_train_start()
+    assert "The model does not keep how its images were converted" in log(trainer)
 
 
 def test_too_many_in_a_row_stop_with_a_checkpoint_that_repeats_the_epoch(make_trainer):

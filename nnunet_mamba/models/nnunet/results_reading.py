@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
 from nnunet_mamba.models.description import Licences, ModelDescription, TrainingData
+from nnunet_mamba.models.kept_conversion import read_kept_conversion
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.needed_plans import (
     check_dataset_json,
@@ -138,7 +139,7 @@ def _described(
         dataset_json=dataset.value,
         mirror_axes=_mirror_axes(next(iter(stored.values())), len(planned["patch_size"]), folder),
         folds=tuple(fold_record(name, content) for name, content in stored.items()),
-        conversion=None,
+        conversion=read_kept_conversion(folder),
         data=TrainingData(
             dataset=plans.value["dataset_name"], n_cases=n_cases if isinstance(n_cases, int) and n_cases > 0 else None
         ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.models.description import FoldRecord, ModelDescription
+from nnunet_mamba.models.kept_conversion import write_kept_conversion
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.models.needed_plans import check_dataset_name
 from nnunet_mamba.models.nnunet.architecture_names import refuse_other_than_layers
@@ -74,6 +75,8 @@ def unpack_to_results(model: Model, results_root: Path, *, dataset: str | None =
     with new_folder(target) as folder:
         for name, content in ((PLANS_FILE, description.plans), (DATASET_FILE, description.dataset_json)):
             (folder / name).write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+        if description.conversion is not None:
+            write_kept_conversion(folder, description.conversion)
         for record in description.folds:
             write_torch_file(_checkpoint(model, description, record), folder / fold_name(record.name) / FINAL)
     return target
