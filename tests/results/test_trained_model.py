@@ -44,6 +44,7 @@ def test_the_finished_models_of_a_data_set_have_a_finished_fold(tmp_path):
         "A__P__2d/fold_1",
         "A__P__2d__old/fold_0",
         "crossval_logs/fold_0",
+        ".partial-12-C__P__2d/fold_0",
     ):
         finish(tmp_path / name)
     (tmp_path / "A__Q__2d/fold_0").mkdir(parents=True)
