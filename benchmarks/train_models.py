@@ -22,7 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from model_trainings.models import ALIAS, CARD_WORDS, MODELS, NNUNETS_ITERATIONS, ModelOfTheWheel
-from model_trainings.packing import give_alias, put_into
+from model_trainings.packing import Statements, give_alias, put_into
 from model_trainings.scoring import VALIDATION, test_scores, validation_scores
 from model_trainings.test_sets import SIDE, TestSet
 from stock_runs.checkouts import Checkout
@@ -140,11 +140,13 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{model.name}: {training.trainer}", file=sys.stderr, flush=True)
         training.train()
         trainings[model.name] = training
-        scores = list(validation_scores(training))
+        scores = list(validation_scores(training, model.postprocessing))
         for test in options.tests:
-            scores += test_scores(training, test.name, test.prepared(root / "tests", checkout))
+            datasets = test.prepared(root / "tests", checkout)
+            scores += test_scores(training, test.name, datasets, model.postprocessing)
         words = CARD_WORDS.read_text(encoding="utf-8").replace("\n## Limits", f"{data_words(root)}\n\n## Limits")
-        made = put_into(options.output, model.name, training, words=words, scores=scores, scratch=root / "packed")
+        statements = Statements(words=words, scores=scores, postprocessing=model.postprocessing)
+        made = put_into(options.output, model.name, training, statements, scratch=root / "packed")
         print(f"{model.name},{made}", flush=True)
         for score in scores:
             print(f"{model.name},{score.data},{score.protocol},{score.metric},{score.value},{score.n}", flush=True)

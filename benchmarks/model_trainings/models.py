@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_mamba.models.description import FILL_HOLES, KEEP_LARGEST_PART
+
 ALIAS = "isic"
 CARD_WORDS = Path(__file__).parent / "card_of_skin_lesions.md"
 
@@ -16,12 +18,14 @@ class ModelOfTheWheel:
         trainer: name of the trainer and its recipe, without a budget.
         seed: of the training.
         teacher: name of another model that teaches it; None for a training of its own.
+        postprocessing: what is done to its label maps.
     """
 
     name: str
     trainer: str
     seed: int = 1
     teacher: str | None = None
+    postprocessing: tuple[str, ...] = (KEEP_LARGEST_PART, FILL_HOLES)
 
     def trainer_name(self, epochs: int, iterations: int) -> str:
         """Return what to give to -tr.

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stock_runs.seeded_training import SeededTraining
@@ -26,17 +26,29 @@ _WEIGHTS = (
 )
 
 
-def put_into(
-    shipped: Path, name: str, training: SeededTraining, *, words: str, scores: Sequence[Score], scratch: Path
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Statements:
+    """What is said of a model.
+
+    Args:
+        words: Markdown for the card.
+        scores: for the card.
+        postprocessing: what is done to its label maps.
+    """
+
+    words: str
+    scores: Sequence[Score]
+    postprocessing: Sequence[str]
+
+
+def put_into(shipped: Path, name: str, training: SeededTraining, statements: Statements, *, scratch: Path) -> Path:
     """Pack a model and put it into a folder of models; an earlier one of its name is replaced.
 
     Args:
         shipped: the folder.
         name: of the model.
         training: finished.
-        words: Markdown for the card.
-        scores: for the card.
+        statements: on the card.
         scratch: a folder for what is packed meanwhile.
 
     Returns:
@@ -46,14 +58,15 @@ def put_into(
         RuntimeError: it could not be packed, or is too large for the package.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    (scratch / f"{name}.json").write_text(json.dumps([asdict(score) for score in scores]), encoding="utf-8")
-    (scratch / f"{name}.md").write_text(words, encoding="utf-8")
+    (scratch / f"{name}.json").write_text(json.dumps([asdict(score) for score in statements.scores]), encoding="utf-8")
+    (scratch / f"{name}.md").write_text(statements.words, encoding="utf-8")
     packed = scratch / name
     shutil.rmtree(packed, ignore_errors=True)
     training.run(
         *("nnunet-mamba", "pack-model", str(training.model_folder), "-o", str(packed)),
         *("--folds", str(training.fold), "--name", name, "--trained-here"),
         *("--licence-code", _CODE, "--licence-weights", _WEIGHTS, "--licence-data", _DATA),
+        *("--postprocessing", ",".join(statements.postprocessing)),
         *("--scores", str(scratch / f"{name}.json"), "--card-text", str(scratch / f"{name}.md")),
     )
     n_bytes = sum(file.stat().st_size for file in packed.iterdir())

@@ -31,6 +31,14 @@ def pack_model(
         Path | None,
         typer.Option(help="JSON list of objects with data, protocol, metric, value, n and note.", show_default=False),
     ] = None,
+    postprocessing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEPS",
+            help="What predict does to label maps: keep_largest_part, fill_holes, or both with a comma between.",
+            show_default=False,
+        ),
+    ] = None,
     card_text: Annotated[
         Path | None,
         typer.Option(help="Markdown for the card, its headings such as '## Limits'.", show_default=False),
@@ -56,6 +64,7 @@ def pack_model(
             name=name,
             licences=Licences(code=licence_code, weights=licence_weights, data=licence_data),
             scores=() if scores is None else _scores(scores),
+            postprocessing=_steps(postprocessing),
             versions=installed_versions() if trained_here else {},
             card_text="" if card_text is None else _text(card_text),
         )
@@ -74,6 +83,15 @@ def pack_model(
                 file=sys.stderr,
             )
     print(written)
+
+
+def _steps(text: str | None) -> tuple[str, ...]:
+    from nnunet_mamba.models.description import POSTPROCESSING
+
+    steps = tuple(step.strip() for step in (text or "").split(",") if step.strip())
+    if unknown := [step for step in steps if step not in POSTPROCESSING]:
+        raise ValueError(f"--postprocessing {text!r}: {unknown[0]!r} is none of {', '.join(POSTPROCESSING)}")
+    return steps
 
 
 def _scores(file: Path) -> "tuple[Score, ...]":

@@ -5,7 +5,7 @@ import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,6 +65,10 @@ def predict(
     mirroring: Annotated[
         bool, typer.Option("--mirroring/--no-mirroring", help="Average over mirrored copies, as in training.")
     ] = True,
+    postprocessing: Annotated[
+        bool,
+        typer.Option("--postprocessing/--no-postprocessing", help="Do to label maps what the model's card says."),
+    ] = True,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; a GPU if there is one.")] = None,
     part: Annotated[
         str | None, typer.Option(help="Share of the images, such as 3/16, for the jobs of a cluster's array.")
@@ -100,7 +104,7 @@ def predict(
         opened = _opened(source, named_folds, checkpoint_name)
 
         def predictor() -> "Predictor":
-            return _predictor(opened, device=device, mirroring=mirroring)
+            return _predictor(opened, device=device, mirroring=mirroring, postprocessing=postprocessing)
 
         done = predict_images(
             images,
@@ -160,11 +164,11 @@ def _opened(source: str | Path, folds: "Sequence[str] | None", checkpoint_name: 
     return open_model(source, folds=folds, checkpoint_name=checkpoint_name)
 
 
-def _predictor(model: "Model", *, device: str | None, mirroring: bool) -> "Predictor":
+def _predictor(model: "Model", **options: Any) -> "Predictor":
     from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
     from nnunet_mamba.prediction.predictor import Predictor
 
-    made = Predictor(model, device=device, mirroring=mirroring)
+    made = Predictor(model, **options)
     # Other programs run beside this one.
     let_waiting_threads_sleep()
     return made

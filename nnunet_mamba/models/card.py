@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from nnunet_mamba.models.description import NOT_STATED, ModelDescription, Score
+from nnunet_mamba.models.description import FILL_HOLES, KEEP_LARGEST_PART, NOT_STATED, ModelDescription, Score
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.system.durations import duration
 
@@ -11,6 +11,10 @@ NOTICE = (
     "Not a medical device, and not for diagnosis: a research model. Whoever uses it checks it on images of their own."
 )
 _NNUNET = "nnU-Net: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z"
+_STEPS_IN_WORDS = {
+    KEEP_LARGEST_PART: "only the largest part of each label stays",
+    FILL_HOLES: "holes in a label are filled",
+}
 _WITHOUT_HEADING = "From the author"
 _HEADING = re.compile(r"^## +(.+?) *#*$", re.MULTILINE)
 
@@ -68,6 +72,9 @@ def _what_it_is(description: ModelDescription) -> Iterator[str]:
     yield f"- Patches: {' × '.join(map(str, description.patch_size))}"
     axes = " and ".join(map(str, description.mirror_axes))
     yield f"- Mirrored in prediction: {f'along axes {axes}' if axes else 'no'}"
+    if description.postprocessing:
+        steps = ", ".join(_STEPS_IN_WORDS[step] for step in description.postprocessing)
+        yield f"- Done to its label maps: {steps}. nnunet-mamba does it, nnUNetv2_predict does not"
     for fold in description.folds:
         epochs = f"{fold.epochs} epochs" if fold.epochs is not None else f"epochs {NOT_STATED}"
         best = "" if fold.best_ema_dice is None else f", best moving average of pseudo Dice {fold.best_ema_dice:.4f}"

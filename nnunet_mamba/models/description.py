@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 NOT_STATED = "not stated"
+KEEP_LARGEST_PART, FILL_HOLES = "keep_largest_part", "fill_holes"
+POSTPROCESSING = (KEEP_LARGEST_PART, FILL_HOLES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +140,7 @@ class ModelDescription:
         dataset_json: what nnU-Net's dataset.json says of channels, labels and files.
         mirror_axes: spatial axes that may be mirrored in prediction.
         folds: at least one.
+        postprocessing: what is done to label maps, of ``POSTPROCESSING``.
         conversion: how images are read and masks written; None if the data set's conversion is not known.
         data: what it was trained with.
         scores: how well it did.
@@ -153,6 +156,7 @@ class ModelDescription:
     dataset_json: Mapping[str, Any]
     mirror_axes: tuple[int, ...]
     folds: tuple[FoldRecord, ...]
+    postprocessing: tuple[str, ...] = ()
     conversion: "ImageConversion | None"
     data: TrainingData
     scores: tuple[Score, ...] = ()

@@ -30,6 +30,7 @@ class AuthorStatements:
         name: of the model; None makes one of the trainer's and the data set's.
         licences: of its parts.
         scores: how well it did.
+        postprocessing: what is done to label maps, of ``description.POSTPROCESSING``.
         versions: of the software that it was trained with, by name.
         card_text: Markdown for the card, see ``card.model_card``.
     """
@@ -37,6 +38,7 @@ class AuthorStatements:
     name: str | None = None
     licences: Licences = field(default_factory=Licences)
     scores: tuple[Score, ...] = ()
+    postprocessing: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     card_text: str = ""
 
@@ -115,5 +117,6 @@ def _with_statements(description: ModelDescription, statements: AuthorStatements
         name=statements.name or description.name,
         licences=statements.licences,
         scores=statements.scores,
+        postprocessing=statements.postprocessing,
         training=training,
     )

@@ -21,6 +21,7 @@ from nnunet_mamba.prediction.label_maps import (
 )
 from nnunet_mamba.prediction.nnunet_way import NnunetWay
 from nnunet_mamba.prediction.plan import PredictionPlan
+from nnunet_mamba.prediction.postprocessing import postprocess
 from nnunet_mamba.prediction.preprocessing import FloatArray, Prepared, check_image, prepare
 from nnunet_mamba.prediction.sliding_window import (
     NOT_FINITE,
@@ -73,6 +74,7 @@ class Engine:
         device: that the networks run on.
         plans: nnU-Net's plans.json, for what only nnU-Net can do; so is ``dataset_json``.
         dataset_json: of the training data.
+        postprocessing: what is done to label maps, see ``postprocessing.postprocess``.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Engine:
         device: torch.device,
         plans: Mapping[str, Any],
         dataset_json: Mapping[str, Any],
+        postprocessing: Sequence[str] = (),
     ) -> None:
         self.plan = plan
         self._networks = [network.to(device).eval() for network in networks]
@@ -91,6 +94,7 @@ class Engine:
         self._device = device
         self._plans = plans
         self._dataset_json = dataset_json
+        self._postprocessing = postprocessing
         self._one_at_a_time = threading.Lock()
         if plan.needs_nnunet:
             # Now, so that plans which make no sense are told before an image is read.
@@ -196,9 +200,10 @@ class Engine:
         way_back = found.way_back
         if not isinstance(way_back, Prepared):
             assert found.logits is not None
-            return self._nnunet.finish(found.logits, way_back, with_probabilities=with_probabilities)
+            label, probabilities = self._nnunet.finish(found.logits, way_back, with_probabilities=with_probabilities)
+            return postprocess(label, self._postprocessing), probabilities
         assert found.label is not None
-        label = label_map_back(found.label, way_back, self.plan)
+        label = postprocess(label_map_back(found.label, way_back, self.plan), self._postprocessing)
         if not with_probabilities:
             return label, None
         assert found.logits is not None

@@ -32,6 +32,7 @@ class Predictor:
         model: that predicts; the logits of its folds are averaged.
         device: "cpu", "cuda", "cuda:1", "mps" …; None takes a GPU if there is one.
         mirroring: average over mirrored copies too, along the axes that were mirrored in training.
+        postprocessing: do to label maps what the model says; probabilities stay as they are.
 
     Raises:
         ValueError: its weights are damaged or do not fit its network, or it is made for something else.
@@ -44,10 +45,12 @@ class Predictor:
         *,
         device: str | torch.device | None = None,
         mirroring: bool = True,
+        postprocessing: bool = True,
     ) -> None:
         self.model = model
         self.is_mirroring = mirroring and bool(model.description.mirror_axes)
         description = model.description
+        self.postprocessing = description.postprocessing if postprocessing else ()
         plan = read_prediction_plan(
             description.plans, description.configuration, description.dataset_json, where=description.name
         )
@@ -60,6 +63,7 @@ class Predictor:
             device=chosen_device(device),
             plans=description.plans,
             dataset_json=description.dataset_json,
+            postprocessing=self.postprocessing,
         )
 
     @classmethod
@@ -69,7 +73,7 @@ class Predictor:
         Args:
             model: name of a model that comes with this package, or path of a model file or folder.
             folds: of the model, each a number or "all"; None takes all.
-            options: ``device`` and ``mirroring``, see the class.
+            options: ``device``, ``mirroring`` and ``postprocessing``, see the class.
 
         Raises:
             FileNotFoundError: there is no such model.

@@ -235,6 +235,7 @@ def record_of(predictor: "Predictor", conversion: ImageConversion, options: RunO
         "folds": list(predictor.model.description.fold_names),
         "weights": predictor.weights_digest,
         "mirroring": predictor.is_mirroring,
+        "postprocessing": list(predictor.postprocessing),
         "conversion": conversion.to_json(),
         "force": options.force,
     }

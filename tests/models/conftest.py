@@ -32,5 +32,6 @@ def folders(tmp_path, monkeypatch):
     record.write(raw / DATASET, {"ISIC_0000001": {}})
     dataset = {"channel_names": COLOUR, "labels": ONE_LABEL, "numTraining": 9, "file_ending": ".png"}
     (raw / DATASET / "dataset.json").write_text(json.dumps(dataset))
-    (preprocessed / DATASET / "splits_final.json").write_text(json.dumps(SPLITS))
+    for folder in (raw, preprocessed):
+        (folder / DATASET / "splits_final.json").write_text(json.dumps(SPLITS))
     return tmp_path

@@ -1,3 +1,4 @@
+import json
 from hashlib import sha256
 
 from trained_models import DATASET, ONE_LABEL
@@ -6,32 +7,6 @@ from nnunet_mamba.data.unlabelled.image_conversion import ImageConversion, Image
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import pack_model
 
-<<<<<<< HEAD
-SPLITS = [{"train": ["a", "b"], "val": ["c"]}]
-OPTIONS = {"size": "256x256", "threshold": None, "split": "ultralight-isic2017", "table": "/home/me/groups.csv"}
-
-
-@pytest.fixture
-def folders(tmp_path, monkeypatch):
-    """nnU-Net's folders with a converted and planned data set."""
-    raw, preprocessed = tmp_path / "nnUNet_raw", tmp_path / "nnUNet_preprocessed"
-    for variable, folder in (("nnUNet_raw", raw), ("nnUNet_preprocessed", preprocessed)):
-        (folder / DATASET).mkdir(parents=True)
-        monkeypatch.setenv(variable, str(folder))
-    image = tmp_path / "somebody/ISIC_0000001.jpg"
-    image.parent.mkdir()
-    image.touch()
-    case = Case(identifier="ISIC_0000001", channels=(image,), mask=image)
-    record = ConversionRecord.of("Dataset101_ISIC", OPTIONS, [case])
-    record.write(raw / DATASET, {"ISIC_0000001": {}})
-    dataset = {"channel_names": COLOUR, "labels": ONE_LABEL, "numTraining": 9, "file_ending": ".png"}
-    (raw / DATASET / "dataset.json").write_text(json.dumps(dataset))
-    for folder in (raw, preprocessed):
-        (folder / DATASET / "splits_final.json").write_text(json.dumps(SPLITS))
-    return tmp_path
-
-=======
->>>>>>> 8078f67 (Keep how a model's images were converted beside its plans)
 
 def described(folder, tmp_path):
     return open_model(pack_model(folder, tmp_path / "packed")).description

@@ -81,6 +81,7 @@ def test_what_the_author_says_is_in_the_model_and_on_the_card(trained, tmp_path)
         scores=(SCORE,),
         versions={"torch": "2.9"},
         card_text="## Limits\n\nOnly discs.",
+        postprocessing=("keep_largest_part", "fill_holes"),
     )
     path = pack_model(trained(), tmp_path / "model", statements=statements, conversion=CONVERSION)
     model = open_model(path)
@@ -91,6 +92,8 @@ def test_what_the_author_says_is_in_the_model_and_on_the_card(trained, tmp_path)
     card = (path / CARD_FILE).read_text()
     assert model.card() == card
     assert "Only discs." in card
+    assert model.description.postprocessing == ("keep_largest_part", "fill_holes")
+    assert "only the largest part of each label stays, holes in a label are filled." in card
     assert "- Resized to: 64x64 pixels" in card
     assert "| PH2 | pooled pixels | Dice | 0.9130 | 200 | unseen |" in card
 

@@ -11,8 +11,10 @@ from trained_models import REGIONS
 
 import nnunet_mamba
 from nnunet_mamba.data.formats.image_files import resized_image, resized_mask
+from nnunet_mamba.models.description import FILL_HOLES, KEEP_LARGEST_PART
 from nnunet_mamba.models.opening import open_model
-from nnunet_mamba.models.packing import pack_model
+from nnunet_mamba.models.packing import AuthorStatements, pack_model
+from nnunet_mamba.prediction.postprocessing import postprocess
 from nnunet_mamba.prediction.predictor import Predictor, chosen_device
 from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
 
@@ -106,6 +108,20 @@ def test_without_mirroring_a_network_sees_an_image_once(trained, photographs):
         predictor.predict(photographs[0])
         assert predictor.is_mirroring is mirroring
     assert counts == {False: [1], True: [4]}
+
+
+def test_a_model_does_to_its_label_maps_what_it_says(trained, tmp_path, photographs, photograph_conversion):
+    statements = AuthorStatements(postprocessing=(KEEP_LARGEST_PART, FILL_HOLES))
+    packed = pack_model(trained(), tmp_path / "m", conversion=photograph_conversion, statements=statements)
+    plain = Predictor.from_model(packed, device="cpu", postprocessing=False)
+    photograph = photographs[0]
+    # Of the network's own size, so that nothing is resized.
+    before = plain.predict(photograph)
+    after = Predictor.from_model(packed, device="cpu").predict(photograph)
+    assert np.array_equal(after, postprocess(before[None], statements.postprocessing)[0])
+    assert not np.array_equal(after, before)
+    probabilities = [one.predict_probabilities(photograph) for one in (plain, Predictor.from_model(packed))]
+    assert np.array_equal(*probabilities)
 
 
 def test_threads_may_share_it(predictor, photographs):

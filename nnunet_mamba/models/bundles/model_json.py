@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.data.formats.dataset_json import Labels
 from nnunet_mamba.models.description import (
+    POSTPROCESSING,
     FoldRecord,
     Licences,
     ModelDescription,
@@ -79,6 +80,7 @@ def description_to_json(description: ModelDescription, *, weights_sha256: str | 
         "dataset_json": description.dataset_json,
         "mirror_axes": list(description.mirror_axes),
         "folds": [asdict(fold) for fold in description.folds],
+        "postprocessing": list(description.postprocessing),
         "conversion": None if description.conversion is None else description.conversion.to_json(),
         "data": asdict(description.data),
         "scores": [asdict(score) for score in description.scores],
@@ -126,6 +128,7 @@ def description_from_json(content: Any, file: str, *, way_out: str = WAY_OUT) ->
             dataset_json=entry.at("dataset_json").object(),
             mirror_axes=check_mirror_axes(entry.at("mirror_axes"), wanted["spatial_dims"]),
             folds=_folds(entry.at("folds")),
+            postprocessing=_postprocessing(entry.optional("postprocessing")),
             conversion=_conversion(entry.at("conversion"), n_channels, labels),
             data=_data(entry.at("data")),
             scores=scores_from(entry.at("scores")),
@@ -226,6 +229,17 @@ def _folds(entry: Entry) -> tuple[FoldRecord, ...]:
             )
         )
     return tuple(folds) or entry.refuse("at least one fold")
+
+
+def _postprocessing(entry: Entry) -> tuple[str, ...]:
+    if entry.value is None:
+        return ()
+    steps = tuple(step.text("a step") for step in entry.items())
+    if set(steps) - set(POSTPROCESSING):
+        raise ValueError(
+            f"{entry.place} is {list(steps)}, and this nnunet-mamba knows {list(POSTPROCESSING)}; {_NEWER}"
+        )
+    return steps
 
 
 def _data(entry: Entry) -> TrainingData:

@@ -82,6 +82,8 @@ def test_a_description_comes_back_as_it_was(content):
         (("folds",), [], r"folds is \[\], expected at least one fold"),
         (("folds", 0, "name"), "../0", r"folds\[0\]\.name is "),
         (("folds", 0, "epochs"), -1, r"folds\[0\]\.epochs is -1"),
+        (("postprocessing",), "fill_holes", r"postprocessing is \"fill_holes\", expected a list"),
+        (("postprocessing",), [3], r"postprocessing\[0\] is 3, expected a step"),
         (("conversion",), [], "conversion is .*expected an object"),
         (("conversion",), CONVERSION | {"size": "huge"}, "conversion.size is"),
         (("conversion",), CONVERSION | {"labels": {"background": 0, "mole": 7}}, "expected 3 channels and labels of"),
@@ -115,6 +117,12 @@ def test_a_file_of_a_newer_version_asks_for_it(content):
         ValueError, match=r"network\.preset is 'mamba_4', which this nnunet-mamba does not know; install"
     ):
         read(changed(content, ("network", "preset"), "mamba_4"))
+
+
+def test_a_step_of_a_newer_version_asks_for_it(content):
+    with pytest.raises(ValueError, match=r"postprocessing is .*knows .*'fill_holes'\]; install a newer"):
+        read(changed(content, ("postprocessing",), ["fill_holes", "dream"]))
+    assert read(changed(content, ("postprocessing",), None)).description.postprocessing == ()
 
 
 def test_a_network_that_the_trainer_does_not_train_is_refused(content):
