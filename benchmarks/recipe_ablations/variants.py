@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.training.augmentation.choices import STICKERS, WIDE_ZOOM
 from nnunet_mamba.training.generated_trainers import derived_trainer, load_trainer
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 from nnunet_mamba.training.recipes import Recipe, robust
@@ -13,7 +14,9 @@ OWN, ROBUST = "own", "robust"
 NNUNET, EMA = "nnunet", "ema"
 # As the fields of an augmentation are called.
 OF_PHOTOGRAPHS = ("framing", "colour", "light", "optics", "holes")
-PARTS = (NNUNET, *OF_PHOTOGRAPHS, EMA)
+# Not yet of any recipe.
+NEW = {"stickers": ("stickers", STICKERS), "wide": ("framing", WIDE_ZOOM)}
+PARTS = (NNUNET, *OF_PHOTOGRAPHS, *NEW, EMA)
 _CHANGE = re.compile(r"([+-])([^+-]*)")
 _MARK = "Ablation"
 _NAME = re.compile(rf"(?P<base>\w+?){_MARK}(?P<parts>(?:_[a-z]+)*)_(?P<epochs>\d+)epochs_(?P<iterations>\d+)iterations")
@@ -45,7 +48,7 @@ class Variant:
                 f"{text!r}: expected '{OWN}' or '{ROBUST}', and parts to add or take away, such as '{OWN}+colour' or "
                 f"'{ROBUST}-{EMA}'; the parts are {', '.join(PARTS)}"
             )
-        parts = set(PARTS if start == ROBUST else ())
+        parts = set((NNUNET, *OF_PHOTOGRAPHS, EMA) if start == ROBUST else ())
         for sign, part in found:
             (parts.add if sign == "+" else parts.discard)(part)
         return cls(text, tuple(part for part in PARTS if part in parts))
@@ -67,6 +70,7 @@ def recipe_with(recipe: Recipe, parts: tuple[str, ...]) -> Recipe:
     whole = robust(recipe)
     own = recipe.augmentation
     taken = {part: getattr(whole.augmentation, part) for part in OF_PHOTOGRAPHS if part in parts}
+    taken |= {field: choice for part, (field, choice) in NEW.items() if part in parts}
     framing = None if NNUNET in parts else own.framing
     augmentation = replace(
         own,

@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, PHOTOGRAPHS
+from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, PHOTOGRAPHS, STICKERS, WIDE_ZOOM
 from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.recipes import ULTRALIGHT_VM_UNET, robust
 
@@ -50,6 +51,14 @@ def test_a_part_alone_is_added_or_missing(part):
     assert alone.ema_decay is None
     assert parts_of(without.augmentation) == parts_of(PHOTOGRAPHS) | {part: None}
     assert without.ema_decay is not None
+
+
+def test_new_parts_are_added_to_any_recipe_and_of_none_yet():
+    assert recipe_of("robust").augmentation.stickers is None
+    new = recipe_of("robust+stickers+wide").augmentation
+    assert (new.stickers, new.framing) == (STICKERS, WIDE_ZOOM)
+    assert replace(new, stickers=None, framing=PHOTOGRAPHS.framing, name=PHOTOGRAPHS.name) == PHOTOGRAPHS
+    assert recipe_of("own+wide").augmentation.framing == WIDE_ZOOM
 
 
 def test_nnunets_part_brings_its_own_rotations_and_zooms():

@@ -6,7 +6,7 @@ deviations of the channel. In these units a skin photograph is nearly all mean: 
 lesions lie at -1.4 (-5 to 0).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +101,23 @@ class Holes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stickers:
+    """One large thing of another colour that reaches into the frame from its edge, behind what is labelled.
+
+    Args:
+        probability: of an image.
+        reach: smallest and largest distance that it reaches into the frame, as a share of the frame.
+        radius: smallest and largest radius of its outline, as a share of the frame.
+        colour: largest difference of a channel from the image's mean, in standard deviations.
+    """
+
+    probability: float
+    reach: tuple[float, float]
+    radius: tuple[float, float]
+    colour: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """Which of nnU-Net's training transforms run, and what runs besides. All handling of labels is nnU-Net's.
 
@@ -115,6 +132,7 @@ class Augmentation:
         light: of the whole frame.
         optics: of the camera.
         holes: in the image.
+        stickers: at the edge of the frame.
     """
 
     name: str
@@ -124,6 +142,7 @@ class Augmentation:
     light: Light | None = None
     optics: Optics | None = None
     holes: Holes | None = None
+    stickers: Stickers | None = None
 
 
 NNUNET = Augmentation(name="nnU-Net's", intensities=True)
@@ -172,3 +191,10 @@ PHOTOGRAPHS = Augmentation(
     # Gel bubbles, ruler marks and stickers are small, and dermatologists draw the outline through them.
     holes=Holes(probability=0.2, most=4, side=(0.02, 0.1)),
 )
+
+# For ablations, and of no recipe yet. Dressings and coloured stickers, of which ISIC's photographs of naevi have many,
+# are taken for lesions: they differ more from skin than a lesion does, by 100 of 255 where a pale photograph's standard
+# deviation is 12. Up to half of the frame, and as round as a sticker or as straight as a dressing.
+STICKERS = Stickers(probability=0.15, reach=(0.05, 0.5), radius=(0.15, 2.0), colour=8.0)
+# For ablations, too: lesions that are larger than the frame.
+WIDE_ZOOM = replace(PHOTOGRAPHS.framing, zoom=(0.6, 2.5)) if PHOTOGRAPHS.framing is not None else None

@@ -22,6 +22,7 @@ from nnunet_mamba.training.augmentation.choices import Augmentation, Light, Opti
 from nnunet_mamba.training.augmentation.colour_transform import ColourTransform
 from nnunet_mamba.training.augmentation.framing import ShareOfFrame, reframe
 from nnunet_mamba.training.augmentation.holes_transform import HolesTransform
+from nnunet_mamba.training.augmentation.stickers_transform import StickersTransform
 
 # A cascade's second stage perturbs the first stage's segmentation, which travels as image channels.
 _CASCADE = (ApplyRandomBinaryOperatorTransform, RemoveRandomConnectedComponentFromOneHotEncodingTransform)
@@ -55,6 +56,8 @@ def _changes_intensities(transform: object) -> bool:
 
 def _added(augmentation: Augmentation) -> Iterator[BasicTransform]:
     """Yield what nnU-Net does not have, in the order in which an image comes to be: scene, light, camera."""
+    if (stickers := augmentation.stickers) is not None:
+        yield RandomTransform(StickersTransform(stickers), stickers.probability)
     if (holes := augmentation.holes) is not None:
         yield RandomTransform(HolesTransform(holes), holes.probability)
     if (light := augmentation.light) is not None:
