@@ -60,7 +60,7 @@ def _summaries(results: Path) -> list[Path]:
         return found
     missing = "does not exist" if not results.exists() else f"holds no {SUMMARY} of nnU-Net's, nor do its folds"
     raise FileNotFoundError(
-        f"{results} {missing}: name the folder of references too, `labels`, to score label maps or masks"
+        f"{results} {missing}; to score label maps or masks, name the folder of their references after it"
     )
 
 

@@ -73,5 +73,5 @@ def test_cases_of_several_folds_are_refused(training):
 def test_places_without_counts_are_named(training, tmp_path):
     (tmp_path / "empty").mkdir()
     for place, found in (("empty", r"holds no summary\.json of nnU-Net's"), ("nowhere", "does not exist")):
-        with pytest.raises(FileNotFoundError, match=rf"{place} {found}.*name the folder of references too, `labels`"):
+        with pytest.raises(FileNotFoundError, match=rf"{place} {found}.*name the folder of their references after it$"):
             evaluate_results(tmp_path / place)

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
-from nnunet_mamba.evaluation.label_map_reading import label_map_reader
+from nnunet_mamba.evaluation.label_map_reading import label_map_reader, spacing_of
 from nnunet_mamba.evaluation.label_pictures import NoLabelMapError
 
 VOLUME = (np.arange(60).reshape(3, 4, 5) % 3).astype(np.uint8)  # (z, y, x)
@@ -118,3 +118,18 @@ def test_endings_and_readers_that_nnunet_does_not_know_are_told(tmp_path, read):
         read(tmp_path / "a.jpg")
     with pytest.raises(ValueError, match=r'"overwrite_image_reader_writer" in dataset\.json is no text'):
         read(save_nifti(tmp_path / "a.nii.gz", VOLUME), overwrite_image_reader_writer=3)
+
+
+def test_spacing_is_what_the_file_tells_in_the_order_of_axes(tmp_path, read):
+    _, place = read(save_nifti(tmp_path / "a.nii.gz", VOLUME))
+    assert spacing_of(place) == pytest.approx((3, 0.5, 0.5))
+    Image.fromarray(VOLUME[0]).save(tmp_path / "a.png")
+    assert spacing_of(read(tmp_path / "a.png")[1]) is None
+
+
+def test_a_stack_without_the_file_of_its_spacing_tells_none(tmp_path, read):
+    stack = np.concatenate([VOLUME, VOLUME[:1]])
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    assert spacing_of(read(tmp_path / "a.tif")[1]) is None
+    (tmp_path / "a.json").write_text(json.dumps({"spacing": [3, 1, 1]}))
+    assert spacing_of(read(tmp_path / "a.tif")[1]) == (3, 1, 1)

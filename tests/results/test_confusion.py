@@ -11,6 +11,7 @@ def test_ratios_by_hand():
     assert confusion.iou == pytest.approx(30 / 60)
     assert confusion.sensitivity == pytest.approx(30 / 50)
     assert confusion.specificity == pytest.approx(40 / 50)
+    assert confusion.precision == pytest.approx(30 / 40)
     assert confusion.accuracy == pytest.approx(70 / 100)
 
 

@@ -14,6 +14,13 @@ def test_reads_summary_sorted_with_names_of_labels(summary):
     assert second.dice == 0.5
 
 
+def test_cases_are_called_as_the_reader_of_a_summary_says(summary):
+    files = [entry["prediction_file"] for entry in json.loads(summary.read_text())["metric_per_case"]]
+    names = {case.identifier for case in read_summary(summary, identifiers={files[0]: "another name"})}
+    assert "another name" in names
+    assert len(names & {"a", "b"}) == 1
+
+
 def test_refuses_what_is_no_summary(tmp_path):
     for text, message in (("{}", "metric_per_case"), ("[]", "JSON object"), ("{", "complete")):
         (tmp_path / "file.json").write_text(text)
