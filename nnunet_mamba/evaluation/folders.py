@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 CASES = "cases.csv"
-# A worker imports torch, which takes as long as counting so many volumes.
-_VOLUMES_PER_WORKER = 2
+# A worker imports torch, which takes as long as scoring so many pixels or voxels.
+_POSITIONS_PER_WORKER = 2**26
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +60,21 @@ class _Task:
         files: of all cases.
         scorer: of each.
         names: of labels and regions, by their keys in summary.json.
-        are_small: whether label maps are pictures.
     """
 
     files: "Sequence[CaseFiles]"
     scorer: "CaseScorer"
     names: dict[str, str]
-    are_small: bool
+
+    def cases_per_worker(self) -> int:
+        """Return how many cases are worth starting a process, as the size of the first one tells."""
+        try:
+            label_map, _ = self.scorer.reader.read_seg(str(self.files[0].reference))
+        except (OSError, ValueError, RuntimeError, SyntaxError):
+            # Scoring it will tell.
+            return 1
+        self.scorer.reader.take_missed()
+        return max(1, round(_POSITIONS_PER_WORKER / max(1, label_map.size)))
 
 
 def evaluate_folders(
@@ -146,7 +154,6 @@ def _task(
         files=paired_masks(predictions, labels, allow_missing=allow_missing),
         scorer=CaseScorer(reader=PlainMaskReader(), values=(0, 1), scored=(1,), measure=distances),
         names={"1": LABEL},
-        are_small=True,
     )
 
 
@@ -175,7 +182,7 @@ def _described_task(
         ignored=manager.ignore_label,
         measure=distances,
     )
-    return _Task(files=files, scorer=scorer, names=dataset.labels.names, are_small=reader.reads_pictures)
+    return _Task(files=files, scorer=scorer, names=dataset.labels.names)
 
 
 def _there(dataset_json: Path, predictions: Path, labels: Path) -> Path:
@@ -200,7 +207,7 @@ def _results(task: _Task, *, processes: int, progress: bool) -> "list[CaseResult
     """
     from nnunet_mamba.evaluation.label_map_checks import refuse_problems
     from nnunet_mamba.evaluation.label_map_reading import missed_text
-    from nnunet_mamba.system.parallel import ITEMS_PER_WORKER, map_in_order
+    from nnunet_mamba.system.parallel import map_in_order
 
     results = list(
         map_in_order(
@@ -209,7 +216,7 @@ def _results(task: _Task, *, processes: int, progress: bool) -> "list[CaseResult
             jobs=processes,
             description="scoring",
             progress=progress,
-            items_per_worker=ITEMS_PER_WORKER if task.are_small else _VOLUMES_PER_WORKER,
+            items_per_worker=task.cases_per_worker(),
             setting="processes",
         )
     )

@@ -23,8 +23,6 @@ _SHOWN_VALUES = 5
 class PlainMaskReader:
     """Reads a black and white picture as a label map of 0 and 1."""
 
-    reads_pictures = True
-
     def read_seg(self, seg_fname: str) -> tuple[Array, dict[str, Any]]:
         """Return a label map, (1, 1, y, x), and nothing about its place.
 

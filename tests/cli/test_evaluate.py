@@ -273,7 +273,8 @@ def many(folders):
 
 
 @pytest.mark.slow
-def test_several_processes_count_the_same(many):
+def test_several_processes_count_the_same(many, monkeypatch):
+    monkeypatch.setattr("nnunet_mamba.evaluation.folders._POSITIONS_PER_WORKER", 1)
     one, two = (run(many, "--json", "--processes", processes).stdout for processes in "12")
     assert json.loads(one)["n_cases"] == 42
     assert one == two

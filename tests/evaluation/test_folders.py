@@ -125,6 +125,20 @@ def test_processes_are_at_least_one(folders):
         evaluate(folders, processes=0)
 
 
+@pytest.mark.parametrize(("positions", "cases"), [(2**26, round(2**26 / 72)), (100, 1)])
+def test_a_process_is_started_for_as_many_cases_as_are_worth_it(folders, monkeypatch, positions, cases):
+    asked = []
+
+    def in_this_process(function, items, **options):
+        asked.append(options["items_per_worker"])
+        return map(function, items)
+
+    monkeypatch.setattr("nnunet_mamba.system.parallel.map_in_order", in_this_process)
+    monkeypatch.setattr("nnunet_mamba.evaluation.folders._POSITIONS_PER_WORKER", positions)
+    evaluate(folders)
+    assert asked == [cases]
+
+
 def test_values_that_miss_a_whole_number_by_a_little_are_counted_as_it_and_told(folders, caplog):
     for folder in ("predictions", "labels"):
         for path in (folders / folder).iterdir():
