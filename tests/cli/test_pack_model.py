@@ -63,6 +63,7 @@ def test_a_missing_licence_is_told(trained, tmp_path):
         (("--folds", "0,x"), "--folds '0,x' names 'x', expected numbers such as 0,1, or all"),
         (("--folds", "3"), "fold_3/checkpoint_final.pth, but fold_0/checkpoint_final.pth; choose among those"),
         (("--checkpoint-name", "best.pth"), "choose among those there are with --checkpoint-name"),
+        (("-chk", "best.pth"), "choose among those there are with --checkpoint-name"),
         (("--name", "a b"), 'name is "a b", expected a name, of letters'),
         (("--licence-data", " "), "licences.data is"),
         (("--scores", "scores.json"), "scores.json: [0].value is null, expected a finite number; correct it, or leave"),

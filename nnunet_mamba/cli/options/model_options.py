@@ -21,7 +21,10 @@ Folds = Annotated[
         show_default="all that are trained, of nnU-Net's results without fold_all where there are others",
     ),
 ]
-CheckpointName = Annotated[str, typer.Option(help="File in each fold's folder of nnU-Net's results.")]
+# As nnU-Net's commands call it, too.
+CheckpointName = Annotated[
+    str, typer.Option("--checkpoint-name", "-chk", help="File in each fold's folder of nnU-Net's results.")
+]
 
 
 def checked_source(text: str) -> str:
