@@ -6,7 +6,8 @@
 
 A variant is "own", the trainer's own recipe, or "robust", with parts added or taken away. The parts are "nnunet", all
 of nnU-Net's own augmentation; "framing", "colour", "light", "optics" and "holes", those of ``photographs``; and "ema",
-averaged weights. "robust" has all of them. "stickers" and "wide", a wider zoom, are of no recipe yet.
+averaged weights. "robust" has all of them. "stickers", "wide", a wider zoom, and "whole", no patch that nnU-Net moves
+beyond its image, are of no recipe yet.
 
 Each run is a stock nnUNetv2_train with its own seed (NNUNET_MAMBA_SEED), and a nnUNetv2_predict --disable_tta of the
 fold's validation cases. Both ways to predict are scored, per case and pooled. All of it lies in --folder: started again

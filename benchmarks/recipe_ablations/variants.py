@@ -1,11 +1,13 @@
 """Recipes between a trainer's own and the robust one, as names, and the trainers that these names stand for."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from nnunet_mamba.bundled import trainer_names
-from nnunet_mamba.training.augmentation.choices import STICKERS, WIDE_ZOOM
+from nnunet_mamba.training.augmentation.choices import PHOTOGRAPHS, STICKERS, Augmentation
 from nnunet_mamba.training.generated_trainers import derived_trainer, load_trainer
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 from nnunet_mamba.training.recipes import Recipe, robust
@@ -14,8 +16,12 @@ OWN, ROBUST = "own", "robust"
 NNUNET, EMA = "nnunet", "ema"
 # As the fields of an augmentation are called.
 OF_PHOTOGRAPHS = ("framing", "colour", "light", "optics", "holes")
-# Not yet of any recipe.
-NEW = {"stickers": ("stickers", STICKERS), "wide": ("framing", WIDE_ZOOM)}
+# Not yet of any recipe: stickers, lesions that are larger than the frame, and no patch that lies beyond its image.
+NEW: Mapping[str, Callable[[Augmentation], Augmentation]] = {
+    "stickers": lambda augmentation: replace(augmentation, stickers=STICKERS),
+    "wide": lambda augmentation: _framed(augmentation, zoom=(0.6, 2.5)),
+    "whole": lambda augmentation: _framed(augmentation, centres_labels=False),
+}
 PARTS = (NNUNET, *OF_PHOTOGRAPHS, *NEW, EMA)
 _CHANGE = re.compile(r"([+-])([^+-]*)")
 _MARK = "Ablation"
@@ -70,7 +76,6 @@ def recipe_with(recipe: Recipe, parts: tuple[str, ...]) -> Recipe:
     whole = robust(recipe)
     own = recipe.augmentation
     taken = {part: getattr(whole.augmentation, part) for part in OF_PHOTOGRAPHS if part in parts}
-    taken |= {field: choice for part, (field, choice) in NEW.items() if part in parts}
     framing = None if NNUNET in parts else own.framing
     augmentation = replace(
         own,
@@ -78,7 +83,15 @@ def recipe_with(recipe: Recipe, parts: tuple[str, ...]) -> Recipe:
         intensities=own.intensities or NNUNET in parts,
         **{"framing": framing, **taken},
     )
+    for part, change in NEW.items():
+        augmentation = change(augmentation) if part in parts else augmentation
     return replace(recipe, augmentation=augmentation, ema_decay=whole.ema_decay if EMA in parts else recipe.ema_decay)
+
+
+def _framed(augmentation: Augmentation, **changes: Any) -> Augmentation:
+    framing = augmentation.framing or PHOTOGRAPHS.framing
+    assert framing is not None
+    return replace(augmentation, framing=replace(framing, **changes))
 
 
 @cache

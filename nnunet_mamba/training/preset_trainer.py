@@ -122,6 +122,9 @@ class PresetTrainer(CpuTrainer):
 
     def get_dataloaders(self) -> tuple[Any, Any]:
         """Start nnU-Net's background workers, which draw from the seed if there is one."""
+        framing = self.recipe.augmentation.framing
+        if framing is not None and not framing.centres_labels:
+            self.oversample_foreground_percent = 0.0
         if self._seed is None:
             return super().get_dataloaders()
         with seeded_loaders(self._seed, epoch=self.current_epoch, rank=self.local_rank):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, PHOTOGRAPHS, STICKERS, WIDE_ZOOM
+from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, PHOTOGRAPHS, STICKERS
 from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.recipes import ULTRALIGHT_VM_UNET, robust
 
@@ -55,10 +55,12 @@ def test_a_part_alone_is_added_or_missing(part):
 
 def test_new_parts_are_added_to_any_recipe_and_of_none_yet():
     assert recipe_of("robust").augmentation.stickers is None
-    new = recipe_of("robust+stickers+wide").augmentation
-    assert (new.stickers, new.framing) == (STICKERS, WIDE_ZOOM)
+    new = recipe_of("robust+stickers+wide+whole").augmentation
+    assert new.stickers == STICKERS
+    assert new.framing == replace(PHOTOGRAPHS.framing, zoom=(0.6, 2.5), centres_labels=False)
     assert replace(new, stickers=None, framing=PHOTOGRAPHS.framing, name=PHOTOGRAPHS.name) == PHOTOGRAPHS
-    assert recipe_of("own+wide").augmentation.framing == WIDE_ZOOM
+    assert recipe_of("own+whole").augmentation.framing == replace(FLIPS_AND_ROTATIONS.framing, centres_labels=False)
+    assert recipe_of("own+nnunet+wide").augmentation.framing == replace(PHOTOGRAPHS.framing, zoom=(0.6, 2.5))
 
 
 def test_nnunets_part_brings_its_own_rotations_and_zooms():

@@ -6,7 +6,7 @@ deviations of the channel. In these units a skin photograph is nearly all mean: 
 lesions lie at -1.4 (-5 to 0).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,8 @@ class Framing:
         aspect: largest ratio between the factors of two axes.
         shift: largest distance between the centres of image and patch, as a share of the patch.
         reflects: whether the image goes on mirrored beyond its edges; nnU-Net has a plain ground of zeros there.
+        centres_labels: whether a third of the patches lie around a labelled pixel, as nnU-Net has it. Patches as large
+            as their images are moved beyond them so, over zeros; larger images and slices of volumes need it.
     """
 
     p_rotation: float
@@ -28,6 +30,7 @@ class Framing:
     aspect: float = 1.0
     shift: float = 0.0
     reflects: bool = False
+    centres_labels: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,5 +199,3 @@ PHOTOGRAPHS = Augmentation(
 # are taken for lesions: they differ more from skin than a lesion does, by 100 of 255 where a pale photograph's standard
 # deviation is 12. Up to half of the frame, and as round as a sticker or as straight as a dressing.
 STICKERS = Stickers(probability=0.15, reach=(0.05, 0.5), radius=(0.15, 2.0), colour=8.0)
-# For ablations, too: lesions that are larger than the frame.
-WIDE_ZOOM = replace(PHOTOGRAPHS.framing, zoom=(0.6, 2.5)) if PHOTOGRAPHS.framing is not None else None
