@@ -67,8 +67,9 @@ ROOMS = {
     "evaluation": {"evaluation/distances": ""},
     "training": {"training/distillation": "", "training/augmentation": "", "training/checkpoints": ""},
     "cli": {
-        "cli/convert": "cli/options cli/output",
+        "cli/convert": "cli/options cli/output cli/run_reports",
         "cli/models": "cli/options cli/output",
+        "cli/run_reports": "cli/options cli/output",
         "cli/output": "cli/options",
         "cli/options": "",
     },

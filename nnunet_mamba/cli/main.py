@@ -25,6 +25,8 @@ from nnunet_mamba.cli import (
 )
 from nnunet_mamba.cli.options.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.cli.output.streams import INTERRUPTED, guarded_streams, has_no_colours, replace_unknown_characters
+from nnunet_mamba.cli.run_reports import reported_files
+from nnunet_mamba.cli.run_reports.run_report_option import with_run_report
 
 
 class _Commands(TyperGroup):
@@ -71,15 +73,18 @@ def _main(
 
 app.add_typer(convert.app, name="convert")
 app.add_typer(models.app, name="models")
-app.command("crossval")(crossval.crossval)
+for _name, _outputs, _inputs, _command in (
+    ("crossval", reported_files.trained_folds, reported_files.splits_and_plans, crossval.crossval),
+    ("evaluate", reported_files.scores, None, evaluate.evaluate),
+    ("plan", reported_files.all_plans, reported_files.base_plans, plan.plan),
+    ("predict", reported_files.masks, reported_files.images_and_model, predict.predict),
+):
+    app.command(_name)(with_run_report(_name, outputs=_outputs, inputs=_inputs)(_command))
 app.command("demo")(demo.demo)
-app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
 app.command("pack-model")(pack_model.pack_model)
-app.command("plan")(plan.plan)
-app.command("predict")(predict.predict)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)

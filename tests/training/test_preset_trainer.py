@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -391,20 +390,3 @@ def test_a_folder_that_no_shell_expanded_is_refused_before_anything_is_written(
     with pytest.raises(ValueError, match=rf'{variable} is .*export {variable}="\$HOME/nnunet"'):
         make_trainer()
     assert sorted(tmp_path.iterdir()) == before
-
-
-@pytest.mark.parametrize(("centres_labels", "share"), [(True, 0.33), (False, 0.0)])
-def test_a_framing_may_leave_patches_where_their_images_are(make_trainer, monkeypatch, centres_labels, share):
-    trainer = make_trainer()
-    framing = replace(trainer.recipe.augmentation.framing, centres_labels=centres_labels)
-    augmentation = replace(trainer.recipe.augmentation, framing=framing)
-    monkeypatch.setattr(type(trainer), "recipe", replace(trainer.recipe, augmentation=augmentation))
-    asked = []
-
-    def loaders(self):
-        asked.append(self.oversample_foreground_percent)
-        return ()
-
-    monkeypatch.setattr(GuardedTrainer, "get_dataloaders", loaders)
-    trainer.get_dataloaders()
-    assert asked == [share]

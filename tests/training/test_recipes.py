@@ -7,6 +7,7 @@ from nnunet_mamba.training import recipes
 from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, NONE
 from nnunet_mamba.training.augmentation.choices import NNUNET as NNUNETS
 from nnunet_mamba.training.generated_trainers import load_trainer, named_recipes
+from nnunet_mamba.training.guarded_trainer import GuardedTrainer
 
 # optimiser, learning rate at the top and the bottom, half waves, weight decay, epochs, batch, augmentation, mirrors
 PRINTED = {
@@ -69,3 +70,20 @@ def test_no_trainer_is_left_out():
 def test_recipe_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipes.NNUNET.num_epochs = 1
+
+
+@pytest.mark.parametrize(("centres_labels", "share"), [(True, 0.33), (False, 0.0)])
+def test_a_framing_may_leave_patches_where_their_images_are(build_trainer, monkeypatch, centres_labels, share):
+    trainer = build_trainer("nnUNetTrainerUltraLightVM_1epoch")
+    framing = dataclasses.replace(trainer.recipe.augmentation.framing, centres_labels=centres_labels)
+    augmentation = dataclasses.replace(trainer.recipe.augmentation, framing=framing)
+    monkeypatch.setattr(type(trainer), "recipe", dataclasses.replace(trainer.recipe, augmentation=augmentation))
+    asked = []
+
+    def loaders(self):
+        asked.append(self.oversample_foreground_percent)
+        return ()
+
+    monkeypatch.setattr(GuardedTrainer, "get_dataloaders", loaders)
+    trainer.get_dataloaders()
+    assert asked == [share]

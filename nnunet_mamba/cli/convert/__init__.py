@@ -7,6 +7,8 @@ from nnunet_mamba.cli.convert.isic import isic
 from nnunet_mamba.cli.convert.lgg import lgg
 from nnunet_mamba.cli.convert.ph2 import ph2
 from nnunet_mamba.cli.convert.synapse import synapse
+from nnunet_mamba.cli.run_reports.reported_files import made_dataset
+from nnunet_mamba.cli.run_reports.run_report_option import with_run_report
 
 app = typer.Typer(help="Convert a data set to nnU-Net's raw format.", no_args_is_help=True)
 
@@ -16,8 +18,5 @@ def _convert() -> None:
     """Convert a data set to nnU-Net's raw format."""
 
 
-app.command("isic")(isic)
-app.command("lgg")(lgg)
-app.command("synapse")(synapse)
-app.command("ph2")(ph2)
-app.command("folder")(folder)
+for _name, _command in {"isic": isic, "lgg": lgg, "synapse": synapse, "ph2": ph2, "folder": folder}.items():
+    app.command(_name)(with_run_report(f"convert {_name}", outputs=made_dataset)(_command))

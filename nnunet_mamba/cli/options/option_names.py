@@ -15,7 +15,7 @@ SETTINGS = frozenset(
         *("dataset_json", "allow_missing", "batch_size", "batch_order"),
         *("memory", "configuration", "patch_size", "trainer", "trainers"),
         *("folder", "fresh"),
-        *("force", "part"),
+        *("force", "part", "run_report"),
         *("checkpoint_name", "dataset", "overwrite"),
     }
 )

@@ -224,14 +224,10 @@ def convert_isic(
         if "test_images" in found:
             test_images, test_masks = found["test_images"], found["test_masks"]
     parts = {"training": find_cases(images, masks, is_training=True, options=options)}
-    others = (("validation", validation_images, validation_masks), ("test", test_images, test_masks))
-    for part, part_images, part_masks in others:
-        if part_images is not None:
-            found_cases, found_problems = find_cases(
-                part_images, part_masks, is_training=part != "test", options=options
-            )
-            marked = [replace(case, is_validation=part == "validation") for case in found_cases]
-            parts[part] = marked, found_problems
+    if validation_images is not None:
+        parts["validation"] = _validation_part(validation_images, validation_masks, options)
+    if test_images is not None:
+        parts["test"] = find_cases(test_images, test_masks, is_training=False, options=options)
     cases, problems = joined_parts(parts)
     facts = options.facts
     recorded = options.recorded(facts.foreground)
@@ -248,6 +244,11 @@ def convert_isic(
         problems=problems,
         options=options.run,
     )
+
+
+def _validation_part(images: Path, masks: Path | None, options: IsicOptions) -> tuple[list[Case], list[Problem]]:
+    cases, problems = find_cases(images, masks, is_training=True, options=options)
+    return [replace(case, is_validation=True) for case in cases], problems
 
 
 def prepare_isic_images(images: Path, folder: Path, *, options: IsicOptions | None = None) -> Conversion:

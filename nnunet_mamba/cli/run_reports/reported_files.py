@@ -1,0 +1,78 @@
+"""What each command reads and writes, for ``--run-report``: functions of its options by their names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nnunet_mamba.cli.options.list_options import parse_names
+from nnunet_mamba.cli.run_reports.run_report_option import Given
+from nnunet_mamba.system.nnunet_folders import nnunet_folder
+
+
+def made_dataset(given: Given) -> list[Path]:
+    """Return the folder that a conversion writes."""
+    from nnunet_mamba.data.writing.dataset_folder import raw_dataset_folder
+
+    if (images := given.get("images_only")) is not None:
+        return [images]
+    return [raw_dataset_folder(given["dataset_id"], given["name"], output=given["output"])]
+
+
+def scores(given: Given) -> list[Path]:
+    """Return the files of scores that ``evaluate`` writes."""
+    from nnunet_mamba.evaluation.folders import CASES
+    from nnunet_mamba.results.layout import SUMMARY
+
+    folder: Path = given["output"] or given["predictions"]
+    return [folder / SUMMARY, folder / CASES]
+
+
+def masks(given: Given) -> list[Path]:
+    """Return the folder that ``predict`` writes."""
+    return [given["output"]]
+
+
+def images_and_model(given: Given) -> Iterator[Path]:
+    """Yield the images that ``predict`` reads, patterns apart, and the model."""
+    yield from (path for path in given["images"] if path.exists())
+    if given["model"] is not None:
+        from nnunet_mamba.models.opening import model_path
+
+        yield model_path(given["model"])
+    elif given["dataset"] is not None:
+        from nnunet_mamba.results.model_choice import find_results
+
+        names = {name: given[name] for name in ("trainer", "plans", "configuration")}
+        results = nnunet_folder("nnUNet_results")
+        yield find_results(results, given["dataset"], **names, checkpoint_name=given["checkpoint_name"]).folder
+
+
+def base_plans(given: Given) -> list[Path]:
+    """Return what ``plan`` begins with."""
+    folder = _of_dataset("nnUNet_preprocessed", given)
+    return [folder / "dataset.json", folder / "dataset_fingerprint.json", folder / f"{given['base']}.json"]
+
+
+def all_plans(given: Given) -> list[Path]:
+    """Return the plans of a data set, of which ``plan`` writes some."""
+    return sorted(_of_dataset("nnUNet_preprocessed", given).glob("*Plans.json"))
+
+
+def splits_and_plans(given: Given) -> list[Path]:
+    """Return what decides the trainings of ``crossval``, apart from the images."""
+    folder = _of_dataset("nnUNet_preprocessed", given)
+    return [folder / "dataset.json", folder / "splits_final.json", *all_plans(given)]
+
+
+def trained_folds(given: Given) -> Iterator[Path]:
+    """Yield checkpoints and scores of the folds that ``crossval`` trains."""
+    results = _of_dataset("nnUNet_results", given)
+    for trainer in parse_names(given["trainers"], option="--trainers"):
+        for pattern in ("fold_*/checkpoint_final.pth", "fold_*/validation/summary.json"):
+            yield from sorted(results.glob(f"{trainer}__*__{given['configuration']}/{pattern}"))
+
+
+def _of_dataset(variable: str, given: Given) -> Path:
+    """Return the data set's folder in one of nnU-Net's."""
+    from nnunet_mamba.crossval.selection import find_dataset
+
+    return nnunet_folder(variable) / find_dataset(given["dataset"], nnunet_folder("nnUNet_preprocessed"))
