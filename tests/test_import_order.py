@@ -18,7 +18,8 @@ HOUSE = {
     "nnunet_mamba": "networks prediction",
     "dataset_conversion": "cli data",
     "cli": (
-        "bundled crossval data demo doctor evaluation models networks ops planning prediction presets results system"
+        "bundled crossval data demo doctor evaluation models networks ops planning prediction presets "
+        "published_results results system"
     ),
     "demo": "bundled data evaluation models report results system trainer_name",
     "doctor": "_startup bundled ops system",

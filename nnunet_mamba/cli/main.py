@@ -17,6 +17,7 @@ from nnunet_mamba.cli import (
     list_networks,
     models,
     pack_model,
+    papers,
     plan,
     predict,
     restore,

@@ -1,6 +1,6 @@
 """The result tables of five papers, as data: every row as it is printed, with source, protocol and contradictions."""
 
-from nnunet_mamba.published_results.catalogue import DATASETS, NETWORKS, PAPERS, ROWS
+from nnunet_mamba.published_results.catalogue import DATASETS, NETWORKS, PAPERS, ROWS, published_rows
 from nnunet_mamba.published_results.row import (
     Column,
     OurNetwork,
@@ -25,4 +25,5 @@ __all__ = [
     "Setting",
     "Table",
     "columns_of",
+    "published_rows",
 ]

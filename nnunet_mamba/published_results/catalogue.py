@@ -1,4 +1,4 @@
-"""All published rows."""
+"""All published rows, and how to ask for some of them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,3 +18,32 @@ PAPERS: Mapping[str, Paper] = MappingProxyType({paper.name: paper for paper in _
 ROWS: tuple[PublishedRow, ...] = (*ultralight_vm_unet.ROWS, *ultralbm_unet.ROWS, *vm_unet.ROWS, *mamba_tumour.ROWS)
 DATASETS = tuple(dict.fromkeys(row.setting.dataset for row in ROWS))
 NETWORKS = tuple(dict.fromkeys(row.network.preset for row in ROWS if row.network is not None))
+
+
+def published_rows(
+    *, dataset: str | None = None, paper: str | None = None, network: str | None = None
+) -> tuple[PublishedRow, ...]:
+    """Return published rows in the order of print.
+
+    Args:
+        dataset: of ``DATASETS``; None takes all.
+        paper: of ``PAPERS``; None takes all.
+        network: a preset of ``NETWORKS``, with its ablations, whoever measured it; None takes all methods.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    for setting, name, known in (
+        ("`dataset`", dataset, DATASETS),
+        ("`paper`", paper, tuple(PAPERS)),
+        ("`network`", network, NETWORKS),
+    ):
+        if name is not None and name not in known:
+            raise ValueError(f"{setting} {name!r} has no published rows, expected one of {', '.join(known)}")
+    return tuple(
+        row
+        for row in ROWS
+        if dataset in (None, row.setting.dataset)
+        and paper in (None, row.table.paper.name)
+        and (network is None or (row.network is not None and row.network.preset == network))
+    )

@@ -8,7 +8,7 @@ from nnunet_mamba.data.converters.synapse import PAPERS_ORGANS
 from nnunet_mamba.data.splits.published_splits import PUBLISHED_CASES, PUBLISHED_SIZES
 from nnunet_mamba.evaluation.paper_protocols import PROTOCOLS
 from nnunet_mamba.presets import PRESETS
-from nnunet_mamba.published_results import DATASETS, NETWORKS, PAPERS, ROWS
+from nnunet_mamba.published_results import DATASETS, NETWORKS, PAPERS, ROWS, published_rows
 from nnunet_mamba.published_results.row import DICE, FLOPS, METRICS, PARAMETERS, RATIOS, UNITS
 
 # Rows of every table with results in the five papers, by data set.
@@ -194,3 +194,34 @@ def test_remarks_are_sentences():
     ]
     assert texts
     assert [text for text in texts if not text.endswith(".") or "  " in text or "|" in text] == []
+
+
+def test_rows_are_asked_for_by_data_set_paper_and_network():
+    rows = published_rows(dataset="isic17", network="ultralight_vm_unet")
+    assert [(*place(row), row.method) for row in rows] == [
+        ("ultralight_vm_unet", "Table 1", "UltraLight VM-UNet"),
+        ("ultralight_vm_unet", "Table 4", "1"),
+        ("ultralight_vm_unet", "Table 4", "2"),
+        ("ultralight_vm_unet", "Table 4", "3"),
+        ("ultralight_vm_unet", "Table 5", "Baseline"),
+        ("ultralight_vm_unet", "Table 5", "Encoder_Conv"),
+        ("ultralight_vm_unet", "Table 5", "Decoder_Conv"),
+        ("ultralbm_unet", "Table 1", "UltraLight VM-UNet"),
+    ]
+    assert len(published_rows(paper="vm_unet")) == 56
+    assert {row.setting.dataset for row in published_rows(dataset="ph2")} == {"ph2"}
+    assert published_rows(dataset="lgg", paper="vm_unet") == ()
+    assert published_rows() == ROWS
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        ({"dataset": "isic"}, "`dataset` 'isic' has no published rows, expected one of isic17, isic18"),
+        ({"paper": "u_mamba"}, "`paper` 'u_mamba' has no published rows, expected one of ultralight_vm_unet"),
+        ({"network": "u_mamba_bot"}, "`network` 'u_mamba_bot' has no published rows, expected one of vm_unet"),
+    ],
+)
+def test_refuses_names_without_rows(asked, known):
+    with pytest.raises(ValueError, match=known):
+        published_rows(**asked)

@@ -17,6 +17,7 @@ SETTINGS = frozenset(
         *("folder", "fresh"),
         *("force", "part", "run_report"),
         *("checkpoint_name", "dataset", "overwrite"),
+        *("network", "paper"),
     }
 )
 # Settings that the command line says in another way.
