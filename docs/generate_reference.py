@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from nnunet_mamba.presets import PRESETS, Size
+from nnunet_mamba.published_results import ROWS, Paper, PublishedRow, Setting, Table, columns_of
 
 if TYPE_CHECKING:
     from nnunet_mamba.training.preset_trainer import PresetTrainer
@@ -184,7 +186,65 @@ def commands_page() -> str:
     return text.replace("# `nnunet-mamba`", f"# Commands\n\n{note}\n\n## `nnunet-mamba`", 1).strip() + "\n"
 
 
+def published_results_page() -> str:
+    """Return the page on the papers' result tables, a table for each of theirs."""
+    lines = [
+        "# Published results",
+        "",
+        "Generated from `nnunet_mamba/published_results/` by `python docs/generate_reference.py`;",
+        "`nnunet-mamba papers` prints the same rows. **All figures on this page were published by others**, who",
+        "measured them on their own splits and under their own [protocols](../explanation/scoring.md). Figures of two",
+        "tables can be compared only where data set, split, protocol and image size are the same.",
+        "",
+        "Numbers have the decimals of print. GFLOPs and FLOPs are",
+        "[multiply-adds as the papers count them](../explanation/counting.md). The last column has the network as",
+        '`create_network` makes it, where we have it; methods stand without reference numbers and without "(Ours)".',
+        "Remarks say where a paper contradicts itself, another paper or its code. Tests find them by arithmetic:",
+        "DSC = 2 IoU / (1 + IoU), DSC from sensitivity, specificity and accuracy, means of organs, and our counts of",
+        "parameters.",
+    ]
+    for paper, of_paper in groupby(ROWS, key=lambda row: row.table.paper):
+        lines += _paper_lines(paper, list(of_paper))
+    return "\n".join(lines) + "\n"
+
+
+def _paper_lines(paper: Paper, rows: list[PublishedRow]) -> list[str]:
+    lines = ["", f"## {paper.title}", "", f"{paper.citation}. `nnunet-mamba papers --paper {paper.name}`", ""]
+    settings: dict[str, Setting] = {}
+    for row in rows:
+        # The first of a data set: a table of image sizes has the others' setting without its size.
+        settings.setdefault(row.setting.dataset, row.setting)
+    for setting in settings.values():
+        spread = [f"± is over {setting.spread}."] if setting.spread else []
+        lines.append(f"- {' '.join([f'{setting.shown}.', *spread, *setting.notes])}")
+    lines += [f"- {remark}" for remark in paper.remarks]
+    for table, of_table in groupby(rows, key=lambda row: row.table):
+        lines += _table_lines(table, list(of_table))
+    return lines
+
+
+def _table_lines(table: Table, rows: list[PublishedRow]) -> list[str]:
+    by_dataset: dict[str, list[PublishedRow]] = {row.setting.dataset: [] for row in rows}
+    for row in rows:
+        by_dataset[row.setting.dataset].append(row)
+    columns = {dataset: columns_of(of_dataset) for dataset, of_dataset in by_dataset.items()}
+    # Columns of two data sets differ in what they are about, not in their headings.
+    (headings,) = {tuple(column.heading for column in of_dataset) for of_dataset in columns.values()}
+    heads = ["data set", "method", *headings, "our network"]
+    lines = ["", f"### {table.number}: {table.topic}", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for dataset, of_dataset in by_dataset.items():
+        for row in of_dataset:
+            shown = {value.column: value.shown for value in row.values}
+            numbers = [shown.get(column, "–") for column in columns[dataset]]
+            network = "" if row.network is None else f"`{row.network.shown}`"
+            lines.append(f"| {' | '.join([dataset, row.method, *numbers, network])} |")
+    told = dict.fromkeys(f"- {row.method}: {remark}" for row in rows for remark in row.remarks)
+    told |= dict.fromkeys(f"- {remark}" for remark in table.remarks)
+    return [*lines, *(["", *told] if told else [])]
+
+
 if __name__ == "__main__":
     (REFERENCE / "networks.md").write_text(networks_page(), encoding="utf-8")
     (REFERENCE / "trainers.md").write_text(trainers_page(), encoding="utf-8")
     (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (REFERENCE / "published-results.md").write_text(published_results_page(), encoding="utf-8")

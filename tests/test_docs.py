@@ -24,13 +24,13 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-@pytest.mark.parametrize("name", ["networks", "trainers"])
+@pytest.mark.parametrize("name", ["networks", "trainers", "published-results"])
 def test_generated_pages_are_what_the_code_says(name):
     spec = importlib.util.spec_from_file_location("generate_reference", ROOT / "docs/generate_reference.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     page = (ROOT / f"docs/reference/{name}.md").read_text(encoding="utf-8")
-    assert page == getattr(module, f"{name}_page")(), "run: python docs/generate_reference.py"
+    assert page == getattr(module, f"{name.replace('-', '_')}_page")(), "run: python docs/generate_reference.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
