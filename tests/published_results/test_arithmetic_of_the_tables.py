@@ -10,7 +10,7 @@ import pytest
 
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.published_results import ROWS
-from nnunet_mamba.published_results.row import ACCURACY, DICE, FLOPS, IOU, SENSITIVITY, SPECIFICITY
+from nnunet_mamba.published_results.row import ACCURACY, DICE, FLOPS, IOU, PARAMETERS, SENSITIVITY, SPECIFICITY
 
 POOLED = [row for row in ROWS if row.setting.protocol == "pooled pixels"]
 WITH_IOU = [row for row in POOLED if row.printed(IOU) is not None]
@@ -120,3 +120,14 @@ def test_printed_operations_are_those_of_our_network(row):
     assert (abs(printed.value - 1e9 * counted) <= printed.rounding) == (not told)
     for remark in told:
         assert f"{counted:.3f} G" in remark
+
+
+@pytest.mark.parametrize("metric", [PARAMETERS, FLOPS])
+def test_a_paper_prints_one_size_of_a_method_in_all_of_its_comparisons(metric):
+    sizes = {}
+    for row in ROWS:
+        printed = row.printed(metric)
+        if printed is not None and not row.table.is_ablation:
+            sizes.setdefault((row.table.paper.name, row.method), set()).add(printed.text)
+    assert sizes
+    assert {key: texts for key, texts in sizes.items() if len(texts) > 1} == {}
