@@ -35,6 +35,7 @@ class ConversionRecord:
         skipped: cases that were left out, and why.
         channel_tokens: what tells the files of a case's channels apart in their names, in the order of the channels;
             empty where an image is one file. New images are found by it.
+        groups: patient or lesion by identifier, of the cases that have one. Scores are resampled by it.
     """
 
     converter: str
@@ -45,6 +46,7 @@ class ConversionRecord:
     revision: int = RECORD_REVISION
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     channel_tokens: Sequence[str] = field(default=(), compare=False)
+    groups: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(
@@ -78,6 +80,7 @@ class ConversionRecord:
             sources=sources,
             label_folders={case.identifier: place[resolved[case.mask.parent]] for case in cases if case.mask},
             channel_tokens=tuple(channel_tokens),
+            groups={case.identifier: case.group for case in cases if case.group is not None},
         )
 
     def without(self, skipped: Mapping[str, tuple[str, ...]]) -> "ConversionRecord":
@@ -143,7 +146,7 @@ class ConversionRecord:
             "sources": self.sources,
             "skipped": {identifier: list(reasons) for identifier, reasons in self.skipped.items()},
             "cases": {
-                key: {**case, **self._label_folder(key), "source": dict(sources[key])}
+                key: {**case, **self._label_folder(key), **self._group(key), "source": dict(sources[key])}
                 for key, case in self.cases.items()
             },
         }
@@ -154,6 +157,9 @@ class ConversionRecord:
 
     def _label_folder(self, identifier: str) -> dict[str, int]:
         return {"label_folder": self.label_folders[identifier]} if identifier in self.label_folders else {}
+
+    def _group(self, identifier: str) -> dict[str, str]:
+        return {"group": self.groups[identifier]} if identifier in self.groups else {}
 
 
 def read_conversion_record(folder: Path) -> ConversionRecord | None:
@@ -186,6 +192,7 @@ def read_conversion_record(folder: Path) -> ConversionRecord | None:
             revision=content["revision"],
             skipped={identifier: tuple(reasons) for identifier, reasons in content["skipped"].items()},
             channel_tokens=tuple(content.get("channel_tokens", ())),
+            groups={key: case["group"] for key, case in content["cases"].items() if "group" in case},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a conversion record ({error!r}); delete {folder} and convert again") from error

@@ -41,6 +41,21 @@ def test_keeps_what_tells_the_files_of_channels_apart(tmp_path, record):
     assert older.differences(stored) == [], "folders of earlier releases are continued"
 
 
+def test_keeps_which_cases_show_one_patient(tmp_path):
+    cases = [
+        Case(identifier=name, channels=(tmp_path / f"{name}.png",), is_training=False, group=group)
+        for name, group in (("a", "patient 1"), ("b", "patient 1"), ("c", None))
+    ]
+    made = ConversionRecord.of("test", {}, cases)
+    made.write(tmp_path, {case.identifier: {} for case in cases})
+    stored = read_conversion_record(tmp_path)
+    assert stored.groups == made.groups == {"a": "patient 1", "b": "patient 1"}
+    assert "group" not in json.loads((tmp_path / RECORD_FILE).read_text())["cases"]["c"]
+    ungrouped = [Case(identifier=case.identifier, channels=case.channels, is_training=False) for case in cases]
+    older = ConversionRecord.of("test", {}, ungrouped)
+    assert older.differences(stored) == [], "folders of earlier releases are continued"
+
+
 def test_tells_the_folder_of_every_label(tmp_path):
     paths = [tmp_path / name for name in ("b/1.png", "a/1.png", "c/1.png")]
     for path in paths:
