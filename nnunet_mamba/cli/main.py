@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from nnunet_mamba import __version__
 from nnunet_mamba.cli import (
+    compare,
     convert,
     crossval,
     demo,
@@ -74,6 +75,7 @@ def _main(
 
 app.add_typer(convert.app, name="convert")
 app.add_typer(models.app, name="models")
+app.command("compare")(compare.compare)
 for _name, _outputs, _inputs, _command in (
     ("crossval", reported_files.trained_folds, reported_files.splits_and_plans, crossval.crossval),
     ("evaluate", reported_files.scores, None, evaluate.evaluate),

@@ -30,7 +30,7 @@ def find_results(
         FileNotFoundError: there is none; tells those that there are.
         ValueError: several fit; tells what tells them apart.
     """
-    folder = results / _dataset_name(results, dataset)
+    folder = results / find_dataset_name(results, dataset)
     models = list(finished_models(folder, checkpoint_name=checkpoint_name))
     wanted = {"trainer": trainer, "plans": plans, "configuration": configuration}
     given = {name: value for name, value in wanted.items() if value is not None}
@@ -47,7 +47,17 @@ def find_results(
     raise FileNotFoundError(f"no trained model{asked} in {folder} has a {checkpoint_name}. {there}")
 
 
-def _dataset_name(results: Path, dataset: str) -> str:
+def find_dataset_name(results: Path, dataset: str) -> str:
+    """Return the name of a data set's folder in nnU-Net's results.
+
+    Args:
+        results: ``$nnUNet_results``.
+        dataset: "Dataset101_ISIC" or "101".
+
+    Raises:
+        FileNotFoundError: there is none; tells those that there are.
+        ValueError: the number is that of several.
+    """
     known = sorted(path.name for path in results.glob("Dataset*") if path.is_dir())
     found = [
         name for name in known if name == dataset or (dataset.isdecimal() and dataset_number(name) == int(dataset))

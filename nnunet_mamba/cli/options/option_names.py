@@ -18,6 +18,7 @@ SETTINGS = frozenset(
         *("force", "part", "run_report"),
         *("checkpoint_name", "dataset", "overwrite"),
         *("network", "paper"),
+        *("metric", "label", "against", "reference", "resamples", "seed", "tie"),
     }
 )
 # Settings that the command line says in another way.
