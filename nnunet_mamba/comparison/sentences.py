@@ -18,7 +18,7 @@ def sentences(comparison: Comparison) -> list[str]:
 
 def _sentence(row: ComparedLabel, comparison: Comparison) -> str:
     values, metric = row.values, row.metric
-    title = metric.title if row.label != MEAN_OF_LABELS else f"{metric.title} over {len(comparison.labels)} labels"
+    title = metric.title if row.label != MEAN_OF_LABELS else f"mean {metric.title} of {len(comparison.labels)} labels"
     if len(comparison.labels) == 1 and len(comparison.models[0].label_names) > 1:
         title = f"{metric.title} of {row.label}"
     if not values.n_cases:
@@ -29,7 +29,7 @@ def _sentence(row: ComparedLabel, comparison: Comparison) -> str:
             f"No difference shown between {row.first} and {row.second} in {title}: one {noun} tells nothing of others."
         )
     sign = 1 if values.difference >= 0 else -1
-    names = (row.first, row.second) if values.difference >= 0 else (row.second, row.first)
+    higher, lower = (row.first, row.second) if values.difference >= 0 else (row.second, row.first)
     bounds = sorted((sign * values.low, sign * values.high))
     difference, low, high = (amount(value, comparison) for value in (abs(values.difference), *bounds))
     evidence = (
@@ -41,9 +41,8 @@ def _sentence(row: ComparedLabel, comparison: Comparison) -> str:
         better, worse = (row.first, row.second) if row.is_first_ahead else (row.second, row.first)
         return f"{better} is better than {worse} by {difference} {unit} of {title} {evidence}."
     if not values.difference:
-        return f"No difference shown: {row.first} and {row.second} have the same mean {title} {evidence}."
-    more = f"{names[0]} has {difference} {unit} more of {title} than {names[1]}"
-    return f"No difference shown: {more} {evidence}."
+        return f"No difference shown: {row.first} and {row.second} have the same {title} on average {evidence}."
+    return f"No difference shown: {higher} has {difference} {unit} more of {title} than {lower} {evidence}."
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -56,13 +55,13 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if not comparison.groups.by_case:
         yield (
             "No patients are known of these cases, so each counts for itself: where several show one patient, the "
-            "intervals are too narrow. A table of patients can be given."
+            "intervals are too narrow; name a table of patients with `groups`."
         )
     folds = comparison.models[0].folds
     if n_across := comparison.groups.n_across(folds):
         yield (
-            f"{n_across} {noun} have cases in several folds, so models have seen them in training: all scores are "
-            "better than on new ones."
+            f"{n_across} of the {noun} have cases in several folds, so models have seen them in training: all scores "
+            "are better than on new ones."
         )
     if n_folds := len(set(folds.values())):
         trained = "one fold" if n_folds == 1 else f"{n_folds} folds, which share training data"

@@ -68,6 +68,7 @@ def test_trainings_are_compared_on_the_cases_of_all_folds(trainings):
     assert "2 folds, which share training data" in words(result.stderr)
     assert "8 cases are few, below 50" in words(result.stderr)
     assert "No patients are known" in words(result.stderr)
+    assert "name a table of patients with --groups" in words(result.stderr)
     assert {path.name for path in (trainings / "scores").iterdir()} == {"comparison.json", "comparison.csv"}
 
 

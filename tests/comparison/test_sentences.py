@@ -51,7 +51,7 @@ def test_what_is_not_shown_is_never_called_equal(compare):
     assert " points more of Dice than B (95 % interval -" in text
     (text,) = sentences(compare([0, 0, 0]))
     assert text == (
-        "No difference shown: A and B have the same mean Dice (95 % interval 0.0 to 0.0; 3 cases; p = 1.000)."
+        "No difference shown: A and B have the same Dice on average (95 % interval 0.0 to 0.0; 3 cases; p = 1.000)."
     )
     (text,) = sentences(compare([5]))
     assert text == "No difference shown between A and B in Dice: one case tells nothing of others."
@@ -98,7 +98,7 @@ def test_patients_on_both_sides_of_a_split_are_told(compare):
     comparison = compare([1, 2, 3], folds=["0", "1", "1"])
     groups = CaseGroups(by_case={"c00": "P1", "c01": "P1", "c02": "P2"})
     assert any(
-        text.startswith("1 patients have cases in several folds")
+        text.startswith("1 of the patients have cases in several folds")
         for text in notes(dataclasses.replace(comparison, groups=groups))
     )
 
