@@ -53,6 +53,12 @@ def compare(
         Path | None,
         typer.Option(help="dataset.json of the data set; with --reference.", show_default="beside the folder"),
     ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing", help="Compare the cases that all have predicted; other references are no error."
+        ),
+    ] = False,
     metric: Annotated[
         str, typer.Option(help="dice, iou, sensitivity or precision; hd95, assd or nsd, measured in label maps.")
     ] = "dice",
@@ -142,6 +148,7 @@ def compare(
                     predictions=_folders(sources),
                     references=reference,
                     dataset_json=dataset_json,
+                    allow_missing=allow_missing,
                     distances=measure,
                     processes=processes,
                     progress=progress,
@@ -187,6 +194,4 @@ def _folders(sources: "Sequence[str]") -> list[Path]:
     for text in sources:
         if (what := refusal_of_path(text)) is not None:
             raise ValueError(f"FOLDER {text!r}: {what}")
-    if len(sources) < 2:
-        raise ValueError(f"{sources[0]} is one folder of predictions, expected two or more; name another one")
     return list(map(Path, sources))

@@ -22,6 +22,7 @@ class FoldersRequest:
         predictions: a folder for each model.
         references: folder of the label maps or masks that all of them are scored against.
         dataset_json: names the labels and the file ending; None takes the one beside ``references``.
+        allow_missing: compare the cases that are predicted; otherwise a reference without prediction is an error.
         distances: to measure; None counts pixels alone.
         processes: how many processes read and count; None takes one per core.
         progress: show it on standard error.
@@ -30,6 +31,7 @@ class FoldersRequest:
     predictions: Sequence[Path]
     references: Path
     dataset_json: Path | None = None
+    allow_missing: bool = False
     distances: DistanceMeasure | None = None
     processes: int | None = None
     progress: bool = False
@@ -43,10 +45,15 @@ def read_folders(request: FoldersRequest) -> list[ScoredModel]:
 
     Raises:
         FileNotFoundError: a folder, a prediction or a reference is missing; lists all that are.
-        ValueError: a folder is named twice, folders look swapped, label maps cannot be scored, or a model has other
-            labels or has trained on the cases.
+        ValueError: there is one folder, a folder is named twice, folders look swapped, label maps cannot be scored, or
+            a model has other labels or has trained on the cases.
     """
     folders = list(request.predictions)
+    if len(folders) < 2:
+        raise ValueError(
+            f"{' '.join(map(str, folders)) or 'no folder'}: expected two or more folders of predictions; name another "
+            "one"
+        )
     refuse_if_no_folder(request.references, holds="references")
     for folder in folders:
         refuse_if_no_folder(folder, holds="predictions")
@@ -92,6 +99,7 @@ def _read_folder(folder: Path, name: str, request: FoldersRequest) -> ScoredMode
             request.references,
             request.dataset_json,
             output=Path(scratch),
+            allow_missing=request.allow_missing,
             processes=request.processes,
             progress=request.progress,
             distances=request.distances,

@@ -81,8 +81,8 @@ def refuse_swapped(predictions: Path, labels: Path, sign: str) -> None:
         ValueError: always.
     """
     raise ValueError(
-        f"The folders look swapped: {sign}. Name the folder of predictions first, then that of labels: "
-        f"{labels} {predictions}"
+        f"The folders look swapped: {sign}. Name {labels} as the folder of predictions, and {predictions} as that of "
+        "labels"
     )
 
 

@@ -18,7 +18,7 @@ from nnunet_mamba.data.unlabelled.mask_places import files_that_are_folders
 from nnunet_mamba.data.unlabelled.named_files import unpacked_archives
 from nnunet_mamba.prediction.finished_images import FinishedImages
 from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, WantedFiles, overlay_name, probabilities_name
-from nnunet_mamba.prediction.run_record import continue_or_begin
+from nnunet_mamba.prediction.run_record import DATASET, FOLDS, continue_or_begin
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.system.folder_lock import first_of_writers, one_of_writers, only_writer, refuse_if_unwritable
 from nnunet_mamba.system.progress import ShownProgress
@@ -223,7 +223,7 @@ def _table(output: Path) -> "StatisticsTable":
 
 
 def record_of(predictor: "Predictor", conversion: ImageConversion, options: RunOptions) -> dict[str, Any]:
-    """Return what decides the masks of a run: JSON values.
+    """Return what decides the masks of a run, and the data set of the model: JSON values.
 
     Args:
         predictor: of the model.
@@ -232,7 +232,8 @@ def record_of(predictor: "Predictor", conversion: ImageConversion, options: RunO
     """
     return {
         "model": predictor.model.description.name,
-        "folds": list(predictor.model.description.fold_names),
+        DATASET: predictor.model.description.data.dataset,
+        FOLDS: list(predictor.model.description.fold_names),
         "weights": predictor.weights_digest,
         "mirroring": predictor.is_mirroring,
         "postprocessing": list(predictor.postprocessing),

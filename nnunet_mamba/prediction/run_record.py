@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RECORD_FILE = "nnunet_mamba_prediction.json"
+# Entries that tell on whose cases masks may be scored. Records of earlier releases have none of them, and the weights
+# decide the masks.
+DATASET, FOLDS = "dataset", "folds"
+_TOLD = (DATASET,)
 
 
 def digest_of_weights(weights: "Iterable[Mapping[str, Tensor]]") -> str:
@@ -52,7 +56,8 @@ def continue_or_begin(folder: Path, record: Mapping[str, Any]) -> None:
     others = sorted(path.name for path in folder.iterdir() if not _is_ours(path.name)) if folder.is_dir() else []
     if file.exists():
         stored = read_json_object(file)
-        different = [name for name in {**record, **stored} if stored.get(name) != record.get(name)]
+        compared = [name for name in {**record, **stored} if name not in _TOLD]
+        different = [name for name in compared if stored.get(name) != record.get(name)]
         if different:
             told = "; ".join(f"{name}: it has {stored.get(name)}, this run {record.get(name)}" for name in different)
             raise FileExistsError(f"{folder} holds masks of another prediction ({told}); choose another `output`")

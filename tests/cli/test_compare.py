@@ -96,6 +96,19 @@ def test_folders_are_compared_with_the_same_references(folders):
     assert not list(folders.rglob("summary.json"))
 
 
+def test_cases_that_no_folder_has_predicted_are_left_out_when_told(folders):
+    for kind in "AB":
+        (folders / kind / "x3.png").unlink()
+    arguments = [folders / "A", folders / "B", "--reference", folders / "references", "--processes", 1, "--json"]
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "Score what is predicted with --allow-missing" in result.stderr
+    assert json.loads(run(*arguments, "--allow-missing").stdout)["comparisons"][0]["n_cases"] == 9
+    (folders / "A" / "x4.png").unlink()
+    result = run(*arguments, "--allow-missing")
+    assert "A and B were scored on other cases, 1 only in B (x4)" in words(result.stderr)
+
+
 def test_a_table_of_patients_resamples_them_whole(folders):
     result = run(
         *(folders / "A", folders / "B", "--reference", folders / "references", "--processes", 1),
@@ -121,7 +134,7 @@ def test_what_a_command_line_cannot_mean_is_one_sentence(folders, trainings):
     a, b, references = (folders / name for name in ("A", "B", "references"))
     for arguments, text in (
         ((a, b), "need --reference, the folder of references, and the trainings of a data set --trainers"),
-        ((a, "--reference", references), "A is one folder of predictions, expected two or more"),
+        ((a, "--reference", references), "A: expected two or more folders of predictions; name another one"),
         (("~/a", "~/b", "--reference", references), "FOLDER '~/a': "),
         (("1", "2", "--trainers", "A,B"), "--trainers compares trainings of one data set, and 1, 2 are named"),
         (("1", "--trainers", "A"), "1 model to compare, expected two or more"),

@@ -100,6 +100,20 @@ def test_test_images_that_a_model_has_trained_on_are_refused(folders, monkeypatc
     read(folders, "A", "B")
 
 
+def test_the_record_of_a_prediction_tells_the_folds(folders, monkeypatch):
+    write_splits(folders, monkeypatch, [{"train": ["v"], "val": ["x", "y"]}, {"train": ["x", "v"], "val": ["y"]}])
+    for folds_of_model, seen in ((["0"], None), (["0", "1"], "x"), (["all"], "x, y")):
+        record = {"dataset": "Dataset001_Toy", "folds": folds_of_model}
+        (folders / "A" / "nnunet_mamba_prediction.json").write_text(json.dumps(record))
+        if seen is None:
+            read(folders, "A", "B")
+            continue
+        with pytest.raises(
+            ValueError, match=rf"A has trained on .* \({seen}\), .* in fold {', '.join(folds_of_model)}:"
+        ):
+            read(folders, "A", "B")
+
+
 def test_labels_of_the_raw_data_set_tell_training_cases_too(folders, monkeypatch):
     monkeypatch.delenv("nnUNet_preprocessed", raising=False)
     monkeypatch.setenv("nnUNet_raw", str(folders / "nnUNet_raw"))

@@ -185,7 +185,8 @@ def test_swapped_folders_are_told(folders, tmp_path):
     (folders / "labels").rename(tmp_path / "raw" / "labels")
     (tmp_path / "raw" / "dataset.json").write_text(json.dumps({"file_ending": ".png", **LABELS}))
     labels, predictions = tmp_path / "raw" / "labels", folders / "predictions"
-    with pytest.raises(ValueError, match=rf"look swapped: .* none beside {predictions}\. .*: {predictions} {labels}$"):
+    way_out = f"Name {predictions} as the folder of predictions, and {labels} as that of labels"
+    with pytest.raises(ValueError, match=rf"look swapped: .* none beside {predictions}\. {way_out}$"):
         evaluate_folders(labels, predictions)
     (predictions / "predict_from_raw_data_args.json").write_text("{}")
     with pytest.raises(ValueError, match=r"look swapped: .* holds predict_from_raw_data_args\.json, as nnU-Net's"):

@@ -95,7 +95,9 @@ def test_two_files_of_one_case_are_refused(folders):
 
 
 def test_swapped_folders_are_told(folders):
-    with pytest.raises(ValueError, match=r"look swapped: .* such as ISIC_1_segmentation\.png\. Name the folder of"):
+    with pytest.raises(
+        ValueError, match=r"look swapped: .* such as ISIC_1_segmentation\.png\. Name .* as the folder of pred"
+    ):
         paired_masks(folders / "masks", folders / "predictions")
 
 

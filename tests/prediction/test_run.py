@@ -155,6 +155,14 @@ def test_masks_of_another_prediction_are_not_mixed(
         predict(photographs, **other)
 
 
+def test_the_record_tells_the_data_set_and_one_that_does_not_is_continued(predict, photographs):
+    folder = predict(photographs).folder
+    record = json.loads((folder / RECORD_FILE).read_text())
+    assert record.pop("dataset").startswith("Dataset")
+    (folder / RECORD_FILE).write_text(json.dumps(record))
+    assert predict(photographs).n_written == 0
+
+
 def test_a_folder_with_other_files_is_refused_and_left_alone(predict, photographs, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
