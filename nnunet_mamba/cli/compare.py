@@ -24,7 +24,7 @@ def compare(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATASET|FOLDER...",
+            metavar="DATASET|FOLDER",
             help="Name or number of a data set whose trainings are compared (with --trainers), or two or more folders "
             "of predictions (with --reference).",
             show_default=False,
