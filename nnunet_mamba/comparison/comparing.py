@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 
 from nnunet_mamba.comparison.case_groups import CaseGroups
@@ -150,19 +151,16 @@ def compare_models(models: Sequence[ScoredModel], groups: CaseGroups, options: C
     identifiers = [case.identifier for case in models[0].cases]
     group_of_case = groups.of(identifiers)
     rows = []
-    for first, second in _pairs(models, options.against):
-        scores = [
+    for one, other in _pairs(models, options.against):
+        row = partial(_row, one.name, other.name, groups=group_of_case, options=options)
+        first, second = (
             [[model.score(name, label, options.metric) for label in labels] for name in identifiers]
-            for model in (first, second)
-        ]
+            for model in (one, other)
+        )
         for place, label in enumerate(labels):
-            columns = [[of_case[place] for of_case in of_model] for of_model in scores]
-            rows.append(
-                _row(first.name, second.name, label, (columns[0], columns[1]), groups=group_of_case, options=options)
-            )
+            rows.append(row(label, scores=([case[place] for case in first], [case[place] for case in second])))
         if len(labels) > 1:
-            means = _means_over_labels(*scores)
-            rows.append(_row(first.name, second.name, MEAN_OF_LABELS, means, groups=group_of_case, options=options))
+            rows.append(row(MEAN_OF_LABELS, scores=_means_over_labels(first, second)))
     corrected = holm([row.values.p_value for row in rows])
     distances = models[0].distances
     is_length = not options.metric.is_ratio and distances is not None
@@ -198,8 +196,8 @@ def _row(
     first: str,
     second: str,
     label: str,
-    scores: tuple[Sequence[float], Sequence[float]],
     *,
+    scores: tuple[Sequence[float], Sequence[float]],
     groups: Sequence[str],
     options: ComparisonOptions,
 ) -> ComparedLabel:
