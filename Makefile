@@ -32,10 +32,10 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Not epoch.py, cpu_compile.py, recipe_ablation.py and train_models.py, which take hours of an idle machine, and
-# prediction.py, which needs a trained model: they are started by hand.
+# Not epoch.py, cpu_compile.py, recipe_ablation.py and train_models.py, which take hours of an idle machine,
+# interval_coverage.py, which simulates for minutes, and prediction.py, which needs a trained model: by hand.
 bench: $(READY)
-	for script in $(filter-out $(addprefix benchmarks/,timing.py epoch.py cpu_compile.py recipe_ablation.py train_models.py prediction.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out $(addprefix benchmarks/,timing.py epoch.py cpu_compile.py recipe_ablation.py train_models.py interval_coverage.py prediction.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
