@@ -1,9 +1,10 @@
 """The name of a trainer, which says how it trains: ``nnUNetTrainerUltraLightVM_nnunet_deep_20epochs``.
 
 The name is the only thing about a trainer that nnU-Net's commands, results folders and checkpoints carry. What is part
-of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Three suffixes
+of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Four suffixes
 may follow the name of a bundled trainer, in this order: the recipe (``_paper``, ``_nnunet`` or ``_robust``), ``_deep``
-for deep supervision, and the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1).
+for deep supervision, the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1), and the seed
+(``_seed<N>``, N >= 0).
 """
 
 import re
@@ -14,7 +15,8 @@ from nnunet_mamba.bundled import trainer_names
 # As few characters as possible are unknown, so that every suffix in its place is read.
 _PARTS = re.compile(
     r"(?P<base>[^_]*)(?P<unknown>.*?)(?:_(?P<recipe>paper|nnunet|robust))?(?P<deep>_deep)?"
-    r"(?:_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?)?",
+    r"(?:_(?P<epochs>[1-9]\d*)epochs?(?:_(?P<iterations>[1-9]\d*)iterations?)?)?"
+    r"(?:_seed(?P<seed>0|[1-9]\d*))?",
     re.DOTALL,
 )
 
@@ -30,6 +32,7 @@ class TrainerName:
         deep: whether the name asks for deep supervision.
         epochs: None for as many as the recipe has.
         iterations: of an epoch; None for as many as nnU-Net has, and without ``epochs``.
+        seed: of the training; None if the name has none.
     """
 
     base: str
@@ -38,13 +41,14 @@ class TrainerName:
     deep: bool = False
     epochs: int | None = None
     iterations: int | None = None
+    seed: int | None = None
 
     @classmethod
     def parse(cls, name: str) -> "TrainerName":
         """Return the parts of any trainer's name, ours or not."""
         found = _PARTS.fullmatch(name)
         assert found is not None
-        epochs, iterations = found["epochs"], found["iterations"]
+        epochs, iterations, seed = found["epochs"], found["iterations"], found["seed"]
         return cls(
             base=found["base"],
             unknown=found["unknown"],
@@ -52,6 +56,7 @@ class TrainerName:
             deep=found["deep"] is not None,
             epochs=int(epochs) if epochs else None,
             iterations=int(iterations) if iterations else None,
+            seed=int(seed) if seed else None,
         )
 
     @property
@@ -59,9 +64,13 @@ class TrainerName:
         """Whether the base is a bundled trainer, be the suffixes known or not."""
         return self.base in trainer_names()
 
-    def without_budget(self) -> "TrainerName":
-        """Return the name of the trainer that trains for as long as its recipe says."""
-        return replace(self, epochs=None, iterations=None)
+    def without_budget_and_seed(self) -> "TrainerName":
+        """Return the name without what changes nothing in a training's memory: how long it trains, and its seed."""
+        return replace(self, epochs=None, iterations=None, seed=None)
+
+    def with_seed(self, seed: int | None) -> "TrainerName":
+        """Return the name of the same training from another seed, or from none."""
+        return replace(self, seed=seed)
 
     def __str__(self) -> str:
         suffixes = [
@@ -69,5 +78,6 @@ class TrainerName:
             "deep" if self.deep else None,
             f"{self.epochs}epochs" if self.epochs else None,
             f"{self.iterations}iterations" if self.iterations else None,
+            None if self.seed is None else f"seed{self.seed}",
         ]
         return "_".join([self.base + self.unknown, *filter(None, suffixes)])

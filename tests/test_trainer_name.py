@@ -8,20 +8,22 @@ from nnunet_mamba.trainer_name import TrainerName
 BASE = "nnUNetTrainerUltraLightVM"
 counts = st.integers(1, 10**6)
 names = st.builds(
-    lambda base, unknown, recipe, deep, epochs, iterations: TrainerName(
+    lambda base, unknown, recipe, deep, epochs, iterations, seed: TrainerName(
         base=base,
         unknown=unknown,
         recipe=recipe,
         deep=deep,
         epochs=epochs,
         iterations=iterations if epochs else None,
+        seed=seed,
     ),
     base=st.sampled_from([*trainer_names(), "nnUNetTrainer", "nnUNetTrainerDiceCELoss"]),
-    unknown=st.sampled_from(["", "_noSmooth", "_", "_deeper", "_20epochs_"]),
+    unknown=st.sampled_from(["", "_noSmooth", "_", "_deeper", "_20epochs_", "_seed1_"]),
     recipe=st.sampled_from([None, "paper", "nnunet", "robust"]),
     deep=st.booleans(),
     epochs=st.none() | counts,
     iterations=st.none() | counts,
+    seed=st.none() | st.integers(0, 10**6),
 )
 
 
@@ -48,6 +50,12 @@ def test_every_name_has_parts_and_none_of_it_is_lost(name):
         ("_20epochs", {"epochs": 20}),
         ("_1epoch_1iteration", {"epochs": 1, "iterations": 1}),
         ("_nnunet_deep_2epochs_5iterations", {"recipe": "nnunet", "deep": True, "epochs": 2, "iterations": 5}),
+        ("_seed0", {"seed": 0}),
+        ("_robust_20epochs_seed12", {"recipe": "robust", "epochs": 20, "seed": 12}),
+        ("_seed1_20epochs", {"unknown": "_seed1", "epochs": 20}),
+        ("_seed1_seed2", {"unknown": "_seed1", "seed": 2}),
+        ("_seed01", {"unknown": "_seed01"}),
+        ("_seed", {"unknown": "_seed"}),
         ("_noSmooth_5epochs", {"unknown": "_noSmooth", "epochs": 5}),
         ("_deep_nnunet", {"unknown": "_deep", "recipe": "nnunet"}),
         ("_robust_paper", {"unknown": "_robust", "recipe": "paper"}),
@@ -69,13 +77,19 @@ def test_a_budget_is_written_in_the_plural():
 @pytest.mark.parametrize(
     ("name", "without"),
     [
-        (f"{BASE}_nnunet_deep_20epochs_5iterations", f"{BASE}_nnunet_deep"),
+        (f"{BASE}_nnunet_deep_20epochs_5iterations_seed3", f"{BASE}_nnunet_deep"),
+        (f"{BASE}_seed0", BASE),
         ("nnUNetTrainer_5epochs", "nnUNetTrainer"),
         (f"{BASE}_mine", f"{BASE}_mine"),
     ],
 )
-def test_the_budget_can_be_left_out(name, without):
-    assert str(TrainerName.parse(name).without_budget()) == without
+def test_the_budget_and_the_seed_can_be_left_out(name, without):
+    assert str(TrainerName.parse(name).without_budget_and_seed()) == without
+
+
+def test_a_seed_replaces_another():
+    name = TrainerName.parse(f"{BASE}_20epochs_seed1")
+    assert [str(name.with_seed(seed)) for seed in (0, None)] == [f"{BASE}_20epochs_seed0", f"{BASE}_20epochs"]
 
 
 def test_the_base_tells_whose_trainer_it_is():

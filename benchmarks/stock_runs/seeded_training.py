@@ -9,7 +9,7 @@ from nnunet_mamba.data.splits.split_files import SPLITS_FILE, read_splits
 from nnunet_mamba.demo.steps import program
 from nnunet_mamba.results.checkpoints import FINAL, SPARE, checkpoint_to_continue, is_trained
 from nnunet_mamba.results.layout import ModelName, fold_name, validation_summary
-from nnunet_mamba.training.seeding import SEED_VARIABLE
+from nnunet_mamba.training.seed_choice import SEED_VARIABLE
 from stock_runs.checkouts import FOLDERS, Checkout
 from stock_runs.planned_data import PlannedData
 from stock_runs.watched_process import run

@@ -58,7 +58,15 @@ def load_trainer_with_suffixes(name: str) -> type[PresetTrainer]:
     if parts.unknown or (parts.deep and not has_deep_variant(trainer)):
         raise ValueError(_refusal(name, trainer))
     recipe = trainer.recipe if parts.recipe is None else named_recipes(trainer)[parts.recipe]
-    return derived_trainer(trainer, name, recipe, deep=parts.deep, epochs=parts.epochs, iterations=parts.iterations)
+    return derived_trainer(
+        trainer,
+        name,
+        recipe,
+        deep=parts.deep,
+        epochs=parts.epochs,
+        iterations=parts.iterations,
+        seed=parts.seed,
+    )
 
 
 def derived_trainer(
@@ -69,6 +77,7 @@ def derived_trainer(
     deep: bool = False,
     epochs: int | None = None,
     iterations: int | None = None,
+    seed: int | None = None,
 ) -> type[PresetTrainer]:
     """Return a trainer that trains the network of another in another way.
 
@@ -79,6 +88,7 @@ def derived_trainer(
         deep: whether it trains with deep supervision.
         epochs: None for as many as the recipe has.
         iterations: of an epoch; None for as many as nnU-Net has.
+        seed: that it begins with; None for that of the environment, if there is one.
     """
     attributes: dict[str, Any] = {
         "__doc__": f"{trainer.__name__} as {name!r}.",
@@ -87,6 +97,7 @@ def derived_trainer(
         "deep_of_name": deep,
         "epochs_of_name": epochs,
         "iterations_of_name": iterations,
+        "seed_of_name": seed,
     }
     return type(name, (trainer,), attributes)
 
@@ -100,8 +111,8 @@ def _refusal(name: str, trainer: type[PresetTrainer]) -> str:
         return f"There is no trainer {name!r}: {base!r} {_reason_without_deep_variant(trainer)}; leave '_deep' out."
     return (
         f"There is no trainer {name!r}: what may follow {base!r} is, in this order, '_paper', '_nnunet' or '_robust', "
-        f"{deep}'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, for example '{base}_20epochs' or "
-        f"'{base}_nnunet_20epochs'."
+        f"{deep}'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, and '_seed<N>' with N >= 0, for example "
+        f"'{base}_20epochs' or '{base}_nnunet_20epochs_seed1'."
     )
 
 

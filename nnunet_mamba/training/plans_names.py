@@ -11,8 +11,8 @@ MARK = "nnunet_mamba"
 
 
 def plans_name(trainer: str, base: str) -> str:
-    """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; without the budget."""
-    of_trainer = str(TrainerName.parse(trainer).without_budget()).removeprefix("nnUNetTrainer")
+    """Return the name of a trainer's plans, such as nnUNetUltraLightVMPlans; without the budget and the seed."""
+    of_trainer = str(TrainerName.parse(trainer).without_budget_and_seed()).removeprefix("nnUNetTrainer")
     return f"nnUNet{of_trainer}{base.removeprefix('nnUNet').removesuffix('Plans')}Plans"
 
 
@@ -31,6 +31,8 @@ def large_batch_notice(
     if largest is None or batch_size <= largest:
         return None
     name, number = str(plans["plans_name"]), dataset_number(str(plans["dataset_name"]))
+    # All seeds of a trainer share its plans.
+    trainer = str(TrainerName.parse(trainer).with_seed(None))
     mark = plans.get(MARK)
     base = str(mark["base"]) if isinstance(mark, Mapping) and "base" in mark else name
     dataset = str(plans["dataset_name"] if number is None else number)

@@ -33,7 +33,8 @@ from nnunet_mamba.training.optimizers import optimizer_and_schedule
 from nnunet_mamba.training.plans_checks import refuse_senseless_dataset, refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 from nnunet_mamba.training.recipes import Recipe
-from nnunet_mamba.training.seeding import SEED_VARIABLE, seed_of_environment, seed_process, seeded_loaders
+from nnunet_mamba.training.seed_choice import SEED_VARIABLE, seed_of_training
+from nnunet_mamba.training.seeding import seed_process, seeded_loaders
 
 # The entries of a configuration that the trainers themselves read.
 _NEEDED = ("patch_size", "batch_size", "architecture")
@@ -78,6 +79,7 @@ class PresetTrainer(CpuTrainer):
     deep_of_name: ClassVar[bool] = False
     epochs_of_name: ClassVar[int | None] = None
     iterations_of_name: ClassVar[int | None] = None
+    seed_of_name: ClassVar[int | None] = None
 
     # nnU-Net reads the parameter names of this method, so they are spelled out.
     def __init__(
@@ -97,7 +99,7 @@ class PresetTrainer(CpuTrainer):
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
         require_packages(self.preset)
-        self._seed = seed_of_environment()
+        self._seed = seed_of_training(type(self).__name__, self.seed_of_name)
         super().__init__(plans, configuration, fold, dataset_json, device)
         self._averaged_weights: AveragedWeights | None = None
         self.enable_deep_supervision = self.has_deep_supervision()

@@ -5,7 +5,6 @@ something at random included. Runs of one seed are equal where a single process 
 batches of several come in the order in which they are ready. nnU-Net's blur is timed and may round otherwise.
 """
 
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +16,6 @@ import torch
 
 # The module, whose class has the same name.
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
-
-SEED_VARIABLE = "NNUNET_MAMBA_SEED"
-
-
-def seed_of_environment() -> int | None:
-    """Return the seed that the environment variable gives; None where it is not set.
-
-    Raises:
-        ValueError: it is no whole number from 0.
-    """
-    text = os.environ.get(SEED_VARIABLE, "").strip()
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(f"{SEED_VARIABLE}={text!r}: expected a whole number from 0, such as 1; or unset it")
-    return int(text)
 
 
 def seed_process(seed: int) -> None:

@@ -184,6 +184,12 @@ def test_the_epochs_of_all_folds_and_their_seed_come_along(trained, tmp_path):
     assert "- Seed: 5\n" in model.card()
 
 
+def test_a_seed_in_the_name_is_known_without_a_log(trained, tmp_path):
+    model = open_model(pack_model(trained("nnUNetTrainerUltraLightVM_2epochs_seed3"), tmp_path / "model"))
+    assert model.description.training.seed == 3
+    assert model.description.network.preset == "ultralight_vm_unet"
+
+
 def test_a_layer_with_two_names_is_stored_once(trained, tmp_path):
     folder = trained("nnUNetTrainerUMambaBot")
     weights = stored_weights(folder)

@@ -7,7 +7,7 @@ from nnunet_mamba.models.planned_network import build_network, other_kinds, plan
 from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
 
 
-@pytest.mark.parametrize("suffix", ["", "_20epochs", "_paper", "_nnunet_2epochs_3iterations"])
+@pytest.mark.parametrize("suffix", ["", "_20epochs", "_paper", "_nnunet_2epochs_3iterations", "_robust_2epochs_seed1"])
 def test_every_bundled_trainer_has_the_network_that_it_trains(suffix):
     for name in trainer_names():
         assert preset_of_trainer(name + suffix) is load_trainer(name).preset

@@ -112,7 +112,7 @@ def make(planned, monkeypatch):
             architecture = plans["configurations"]["2d"]["architecture"]["arch_kwargs"]
             architecture["features_per_stage"] = [8] * architecture["n_stages"]
         else:
-            trainer = load_trainer_with_suffixes(name) if "epoch" in name else load_trainer(name)
+            trainer = load_trainer_with_suffixes(name) if "_" in name else load_trainer(name)
         return trainer(plans, "2d", fold, dataset, torch.device("cpu"))
 
     return make

@@ -46,11 +46,13 @@ def test_reads_the_budget_from_the_name(suffix, epochs, iterations):
     deep=st.booleans(),
     epochs=st.none() | counts,
     iterations=st.none() | counts,
+    seed=st.none() | st.integers(0, 10**6),
 )
-def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs, iterations):
+def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs, iterations, seed):
     trainer = load_trainer(base)
     budget = [f"{epochs}epochs", *([f"{iterations}iterations"] if iterations else [])] if epochs else []
     suffixes = [*([recipe] if recipe else []), *(["deep"] if deep else []), *budget]
+    suffixes += [] if seed is None else [f"seed{seed}"]
     name = "_".join([base, *suffixes])
 
     if not suffixes:
@@ -67,16 +69,19 @@ def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs
     assert generated.has_deep_supervision() == (deep or trainer.preset.deep_supervision)
     assert generated.epochs_of_name == epochs
     assert generated.iterations_of_name == (iterations if epochs else None)
+    assert generated.seed_of_name == seed
     assert generated.recipe == (named_recipes(trainer)[recipe] if recipe else trainer.recipe)
 
 
 @settings(deadline=None)
-@given(base=st.sampled_from(trainer_names()), parts=st.permutations([*RECIPES, "deep", "2epochs", "3iterations"]))
+@given(
+    base=st.sampled_from(trainer_names()), parts=st.permutations([*RECIPES, "deep", "2epochs", "3iterations", "seed1"])
+)
 def test_refuses_suffixes_in_another_order(base, parts):
-    """All six together are never a trainer: the recipes exclude each other."""
-    for n_parts in (2, 6):
+    """All seven together are never a trainer: the recipes exclude each other."""
+    for n_parts in (2, 7):
         chosen = parts[:n_parts]
-        ordered = [part for part in (*RECIPES, "deep", "2epochs", "3iterations") if part in chosen]
+        ordered = [part for part in (*RECIPES, "deep", "2epochs", "3iterations", "seed1") if part in chosen]
         excluded = len(set(RECIPES) & set(chosen)) > 1 or ("3iterations" in chosen and "2epochs" not in chosen)
         if chosen == ordered and not excluded:
             continue
@@ -115,13 +120,18 @@ def test_names_that_begin_alike_are_not_taken_for_each_other():
         "_deep_nnunet",
         "_deep_deep",
         "_deeper",
+        "_seed",
+        "_seed01",
+        "_seed-1",
+        "_seed1_seed1",
+        "_seed1_20epochs",
     ],
 )
 def test_refuses_other_suffixes_and_names_the_valid_ones(suffix):
     name = f"{NAME}{suffix}"
     with pytest.raises(
         ValueError,
-        match=r"'_paper', '_nnunet' or '_robust', '_deep', .*_<N>epochs_<M>iterations.*UltraLightVM_20epochs",
+        match=r"'_paper', '_nnunet' or '_robust', '_deep', .*_<M>iterations.*, and '_seed<N>' .*UltraLightVM_20epochs",
     ) as error:
         load_trainer_with_suffixes(name)
     assert f"There is no trainer {name!r}" in str(error.value)

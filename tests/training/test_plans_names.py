@@ -1,6 +1,6 @@
 import pytest
 
-from nnunet_mamba.training.plans_names import MARK, large_batch_notice
+from nnunet_mamba.training.plans_names import MARK, large_batch_notice, plans_name
 
 CONFIGURATIONS = {
     "2d": {"batch_size": 49},
@@ -25,6 +25,14 @@ def test_a_larger_batch_is_told_with_the_commands_that_mend_it():
     assert f"nnunet-mamba plan 7 --trainers {TRAINER} --configuration 2d; " in notice
     assert notice.endswith("train with -p nnUNetUltraLightVMPlans")
     assert len(notice.splitlines()) == 1
+
+
+def test_all_seeds_share_plans_and_what_is_said_of_them():
+    assert plans_name(f"{TRAINER}_seed2", "nnUNetPlans") == plans_name(TRAINER, "nnUNetPlans")
+    first, second = (
+        large_batch_notice(f"{TRAINER}{seed}", PLANS, "2d", batch_size=49, largest=8) for seed in ("", "_seed2")
+    )
+    assert first == second
 
 
 @pytest.mark.parametrize(

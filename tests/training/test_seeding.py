@@ -7,7 +7,8 @@ import torch
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_mamba.training.generated_trainers import load_trainer_with_suffixes
-from nnunet_mamba.training.seeding import SEED_VARIABLE, seed_of_environment, seed_process, seeded_loaders
+from nnunet_mamba.training.seed_choice import SEED_VARIABLE
+from nnunet_mamba.training.seeding import seed_process, seeded_loaders
 
 # A name whose augmentation draws from numpy and from torch.
 NAME = "nnUNetTrainerUltraLightVM_robust_3epochs_1iteration"
@@ -22,10 +23,10 @@ def batches(planned, monkeypatch):
     plans["configurations"]["2d"]["batch_size"] = 2
     dataset = json.loads((planned.preprocessed / "dataset.json").read_text())
 
-    def of(seed, *, epoch=0, workers="0"):
+    def of(seed, *, epoch=0, workers="0", suffix=""):
         monkeypatch.setenv(SEED_VARIABLE, seed)
         monkeypatch.setenv("nnUNet_n_proc_DA", workers)
-        trainer = load_trainer_with_suffixes(NAME)(
+        trainer = load_trainer_with_suffixes(NAME + suffix)(
             {**plans, "continue_training": False}, "2d", 0, dataset, torch.device("cpu")
         )
         trainer.initialize()
@@ -48,6 +49,18 @@ def test_one_seed_gives_the_same_weights_and_batches_and_another_gives_others(ba
         torch.testing.assert_close(one, again, rtol=1e-4, atol=1e-4)
     for one, another in zip(first, other, strict=True):
         assert not torch.allclose(one, another, atol=1e-2)
+
+
+def test_a_seed_in_the_name_is_the_same_as_one_in_the_environment(batches):
+    first, same, other = batches("1"), batches("", suffix="_seed1"), batches("", suffix="_seed2")
+    for one, again, another in zip(first, same, other, strict=True):
+        torch.testing.assert_close(one, again, rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(one, another, atol=1e-2)
+
+
+def test_another_seed_in_the_environment_than_in_the_name_is_refused(batches):
+    with pytest.raises(ValueError, match=f"{SEED_VARIABLE}=2 asks for another seed than the name '{NAME}_seed1'"):
+        batches("2", suffix="_seed1")
 
 
 def test_a_run_that_continues_draws_other_batches(batches):
@@ -77,18 +90,3 @@ def test_the_whole_process_is_seeded():
         return random.random(), np.random.uniform(), torch.rand(1).item()
 
     assert drawn() == drawn()
-
-
-@pytest.mark.parametrize(("text", "seed"), [(None, None), ("", None), (" ", None), ("0", 0), (" 12 ", 12)])
-def test_reads_the_seed_from_the_environment(monkeypatch, text, seed):
-    monkeypatch.delenv(SEED_VARIABLE, raising=False)
-    if text is not None:
-        monkeypatch.setenv(SEED_VARIABLE, text)
-    assert seed_of_environment() == seed
-
-
-@pytest.mark.parametrize("text", ["-1", "1.5", "one", "²"])
-def test_refuses_what_is_no_seed(monkeypatch, text):
-    monkeypatch.setenv(SEED_VARIABLE, text)
-    with pytest.raises(ValueError, match=rf"{SEED_VARIABLE}='{text}': expected a whole number from 0"):
-        seed_of_environment()

@@ -12,6 +12,7 @@ from nnunet_mamba.models.description import FoldRecord, TrainingRecord
 from nnunet_mamba.results.layout import fold_name
 from nnunet_mamba.results.training_logs import Epoch, logged_seed, read_training_log, training_logs
 from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.trainer_name import TrainerName
 
 _STARTS, _ENDS = "epoch_start_timestamps", "epoch_end_timestamps"
 
@@ -43,7 +44,7 @@ def training_record(trainer: str, stored: Mapping[str, Mapping[str, Any]], folde
     folders = {name: folder / fold_name(name) for name in stored}
     epochs = {fold_record(name, content).epochs for name, content in stored.items()}
     seconds = [_seconds(content, folders[name]) for name, content in stored.items()]
-    seeds = {logged_seed(training_logs(fold)) for fold in folders.values()}
+    seeds = {_seed(trainer, fold) for fold in folders.values()}
     debug = [_debug(fold) for fold in folders.values()]
     devices = [_device(content, debug[index]) for index, content in enumerate(stored.values())]
     torch_versions = [text for told in debug if isinstance(text := told.get("torch_version"), str)]
@@ -82,6 +83,12 @@ def _cell(value: float | tuple[float, ...]) -> str:
 def installed_versions() -> dict[str, str]:
     """Return the versions of nnunet-mamba, torch and nnunetv2 in this installation."""
     return {"nnunet-mamba": __version__, **{name: version(name) for name in ("torch", "nnunetv2")}}
+
+
+def _seed(trainer: str, fold: Path) -> int | None:
+    """Return the seed of a fold's training: that of the name, which needs no log, or else the logged one."""
+    name = TrainerName.parse(trainer)
+    return name.seed if name.is_ours and name.seed is not None else logged_seed(training_logs(fold))
 
 
 def _seconds(stored: Mapping[str, Any], fold: Path) -> float | None:
