@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     ``NNUNET_MAMBA_TEACHER`` names it: a checkpoint, a fold's folder, or the folder of all folds, which holds that of
     the student's fold; or a model file, or a model that comes with nnunet-mamba. Without the variable it is the only
     finished training of ``teacher_trainer`` on the student's data set, configuration and fold, with any recipe and
-    budget, and with the student's plans; if there is none, with other plans for the same preprocessed data.
+    budget, and with the student's plans; if there is none, with other plans for the same preprocessed data. Those whose
+    names have the student's seed, or like the student's none, come before all others.
 
     Args:
         student: the trainer that needs a teacher.
@@ -60,22 +61,23 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         and model.name.configuration == configuration
         and TrainerName.parse(model.name.trainer).base == teacher_trainer
     ]
-    found = [model for model in trained if model.name.plans == plans]
-    if not found:
-        identifier = student.configuration_manager.data_identifier
-        found = [model for model in trained if _was_trained_on(model, identifier)]
+    identifier = student.configuration_manager.data_identifier
+    seed = TrainerName.parse(type(student).__name__).seed
+    of_seed = [model for model in trained if TrainerName.parse(model.name.trainer).seed == seed]
+    found = _of_plans(of_seed, plans, identifier) or _of_plans(trained, plans, identifier)
     if len(found) > 1:
         # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
         lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(model.folder))}" for model in found)
         raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{lines}")
     if not found:
-        name = ModelName(trainer=teacher_trainer, plans=plans, configuration=configuration)
+        trainer = str(TrainerName(base=teacher_trainer, seed=seed))
+        name = ModelName(trainer=trainer, plans=plans, configuration=configuration)
         folder = results / str(name) / fold_name(student.fold)
-        command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {teacher_trainer} -p {plans}"
+        command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {trainer} -p {plans}"
         raise FileNotFoundError(
             f"{type(student).__name__} needs a trained teacher, and there is no {folder / FINAL}, nor one of "
-            f"{teacher_trainer}_… with another recipe or budget, nor with other plans for the same preprocessed data. "
-            f"Train it first:\n  {command}\n"
+            f"{teacher_trainer}_… with another recipe, budget or seed, nor with other plans for the same preprocessed "
+            f"data. Train it first:\n  {command}\n"
             f"or name another one, by the folder that holds its folds, a fold's folder or a checkpoint:\n"
             f"  export {TEACHER_VARIABLE}=/path"
         )
@@ -94,6 +96,13 @@ def named_teacher(value: str) -> Path:
     if (what := unexpanded(value)) is not None:
         raise ValueError(f"{TEACHER_VARIABLE}={value!r}: {what}. Give the full path: export {TEACHER_VARIABLE}=/path")
     return Path(value).absolute()
+
+
+def _of_plans(models: Sequence[TrainedModel], plans: str, identifier: str) -> list[TrainedModel]:
+    """Return the models with these plans; if there is none, those with others for the same preprocessed data."""
+    return [model for model in models if model.name.plans == plans] or [
+        model for model in models if _was_trained_on(model, identifier)
+    ]
 
 
 def _was_trained_on(model: TrainedModel, identifier: str) -> bool:

@@ -167,6 +167,28 @@ def test_a_missing_teacher_is_told_with_the_command_that_trains_it(make, teach, 
     assert f"export {TEACHER_VARIABLE}=" in text
 
 
+def test_a_teacher_of_the_students_own_seed_comes_before_all_others(make, teach):
+    other_plans = teach(f"{TEACHER}_seed1", plans_name="nnUNetUltraLBMPlans")
+    teach(f"{TEACHER}_seed2")
+    unseeded = teach(f"{TEACHER}_3epochs")
+    assert make(f"{STUDENT}_seed1").load_teacher() == other_plans
+    assert make().load_teacher() == unseeded
+    same = teach(f"{TEACHER}_3epochs_seed1")
+    assert make(f"{STUDENT}_seed1").load_teacher() == same
+    with pytest.raises(ValueError, match=r"3 trainings can be the teacher of .*_seed4"):
+        make(f"{STUDENT}_seed4").load_teacher()
+
+
+def test_all_seeds_learn_from_a_teacher_without_one_where_there_is_no_other(make, teach):
+    teacher = teach()
+    assert make(f"{STUDENT}_seed1").load_teacher() == make(f"{STUDENT}_seed2").load_teacher() == teacher
+
+
+def test_a_missing_teacher_of_a_seed_is_asked_for_with_that_seed(make, planned):
+    with pytest.raises(FileNotFoundError, match=f"nnUNetv2_train {planned.dataset} 2d 0 -tr {TEACHER}_seed0 -p"):
+        make(f"{STUDENT}_seed0").on_train_start()
+
+
 def test_of_several_teachers_one_must_be_chosen(make, teach, monkeypatch):
     checkpoints = [teach(), teach(f"{TEACHER}_20epochs")]
     with pytest.raises(ValueError, match="2 trainings can be the teacher") as error:
