@@ -46,6 +46,14 @@ def crossval(
             "own: each trainer with those that nnunet-mamba plan made for it.",
         ),
     ] = "nnUNetPlans",
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Train every trainer with so many seeds, 1, 2, …; each has results of its own, of TRAINER_seed1, ….",
+            show_default="once, without a seed",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -104,7 +112,8 @@ def crossval(
     """Train and validate all folds of one or more trainers with stock nnU-Net, side by side.
 
     What is complete is not trained again, and what was interrupted continues: after a crash or Ctrl-C, run the same
-    command again. Ends with the Dice of every fold and nnU-Net's command that compares the trainers.
+    command again. Ends with the Dice of every fold, of every seed if there are several, and nnU-Net's command that
+    compares the trainers.
     """
     with errors_as_text(is_conversion=False, continues=True, workers=""):
         from nnunet_mamba.crossval.cross_validation import Request, prepare_cross_validation
@@ -115,6 +124,7 @@ def crossval(
             dataset=dataset,
             configuration=configuration,
             trainers=parse_names(trainers, option="--trainers"),
+            repeats=repeats,
             plans=parse_names(plans, option="--plans"),
             folds=folds,
             device=device,
@@ -187,14 +197,17 @@ def _on_slurm(prepared: "CrossValidation", resources: "Resources", *, console: "
 
 
 def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console") -> None:
-    from nnunet_mamba.crossval.display import score_table
     from nnunet_mamba.crossval.failure import OWN_ADVICE
-    from nnunet_mamba.crossval.outcome import find_best_commands, scores
+    from nnunet_mamba.crossval.outcome import find_best_commands, scores, scores_over_seeds
+    from nnunet_mamba.crossval.score_tables import fold_table, seed_table
 
     runs = [status.run for status in statuses]
     folds = sorted({run.fold for run in runs})
     if rows := scores(runs):
-        console.print(score_table(rows, folds))
+        console.print(fold_table(rows, folds))
+        if of_seeds := scores_over_seeds(runs):
+            console.print()
+            console.print(seed_table(of_seeds))
     failed = [status for status in statuses if status.state == "failed"]
     for status in failed:
         # The other lines are those of a log, which stay as they are.

@@ -13,6 +13,8 @@ from nnunet_mamba.crossval.selection import (
     parse_folds,
     refuse_missing_device,
     refuse_teacher_of_other_folds,
+    refuse_two_seeds,
+    repeated_trainers,
 )
 from nnunet_mamba.crossval.status import Status, statuses_of
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
@@ -26,6 +28,7 @@ class Request:
         dataset: name or number of a preprocessed data set.
         configuration: "2d", "3d_fullres", …
         trainers: class names.
+        repeats: number of seeds that each of them trains with; None for once, with the seed that it has, if any.
         plans: names of plans, or "own" alone.
         folds: such as "0-4" or "all".
         device: "cpu" or "cuda"; None takes CUDA where there is a device.
@@ -37,6 +40,7 @@ class Request:
     dataset: str
     configuration: str
     trainers: Sequence[str]
+    repeats: int | None
     plans: Sequence[str]
     folds: str
     device: str | None
@@ -80,9 +84,11 @@ def prepare_cross_validation(request: Request) -> CrossValidation:
     # The trainings read it, and splits may lie there.
     nnunet_folder_if_set("nnUNet_raw")
     dataset = find_dataset(request.dataset, preprocessed)
-    models = pair_models(request.trainers, request.plans, preprocessed / dataset)
+    trainers = repeated_trainers(request.trainers, request.repeats)
+    refuse_two_seeds(trainers)
+    models = pair_models(trainers, request.plans, preprocessed / dataset)
     plan_names = list(dict.fromkeys(plans for _, plans in models))
-    found = prepare(preprocessed / dataset, request.configuration, plans=plan_names, trainers=list(request.trainers))
+    found = prepare(preprocessed / dataset, request.configuration, plans=plan_names, trainers=trainers)
     refuse_missing_device(
         request.device, executor=request.executor, n_gpus=found.n_gpus, n_slurm_gpus=request.n_slurm_gpus
     )
@@ -105,7 +111,8 @@ def prepare_cross_validation(request: Request) -> CrossValidation:
         statuses=statuses_of(runs, npz=request.npz, teachers=found.teachers),
         options=_options(request, n_gpus),
         n_gpus=n_gpus,
-        notices=[found.notices[model] for model in models if model in found.notices],
+        # All seeds of a trainer have the same.
+        notices=list(dict.fromkeys(found.notices[model] for model in models if model in found.notices)),
     )
 
 

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from nnunet_mamba.crossval.outcome import Score
 from nnunet_mamba.crossval.status import Status
 from nnunet_mamba.system.durations import duration, rough_duration
 from nnunet_mamba.system.progress import Pace
@@ -50,7 +49,9 @@ class Display:
     def show(self) -> None:
         """Show the statuses as they are."""
         if self._live:
-            self._live.update(status_table(self._statuses, jobs=self._jobs), refresh=True)
+            # Beside the runs, there are two lines above them and two below.
+            table = status_table(self._statuses, jobs=self._jobs, n_rows=max(1, self._console.height - 4))
+            self._live.update(table, refresh=True)
             return
         shows_epochs = self._pace.is_due()
         n_printed = sum(self._print_change(status, shows_epochs=shows_epochs) for status in self._statuses)
@@ -72,25 +73,49 @@ class Display:
         return True
 
 
-def status_table(statuses: Sequence[Status], *, jobs: int) -> Table:
-    """Return one row for every run, and below them the time left for all."""
+def status_table(statuses: Sequence[Status], *, jobs: int, n_rows: int | None = None) -> Table:
+    """Return one row for every run, and below them the time left for all.
+
+    Args:
+        statuses: of all runs.
+        jobs: trainings at the same time.
+        n_rows: that there is room for; of more runs those are shown that are at work, then those that failed or wait.
+            None for all.
+    """
     n_done = sum(status.state == "done" for status in statuses)
+    shown = _most_telling(statuses, n_rows)
     caption = f"{n_done} of {len(statuses)} done"
+    if n_hidden := len(statuses) - len(shown):
+        caption += f", {n_hidden} not shown"
     if not math.isnan(left := seconds_left(statuses, jobs=jobs)) and left:
         caption += f", about {rough_duration(left)} of training left"
     table = Table(caption=caption, caption_justify="left", show_edge=False)
     several = len({status.run.plans for status in statuses}) > 1
+    has_seeds = any(status.run.seed is not None for status in statuses)
     table.add_column("trainer", overflow="fold")
+    if has_seeds:
+        table.add_column("seed", justify="right")
     table.add_column("fold", justify="right")
     table.add_column("state")
     for heading in ("epoch", "loss", "pseudo Dice", "per epoch", "left"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for status in statuses:
-        name = f"{status.run.trainer} ({status.run.plans})" if several else status.run.trainer
+    for status in shown:
+        trainer = status.run.trainer_of_all_seeds
+        name = f"{trainer} ({status.run.plans})" if several else trainer
+        seed = ["" if status.run.seed is None else str(status.run.seed)] if has_seeds else []
         style = _STYLES.get(status.state, "dim")
         state = f"[{style}]{status.state}[/{style}]"
-        table.add_row(name, str(status.run.fold), state, *_values(status).values())
+        table.add_row(name, *seed, str(status.run.fold), state, *_values(status).values())
     return table
+
+
+def _most_telling(statuses: Sequence[Status], n_rows: int | None) -> Sequence[Status]:
+    """Return as many statuses as there are rows, in their order: done ones are the first to be left out."""
+    if n_rows is None or len(statuses) <= n_rows:
+        return statuses
+    ranks = {"failed": 1, "queued": 2, "waiting": 2, "done": 3}
+    first = sorted(range(len(statuses)), key=lambda index: ranks.get(statuses[index].state, 0))[:n_rows]
+    return [statuses[index] for index in sorted(first)]
 
 
 def _values(status: Status) -> dict[str, str]:
@@ -113,13 +138,13 @@ def _number(value: float) -> str:
 def seconds_left(statuses: Sequence[Status], *, jobs: int) -> float:
     """Estimate the time until all runs have trained, validations not counted; nan while nothing is known.
 
-    A run without an epoch yet counts as long as others of its trainer, or else as long as the average.
+    A run without an epoch yet counts as long as others of its trainer, of any seed, or else as long as the average.
     """
     trainings: dict[str, list[float]] = {}
     for status in statuses:
         progress = status.progress
         if progress.n_epochs and not math.isnan(progress.epoch_seconds):
-            trainings.setdefault(status.run.model, []).append(progress.n_epochs * progress.epoch_seconds)
+            trainings.setdefault(status.run.model_of_all_seeds, []).append(progress.n_epochs * progress.epoch_seconds)
     if not trainings:
         return math.nan
     average = mean(seconds for known in trainings.values() for seconds in known)
@@ -128,20 +153,6 @@ def seconds_left(statuses: Sequence[Status], *, jobs: int) -> float:
     for status in sorted(statuses, key=lambda status: status.state in ("waiting", "queued")):
         if not status.is_over:
             left = status.progress.seconds_left
-            whole = mean(trainings.get(status.run.model, [average]))
+            whole = mean(trainings.get(status.run.model_of_all_seeds, [average]))
             heapq.heapreplace(ends, ends[0] + (whole if math.isnan(left) else left))
     return max(ends)
-
-
-def score_table(scores: Sequence[Score], folds: Sequence[int]) -> Table:
-    """Return the Dice of every fold and trainer, their mean and standard deviation."""
-    table = Table(title="Dice of the final validations", title_justify="left", show_edge=False)
-    table.add_column("trainer", overflow="fold")
-    for fold in folds:
-        table.add_column(f"fold {fold}", justify="right")
-    table.add_column("mean ± SD", justify="right", no_wrap=True)
-    for score in scores:
-        dice = [_number(score.dice.get(fold, math.nan)) or "–" for fold in folds]
-        deviation = "" if math.isnan(score.deviation) else f" ± {score.deviation:.3f}"
-        table.add_row(score.model, *dice, f"{_number(score.mean) or '–'}{deviation}")
-    return table

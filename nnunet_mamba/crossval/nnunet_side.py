@@ -19,6 +19,7 @@ from nnunet_mamba.results.plans import data_identifier, inherited
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.system.nnunet_folders import dataset_number
+from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.plans_checks import refuse_senseless_plans
 from nnunet_mamba.training.plans_names import large_batch_notice
 
@@ -178,10 +179,18 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
 def _teachers(ours: "Mapping[str, type[PresetTrainer]]") -> dict[str, list[str]]:
     """Return for each of our trainers that learns from another network the trainers of that one."""
     return {
-        student: [name for name, found in ours.items() if found.preset is trainer.teacher_preset]
+        student: _same_seed_first(
+            student, [name for name, found in ours.items() if found.preset is trainer.teacher_preset]
+        )
         for student, trainer in ours.items()
         if trainer.teacher_preset is not None
     }
+
+
+def _same_seed_first(student: str, teachers: list[str]) -> list[str]:
+    """Return the teachers of the student's own seed, all of them if there is none."""
+    seed = TrainerName.parse(student).seed
+    return [teacher for teacher in teachers if TrainerName.parse(teacher).seed == seed] or teachers
 
 
 def _write_five_folds(dataset: Path, identifier: str) -> int:

@@ -1,8 +1,8 @@
-"""What a cross-validation ends with: Dice of every fold and trainer, and nnU-Net's next command."""
+"""What a cross-validation ends with: Dice of every fold, trainer and seed, and nnU-Net's next command."""
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
@@ -11,24 +11,25 @@ from nnunet_mamba.crossval.runs import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Dice of one trainer.
+    """Dice of one trainer: of each of its folds, or, as the mean over the folds, of each of its seeds.
 
     Args:
         model: trainer, plans and configuration, as nnU-Net names their folder.
-        dice: of each complete fold's final validation; nan without any foreground.
+        dice: by fold, of each complete one's final validation, nan without any foreground; or by seed, nan where not
+            all of its folds are complete.
     """
 
     model: str
-    dice: dict[int, float]
+    dice: Mapping[int, float]
 
     @property
     def mean(self) -> float:
-        """Mean over the folds."""
+        """Mean over the folds or seeds."""
         return mean(known) if (known := self._known()) else math.nan
 
     @property
     def deviation(self) -> float:
-        """Sample standard deviation over the folds; nan for fewer than two."""
+        """Sample standard deviation over the folds or seeds; nan for fewer than two."""
         return stdev(known) if len(known := self._known()) > 1 else math.nan
 
     def _known(self) -> list[float]:
@@ -46,6 +47,31 @@ def scores(runs: Sequence[Run]) -> list[Score]:
     return [
         Score(model=model, dice={run.fold: run.dice() for run in complete if run.model == model}) for model in models
     ]
+
+
+def scores_over_seeds(runs: Sequence[Run]) -> list[Score]:
+    """Return the Dice by seed of every trainer that ``runs`` has with several seeds.
+
+    A seed's Dice is the mean over its folds, so one that lacks a fold does not count: its mean is of other cases.
+
+    Raises:
+        ValueError: a summary.json is not nnU-Net's.
+    """
+    repeats: dict[str, dict[int, list[Run]]] = {}
+    for run in runs:
+        if run.seed is not None:
+            repeats.setdefault(run.model_of_all_seeds, {}).setdefault(run.seed, []).append(run)
+    return [
+        Score(model=model, dice={seed: _mean_of_all(of_seed[seed]) for seed in sorted(of_seed)})
+        for model, of_seed in repeats.items()
+        if len(of_seed) > 1
+    ]
+
+
+def _mean_of_all(folds: Sequence[Run]) -> float:
+    """Return the mean Dice over folds of one training; nan if one is not complete."""
+    found = scores(folds)
+    return found[0].mean if found and len(found[0].dice) == len(folds) else math.nan
 
 
 def find_best_commands(runs: Sequence[Run], *, npz: bool) -> list[str]:

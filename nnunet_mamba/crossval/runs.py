@@ -7,6 +7,7 @@ from nnunet_mamba.results.checkpoints import is_trained
 from nnunet_mamba.results.layout import ModelName, fold_name, validation_summary
 from nnunet_mamba.results.phases import Phase, phase_of
 from nnunet_mamba.results.summaries import read_mean_dice
+from nnunet_mamba.trainer_name import TrainerName
 
 LOGS = "crossval_logs"
 
@@ -35,6 +36,21 @@ class Run:
     def model(self) -> str:
         """What all folds of one trainer share, as nnU-Net names their folder."""
         return str(ModelName(trainer=self.trainer, plans=self.plans, configuration=self.configuration))
+
+    @property
+    def seed(self) -> int | None:
+        """The seed in the trainer's name, None without one."""
+        return TrainerName.parse(self.trainer).seed
+
+    @property
+    def trainer_of_all_seeds(self) -> str:
+        """The trainer's name without its seed, which all repeats of a training share."""
+        return self.trainer if self.seed is None else str(TrainerName.parse(self.trainer).with_seed(None))
+
+    @property
+    def model_of_all_seeds(self) -> str:
+        """What all folds and seeds of one trainer share, as nnU-Net would name their folder."""
+        return str(ModelName(trainer=self.trainer_of_all_seeds, plans=self.plans, configuration=self.configuration))
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.plans_names import plans_name
+from nnunet_mamba.training.seed_choice import seed_of_training
 
 OWN_PLANS = "own"
 BASE_PLANS = "nnUNetPlans"
@@ -39,6 +40,50 @@ def find_dataset(name_or_id: str, preprocessed: Path) -> str:
     )
 
 
+def repeated_trainers(trainers: Sequence[str], repeats: int | None) -> list[str]:
+    """Return the trainers to run: as they are, or each with the seeds 1, 2, … in its name.
+
+    All trainers of a seed come before those of the next one, so that what is complete first can be compared.
+
+    Args:
+        trainers: class names.
+        repeats: number of seeds, None to leave the names alone.
+
+    Raises:
+        ValueError: a trainer has a seed already, or is not of nnunet-mamba and has none.
+    """
+    if repeats is None:
+        return list(trainers)
+    names = {trainer: TrainerName.parse(trainer) for trainer in trainers}
+    if others := [trainer for trainer, name in names.items() if not name.is_ours]:
+        raise ValueError(
+            f"`repeats={repeats}` trains with seeds, and {' and '.join(others)} takes none: nnU-Net has no seeds, and "
+            "one results folder for all runs of a trainer. Leave `repeats` to trainers of nnunet-mamba, and train "
+            "others in a call without it"
+        )
+    if seeded := [trainer for trainer, name in names.items() if name.seed is not None]:
+        raise ValueError(
+            f"`repeats={repeats}` adds the seeds to the names, and {' and '.join(seeded)} has one already; leave "
+            f"'_seed{names[seeded[0]].seed}' out, or `repeats`"
+        )
+    return [str(name.with_seed(seed)) for seed in range(1, repeats + 1) for name in names.values()]
+
+
+def refuse_two_seeds(trainers: Sequence[str]) -> None:
+    """Raise before trainings begin that would end at once, for the environment gives them another seed.
+
+    Args:
+        trainers: class names; those that are not of nnunet-mamba have no seed.
+
+    Raises:
+        ValueError: ``NNUNET_MAMBA_SEED`` is no seed, or another one than in a name.
+    """
+    for trainer in trainers:
+        name = TrainerName.parse(trainer)
+        if name.is_ours:
+            seed_of_training(trainer, name.seed)
+
+
 def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) -> list[tuple[str, str]]:
     """Return each trainer with each of the plans, or with the plans that ``nnunet-mamba plan`` made for it.
 
@@ -62,10 +107,12 @@ def pair_models(trainers: Sequence[str], plans: Sequence[str], dataset: Path) ->
         for trainer in trainers
     ]
     if missing := [(trainer, name) for trainer, name in models if not (dataset / f"{name}.json").is_file()]:
-        without = ",".join(trainer for trainer, _ in missing)
+        files = dict.fromkeys(f"{name}.json" for _, name in missing)
+        # All seeds of a trainer share its plans.
+        without = dict.fromkeys(str(TrainerName.parse(trainer).with_seed(None)) for trainer, _ in missing)
         raise ValueError(
-            f"`plans={OWN_PLANS!r}`: {dataset} has no {' and no '.join(f'{name}.json' for _, name in missing)}. "
-            f"Make them first: nnunet-mamba plan {dataset.name} --trainers {without}"
+            f"`plans={OWN_PLANS!r}`: {dataset} has no {' and no '.join(files)}. "
+            f"Make them first: nnunet-mamba plan {dataset.name} --trainers {','.join(without)}"
         )
     return models
 

@@ -45,7 +45,8 @@ def test_ends_with_the_scores_and_nnunets_next_command(command):
     result = command("--trainers", "A,B")
     assert result.exit_code == 0, result.output
     assert "6 of 6 runs to do, at most 2 at a time on 4 cores" in result.output
-    assert "A__nnUNetPlans__2d │  0.500 │  0.600 │  0.700 │ 0.600 ± 0.100" in result.output
+    assert "A__nnUNetPlans__2d │  0.500 │  0.600 │  0.700 │        0.600 ± 0.100" in result.output
+    assert "mean ± SD over folds" in result.output
     last = result.output.splitlines()[-1].strip()
     assert last == (
         "nnUNetv2_find_best_configuration Dataset901_Tiny -c 2d -tr A B -p nnUNetPlans -f 0 1 2 --disable_ensembling"
@@ -70,6 +71,22 @@ def test_trainers_with_plans_of_their_own_are_compared_one_by_one(command):
         "nnUNetTrainer_5epochs -p nnUNetPlans",
         "nnUNetTrainerVMUNet -p nnUNetVMUNetPlans",
     ]
+
+
+def test_repeats_end_with_the_deviation_over_seeds_and_more_of_them_continue(command):
+    ours = "nnUNetTrainerVMUNet"
+    result = command("--trainers", ours, "--folds", "0,1", "--repeats", "1")
+    assert result.exit_code == 0, result.output
+    assert "over seeds" not in result.output
+    result = command("--trainers", ours, "--folds", "0,1", "--repeats", "2")
+    assert result.exit_code == 0, result.output
+    assert "2 of 4 runs to do" in result.output
+    assert f"{ours}_seed2__nnUNetPlans__2d │  0.500 │  0.600 │        0.550 ± 0.071" in result.stdout
+    assert "mean ± SD over seeds" in result.stdout
+    assert f"{ours}__nnUNetPlans__2d │  0.550 │  0.550 │        0.550 ± 0.000" in result.stdout
+    assert f" -tr {ours}_seed1 {ours}_seed2 -p nnUNetPlans -f 0 1 " in result.stdout.splitlines()[-1]
+    (start,) = (command.folder / f"{ours}_seed1__nnUNetPlans__2d/fold_1/started.jsonl").read_text().splitlines()
+    assert f"{ours}_seed1" in json.loads(start)["arguments"]
 
 
 def test_a_second_call_only_shows_the_scores(command):
@@ -140,6 +157,8 @@ def test_advice_names_options_and_a_log_is_shown_as_it_is(command, monkeypatch):
     ("arguments", "text"),
     [
         (("--trainers", "A", "--folds", "0-4"), "asks for folds 3, 4, and splits_final.json has 3: 0 to 2"),
+        (("--trainers", "A", "--repeats", "3"), "--repeats 3 trains with seeds, and A takes none"),
+        (("--trainers", "nnUNetTrainerVMUNet_seed1", "--repeats", "3"), "leave '_seed1' out, or --repeats"),
         (("--trainers", "A,A"), "--trainers names A more than once"),
         (("--trainer", "A", "--trainer", "A"), "--trainers names A more than once"),
         (("--trainers", ""), "--trainers '' names nothing"),

@@ -12,10 +12,12 @@ def prepare(tmp_path, monkeypatch):
     for name in ("raw", "preprocessed", "results"):
         monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
 
-    def run(*trainers, n_gpus=0, **asked):
-        found = Preparation(n_folds=2, n_gpus=n_gpus, notices={("A", "P"): "large", ("X", "P"): "of nobody"})
+    def run(*trainers, n_gpus=0, found=None, **asked):
+        notices = {("A", "P"): "large", ("X", "P"): "of nobody"}
+        found = found or Preparation(n_folds=2, n_gpus=n_gpus, notices=notices)
         monkeypatch.setattr(cross_validation, "prepare", lambda *_, **__: found)
         usual = {"dataset": "901", "configuration": "2d", "plans": ["P", "Q"], "folds": "all", "device": None}
+        usual["repeats"] = None
         slurm = {"npz": False, "executor": "local", "n_slurm_gpus": 1}
         return prepare_cross_validation(Request(trainers=trainers, **{**usual, **slurm, **asked}))
 
@@ -29,6 +31,20 @@ def test_every_trainer_has_a_run_for_all_plans_and_folds(prepare):
     assert {status.run.dataset for status in prepared.statuses} == {"Dataset901_Tiny"}
     assert prepared.n_open == 8
     assert prepared.notices == ["large"]
+
+
+def test_repeats_are_runs_of_their_own_and_nothing_is_told_of_each(prepare, monkeypatch):
+    base = "nnUNetTrainerVMUNet"
+    seeded = [f"{base}_seed{seed}" for seed in (1, 2)]
+    notices = {(name, "P"): "large" for name in seeded}
+    found = Preparation(n_folds=2, n_gpus=0, notices=notices)
+    prepared = prepare(base, repeats=2, plans=["P"], found=found)
+    runs = [(status.run.trainer, status.run.fold) for status in prepared.statuses]
+    assert runs == [(name, fold) for name in seeded for fold in (0, 1)]
+    assert prepared.notices == ["large"]
+    monkeypatch.setenv("NNUNET_MAMBA_SEED", "1")
+    with pytest.raises(ValueError, match=f"another seed than the name '{base}_seed2'"):
+        prepare(base, repeats=2)
 
 
 @pytest.mark.parametrize(

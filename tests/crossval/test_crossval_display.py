@@ -1,12 +1,12 @@
 import io
 import math
+import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from nnunet_mamba.crossval.display import Display, score_table, seconds_left, status_table
-from nnunet_mamba.crossval.outcome import Score
+from nnunet_mamba.crossval.display import Display, seconds_left, status_table
 from nnunet_mamba.crossval.progress import Progress
 from nnunet_mamba.crossval.status import Status
 from nnunet_mamba.system.progress import Pace
@@ -96,7 +96,28 @@ def test_on_a_terminal_there_is_one_table(statuses):
     assert "4/10" in console.file.getvalue()
 
 
-def test_scores_show_missing_folds_and_no_deviation_of_one():
-    table = text_of(score_table([Score(model="A", dice={0: 0.7, 1: 0.9}), Score(model="B", dice={1: 0.5})], [0, 1]))
-    cells = [[cell.strip() for cell in line.split("│")] for line in table.splitlines()[3:5]]
-    assert cells == [["A", "0.700", "0.900", "0.800 ± 0.141"], ["B", "–", "0.500", "0.500"]]
+def test_the_repeats_of_a_training_show_their_seeds_and_take_as_long_as_each_other(stub):
+    statuses = [
+        Status(run=stub.run(trainer="A_seed1"), state="training", progress=PROGRESS),
+        Status(run=stub.run(trainer="A_seed2")),
+        Status(run=stub.run(trainer="B"), state="done", progress=Progress(n_done=9, n_epochs=9, epoch_seconds=99)),
+    ]
+    lines = text_of(status_table(statuses, jobs=1)).splitlines()
+    assert [[cell.strip() for cell in re.split("[│┃]", line)][:3] for line in (lines[0], *lines[2:5])] == [
+        ["trainer", "seed", "fold"],
+        ["A", "1", "0"],
+        ["A", "2", "0"],
+        ["B", "", "0"],
+    ]
+    assert seconds_left(statuses, jobs=1) == 180 + 300
+
+
+def test_where_there_is_no_room_for_all_runs_those_at_work_are_shown(stub):
+    states = ["done", "waiting", "failed", "training", "waiting"]
+    statuses = [Status(run=stub.run(fold), state=state) for fold, state in enumerate(states)]
+    console = Console(file=io.StringIO(), width=120, height=7, force_terminal=True, color_system=None)
+    with Display(statuses, jobs=1, console=console) as display:
+        display.show()
+        shown = console.file.getvalue()
+    assert re.findall(r"A +│ +(\d) │ (\w+)", shown) == [("1", "waiting"), ("2", "failed"), ("3", "training")]
+    assert "1 of 5 done, 2 not shown" in shown

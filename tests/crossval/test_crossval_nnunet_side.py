@@ -55,6 +55,12 @@ def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monke
     trainers = [student, *teachers, "nnUNetTrainerUltraLBMT", "nnUNetTrainerUltraLBMNoMamba_2epochs", STOCK]
     found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
     assert found.teachers == {student: teachers}
+    repeats = [f"{name}_seed{seed}" for seed in (1, 2) for name in ("nnUNetTrainerUltraLBM", student)]
+    found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[*trainers, *repeats])
+    of_seeds = {f"{student}_seed{seed}": [f"nnUNetTrainerUltraLBM_seed{seed}"] for seed in (1, 2)}
+    assert found.teachers == {student: teachers, **of_seeds}
+    found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=[*trainers, f"{student}_seed7"])
+    assert found.teachers == {student: teachers, f"{student}_seed7": teachers}
     monkeypatch.setenv("NNUNET_MAMBA_TEACHER", f"/results/{dataset.name}/T__nnUNetPlans__2d/fold_0/checkpoint_best.pth")
     found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
     assert (found.teachers, found.teacher_fold) == ({}, "0")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from nnunet_mamba.crossval.outcome import Score, find_best_commands, scores
+from nnunet_mamba.crossval.outcome import Score, find_best_commands, scores, scores_over_seeds
 
 
 def complete(run, dice):
@@ -29,6 +29,18 @@ def test_a_fold_without_foreground_does_not_count(stub):
     complete(stub.run(1), 0.5)
     (score,) = scores([stub.run(0), stub.run(1)])
     assert score.mean == 0.5
+
+
+def test_over_seeds_the_means_over_whole_folds_count(stub):
+    runs = [stub.run(fold, f"A_seed{seed}") for seed in (3, 1, 2, 10) for fold in (0, 1)]
+    runs += [stub.run(fold, trainer) for trainer in ("A", "B_seed1") for fold in (0, 1)]
+    for run, dice in zip(runs, (0.6, 0.8, 0.5, 0.7, 0.9), strict=False):
+        complete(run, dice)
+    (score,) = scores_over_seeds(runs)
+    assert score.model == "A__nnUNetPlans__2d"
+    assert score.dice == pytest.approx({1: 0.6, 2: math.nan, 3: 0.7, 10: math.nan}, nan_ok=True)
+    assert list(score.dice) == [1, 2, 3, 10]
+    assert (score.mean, score.deviation) == (pytest.approx(0.65), pytest.approx(0.005**0.5))
 
 
 def test_nnunets_command_names_all_and_does_not_ensemble_without_probabilities(stub):

@@ -6,6 +6,8 @@ from nnunet_mamba.crossval.selection import (
     parse_folds,
     refuse_missing_device,
     refuse_teacher_of_other_folds,
+    refuse_two_seeds,
+    repeated_trainers,
 )
 
 
@@ -70,13 +72,48 @@ def test_every_trainer_is_paired_with_all_plans_or_with_its_own(tmp_path):
 
 def test_a_trainer_without_plans_of_its_own_is_told_with_the_command_that_makes_them(tmp_path):
     (tmp_path / "nnUNetVMUNetPlans.json").touch()
-    trainers = ["nnUNetTrainerUltraLBM_5epochs", "nnUNetTrainerVMUNet", "nnUNetTrainerUltraLightVM"]
-    with pytest.raises(ValueError, match=r"no nnUNetUltraLBMPlans\.json and no nnUNetUltraLightVMPlans") as error:
+    trainers = [f"nnUNetTrainerUltraLBM_5epochs{seed}" for seed in ("", "_seed1", "_seed2")]
+    trainers += ["nnUNetTrainerVMUNet_seed1", "nnUNetTrainerUltraLightVM"]
+    with pytest.raises(
+        ValueError, match=r"no nnUNetUltraLBMPlans\.json and no nnUNetUltraLightVMPlans\.json\. "
+    ) as error:
         pair_models(trainers, ["own"], tmp_path)
     command = f"plan {tmp_path.name} --trainers nnUNetTrainerUltraLBM_5epochs,nnUNetTrainerUltraLightVM"
     assert str(error.value).endswith(command)
     with pytest.raises(ValueError, match="own stands alone"):
         pair_models(trainers, ["own", "nnUNetPlans"], tmp_path)
+
+
+def test_repeats_have_the_seeds_in_their_names_and_the_first_seed_of_all_comes_first():
+    trainers = ["nnUNetTrainerVMUNet", "nnUNetTrainerUltraLBM_paper_20epochs"]
+    assert repeated_trainers(trainers, None) == trainers
+    assert repeated_trainers(trainers, 2) == [f"{name}_seed{seed}" for seed in (1, 2) for name in trainers]
+
+
+@pytest.mark.parametrize("stock", ["nnUNetTrainer_5epochs", "nnUNetTrainer_seed1", "MyTrainer"])
+def test_a_trainer_of_nnunet_cannot_be_repeated(stock):
+    with pytest.raises(ValueError, match=rf"^`repeats=3` trains with seeds, and {stock} takes none: .* without it$"):
+        repeated_trainers(["nnUNetTrainerVMUNet", stock], 3)
+
+
+def test_a_trainer_with_a_seed_is_not_given_others():
+    with pytest.raises(
+        ValueError, match=r"nnUNetTrainerVMUNet_seed7 has one already; leave '_seed7' out, or `repeats`"
+    ):
+        repeated_trainers(["nnUNetTrainerVMUNet_seed7"], 1)
+
+
+def test_another_seed_in_the_environment_is_refused_for_trainers_of_ours(monkeypatch):
+    monkeypatch.setenv("NNUNET_MAMBA_SEED", "2")
+    refuse_two_seeds(["nnUNetTrainerVMUNet", "nnUNetTrainerVMUNet_seed2", "MyTrainer_seed1"])
+    with pytest.raises(
+        ValueError, match="NNUNET_MAMBA_SEED=2 asks for another seed than the name 'nnUNetTrainerVMUNet_s"
+    ):
+        refuse_two_seeds(["nnUNetTrainerVMUNet_seed1"])
+    monkeypatch.setenv("NNUNET_MAMBA_SEED", "one")
+    refuse_two_seeds(["nnUNetTrainer"])
+    with pytest.raises(ValueError, match="NNUNET_MAMBA_SEED='one': expected a whole number"):
+        refuse_two_seeds(["nnUNetTrainerVMUNet"])
 
 
 def test_a_teacher_of_one_fold_teaches_no_other():

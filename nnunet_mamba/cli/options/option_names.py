@@ -11,7 +11,7 @@ SETTINGS = frozenset(
         *("allow_empty_masks", "allow_missing_images", "allow_missing_labels", "allow_missing_masks"),
         *("groups", "group_column", "allow_missing_groups"),
         *("size", "sigmoid", "threshold", "organs", "label_numbering", "pixel_spacing", "slice_thickness"),
-        *("plans", "folds", "device", "executor", "slurm_time", "slurm_gpus", "slurm_option"),
+        *("plans", "folds", "repeats", "device", "executor", "slurm_time", "slurm_gpus", "slurm_option"),
         *("dataset_json", "allow_missing", "batch_size", "batch_order"),
         *("memory", "configuration", "patch_size", "trainer", "trainers"),
         *("folder", "fresh"),
