@@ -43,6 +43,27 @@ def test_two_trainers_are_trained_and_nnunet_compares_them(planned):
         assert float(re.search(rf"{trainer}__nnUNetPlans__2d: (\S+)", best.stdout)[1]) == pytest.approx(shown, abs=1e-3)
 
 
+def test_two_seeds_of_a_trainer_are_two_trainings_that_nnunet_knows_apart(planned):
+    trainer = "nnUNetTrainerUltraLightVM_1epoch_2iterations"
+    arguments = ("--trainers", trainer, "--repeats", "2", "--folds", "1", "--device", "cpu")
+    process = start(planned, *arguments, OMP_NUM_THREADS="2")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "mean ± SD over seeds" in output
+    seeded = [f"nnUNetTrainerUltraLightVM_1epochs_2iterations_seed{seed}" for seed in (1, 2)]
+    for seed, name in enumerate(seeded, start=1):
+        fold = planned.results / planned.dataset / f"{name}__nnUNetPlans__2d/fold_1"
+        (log,) = fold.glob("training_log_*.txt")
+        assert f"NNUNET_MAMBA_SEED={seed} " in log.read_text()
+        assert (fold / "validation/summary.json").is_file()
+
+    command = output.splitlines()[-1].split()
+    assert [word for word in command if word.startswith("nnUNetTrainer")] == seeded
+    best = planned.run(*command, "-np", "1")
+    assert best.returncode == 0, best.stdout + best.stderr
+    assert all(f"{name}__nnUNetPlans__2d: " in best.stdout for name in seeded)
+
+
 def _members(session: int) -> list[int]:
     members = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
