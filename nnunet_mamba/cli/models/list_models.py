@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
-    """List the models that come with nnunet-mamba: network, parameters, training data, size and best Dice."""
+    """List the models that come with nnunet-mamba: network, parameters, training data, size and Dice."""
     with errors_as_text(is_conversion=False, continues=False, workers=""):
         from nnunet_mamba.models.opening import open_model
         from nnunet_mamba.models.shipped_models import shipped_models
@@ -56,7 +56,7 @@ def _print_table(models: "Sequence[tuple[ShippedModel, ModelDescription]]") -> N
     from nnunet_mamba.cli.output.console import results_console
 
     table = Table()
-    for heading in ("name", "network", "parameters", "data", "size", "best Dice"):
+    for heading in ("name", "network", "parameters", "data", "size", "Dice"):
         is_number = heading in ("parameters", "size")
         table.add_column(heading, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
     for model, description in models:
@@ -68,16 +68,15 @@ def _print_table(models: "Sequence[tuple[ShippedModel, ModelDescription]]") -> N
             "n/a" if count is None else f"{count:,}".replace(",", " "),
             description.data.dataset,
             f"{model.n_bytes / 1000:.0f} kB",
-            _told(best_dice(description)),
+            _told(first_dice(description)),
         )
         table.add_row(*map(escape, cells))
     results_console().print(table)
 
 
-def best_dice(description: "ModelDescription") -> "Score | None":
-    """Return the highest Dice among a model's scores, None without any."""
-    scores = [score for score in description.scores if score.metric.casefold() in ("dice", "dsc")]
-    return max(scores, key=lambda score: score.value, default=None)
+def first_dice(description: "ModelDescription") -> "Score | None":
+    """Return the first Dice among a model's scores, which its author leads with; None without any."""
+    return next((score for score in description.scores if score.metric.casefold() in ("dice", "dsc")), None)
 
 
 def _told(score: "Score | None") -> str:
