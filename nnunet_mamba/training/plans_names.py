@@ -31,8 +31,9 @@ def large_batch_notice(
     if largest is None or batch_size <= largest:
         return None
     name, number = str(plans["plans_name"]), dataset_number(str(plans["dataset_name"]))
-    # All seeds of a trainer share its plans.
-    trainer = str(TrainerName.parse(trainer).with_seed(None))
+    # All seeds of a trainer share its plans. A name without one stays as it was given.
+    if (named := TrainerName.parse(trainer)).seed is not None:
+        trainer = str(named.with_seed(None))
     mark = plans.get(MARK)
     base = str(mark["base"]) if isinstance(mark, Mapping) and "base" in mark else name
     dataset = str(plans["dataset_name"] if number is None else number)
