@@ -101,6 +101,13 @@ def write_tiny_raw_dataset(folder: Path, *, n_cases: int = 10, shape: tuple[int,
     (folder / "dataset.json").write_text(json.dumps(dataset))
 
 
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    """Let no test find sizes that another has compiled: what has had two sizes is compiled for every size from then on."""
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _freed_memory_is_given_back():
     """Trainers in this process would keep what they free for as long as it lives, and other tests measure memory.

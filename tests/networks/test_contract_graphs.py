@@ -5,21 +5,12 @@ import torch
 from contract_cases import CASES, assert_near, in_slower_tiers, in_tiers
 
 
-@pytest.fixture
-def _fresh_compiler():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
-@pytest.mark.usefixtures("_fresh_compiler")
 @pytest.mark.parametrize("name", in_tiers())
 def test_is_one_graph_with_the_eager_logits_at_every_size(name):
     _compare_compiled(CASES[name], backend="eager")
 
 
 # As inductor takes the graph: without what changes a tensor in place, and with sizes that are not known.
-@pytest.mark.usefixtures("_fresh_compiler")
 @pytest.mark.parametrize("name", in_slower_tiers())
 def test_is_compiled_ahead_of_time_with_the_eager_logits_at_every_size(name):
     _compare_compiled(CASES[name], backend="aot_eager")
@@ -40,7 +31,6 @@ def _compare_compiled(case, *, backend):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_fresh_compiler")
 def test_inductor_gives_the_eager_logits_at_every_size():
     case = CASES["ultralight_vm_unet-2d"]
     network, first = case.build(), case.images()
