@@ -18,7 +18,6 @@ seconds want an idle machine.
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,10 +33,12 @@ import torch
 from timing import machine, medians
 from torch import Tensor, nn
 
+from nnunet_mamba.training.cpu_trainer import has_compiler
+from nnunet_mamba.training.precision import cpu_multiplies_bf16
+
 SIDE, CHANNELS, CLASSES = 256, 3, 2
 BATCH, BATCH_OF_LARGE, LARGE = 8, 2, 5_000_000
 STEPS_THAT_PAY = 2500
-BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 KINDS = ("training", "evaluation")
 COLUMNS = (
     *("network", "parameters", "batch", "kind", "eager_ms", "bf16_ms", "eager/bf16", "bf16_difference"),
@@ -109,17 +110,6 @@ def difference(found: list[Tensor], expected: list[Tensor]) -> float:
     return max(float((one - other).abs().max()) for one, other in zip(found, expected, strict=True)) / largest
 
 
-def has_bf16() -> bool:
-    """Return whether the processor multiplies in bf16; False where the system does not tell."""
-    listing = Path("/proc/cpuinfo")
-    return listing.is_file() and bool(BF16_FLAGS & set(listing.read_text(errors="replace").split()))
-
-
-def has_compiler() -> bool:
-    """Return whether torch.compile finds a C++ compiler."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
-
-
 def figures_of(name: str, batch: int, repeats: int) -> Iterator[dict[str, Any]]:
     """Yield a network's figures as they are found: each has its kind."""
     from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
@@ -147,7 +137,7 @@ def figures_of(name: str, batch: int, repeats: int) -> Iterator[dict[str, Any]]:
         yield {"kind": kind, "parameters": parameters, "batch": batch}
         eager = runner(kind)
         expected = eager.result(kind)
-        ways = {"eager": eager, "bf16": runner(kind, is_bf16=True)} if has_bf16() else {"eager": eager}
+        ways = {"eager": eager, "bf16": runner(kind, is_bf16=True)} if cpu_multiplies_bf16() else {"eager": eager}
         if "bf16" in ways:
             yield {"kind": kind, "bf16_difference": difference(ways["bf16"].result(kind), expected)}
         found = medians({way: (getattr(one, kind), 1) for way, one in ways.items()}, repeats)
@@ -255,7 +245,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     print(machine())
     print(f"load_at_start,{os.getloadavg()[0]:.2f}")
-    print(f"bf16_products,{'yes' if has_bf16() else 'no'}")
+    print(f"bf16_products,{'yes' if cpu_multiplies_bf16() else 'no'}")
     print(f"c++_compiler,{'yes' if has_compiler() else 'no'}")
     print(",".join(COLUMNS), flush=True)
     for name in options.networks:

@@ -103,7 +103,7 @@ def write_tiny_raw_dataset(folder: Path, *, n_cases: int = 10, shape: tuple[int,
 
 @pytest.fixture(autouse=True)
 def _fresh_compiler():
-    """Let no test find sizes that another has compiled: what has had two sizes is compiled for every size from then on."""
+    """Let no test find what another has compiled: after two sizes, the compiler takes every size to vary."""
     if "torch._dynamo" in sys.modules:
         sys.modules["torch._dynamo"].reset()
 

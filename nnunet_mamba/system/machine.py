@@ -19,6 +19,17 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def processor_flags() -> frozenset[str]:
+    """Return the names of what the processor can do, as Linux calls it; none where the system does not tell."""
+    listing = PROC / "cpuinfo"
+    if listing.is_file():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in ("flags", "Features"):
+                return frozenset(value.split())
+    return frozenset()
+
+
 def available_cores() -> int:
     """Return the number of threads to compute with: what the user asks for, or all usable cores."""
     if (requested := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(requested) > 0:

@@ -1,6 +1,7 @@
 """nnU-Net's trainer, at home on a CPU: its memory, threads and processes fit the machine."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,26 @@ from nnunet_mamba.system.worker_counts import (
 from nnunet_mamba.training.device import device_or_cpu
 from nnunet_mamba.training.guarded_trainer import GuardedTrainer
 
+COMPILE_VARIABLE = "NNUNET_MAMBA_COMPILE"
+_YES, _NO = ("t", "true", "1"), ("", "f", "false", "0")
+
+
+def has_compiler() -> bool:
+    """Return whether torch.compile finds a C++ compiler."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
+
+
+def _is_compilation_asked_for() -> bool:
+    """Return what the user's variable says, in nnU-Net's words for yes and no.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    said = os.environ.get(COMPILE_VARIABLE, "").lower()
+    if said not in (*_YES, *_NO):
+        raise ValueError(f"{COMPILE_VARIABLE}={said!r}: expected t or f, or unset it")
+    return said in _YES
+
 
 class CpuTrainer(GuardedTrainer):
     """Train as nnU-Net does; on a CPU, with what the machine has, as far as the user has set nothing.
@@ -32,6 +53,7 @@ class CpuTrainer(GuardedTrainer):
     - torch has as many threads as the process may use cores, and these sleep while they wait.
     - nnU-Net starts as many processes as these cores can feed.
     - The process keeps the memory that it frees.
+    - ``$NNUNET_MAMBA_COMPILE`` compiles the network where there is a C++ compiler; nnU-Net compiles on CUDA alone.
 
     A training on another device is left as nnU-Net has it.
     """
@@ -98,6 +120,18 @@ class CpuTrainer(GuardedTrainer):
         let_waiting_threads_sleep()
         with _exporting_processes(self._workers_that_fit.exporting):
             super().perform_actual_validation(save_probabilities)
+
+    def _do_i_compile(self) -> bool:
+        """Return nnU-Net's answer; on a CPU, where that is always no, the user's, if there is a compiler."""
+        answer: bool = super()._do_i_compile()
+        if self.device.type != "cpu" or not _is_compilation_asked_for():
+            return answer
+        if not has_compiler():
+            self.print_to_log_file(
+                f"{COMPILE_VARIABLE} is set, and there is no C++ compiler (g++, clang++ or what CXX names): training "
+                "without torch.compile"
+            )
+        return has_compiler()
 
     def settle_process(self) -> list[str]:
         """Make this process one that trains on a CPU, if it is: its memory stays, and waiting threads sleep.

@@ -32,7 +32,7 @@ from nnunet_mamba.training.checkpoints.files import (
     write_checkpoint,
 )
 from nnunet_mamba.training.checkpoints.pretrained_weights import refuse_unsafe_pretrained_weights
-from nnunet_mamba.training.precision import autocast_default, training_dtype
+from nnunet_mamba.training.precision import training_dtype, training_precision
 from nnunet_mamba.training.sentinel import NonFiniteStepError, Sentinel, TrainingStoppedError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class GuardedTrainer(nnUNetTrainer):
     - A checkpoint is either whole or the one before. A damaged one is noticed, and the newest whole one is taken.
     - A full disk costs a checkpoint, not the training.
     - When a background worker dies, the error gives the cause.
-    - A CUDA device that has bf16 trains in it.
+    - A CUDA device that has bf16 trains in it, and a CPU that has it where the user says so.
     """
 
     # nnU-Net reads the parameter names of this method, so they are spelled out.
@@ -66,7 +66,8 @@ class GuardedTrainer(nnUNetTrainer):
         self._training_dtype = training_dtype(self.device)
         if self._training_dtype is torch.bfloat16:
             self.grad_scaler = None
-            self.print_to_log_file("Training in bf16 (NNUNET_MAMBA_PRECISION=fp16 for nnU-Net's fp16)")
+            other = "=fp16 for nnU-Net's fp16" if self.device.type == "cuda" else " unset for float32"
+            self.print_to_log_file(f"Training in bf16 (NNUNET_MAMBA_PRECISION{other})")
         self._best_ema: float | None
         self._logged = tuple(self.logger.local_logger.my_fantastic_logging)
         self._has_loaded = False
@@ -151,7 +152,7 @@ class GuardedTrainer(nnUNetTrainer):
         """
         assert self._sentinel is not None
         try:
-            with autocast_default(self._training_dtype):
+            with training_precision(self.network, self.device, self._training_dtype):
                 outputs: dict[str, Any] = super().train_step(batch)
             self._sentinel.passed(self.grad_scaler)
         except NonFiniteStepError as error:
@@ -298,8 +299,12 @@ class GuardedTrainer(nnUNetTrainer):
             target = batch["target"]
             targets = [one.to(self.device) for one in target] if isinstance(target, list) else target.to(self.device)
             is_cuda = self.device.type == "cuda"
-            with autocast_default(self._training_dtype), torch.autocast("cuda") if is_cuda else nullcontext():
-                loss = self.loss(network(batch["data"].to(self.device)), targets)
+            images = batch["data"].to(self.device)
+            with (
+                training_precision(network, self.device, self._training_dtype),
+                torch.autocast("cuda") if is_cuda else nullcontext(),
+            ):
+                loss = self.loss(network(images), targets)
             loss.backward()
 
         return run

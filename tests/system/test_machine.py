@@ -90,3 +90,9 @@ def test_names_the_processor(system):
     assert machine.processor()
     (system / "cpuinfo").write_text("flags\t: sse\nmodel name\t: Fast One\n")
     assert machine.processor() == "Fast One"
+
+
+def test_what_the_processor_can_do_is_unknown_where_the_system_does_not_tell(system):
+    assert machine.processor_flags() == frozenset()
+    (system / "cpuinfo").write_text("processor\t: 0\nflags\t\t: sse avx512_bf16\n\nprocessor\t: 1\nflags\t\t: other\n")
+    assert machine.processor_flags() == {"sse", "avx512_bf16"}

@@ -1,4 +1,4 @@
-"""nnU-Net compiles networks on CUDA; here it is made to do so on the CPU, with the same compiler."""
+"""nnU-Net compiles networks on CUDA alone; our trainers do so on a CPU, too, where they are asked to."""
 
 import json
 import shutil
@@ -26,7 +26,8 @@ def make_trainer(planned, monkeypatch):
         trainer = load_trainer_with_suffixes(f"{NAME}_2epochs_1iteration")(
             {**plans, "continue_training": False}, "2d", 0, dataset, torch.device("cpu")
         )
-        monkeypatch.setattr(trainer, "_do_i_compile", lambda: is_compiled)
+        monkeypatch.setenv("NNUNET_MAMBA_COMPILE", "t" if is_compiled else "")
+        trainer.initialize()
         return trainer
 
     return make
@@ -55,3 +56,17 @@ def test_a_compiled_training_writes_what_an_eager_one_reads(make_trainer):
             averaged = compiled.network(images)
             torch.testing.assert_close(averaged, eager.network(images), atol=1e-4, rtol=1e-4)
         assert not torch.equal(averaged, trained)
+
+
+def test_without_a_compiler_a_training_runs_eager_and_says_so(make_trainer, monkeypatch):
+    monkeypatch.setattr("nnunet_mamba.training.cpu_trainer.has_compiler", lambda: False)
+    trainer = make_trainer(is_compiled=True)
+    assert not hasattr(trainer.network, "_orig_mod")
+    assert "there is no C++ compiler" in Path(trainer.log_file).read_text()
+
+
+def test_another_word_than_yes_or_no_is_refused(make_trainer, monkeypatch):
+    trainer = make_trainer(is_compiled=False)
+    monkeypatch.setenv("NNUNET_MAMBA_COMPILE", "maybe")
+    with pytest.raises(ValueError, match="NNUNET_MAMBA_COMPILE='maybe': expected t or f, or unset it"):
+        trainer._do_i_compile()

@@ -312,18 +312,19 @@ def test_a_validation_that_is_not_finite_says_what_it_means(make_trainer):
     assert "predictions of these weights may not be finite either" in log(trainer)
 
 
-def test_a_device_with_bf16_trains_in_it_without_a_scaler(make_trainer, monkeypatch):
+def test_a_cpu_trains_in_bf16_where_it_is_asked_to_and_validates_in_float32(make_trainer, monkeypatch):
     monkeypatch.setattr("nnunet_mamba.training.guarded_trainer.training_dtype", lambda device: torch.bfloat16)
     trainer = make_trainer()
     assert trainer.grad_scaler is None
-    assert "Training in bf16" in log(trainer)
+    assert "Training in bf16 (NNUNET_MAMBA_PRECISION unset for float32)" in log(trainer)
     trainer.initialize()
     dtypes = []
-    trainer.network.register_forward_hook(lambda *_: dtypes.append(torch.get_autocast_dtype("cuda")))
-    trainer.train_step(batch(trainer))
+    trainer.network.register_forward_hook(lambda *_: dtypes.append(torch.is_autocast_enabled("cpu")))
+    assert np.isfinite(trainer.train_step(batch(trainer))["loss"])
     with torch.no_grad():
         trainer.validation_step(batch(trainer))
-    assert dtypes == [torch.bfloat16, torch.float16]
+    assert dtypes == [True, False]
+    assert all(parameter.dtype is torch.float32 for parameter in trainer.network.parameters())
 
 
 class Command:
