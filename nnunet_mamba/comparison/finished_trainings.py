@@ -165,7 +165,7 @@ def _measured(
     with tempfile.TemporaryDirectory() as scratch:
         done = evaluate_folders(
             validation_folder(training.fold(fold)),
-            _references(training.dataset),
+            reference_folder(training.dataset),
             training.dataset_json_file,
             output=Path(scratch),
             allow_missing=True,
@@ -177,8 +177,15 @@ def _measured(
     return done.cases, done.distances
 
 
-def _references(dataset: str) -> Path:
-    """Return the folder of a data set's label maps, which nnU-Net copies when it plans."""
+def reference_folder(dataset: str) -> Path:
+    """Return the folder of a data set's label maps, which nnU-Net copies when it plans.
+
+    Args:
+        dataset: name of its folder.
+
+    Raises:
+        FileNotFoundError: they are not there.
+    """
     places = [
         root / dataset / name
         for variable, name in (("nnUNet_preprocessed", "gt_segmentations"), ("nnUNet_raw", "labelsTr"))

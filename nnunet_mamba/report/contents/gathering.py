@@ -1,0 +1,174 @@
+"""Gather what a report of a data set shows: finished trainings, their scores and logs, and which belong together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nnunet_mamba.comparison.finished_trainings import TrainingsRequest, read_trainings
+from nnunet_mamba.comparison.scored_model import ScoredModel
+from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
+from nnunet_mamba.report.contents.reported_model import ReportedModel
+from nnunet_mamba.results.layout import ModelName, fold_of
+from nnunet_mamba.results.model_choice import find_dataset_name
+from nnunet_mamba.results.phases import phase_of
+from nnunet_mamba.results.trained_model import TrainedModel, finished_models
+from nnunet_mamba.results.training_logs import Epoch, read_training_log, training_logs
+from nnunet_mamba.system.nnunet_folders import nnunet_folder
+from nnunet_mamba.trainer_name import TrainerName
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRequest:
+    """Which trainings a report shows.
+
+    Args:
+        dataset: "Dataset101_ISIC" or "101".
+        trainers: as given to ``-tr``, or TRAINER__PLANS__CONFIGURATION; None takes all that have finished. A name
+            without a seed means all of its seeds where there is no training of that very name.
+        configuration: as given to ``-c``; None fits any.
+        folds: None takes all of the split.
+        distances: to measure in the label maps; None shows none.
+        processes: how many processes measure; None takes one per core.
+        progress: show it on standard error.
+    """
+
+    dataset: str
+    trainers: Sequence[str] | None = None
+    configuration: str | None = None
+    folds: Sequence[str] | None = None
+    distances: DistanceMeasure | None = None
+    processes: int | None = None
+    progress: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """What was found.
+
+    Args:
+        dataset: name of the data set's folder.
+        models: in the order of the request.
+        folds: that are shown.
+        left_out: trainings that are there and cannot be shown, each with the reason.
+    """
+
+    dataset: str
+    models: Sequence[ReportedModel]
+    folds: Sequence[str]
+    left_out: Sequence[str] = ()
+
+
+def gather(request: ReportRequest) -> Gathered:
+    """Read the trainings of a data set.
+
+    Args:
+        request: which ones.
+
+    Raises:
+        FileNotFoundError: the data set, a training or a validation are missing; says which.
+        ValueError: a name fits several trainings, folds are unfinished, or a file is damaged; says which.
+    """
+    results = nnunet_folder("nnUNet_results")
+    folder = results / find_dataset_name(results, request.dataset)
+    there = [model for model in finished_models(folder) if request.configuration in (None, model.name.configuration)]
+    left_out: list[str] = []
+    folds = request.folds
+    if request.trainers is None:
+        complete, folds, left_out = _complete(there, request.folds)
+        chosen = [str(model.name) for model in complete]
+        if not chosen:
+            listed = "".join(f"\n  {each}" for each in left_out) or " none"
+            raise FileNotFoundError(
+                f"no training in {folder} has finished and validated all of its folds; nnunet-mamba crossval trains "
+                f"them, and `folds` reports on some. There are:{listed}"
+            )
+    else:
+        chosen = [found for name in request.trainers for found in _asked_for(name, there)]
+    trainings = read_trainings(
+        TrainingsRequest(
+            dataset=folder.name,
+            trainers=chosen,
+            configuration=request.configuration,
+            folds=folds,
+            distances=request.distances,
+            processes=request.processes,
+            progress=request.progress,
+        )
+    )
+    shown = sorted(set(trainings[0].folds.values()), key=int)
+    return Gathered(dataset=folder.name, models=_grouped(trainings), folds=shown, left_out=left_out)
+
+
+def _asked_for(name: str, there: Sequence[TrainedModel]) -> list[str]:
+    """Return the seeds of a trainer that is named without one; else the name, which reading resolves or refuses."""
+    if any(name in (model.name.trainer, str(model.name)) for model in there):
+        return [name]
+    wanted = _without_seed_of(name)
+    seeds = [(model, _without_seed(model.name)) for model in there]
+    return [str(model.name) for model, bare in seeds if wanted in (bare.trainer, str(bare))] or [name]
+
+
+def _without_seed_of(name: str) -> str:
+    try:
+        return str(_without_seed(ModelName.parse(name)))
+    except ValueError:
+        return str(replace(TrainerName.parse(name), seed=None))
+
+
+def _without_seed(name: ModelName) -> ModelName:
+    return replace(name, trainer=str(replace(TrainerName.parse(name.trainer), seed=None)))
+
+
+def _complete(
+    there: Sequence[TrainedModel], folds: Sequence[str] | None
+) -> tuple[list[TrainedModel], list[str], list[str]]:
+    """Return the trainings with as many complete folds as any, these folds, and in words the other trainings."""
+    complete = {
+        str(model.name): {
+            fold for fold in model.finished_folds() if fold.isdigit() and phase_of(model.fold(fold)) == "complete"
+        }
+        for model in there
+    }
+    wanted = set(folds) if folds is not None else max(complete.values(), key=len, default=set())
+    chosen = [model for model in there if wanted and wanted <= complete[str(model.name)]]
+    others = [
+        f"{name}: folds {', '.join(sorted(found, key=int)) or 'none'} of {', '.join(sorted(wanted))} are complete"
+        for name, found in complete.items()
+        if not (wanted and wanted <= found)
+    ]
+    return chosen, sorted(wanted, key=int), others
+
+
+def _grouped(trainings: Sequence[ScoredModel]) -> list[ReportedModel]:
+    """Return trainings that differ in their seed alone as one model."""
+    groups: dict[str, list[ScoredModel]] = {}
+    for training in trainings:
+        groups.setdefault(str(_without_seed(TrainedModel.of(training.place).name)), []).append(training)
+    trainers = [ModelName.parse(name).trainer for name in groups]
+    return [
+        ReportedModel(
+            name=name if trainers.count(trainer) > 1 else trainer,
+            repeats=repeats,
+            seeds=[_seed(each.place) for each in repeats],
+            epochs=_epochs(repeats),
+        )
+        for (name, repeats), trainer in zip(groups.items(), trainers, strict=True)
+    ]
+
+
+def _seed(place: Path) -> int | None:
+    return TrainerName.parse(TrainedModel.of(place).name.trainer).seed
+
+
+def _epochs(repeats: Sequence[ScoredModel]) -> dict[str, Sequence[Epoch]]:
+    """Return the epochs of each seed and fold, as its logs have them."""
+    found: dict[str, Sequence[Epoch]] = {}
+    for each in repeats:
+        seed = _seed(each.place)
+        for fold in sorted(set(each.folds.values()), key=int):
+            folder = TrainedModel.of(each.place).fold(fold)
+            assert fold_of(folder) == fold
+            name = f"fold {fold}" if seed is None else f"seed {seed}, fold {fold}"
+            if epochs := read_training_log(training_logs(folder)):
+                found[name] = epochs
+    return found
