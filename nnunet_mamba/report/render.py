@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nnunet_mamba.evaluation.protocols import score_labels
-from nnunet_mamba.report.figures import Panel, Series, line_chart
+from nnunet_mamba.report.charts.line_chart import Series, line_chart
+from nnunet_mamba.report.figures import Panel
 from nnunet_mamba.results.confusion import ScoredCase, mean
 from nnunet_mamba.results.training_logs import Epoch
 from nnunet_mamba.system.atomic import replacing
@@ -76,7 +77,7 @@ def render_report(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(score=_score, duration=duration, percent=_percent)
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template("demo_page.html.j2").render(
         report=report,
         scores=scores,
         mean_case_dice=mean(score.mean_case_dice for score in scores),

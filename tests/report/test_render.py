@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnunet_mamba.report.figures import Series, draw_panel, line_chart, outline, ticks
+from nnunet_mamba.report.charts.axes import ticks
+from nnunet_mamba.report.charts.line_chart import Series, line_chart
+from nnunet_mamba.report.figures import draw_panel, outline
 from nnunet_mamba.report.render import RanCommand, Report, render_report, write_report
 from nnunet_mamba.results.confusion import Confusion, ScoredCase
 from nnunet_mamba.results.training_logs import Epoch

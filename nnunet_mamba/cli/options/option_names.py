@@ -17,7 +17,7 @@ SETTINGS = frozenset(
         *("folder", "fresh"),
         *("force", "part", "run_report"),
         *("checkpoint_name", "dataset", "overwrite"),
-        *("network", "paper"),
+        *("network", "paper", "papers"),
         *("metric", "label", "against", "reference", "resamples", "seed", "tie"),
     }
 )

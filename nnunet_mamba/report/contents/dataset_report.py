@@ -1,13 +1,15 @@
 """What a report of a data set shows: its models, how they differ, their cases, and how all of it was made."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from nnunet_mamba.comparison.case_groups import read_groups
 from nnunet_mamba.comparison.comparing import Comparison, ComparisonOptions, compare_models
 from nnunet_mamba.comparison.finished_trainings import reference_folder
+from nnunet_mamba.comparison.sentences import notes
 from nnunet_mamba.comparison.statistics.paired_difference import Resampling
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
 from nnunet_mamba.report.contents.case_panels import CaseFolders, CasePanel, UndrawableCaseError, draw_case
@@ -26,6 +28,19 @@ _PACKAGES = ("nnunet-mamba", "nnunetv2", "torch", "numba", "numpy", "scipy")
 
 
 @dataclass(frozen=True, kw_only=True)
+class PatientTable:
+    """Where it is told which cases show one patient or lesion.
+
+    Args:
+        file: a table of image and patient or lesion; None takes the record of the data set.
+        column: of the table that counts; None takes what it has.
+    """
+
+    file: Path | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetReport:
     """What a report shows.
 
@@ -35,6 +50,7 @@ class DatasetReport:
         folds: that are shown.
         left_out: trainings that are there and not shown, each with the reason.
         comparison: of all pairs of models; None for a single one.
+        comparison_notes: what has to be known of it.
         extremes: the best, the median and the worst case, with outlines.
         missed: cases that no model finds, with outlines, the worst first.
         n_missed: such cases, those without a picture included.
@@ -49,6 +65,7 @@ class DatasetReport:
     folds: Sequence[str]
     left_out: Sequence[str] = ()
     comparison: Comparison | None = None
+    comparison_notes: Sequence[str] = ()
     extremes: Sequence[CasePanel] = ()
     missed: Sequence[CasePanel] = ()
     n_missed: int = 0
@@ -63,7 +80,9 @@ def report_of(
     *,
     costs: Mapping[str, NetworkCost],
     papers: str | None = None,
+    patients: PatientTable | None = None,
     resampling: Resampling | None = None,
+    in_words: Callable[[str], str] = str,
 ) -> DatasetReport:
     """Compare the models, choose cases, and draw these.
 
@@ -71,20 +90,25 @@ def report_of(
         gathered: the models and their scores.
         costs: of the networks, by the models' names; a model may have none.
         papers: data set whose published rows are shown.
+        patients: of the cases; None takes what the data set's record tells.
         resampling: of the intervals.
+        in_words: puts the library's settings into the reader's words, such as options of a command.
 
     Raises:
+        OSError: the table of patients cannot be read.
         ValueError: the models were not scored on the same cases; or the record of a data set is damaged.
     """
     models = [replace(model, cost=costs.get(model.name)) for model in gathered.models]
     extremes, missed = extreme_cases(models), missed_cases(models)
     drawn, undrawn = _drawn([*extremes, *missed[:MOST_MISSED_SHOWN]], models, gathered.dataset)
+    comparison = _compared(models, gathered.dataset, patients or PatientTable(), resampling or Resampling())
     return DatasetReport(
         dataset=gathered.dataset,
         models=models,
         folds=gathered.folds,
         left_out=gathered.left_out,
-        comparison=_compared(models, gathered.dataset, resampling or Resampling()),
+        comparison=comparison,
+        comparison_notes=[] if comparison is None else [in_words(note) for note in notes(comparison)],
         extremes=[panel for panel in drawn if panel.case.why != "missed"],
         missed=[panel for panel in drawn if panel.case.why == "missed"],
         n_missed=len(missed),
@@ -95,11 +119,18 @@ def report_of(
     )
 
 
-def _compared(models: Sequence[ReportedModel], dataset: str, resampling: Resampling) -> Comparison | None:
+def _compared(
+    models: Sequence[ReportedModel], dataset: str, patients: PatientTable, resampling: Resampling
+) -> Comparison | None:
     if len(models) < 2:
         return None
     raw = nnunet_folder_if_set("nnUNet_raw")
-    groups = read_groups(models[0].identifiers, None if raw is None else raw / dataset)
+    groups = read_groups(
+        models[0].identifiers,
+        None if raw is None else raw / dataset,
+        table=patients.file,
+        group_column=patients.column,
+    )
     return compare_models([model.compared for model in models], groups, ComparisonOptions(resampling=resampling))
 
 

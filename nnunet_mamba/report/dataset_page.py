@@ -1,0 +1,328 @@
+"""The page about a data set's trainings: one self-contained HTML file, no script, no network, light and dark."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from nnunet_mamba.comparison.sentences import sentences
+from nnunet_mamba.evaluation.paper_protocols import POOLED
+from nnunet_mamba.published_results import published_rows
+from nnunet_mamba.report.charts.bar_chart import Bar, bar_chart
+from nnunet_mamba.report.charts.colours import model_colour
+from nnunet_mamba.report.charts.distribution_chart import Distribution, distribution_chart
+from nnunet_mamba.report.charts.interval_chart import Interval, interval_chart
+from nnunet_mamba.report.charts.line_chart import Series, line_chart
+from nnunet_mamba.report.charts.scatter_chart import Point, scatter_chart
+from nnunet_mamba.report.contents.case_panels import CasePanel
+from nnunet_mamba.report.contents.chosen_cases import MISSED_BELOW
+from nnunet_mamba.report.contents.dataset_report import DatasetReport
+from nnunet_mamba.report.contents.reported_model import ReportedModel
+from nnunet_mamba.report.tables.as_html import as_html
+from nnunet_mamba.report.tables.difference_table import difference_table
+from nnunet_mamba.report.tables.published_table import published_points, published_table
+from nnunet_mamba.report.tables.score_figures import model_figures
+from nnunet_mamba.report.tables.score_tables import label_table, per_case_table, pooled_table
+from nnunet_mamba.report.tables.table import NOTHING, Table
+from nnunet_mamba.results.confusion import mean
+
+_HERE = Path(__file__).parent
+# On dark and light pictures, with a dark edge; the reference has its own.
+_OUTLINES = ("#ffe81a", "#ff9e4a", "#3fce9e", "#ff9ad5", "#ffffff", "#b8a1ff", "#c8e65a", "#ff6b5e")
+# Outlines differ in more than their colour.
+_DASHES = ("none", "7 2", "2 2.5", "9 2 2 2", "4 4", "1 3", "12 3", "6 2 1 2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chart:
+    title: str
+    svg: Markup
+    legend: Markup = field(default_factory=Markup)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Section:
+    anchor: str
+    title: str
+    lead: Sequence[str] = ()
+    charts: Sequence[_Chart] = ()
+    tables: Sequence[Table] = ()
+    panels: Sequence[CasePanel] = ()
+    models: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+
+
+def render_page(report: DatasetReport) -> str:
+    """Return the page.
+
+    Args:
+        report: with at least one model.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    n_cases = len(report.models[0].identifiers)
+    n_models = len(report.models)
+    return environment.get_template("dataset_page.html.j2").render(
+        title=f"{report.dataset}: {n_models} trainer{'s' if n_models > 1 else ''}, {n_cases} cases",
+        summary=_summary(report),
+        notice=(
+            "Every case is predicted by the fold that has not trained on it. Figures of two protocols are not "
+            "comparable: the heading of each table names its own. Research only: none of these models is a medical "
+            "device."
+        ),
+        sections=[_for_page(section) for section in _sections(report) if section is not None],
+        chart_styles=Markup(_styles(n_models)),
+    )
+
+
+def tables_of(report: DatasetReport) -> list[Table]:
+    """Return all tables of the page, in its order.
+
+    Args:
+        report: with at least one model.
+    """
+    return [table for section in _sections(report) if section is not None for table in section.tables]
+
+
+def scatter_points(report: DatasetReport) -> list[Point]:
+    """Return the models, and the published rows where they are shown, as points of Dice over parameters."""
+    points = []
+    for model in report.models:
+        if model.cost is not None:
+            dice = model_figures(model).of_mean[_scattered(report)]
+            points.append(
+                Point(
+                    name=short_name(model.name),
+                    x=model.cost.n_parameters,
+                    y=dice.value,
+                    amount=model.cost.multiply_adds,
+                    spread=dice.spread,
+                )
+            )
+    for row in [] if report.papers is None else published_points(report.papers):
+        amount = math.nan if row.multiply_adds is None else row.multiply_adds
+        points.append(Point(name=row.name, x=row.n_parameters, y=row.dice, amount=amount, is_published=True))
+    return points
+
+
+def scatter_title(report: DatasetReport) -> str:
+    """Return what the points of the scatter are, as the title of their axis."""
+    return "DSC, pooled pixels" if _scattered(report) == "pooled_dsc" else "Dice, mean over cases"
+
+
+def _scattered(report: DatasetReport) -> str:
+    """Return the figure of the scatter: that of the papers that are shown beside it."""
+    protocols = [] if report.papers is None else [row.setting.protocol for row in published_rows(dataset=report.papers)]
+    return "pooled_dsc" if POOLED in protocols else "dice"
+
+
+def short_name(name: str) -> str:
+    """Return a trainer's name without the word that all of them begin with."""
+    return name.removeprefix("nnUNetTrainer").lstrip("_") or name
+
+
+def distributions(report: DatasetReport) -> list[Distribution]:
+    """Return the Dice of every case, by model."""
+    return [
+        Distribution(name=short_name(model.name), values=list(model.case_dice().values())) for model in report.models
+    ]
+
+
+def _summary(report: DatasetReport) -> str:
+    figures = {model.name: model_figures(model).of_mean["dice"] for model in report.models}
+    best = max(figures, key=lambda name: (not math.isnan(figures[name].value), figures[name].value))
+    told = f"The highest mean per-case Dice is {figures[best].value:.3f}, of {best}."
+    if report.comparison is not None and len(report.models) == 2:
+        told += f" {sentences(report.comparison)[0]}"
+    return told
+
+
+def _sections(report: DatasetReport) -> Iterator[_Section | None]:
+    models = report.models
+    names = [short_name(model.name) for model in models]
+    yield _Section(anchor="scores", title="Scores", tables=[per_case_table(models), pooled_table(models)])
+    if report.papers is not None:
+        yield _Section(
+            anchor="published",
+            title="Published by others",
+            lead=["Not measured here: what papers print, each under its own protocol and on its own split."],
+            tables=[published_table(report.papers)],
+        )
+    yield _scatter(report)
+    yield _Section(
+        anchor="cases",
+        title="Dice of every case",
+        lead=["A dot is a case, the box holds the middle half, its line is the median, and the diamond the mean."],
+        charts=[_Chart(title="", svg=distribution_chart(distributions(report), title="Dice of cases", x_title="Dice"))],
+    )
+    yield _differences(report)
+    if len(models[0].repeats[0].label_names) > 1:
+        has_distances = models[0].repeats[0].distances is not None
+        keys = ["dice", "hd95"] if has_distances else ["dice"]
+        yield _Section(anchor="labels", title="Labels and regions", tables=[label_table(models, key) for key in keys])
+    if report.extremes:
+        yield _Section(
+            anchor="outlines",
+            title="Best, median and worst case",
+            lead=["By the mean Dice of all trainers; of several seeds, the outlines of the first are shown."],
+            panels=report.extremes,
+            models=names,
+            notes=report.undrawn,
+        )
+    yield _Section(
+        anchor="missed",
+        title="Cases that all trainers miss",
+        lead=[_missed_text(report)],
+        panels=report.missed,
+        models=names,
+        notes=() if report.extremes else report.undrawn,
+    )
+    yield _curves(models)
+    yield _classes(report)
+    yield _Section(anchor="facts", title="How this was made", facts=report.facts)
+
+
+def _scatter(report: DatasetReport) -> _Section | None:
+    chart = scatter_chart(
+        scatter_points(report),
+        title=f"{scatter_title(report)}, over parameters",
+        x_title="million parameters",
+        y_title=scatter_title(report),
+        amount_title="GMACs of one image",
+    )
+    if not chart:
+        return None
+    text = f"Circles were measured here: {scatter_title(report)}, with ± over folds or seeds."
+    if report.papers is not None:
+        text += " Diamonds are published, by other hands, on other splits: look at their order, not at the gap."
+    return _Section(anchor="sizes", title="Dice and size", lead=[text], charts=[_Chart(title="", svg=chart)])
+
+
+def _differences(report: DatasetReport) -> _Section | None:
+    comparison = report.comparison
+    if comparison is None:
+        return None
+    intervals = [
+        Interval(
+            first=short_name(row.first),
+            second=short_name(row.second),
+            value=row.values.difference,
+            low=row.values.low,
+            high=row.values.high,
+            is_shown=row.is_shown,
+        )
+        for row in comparison.main_rows
+    ]
+    chart = interval_chart(intervals, title="Paired differences of Dice", x_title="difference of Dice")
+    return _Section(
+        anchor="differences",
+        title="Which trainer is better",
+        lead=sentences(comparison),
+        charts=[_Chart(title="", svg=chart)],
+        tables=[difference_table(comparison)],
+        notes=[
+            "A filled mark is a difference that is shown; right of the line the first trainer is ahead.",
+            *report.comparison_notes,
+        ],
+    )
+
+
+def _missed_text(report: DatasetReport) -> str:
+    n_all = len(report.models[0].identifiers)
+    if not report.n_missed:
+        return f"None of {n_all}: in each case some trainer has a Dice of {MISSED_BELOW:g} or more."
+    text = f"{report.n_missed} of {n_all}: no trainer has a Dice of {MISSED_BELOW:g}."
+    if len(report.missed) < report.n_missed:
+        text += f" The {len(report.missed)} worst are shown."
+    return text if report.missed else text.replace(" The 0 worst are shown.", "")
+
+
+def _curves(models: Sequence[ReportedModel]) -> _Section | None:
+    charts = []
+    for title, value in (
+        ("Loss on the training patches", lambda epoch: epoch.train_loss),
+        ("Loss on the validation patches", lambda epoch: epoch.validation_loss),
+        ("Pseudo Dice", lambda epoch: mean(epoch.pseudo_dice)),
+    ):
+        lines = [
+            Series(name=short_name(model.name), values=[value(epoch) for epoch in epochs], style=f"model-{place}")
+            for place, model in enumerate(models)
+            for epochs in model.epochs.values()
+        ]
+        is_dice = title == "Pseudo Dice"
+        svg = line_chart(lines, title=title, low=0 if is_dice else None, high=1 if is_dice else None) if lines else ""
+        if svg:
+            charts.append(_Chart(title=title, svg=Markup(svg), legend=_legend(models)))
+    if not charts:
+        return None
+    return _Section(
+        anchor="trainings",
+        title="Trainings",
+        lead=["A line for each fold and seed, as nnU-Net logs them. Its pseudo Dice is an estimate on random patches."],
+        charts=charts,
+    )
+
+
+def _legend(models: Sequence[ReportedModel]) -> Markup:
+    entry = Markup('<span><i class="model-{}"></i>{}</span>')
+    return Markup("").join(entry.format(place, short_name(model.name)) for place, model in enumerate(models))
+
+
+def _classes(report: DatasetReport) -> _Section:
+    bars = [
+        Bar(
+            name=each.label,
+            share=each.share,
+            text=f"{100 * each.share:.3g} %, in {each.n_cases} of {each.of_cases} cases",
+        )
+        for each in report.classes
+    ]
+    return _Section(
+        anchor="classes",
+        title="Labels in the data",
+        lead=["Share of all pixels or voxels in the references of the cases above."],
+        charts=[_Chart(title="", svg=bar_chart(bars, title="Share of each label"))],
+    )
+
+
+def _for_page(section: _Section) -> dict[str, object]:
+    return {
+        **{name: getattr(section, name) for name in ("anchor", "title", "lead", "models", "notes", "facts")},
+        "charts": [chart for chart in section.charts if chart.svg],
+        "tables": [{"title": table.title, "html": as_html(table), "notes": table.notes} for table in section.tables],
+        "panels": [_panel_for_page(panel) for panel in section.panels],
+    }
+
+
+def _panel_for_page(panel: CasePanel) -> dict[str, object]:
+    case = panel.case
+    dice = mean(case.dice)
+    caption = ", ".join(filter(None, (case.identifier, case.why if case.why != "missed" else "", panel.slice_text)))
+    return {
+        **{name: getattr(panel, name) for name in ("image", "width", "height", "aspect", "reference", "predictions")},
+        "alt": f"Case {case.identifier} with the outlines of reference and predictions",
+        "caption": caption,
+        "dice": NOTHING if math.isnan(dice) else f"{dice:.3f}",
+    }
+
+
+def _styles(n_models: int) -> str:
+    rules = [(_HERE / "charts" / "charts.css").read_text(encoding="utf-8")]
+    for place in range(n_models):
+        colour, dash = model_colour(place), _DASHES[place % len(_DASHES)]
+        rules.append(
+            f"svg .line.model-{place} {{ stroke: {colour}; stroke-width: 1.4; stroke-opacity: .8; }} "
+            f"svg .dot.model-{place} {{ fill: {colour}; }} .legend .model-{place} {{ background: {colour}; }} "
+            f".shape .model-{place} {{ stroke: {_OUTLINES[place % len(_OUTLINES)]}; stroke-width: 1.8; "
+            f"stroke-dasharray: {dash}; }}"
+        )
+    return "\n".join(rules)

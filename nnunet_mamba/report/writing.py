@@ -1,0 +1,58 @@
+"""Write a report: the page, and beside it its tables and figures as files of their own."""
+
+from pathlib import Path
+
+from nnunet_mamba.report.contents.dataset_report import DatasetReport
+from nnunet_mamba.report.dataset_page import distributions, render_page, scatter_points, scatter_title, tables_of
+from nnunet_mamba.report.exported_figures import save_distributions, save_scatter
+from nnunet_mamba.report.tables.as_text import as_csv, as_latex, as_markdown
+from nnunet_mamba.system.atomic import replacing
+
+MARKDOWN = "report.md"
+
+
+def files_folder(page: Path) -> Path:
+    """Return the folder for the tables and figures of a page: "report_files" of "report.html".
+
+    Args:
+        page: the HTML file.
+    """
+    return page.with_name(f"{page.stem}_files")
+
+
+def write_dataset_report(report: DatasetReport, page: Path, *, page_only: bool = False) -> list[Path]:
+    """Write the page, and its tables and figures into a folder beside it.
+
+    Args:
+        report: what it shows.
+        page: the HTML file; an older one is replaced.
+        page_only: write nothing beside it.
+
+    Returns:
+        What was written, the page first.
+
+    Raises:
+        OSError: something cannot be written.
+    """
+    written = [_write(page, render_page(report))]
+    if page_only:
+        return written
+    folder = files_folder(page)
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = tables_of(report)
+    facts = "\n".join(f"- {name}: {value}" for name, value in report.facts)
+    texts = "\n".join(as_markdown(table) for table in tables)
+    written.append(_write(folder / MARKDOWN, f"# {report.dataset}\n\n{texts}\n{facts}\n"))
+    for table in tables:
+        written.append(_write(folder / f"{table.key}.csv", as_csv(table)))
+        written.append(_write(folder / f"{table.key}.tex", as_latex(table)))
+    if points := scatter_points(report):
+        written += save_scatter(points, folder / "dice_over_parameters", y_title=scatter_title(report))
+    written += save_distributions(distributions(report), folder / "dice_of_cases", x_title="Dice of a case")
+    return written
+
+
+def _write(file: Path, text: str) -> Path:
+    with replacing(file) as part:
+        part.write_text(text, encoding="utf-8")
+    return file
