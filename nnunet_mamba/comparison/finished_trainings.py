@@ -195,7 +195,7 @@ def reference_folder(dataset: str) -> Path:
         return found
     raise FileNotFoundError(
         f"the label maps of {dataset} are not there ({' nor '.join(map(str, places)) or 'nnUNet_raw is not set'}), and "
-        "distances are measured in them; set nnUNet_raw, or compare by dice or iou"
+        "distances are measured in them; set nnUNet_raw, or do without distances"
     )
 
 

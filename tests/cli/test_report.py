@@ -1,0 +1,73 @@
+import re
+
+import pytest
+from scored_trainings import make_model, write_training
+from typer.testing import CliRunner
+
+from nnunet_mamba.cli.main import app
+
+__all__ = ["make_model", "write_training"]
+FOLDS = {"0": {"a": 10, "b": 20}, "1": {"c": 5}}
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def trainings(write_training):
+    for trainer in ("A", "B"):
+        write_training(trainer, FOLDS)
+
+
+@pytest.mark.usefixtures("trainings")
+def test_the_page_and_its_files_are_named(tmp_path):
+    page = tmp_path / "page.html"
+    done = run(1, "-c", "2d", "--no-distances", "--no-costs", "-o", page)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split() == [str(page), str(tmp_path / "page_files")]
+    assert "HD95" not in re.sub("Empty masks.*", "", page.read_text())
+    assert run(1, "--no-distances", "--no-costs", "--page-only", "-o", tmp_path / "b.html").exit_code == 0
+    assert not (tmp_path / "b_files").exists()
+
+
+@pytest.mark.usefixtures("trainings")
+def test_distances_without_label_maps_and_networks_without_weights_are_told(tmp_path):
+    done = run(1, "-o", tmp_path / "page.html")
+    assert done.exit_code == 1
+    assert "the label maps of Dataset001_Toy are not there" in words(done.stderr)
+    assert "do without distances" in words(done.stderr)
+    done = run(1, "--no-distances", "-o", tmp_path / "page.html")
+    assert done.exit_code == 0
+    assert "Note: no costs of A:" in words(done.stderr)
+
+
+@pytest.mark.usefixtures("trainings")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-o", "page.txt"], "--output page.txt: expected the name of a page, such as report.html"),
+        (["--with-papers"], "Dataset001_Toy does not tell whose published rows fit it; name them with --papers"),
+        (["--papers", "isic19"], "--papers 'isic19' has no published rows, expected one of isic17"),
+        (["--trainers", "Z"], "no training of Z"),
+        (["--folds", "7"], "--folds"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_sentence(tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    done = run(1, "--no-distances", "--no-costs", *arguments)
+    assert done.exit_code in (1, 2)
+    assert told in words(done.stderr)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_name_of_a_data_set_tells_whose_rows_fit(write_training, tmp_path):
+    write_training("A", FOLDS, dataset="Dataset017_ISIC2017")
+    page = tmp_path / "page.html"
+    done = run(17, "--with-papers", "--no-distances", "--no-costs", "--page-only", "-o", page)
+    assert done.exit_code == 0, done.stderr
+    assert "Published, by other hands" in page.read_text()
