@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,7 +140,10 @@ def _costs(models: "Sequence[ReportedModel]") -> "dict[str, NetworkCost]":
     for model in models:
         training = model.repeats[0]
         try:
-            cost = measure_cost(training.place, fold=next(iter(training.folds.values())))
+            with warnings.catch_warnings():
+                # Of libraries about each other, when nnU-Net builds its networks.
+                warnings.simplefilter("ignore")
+                cost = measure_cost(training.place, fold=next(iter(training.folds.values())))
         except (OSError, ValueError, ModuleNotFoundError) as error:
             print(f"Note: no costs of {model.name}: {error}", file=sys.stderr)
             continue

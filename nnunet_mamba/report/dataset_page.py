@@ -127,7 +127,9 @@ def _scattered(report: DatasetReport) -> str:
 
 def short_name(name: str) -> str:
     """Return a trainer's name without the word that all of them begin with."""
-    return name.removeprefix("nnUNetTrainer").lstrip("_") or name
+    rest = name.removeprefix("nnUNetTrainer")
+    # nnU-Net's own trainer has no other name.
+    return rest if rest[:1].isalpha() else name
 
 
 def distributions(report: DatasetReport) -> list[Distribution]:

@@ -10,7 +10,7 @@ from test_render import Page
 from nnunet_mamba.report.contents.dataset_report import PatientTable, report_of
 from nnunet_mamba.report.contents.gathering import ReportRequest, gather
 from nnunet_mamba.report.contents.reported_model import NetworkCost
-from nnunet_mamba.report.dataset_page import render_page, tables_of
+from nnunet_mamba.report.dataset_page import render_page, short_name, tables_of
 from nnunet_mamba.report.writing import files_folder, write_dataset_report
 
 FOLDS = {"0": {f"case_{n}": n for n in range(10)}, "1": {f"case_{n}": n for n in range(10, 21)}}
@@ -120,3 +120,11 @@ def test_patients_of_a_table_are_resampled_whole(tmp_path):
     assert report.comparison.rows[0].values.n_groups == 7
     told = made(in_words=str.upper)
     assert any("--GROUPS" in note or "`GROUPS`" in note for note in told.comparison_notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("nnUNetTrainerVMUNet_2epochs", "VMUNet_2epochs"), ("nnUNetTrainer_1epoch",) * 2, ("Other",) * 2],
+)
+def test_charts_leave_out_what_all_trainers_begin_with(name, short):
+    assert short_name(name) == short

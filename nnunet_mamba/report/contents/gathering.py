@@ -112,11 +112,17 @@ def _without_seed_of(name: str) -> str:
     try:
         return str(_without_seed(ModelName.parse(name)))
     except ValueError:
-        return str(replace(TrainerName.parse(name), seed=None))
+        return _trainer_without_seed(name)
 
 
 def _without_seed(name: ModelName) -> ModelName:
-    return replace(name, trainer=str(replace(TrainerName.parse(name.trainer), seed=None)))
+    return replace(name, trainer=_trainer_without_seed(name.trainer))
+
+
+def _trainer_without_seed(trainer: str) -> str:
+    parts = TrainerName.parse(trainer)
+    # Written anew, the name of a trainer of nnU-Net's would be another: its budget may be in the singular.
+    return trainer if parts.seed is None else str(replace(parts, seed=None))
 
 
 def _complete(

@@ -58,6 +58,11 @@ def test_seeds_of_a_trainer_are_one_model(write_training):
         )
 
 
+def test_a_trainer_of_nnunet_keeps_its_name(write_training):
+    write_training("nnUNetTrainer_1epoch", FOLDS)
+    assert names(report_on()) == ["nnUNetTrainer_1epoch"]
+
+
 def test_one_seed_can_be_named(write_training):
     for seed in (1, 2):
         write_training(f"A_seed{seed}", FOLDS)
