@@ -12,6 +12,7 @@ from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import SUMMARY
 
 if TYPE_CHECKING:
+    from nnunet_mamba.data.formats.dataset_json import DatasetJson
     from nnunet_mamba.evaluation.case_files import CaseFiles
     from nnunet_mamba.evaluation.case_scoring import CaseResult, CaseScorer
     from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
@@ -53,7 +54,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Task:
+class ScoringTask:
     """What is scored, and how.
 
     Args:
@@ -111,6 +112,29 @@ def evaluate_folders(
         OSError: nothing can be written into ``output``; then neither file is there.
     """
     from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
+
+    refuse_if_no_folder(predictions, holds="predictions")
+    refuse_if_no_folder(labels, holds="labels")
+    task = _task(predictions, labels, dataset_json, allow_missing=allow_missing, distances=distances)
+    return evaluate_files(task, output or predictions, processes=processes, progress=progress)
+
+
+def evaluate_files(
+    task: "ScoringTask", output: Path, *, processes: int | None = None, progress: bool = False
+) -> Evaluation:
+    """Score pairs of files with nnU-Net's own evaluation and write summary.json and cases.csv.
+
+    Args:
+        task: the pairs, and how they are scored.
+        output: created if it is not there.
+        processes: how many processes read and count; None takes one per core.
+        progress: show it on standard error.
+
+    Raises:
+        ValueError: files are damaged or have other values, shapes or places, or some have a spacing and others none;
+            lists all.
+        OSError: nothing can be written into ``output``; then neither file is there.
+    """
     from nnunet_mamba.evaluation.case_table import write_case_table
     from nnunet_mamba.results.summaries import read_summary
     from nnunet_mamba.system.atomic import replacing
@@ -119,10 +143,6 @@ def evaluate_folders(
 
     if processes is not None and processes < 1:
         raise ValueError(f"processes is {processes}, expected at least 1")
-    refuse_if_no_folder(predictions, holds="predictions")
-    refuse_if_no_folder(labels, holds="labels")
-    output = output or predictions
-    task = _task(predictions, labels, dataset_json, allow_missing=allow_missing, distances=distances)
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     results = _results(task, processes=processes or usable_cores(), progress=progress)
     summary = _summary(results, task.scorer.scored)
@@ -141,34 +161,57 @@ def _task(
     *,
     allow_missing: bool,
     distances: "DistanceMeasure | None",
-) -> _Task:
-    from nnunet_mamba.evaluation.case_scoring import CaseScorer
-    from nnunet_mamba.evaluation.plain_masks import LABEL, PlainMaskReader, are_plain_masks, paired_masks
+) -> ScoringTask:
+    from nnunet_mamba.evaluation.plain_masks import are_plain_masks, paired_masks
 
     beside = labels.resolve().parent / "dataset.json"
     if dataset_json is not None or beside.is_file() or not are_plain_masks(labels):
         return _described_task(
             predictions, labels, dataset_json or beside, allow_missing=allow_missing, distances=distances
         )
-    return _Task(
-        files=paired_masks(predictions, labels, allow_missing=allow_missing),
-        scorer=CaseScorer(reader=PlainMaskReader(), values=(0, 1), scored=(1,), measure=distances),
-        names={"1": LABEL},
-    )
+    return plain_mask_task(paired_masks(predictions, labels, allow_missing=allow_missing), distances=distances)
 
 
 def _described_task(
     predictions: Path, labels: Path, dataset_json: Path, *, allow_missing: bool, distances: "DistanceMeasure | None"
-) -> _Task:
-    from nnunetv2.utilities.label_handling.label_handling import LabelManager
-
+) -> ScoringTask:
     from nnunet_mamba.data.formats.dataset_json import read_dataset_json
     from nnunet_mamba.evaluation.case_files import paired_label_maps
-    from nnunet_mamba.evaluation.case_scoring import CaseScorer
-    from nnunet_mamba.evaluation.label_map_reading import label_map_reader
 
     dataset = read_dataset_json(_there(dataset_json, predictions, labels))
     files = paired_label_maps(predictions, labels, dataset.file_ending, allow_missing=allow_missing)
+    return label_map_task(files, dataset, distances=distances)
+
+
+def plain_mask_task(files: "Sequence[CaseFiles]", *, distances: "DistanceMeasure | None" = None) -> ScoringTask:
+    """Return how black and white masks are scored, as one label called "foreground".
+
+    Args:
+        files: of all cases.
+        distances: None measures none.
+    """
+    from nnunet_mamba.evaluation.case_scoring import CaseScorer
+    from nnunet_mamba.evaluation.plain_masks import LABEL, PlainMaskReader
+
+    scorer = CaseScorer(reader=PlainMaskReader(), values=(0, 1), scored=(1,), measure=distances)
+    return ScoringTask(files=files, scorer=scorer, names={"1": LABEL})
+
+
+def label_map_task(
+    files: "Sequence[CaseFiles]", dataset: "DatasetJson", *, distances: "DistanceMeasure | None" = None
+) -> ScoringTask:
+    """Return how the label maps of a data set are scored.
+
+    Args:
+        files: of all cases.
+        dataset: what its dataset.json says.
+        distances: None measures none.
+    """
+    from nnunetv2.utilities.label_handling.label_handling import LabelManager
+
+    from nnunet_mamba.evaluation.case_scoring import CaseScorer
+    from nnunet_mamba.evaluation.label_map_reading import label_map_reader
+
     reader = label_map_reader(dataset, files[0].reference)
     manager = LabelManager(
         dataset.content["labels"], regions_class_order=list(dataset.labels.regions_class_order) or None
@@ -182,7 +225,7 @@ def _described_task(
         ignored=manager.ignore_label,
         measure=distances,
     )
-    return _Task(files=files, scorer=scorer, names=dataset.labels.names)
+    return ScoringTask(files=files, scorer=scorer, names=dataset.labels.names)
 
 
 def _there(dataset_json: Path, predictions: Path, labels: Path) -> Path:
@@ -199,7 +242,7 @@ def _there(dataset_json: Path, predictions: Path, labels: Path) -> Path:
     raise FileNotFoundError(f"{dataset_json} {found}: name the dataset.json of the data set with `dataset_json=FILE`")
 
 
-def _results(task: _Task, *, processes: int, progress: bool) -> "list[CaseResult]":
+def _results(task: ScoringTask, *, processes: int, progress: bool) -> "list[CaseResult]":
     """Return the result of every case.
 
     Raises:
@@ -250,7 +293,7 @@ def _save(summary: dict[str, Any], path: Path) -> None:
     save_summary_json(summary, str(path))
 
 
-def _measured(task: _Task, results: "Sequence[CaseResult]") -> "MeasuredDistances | None":
+def _measured(task: ScoringTask, results: "Sequence[CaseResult]") -> "MeasuredDistances | None":
     """Return the distances of all cases, None if they were not measured.
 
     Raises:

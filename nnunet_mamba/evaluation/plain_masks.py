@@ -1,6 +1,7 @@
 """Folders of black and white masks without a dataset.json: pictures of 0 and 255, which are scored as one label."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,15 @@ def are_plain_masks(folder: Path) -> bool:
     Args:
         folder: of references.
     """
-    paths = [path for paths in _pictures(folder).values() for path in paths]
+    return are_black_and_white([path for paths in _pictures(folder).values() for path in paths])
+
+
+def are_black_and_white(paths: Sequence[Path]) -> bool:
+    """Return whether pictures are black and white masks: the first one with something in it tells.
+
+    Args:
+        paths: of references.
+    """
     for path in paths:
         try:
             pixels = read_label_picture(path)
@@ -93,7 +102,7 @@ def paired_masks(predictions: Path, references: Path, *, allow_missing: bool = F
         can_allow=bool(unpredicted) and not allow_missing,
     )
     return [
-        CaseFiles(identifier=_stem(reference[case]), prediction=predicted[case], reference=reference[case])
+        CaseFiles(identifier=mask_stem(reference[case]), prediction=predicted[case], reference=reference[case])
         for case in sorted(predicted)
     ]
 
@@ -107,7 +116,7 @@ def _pictures(folder: Path) -> dict[str, list[Path]]:
     found = defaultdict(list)
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in PICTURE_ENDINGS and not path.name.startswith("."):
-            found[same_name(_stem(path))].append(path)
+            found[same_name(mask_stem(path))].append(path)
     return dict(found)
 
 
@@ -130,14 +139,15 @@ def _refuse_if_swapped(
     predictions: Path, references: Path, predicted: dict[str, Path], reference: dict[str, Path]
 ) -> None:
     """Raise if only the predictions are named as data sets name their references."""
-    marked = [path for path in predicted.values() if path.stem != _stem(path)]
-    if len(marked) == len(predicted) and all(path.stem == _stem(path) for path in reference.values()):
+    marked = [path for path in predicted.values() if path.stem != mask_stem(path)]
+    if len(marked) == len(predicted) and all(path.stem == mask_stem(path) for path in reference.values()):
         refuse_swapped(
             predictions, references, f"{predictions} holds masks called as a data set's own, such as {marked[0].name}"
         )
 
 
-def _stem(path: Path) -> str:
+def mask_stem(path: Path) -> str:
+    """Return the name of a case: that of its mask without ending, ``_segmentation``, ``_lesion`` or ``_mask``."""
     stem = path.stem
     suffix = next((end for end in _SUFFIXES if stem.lower().endswith(end) and len(stem) > len(end)), "")
     return stem[: len(stem) - len(suffix)]
