@@ -30,7 +30,7 @@ def refuse_trained_cases(predictions: Path, identifiers: Collection[str], *, nam
     if origin is None:
         return
     dataset, folds = origin
-    if seen := set(identifiers) & _training_cases(dataset, folds):
+    if seen := set(identifiers) & training_cases(dataset, folds):
         of_folds = f" in fold {', '.join(folds)}" if folds else ""
         raise ValueError(
             f"{name} has trained on {len(seen)} of the {len(identifiers)} cases ({shown(seen)}), training cases of "
@@ -57,8 +57,16 @@ def _origin(predictions: Path) -> tuple[str, Sequence[str]] | None:
     return None
 
 
-def _training_cases(dataset: str, folds: Sequence[str]) -> set[str]:
-    """Return the cases that any of some folds has trained on; all training cases where no fold is told."""
+def training_cases(dataset: str, folds: Sequence[str]) -> set[str]:
+    """Return the cases that any of some folds has trained on, as far as nnU-Net's folders tell.
+
+    Args:
+        dataset: name of the data set's folder.
+        folds: none takes all training cases, validated ones too.
+
+    Raises:
+        ValueError: splits_final.json is damaged.
+    """
     roots = [nnunet_folder_if_set(variable) for variable in ("nnUNet_preprocessed", "nnUNet_raw")]
     files = [root / dataset / SPLITS_FILE for root in roots if root is not None]
     splits = next((read_splits(file) for file in files if file.is_file()), [])

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from nnunet_mamba.prediction.predictor import Predictor
     from nnunet_mamba.prediction.stream import Outcome
 
+# What to do about an output where nothing can be written.
+UNWRITABLE = "make room, get the right to write there, or choose another `output`"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -42,6 +45,7 @@ class RunOptions:
         part: (k, n), the k-th of n shares of the images, from 1; None means all.
         force: predict also images that the model was not made for.
         progress: show it on standard error.
+        activity: what to call it there.
     """
 
     overlays: bool = False
@@ -50,6 +54,7 @@ class RunOptions:
     part: tuple[int, int] | None = None
     force: bool = False
     progress: bool = False
+    activity: str = "predicting"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,25 +133,52 @@ def predict_images(
         ValueError: the model is damaged.
         OSError: writing failed; whole files stay, and a second run continues.
     """
+    refuse_if_unwritable(output, way_out=UNWRITABLE)
     options = options or RunOptions()
-    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     with unpacked_archives(images, output=output, progress=options.progress) as places:
         found = find_images(places, conversion, output=output, part=options.part)
-        if refusals := [*found.refusals, *_in_the_way(found.cases, output, options)]:
-            raise InvalidDatasetError(refusals, output)
-        if not found.cases and not found.problems:
-            # A share of fewer images than there are shares.
-            return Run(
-                folder=output,
-                n_images=0,
-                n_in_all=found.n_images,
-                n_written=0,
-                n_empty=0,
-                failures={},
-                notes=found.notes,
-            )
-        with _right_to_write(output, options):
-            return _predict(found, output, conversion, predictor(), options)
+        return predict_found(found, output, conversion=conversion, predictor=predictor, options=options)
+
+
+def predict_found(
+    found: FoundImages,
+    output: Path,
+    *,
+    conversion: ImageConversion,
+    predictor: "Callable[[], Predictor]",
+    options: RunOptions | None = None,
+) -> Run:
+    """Predict images that are found already, such as those that several models are to predict.
+
+    Args:
+        found: by ``find_images`` for this conversion; archives must be unpacked still.
+        output: see ``predict_images``, as for the rest.
+        conversion: of the data that the model was trained on.
+        predictor: makes the model's predictor.
+        options: None takes the defaults; their part is that of ``found``.
+
+    Raises:
+        InvalidDatasetError: see ``predict_images``, as for the rest.
+        FileExistsError: ``output`` holds something else, or another process is writing there.
+        ValueError: the model is damaged.
+        OSError: writing failed.
+    """
+    options = options or RunOptions()
+    if refusals := [*found.refusals, *_in_the_way(found.cases, output, options)]:
+        raise InvalidDatasetError(refusals, output)
+    if not found.cases and not found.problems:
+        # A share of fewer images than there are shares.
+        return Run(
+            folder=output,
+            n_images=0,
+            n_in_all=found.n_images,
+            n_written=0,
+            n_empty=0,
+            failures={},
+            notes=found.notes,
+        )
+    with _right_to_write(output, options):
+        return _predict(found, output, conversion, predictor(), options)
 
 
 def _in_the_way(cases: Sequence[UnlabelledCase], output: Path, options: RunOptions) -> Iterator[Problem]:
@@ -198,7 +230,7 @@ def _predict(
     cases = [case for case in found.cases if not outputs.are_there(case)]
     start = time.monotonic()
     try:
-        with ShownProgress(len(cases), "predicting", unit="image", is_shown=options.progress) as shown:
+        with ShownProgress(len(cases), options.activity, unit="image", is_shown=options.progress) as shown:
             for outcome in shown.over(_outcomes(cases, conversion, predictor, outputs, options)):
                 _note(outcome, count)
     finally:
