@@ -18,13 +18,14 @@ HOUSE = {
     "nnunet_mamba": "networks prediction",
     "dataset_conversion": "cli data",
     "cli": (
-        "bundled comparison crossval data demo doctor evaluation models networks ops planning prediction presets "
-        "published_results report results system"
+        "bundled comparison crossval data demo doctor evaluation external_tests models networks ops planning "
+        "prediction presets published_results report results system"
     ),
     "demo": "bundled data evaluation models report results system trainer_name",
     "doctor": "_startup bundled ops system",
     "report": "comparison data evaluation overlays published_results results system trainer_name",
     "crossval": "data results system trainer_name training",
+    "external_tests": "comparison data evaluation models prediction results system trainer_name",
     "comparison": "data evaluation prediction results system",
     "prediction": "data measurements models networks overlays results system",
     "measurements": "system",
@@ -96,6 +97,7 @@ WITHOUT = {
     "results": {"torch", "nnunetv2", "numpy"},
     "evaluation": {"torch"},
     "comparison": {"torch", "nnunetv2"},
+    "external_tests": {"torch", "nnunetv2"},
     "doctor": {"nnunetv2"},
     "models": {"nnunetv2"},
     "presets": {"torch", "nnunetv2", "numpy"},

@@ -14,6 +14,7 @@ from nnunet_mamba.cli import (
     demo,
     doctor,
     evaluate,
+    external_test,
     import_weights,
     list_networks,
     models,
@@ -80,6 +81,12 @@ app.command("compare")(compare.compare)
 for _name, _outputs, _inputs, _command in (
     ("crossval", reported_files.trained_folds, reported_files.splits_and_plans, crossval.crossval),
     ("evaluate", reported_files.scores, None, evaluate.evaluate),
+    (
+        "external-test",
+        reported_files.masks_and_mean_scores,
+        reported_files.images_models_and_references,
+        external_test.external_test,
+    ),
     ("plan", reported_files.all_plans, reported_files.base_plans, plan.plan),
     ("predict", reported_files.masks, reported_files.images_and_model, predict.predict),
 ):

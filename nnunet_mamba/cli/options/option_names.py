@@ -18,6 +18,7 @@ SETTINGS = frozenset(
         *("force", "part", "run_report"),
         *("checkpoint_name", "dataset", "overwrite"),
         *("network", "paper", "papers"),
+        *("allow_same_names",),
         *("metric", "label", "against", "reference", "resamples", "seed", "tie"),
     }
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nnunet_mamba.cli.options.list_options import parse_names
 from nnunet_mamba.cli.run_reports.run_report_option import Given
+from nnunet_mamba.results.layout import fold_name
 from nnunet_mamba.system.nnunet_folders import nnunet_folder
 
 
@@ -44,6 +45,26 @@ def images_and_model(given: Given) -> Iterator[Path]:
         names = {name: given[name] for name in ("trainer", "plans", "configuration")}
         results = nnunet_folder("nnUNet_results")
         yield find_results(results, given["dataset"], **names, checkpoint_name=given["checkpoint_name"]).folder
+
+
+def masks_and_mean_scores(given: Given) -> list[Path]:
+    """Return the folder of all models' masks, and the files of scores, that ``external-test`` writes."""
+    from nnunet_mamba.external_tests.files import RESULT, TABLE
+
+    return [given["output"], given["output"] / RESULT, given["output"] / TABLE]
+
+
+def images_models_and_references(given: Given) -> Iterator[Path]:
+    """Yield the images that ``external-test`` reads, patterns apart, the models and the references."""
+    yield from (path for path in given["images"] if path.exists())
+    yield given["reference"]
+    from nnunet_mamba.models.opening import model_path
+
+    yield from map(model_path, given["model"] or ())
+    if given["dataset"] is not None:
+        from nnunet_mamba.cli.external_test import chosen_trainings
+
+        yield from (training.folder / fold_name(fold) for training, folds in chosen_trainings(given) for fold in folds)
 
 
 def base_plans(given: Given) -> list[Path]:
