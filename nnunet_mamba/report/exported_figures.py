@@ -81,8 +81,9 @@ def _write_names(figure: "Figure", axes: "Axes", points: Sequence[Point]) -> Non
         box = free_place(places[index], size, taken, area=area, gap=radius + 2 * per_point)
         if box is not None:
             taken.append(box)
+            colour = _SOFT if points[index].is_published else _INK
             x, y = axes.transData.inverted().transform((box[0], box[1] + 1.5 * per_point))
-            axes.text(x, y, points[index].name, fontsize=_FONT, color=_SOFT if points[index].is_published else _INK)
+            axes.text(x, y, points[index].name, fontsize=_FONT, color=colour, parse_math=False)
 
 
 def save_distributions(rows: Sequence[Distribution], stem: Path, *, x_title: str) -> list[Path]:
