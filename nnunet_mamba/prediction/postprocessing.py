@@ -25,13 +25,25 @@ def postprocess(label: LabelMap, steps: Sequence[str]) -> LabelMap:
     # In two dimensions what lies in a plane can enclose something.
     plane: npt.NDArray[Any] = found.squeeze()
     for step in steps:
-        for value in np.unique(plane[plane > 0]):
-            before: _Mask = plane == value
+        for value in np.flatnonzero(np.bincount(plane.ravel())[1:]) + 1:
+            # Nothing changes outside of the box around a label.
+            inside = plane[_box(plane == value)]
+            before: _Mask = inside == value
             after = _STEPS[step](before)
-            plane[before & ~after] = 0
+            inside[before & ~after] = 0
             # Another label inside of this one stays.
-            plane[after & (plane == 0)] = value
+            inside[after & (inside == 0)] = value
     return found
+
+
+def _box(mask: _Mask) -> tuple[slice, ...]:
+    """Return the smallest box around all that is True; something must be."""
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        places = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(int(places[0]), int(places[-1]) + 1))
+    return tuple(box)
 
 
 def _largest_part(mask: _Mask) -> _Mask:
@@ -49,7 +61,10 @@ def _without_holes(mask: _Mask) -> _Mask:
     """Return a mask with what it encloses; what touches the border of the image is not enclosed."""
     from scipy import ndimage
 
-    filled: _Mask = ndimage.binary_fill_holes(mask)
+    # As scipy's binary_fill_holes, which grows the outside pixel by pixel and takes ten times as long.
+    parts, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    outside = parts.flat[0]
+    filled: _Mask = parts[(slice(1, -1),) * mask.ndim] != outside
     return filled
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
-from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError
+from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError, _are_finite
 
 PICTURE, VOLUME = (999.0, 1.0, 1.0), (3.0, 1.0, 1.0)
 REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "order": (1, 2)}
@@ -190,3 +190,11 @@ def test_values_that_no_photograph_has_are_refused_on_nnunets_way_too(make_stock
     engine = make_engine(make_stock(schemes=("RGBTo01Normalization",)))
     with pytest.raises(UnsuitableImageError, match="values from 0 to 300"):
         engine.prepare(np.linspace(0, 300, 600).reshape(1, 1, 20, 30), (999.0, 1.0, 2.0))
+
+
+@pytest.mark.parametrize(("bad", "finite"), [(float("nan"), False), (float("-inf"), False), (65504.0, True)])
+def test_a_single_number_that_is_none_is_found(bad, finite):
+    logits = torch.zeros((2, 1, 3, 5), dtype=torch.float16)
+    logits[1, 0, 2, 4] = bad
+    assert _are_finite(logits) is finite
+    assert _are_finite(-logits) is finite

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import label as connected_parts
 
 from nnunet_mamba.models.description import FILL_HOLES, KEEP_LARGEST_PART
 from nnunet_mamba.prediction.postprocessing import postprocess
@@ -56,3 +58,15 @@ def test_nothing_and_all_stay_as_they_are(steps, dtype):
         found = postprocess(label, steps)
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, label)
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 30), (9, 12, 10)])
+def test_random_label_maps_become_what_scipy_makes_of_them(shape):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        label = (rng.random(shape) < rng.uniform(0.3, 0.8)).astype(np.uint8)
+        filled = binary_fill_holes(label.squeeze()).reshape(shape)
+        np.testing.assert_array_equal(postprocess(label, [FILL_HOLES]), filled)
+        parts, _ = connected_parts(label.squeeze())
+        largest = parts.reshape(shape) == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+        np.testing.assert_array_equal(postprocess(label, [KEEP_LARGEST_PART]), largest)
