@@ -35,6 +35,7 @@ def compare(
         typer.Option(
             "--trainers",
             "--trainer",
+            "-tr",
             metavar="A,B",
             help="Trainers as given to -tr, or TRAINER__PLANS__CONFIGURATION.",
             show_default=False,

@@ -26,21 +26,29 @@ _SLURM = "Slurm (with --executor slurm)"
 
 def crossval(
     dataset: Annotated[str, typer.Argument(help="Name or number of the preprocessed data set.", show_default=False)],
-    configuration: Annotated[str, typer.Argument(help="2d, 3d_fullres, …", show_default=False)],
     trainers: Annotated[
         list[str],
         typer.Option(
             "--trainers",
             "--trainer",
+            "-tr",
             metavar="A,B",
             help="Trainers as given to -tr, stock nnU-Net's too.",
             show_default=False,
         ),
     ],
+    configuration: Annotated[
+        str | None, typer.Argument(help="2d, 3d_fullres, …; or with -c.", show_default=False)
+    ] = None,
+    configuration_option: Annotated[
+        str | None, typer.Option("--configuration", "-c", help="Another way to name it.", show_default=False)
+    ] = None,
     folds: Annotated[str, typer.Option(help="Such as 0-4 or 0,2; all means every fold of splits_final.json.")] = "all",
     plans: Annotated[
         str,
         typer.Option(
+            "--plans",
+            "-p",
             metavar="P,Q",
             help="Plans as given to -p; of several, every trainer trains with each. "
             "own: each trainer with those that nnunet-mamba plan made for it.",
@@ -122,7 +130,7 @@ def crossval(
         gpus = slurm_gpus if slurm_gpus is not None else int(device != "cpu")
         request = Request(
             dataset=dataset,
-            configuration=configuration,
+            configuration=_the_one(configuration, configuration_option),
             trainers=parse_names(trainers, option="--trainers"),
             repeats=repeats,
             plans=parse_names(plans, option="--plans"),
@@ -153,6 +161,15 @@ def crossval(
         else:
             _here(prepared, jobs=jobs, console=console)
         _print_outcome(prepared.statuses, npz=npz, console=results_console(width=_WIDTH_WITHOUT_TERMINAL))
+
+
+def _the_one(argument: str | None, option: str | None) -> str:
+    """Return the configuration, which nnUNetv2_train takes as an argument and our other commands as an option."""
+    if argument is not None and option not in (None, argument):
+        raise ValueError(f"two configurations, {argument} and -c {option}; name one")
+    if (named := argument or option) is None:
+        raise ValueError("no configuration, expected 2d, 3d_fullres or another one of the plans: -c 2d")
+    return named
 
 
 def _here(prepared: "CrossValidation", *, jobs: int | None, console: "Console") -> None:

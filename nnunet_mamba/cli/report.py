@@ -39,6 +39,7 @@ def report(
         typer.Option(
             "--trainers",
             "--trainer",
+            "-tr",
             metavar="A,B",
             help="Trainers as given to -tr, or TRAINER__PLANS__CONFIGURATION.",
             show_default="all that have finished",

@@ -61,6 +61,24 @@ def test_trainers_may_be_named_one_by_one(command):
     assert "-tr A B -p" in result.output.splitlines()[-1]
 
 
+def test_a_training_may_be_named_as_nnunets_other_commands_name_it(command):
+    named = ["901", "-c", "2d", "-tr", "A", "-p", "nnUNetPlans", "--folds", "0"]
+    result = CliRunner().invoke(app, named)
+    assert result.exit_code == 0, result.output
+    assert (command.folder / "A__nnUNetPlans__2d").is_dir()
+    # The same name twice is one.
+    assert command(*named[1:]).exit_code == 0
+
+
+def test_no_configuration_and_two_of_them_are_refused(command):
+    result = CliRunner().invoke(app, ["901", "-tr", "A"])
+    assert result.exit_code == 1
+    assert "no configuration, expected 2d" in result.stderr
+    result = command("-c", "3d_fullres", "-tr", "A")
+    assert result.exit_code == 1
+    assert "two configurations, 2d and -c 3d_fullres; name one" in result.stderr
+
+
 def test_trainers_with_plans_of_their_own_are_compared_one_by_one(command):
     for name in ("nnUNetPlans", "nnUNetVMUNetPlans"):
         (command.preprocessed / f"{name}.json").touch()
