@@ -300,7 +300,10 @@ def _for_page(section: _Section) -> dict[str, object]:
     return {
         **{name: getattr(section, name) for name in ("anchor", "title", "lead", "models", "notes", "facts")},
         "charts": [chart for chart in section.charts if chart.svg],
-        "tables": [{"title": table.title, "html": as_html(table), "notes": table.notes} for table in section.tables],
+        "tables": [
+            {"title": table.title, "html": as_html(table), "notes": table.notes, "footnotes": table.footnotes}
+            for table in section.tables
+        ],
         "panels": [_panel_for_page(panel) for panel in section.panels],
     }
 

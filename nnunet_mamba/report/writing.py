@@ -5,7 +5,9 @@ from pathlib import Path
 from nnunet_mamba.report.contents.dataset_report import DatasetReport
 from nnunet_mamba.report.dataset_page import distributions, render_page, scatter_points, scatter_title, tables_of
 from nnunet_mamba.report.exported_figures import save_distributions, save_scatter
-from nnunet_mamba.report.tables.as_text import as_csv, as_latex, as_markdown
+from nnunet_mamba.report.tables.as_csv import as_csv
+from nnunet_mamba.report.tables.as_latex import as_latex
+from nnunet_mamba.report.tables.as_markdown import as_markdown
 from nnunet_mamba.system.atomic import replacing
 
 MARKDOWN = "report.md"

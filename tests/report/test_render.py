@@ -13,7 +13,7 @@ from nnunet_mamba.report.render import RanCommand, Report, render_report, write_
 from nnunet_mamba.results.confusion import Confusion, ScoredCase
 from nnunet_mamba.results.training_logs import Epoch
 
-VOID = {"meta", "img", "input", "br"}
+VOID = {"meta", "img", "input", "br", "wbr"}
 
 
 class Page(HTMLParser):

@@ -2,23 +2,42 @@
 
 from markupsafe import Markup
 
-from nnunet_mamba.report.tables.table import Table
-
-_ROW = Markup('<tr{}><th scope="row">{}</th>{}</tr>')
+from nnunet_mamba.report.tables.table import Column, Group, Row, Table
 
 
 def as_html(table: Table) -> Markup:
     """Return the ``<table>``; the best numbers are bold, and published rows have the class "published"."""
-    headings = Markup("").join(Markup('<th scope="col">{}</th>').format(column.title) for column in table.columns)
+    headings = Markup("").join(Markup('<th scope="col">{}</th>').format(column.title) for column in table.shown_columns)
     head = Markup('<thead><tr><th scope="col">{}</th>{}</tr></thead>').format(table.first_heading, headings)
-    rows = []
-    for row in table.rows:
-        cells = Markup("").join(
-            Markup("<td><b>{}</b></td>" if table.is_best(row, column) else "<td>{}</td>").format(
-                table.shown(row, column)
-            )
-            for column in table.columns
-        )
-        rows.append(_ROW.format(Markup(' class="published"') if row.is_published else "", row.name, cells))
-    caption = Markup("<caption>{}</caption>").format(table.title)
-    return Markup("<table>{}{}<tbody>{}</tbody></table>").format(caption, head, Markup("\n").join(rows))
+    bodies = Markup("\n").join(_body(table, group, rows) for group, rows in table.groups)
+    return Markup("<table><caption><span>{}</span></caption>{}{}</table>").format(table.title, head, bodies)
+
+
+def _body(table: Table, group: Group | None, rows: list[Row]) -> Markup:
+    lines = [_row(table, row) for row in rows]
+    if group is not None:
+        # The title sticks to the left, where rows scroll.
+        line = Markup('<tr><th scope="rowgroup" class="rows" colspan="{}"><span>{}{}</span></th></tr>')
+        lines.insert(0, line.format(len(table.shown_columns) + 1, group.title, _marks(table.marks(group))))
+    return Markup("<tbody>{}</tbody>").format(Markup("\n").join(lines))
+
+
+def _row(table: Table, row: Row) -> Markup:
+    cells = Markup("").join(_cell(table, row, column) for column in table.shown_columns)
+    return Markup('<tr{}><th scope="row">{}{}</th>{}</tr>').format(
+        Markup(' class="published"') if row.is_published else "", _breakable(row.name), _marks(table.marks(row)), cells
+    )
+
+
+def _cell(table: Table, row: Row, column: Column) -> Markup:
+    form = Markup("<td><b>{}</b></td>" if table.is_best(row, column) else "<td>{}</td>")
+    return form.format(table.shown(row, column))
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name break behind its underscores."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+def _marks(marks: str) -> Markup:
+    return Markup("<sup>{}</sup>").format(marks) if marks else Markup("")

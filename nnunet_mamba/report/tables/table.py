@@ -3,6 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from string import ascii_lowercase
 
 NOTHING = "–"
 
@@ -18,6 +21,9 @@ class Column:
         unit: of its numbers.
         scale: what numbers are multiplied with before they are shown to people.
         better: "higher" or "lower"; empty where no number is the best.
+        csv_name: heads the column in CSV files, with the unit: "hd95_mm"; empty takes the key.
+        for_people: whether it is in the page, in Markdown and in LaTeX.
+        for_programs: whether it is in CSV files.
     """
 
     key: str
@@ -26,6 +32,9 @@ class Column:
     unit: str = ""
     scale: float = 1.0
     better: str = ""
+    csv_name: str = ""
+    for_people: bool = True
+    for_programs: bool = True
 
     @property
     def title(self) -> str:
@@ -40,10 +49,25 @@ class Number:
     Args:
         value: NaN where there is none.
         spread: what stands behind ±; NaN without.
+        decimals: of a number that is shown with others than its column's; None takes these.
     """
 
     value: float
     spread: float = math.nan
+    decimals: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows that belong together: its title stands in a line of its own above them.
+
+    Args:
+        title: of the line.
+        remarks: on all of its rows, each a sentence.
+    """
+
+    title: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +78,15 @@ class Row:
         name: what it is about.
         cells: by the keys of columns; a column without a cell shows nothing.
         is_published: whether others have measured it. Such a row is marked and has no part in what is best.
+        group: that it belongs to, with its neighbours; None for none.
+        remarks: on this row alone, each a sentence.
     """
 
     name: str
     cells: Mapping[str, Number | str]
     is_published: bool = False
+    group: Group | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +109,30 @@ class Table:
     rows: Sequence[Row]
     notes: Sequence[str] = field(default=())
 
+    @property
+    def shown_columns(self) -> list[Column]:
+        """The columns that people see."""
+        return [column for column in self.columns if column.for_people]
+
+    @property
+    def groups(self) -> list[tuple[Group | None, list[Row]]]:
+        """The rows, with the group of neighbours."""
+        return [(group, list(rows)) for group, rows in groupby(self.rows, key=lambda row: row.group)]
+
+    @cached_property
+    def footnotes(self) -> dict[str, str]:
+        """The letter of each remark, in the order of the rows; what is remarked twice has one letter."""
+        texts: dict[str, None] = {}
+        for group, rows in self.groups:
+            texts |= dict.fromkeys(group.remarks if group is not None else ())
+            for row in rows:
+                texts |= dict.fromkeys(row.remarks)
+        return {text: _letter(place) for place, text in enumerate(texts)}
+
+    def marks(self, remarked: Row | Group) -> str:
+        """Return the letters of the remarks on a row or a group, such as "a,c"; nothing without any."""
+        return ",".join(self.footnotes[text] for text in remarked.remarks)
+
     def number(self, row: Row, column: Column) -> Number | None:
         """Return the number of a cell; None where it has none, or a text."""
         cell = row.cells.get(column.key)
@@ -90,23 +142,30 @@ class Table:
         """Return a cell as people read it."""
         cell = row.cells.get(column.key)
         if isinstance(cell, str):
-            return cell
+            return cell or NOTHING
         number = self.number(row, column)
         if number is None:
             return NOTHING
-        text = _rounded(number.value, column)
-        return text if math.isnan(number.spread) else f"{text} ± {_rounded(number.spread, column)}"
+        text = _rounded(number.value, number, column)
+        return text if math.isnan(number.spread) else f"{text} ± {_rounded(number.spread, number, column)}"
 
     def is_best(self, row: Row, column: Column) -> bool:
         """Return whether no other row has a better number, as they are shown; equal ones are all the best."""
         own = self.number(row, column)
         if not column.better or own is None or row.is_published:
             return False
-        others = [self.number(each, column) for each in self.rows if not each.is_published]
-        shown = [float(_rounded(each.value, column)) for each in others if each is not None]
+        others = [self.number(each, column) for each in self.rows if not each.is_published and each.group == row.group]
+        shown = [float(_rounded(each.value, each, column)) for each in others if each is not None]
         best = max(shown) if column.better == "higher" else min(shown)
-        return len(shown) > 1 and float(_rounded(own.value, column)) == best
+        return len(shown) > 1 and float(_rounded(own.value, own, column)) == best
 
 
-def _rounded(value: float, column: Column) -> str:
-    return f"{value * column.scale:.{column.decimals or 0}f}"
+def _rounded(value: float, number: Number, column: Column) -> str:
+    decimals = (column.decimals or 0) if number.decimals is None else number.decimals
+    return f"{value * column.scale:.{decimals}f}"
+
+
+def _letter(place: int) -> str:
+    """Return a, b, … z, aa, ab, … for 0, 1, …."""
+    ahead, last = divmod(place, len(ascii_lowercase))
+    return f"{_letter(ahead - 1) if ahead else ''}{ascii_lowercase[last]}"
