@@ -5,6 +5,8 @@ import math
 from nnunet_mamba.comparison.comparing import ComparedLabel, Comparison
 from nnunet_mamba.report.tables.table import Column, Number, Row, Table
 
+_OUTCOMES = ("wins", "ties", "losses")
+
 
 def difference_table(comparison: Comparison) -> Table:
     """Return a row for each pair of models and each label, the mean over several last."""
@@ -18,13 +20,23 @@ def difference_table(comparison: Comparison) -> Table:
         title=f"Paired differences of {metric.title}{unit}, case by case",
         first_heading="first less second",
         columns=[
-            *([Column(key="label", heading="label")] if len(comparison.rows) > len(comparison.main_rows) else []),
+            # People read both names and the counts in one place each; programs have them apart.
+            *(Column(key=key, heading=key, for_people=False) for key in ("first", "second")),
+            Column(key="label", heading="label", for_people=len(comparison.rows) > len(comparison.main_rows)),
             Column(key="difference", heading="difference", decimals=digits),
-            Column(key="interval", heading=f"{resampling.confidence:.0%} interval".replace("%", " %")),
-            Column(key="p_holm", heading="p (Holm)"),
+            *(_for_programs(f"difference_{bound}") for bound in ("low", "high")),
+            Column(
+                key="interval",
+                heading=f"{resampling.confidence:.0%} interval".replace("%", " %"),
+                for_programs=False,
+            ),
+            *(_for_programs(key) for key in ("p", "p_holm")),
+            Column(key="p_shown", heading="p (Holm)", for_programs=False),
             Column(key="cohens_dz", heading="d_z", decimals=2),
-            Column(key="outcomes", heading="wins / ties / losses"),
-            Column(key="n", heading=noun, decimals=0),
+            _for_programs("rank_biserial"),
+            *(_for_programs(key) for key in _OUTCOMES),
+            Column(key="outcomes", heading=" / ".join(_OUTCOMES), for_programs=False),
+            Column(key="n", heading=noun, decimals=0, csv_name=f"n_{noun}"),
         ],
         rows=[_row(row, digits) for row in comparison.rows],
         notes=[
@@ -34,18 +46,28 @@ def difference_table(comparison: Comparison) -> Table:
     )
 
 
+def _for_programs(key: str) -> Column:
+    return Column(key=key, heading=key, decimals=4, for_people=False)
+
+
 def _row(row: ComparedLabel, digits: int) -> Row:
     values = row.values
-    interval = "" if math.isnan(values.low) else f"{values.low:+.{digits}f} to {values.high:+.{digits}f}"
+    interval = f"{values.low:+.{digits}f} to {values.high:+.{digits}f}".replace("-", "−")
     p = "" if math.isnan(row.p_holm) else "<0.0001" if row.p_holm < 0.0001 else f"{row.p_holm:.4f}"
     return Row(
         name=f"{row.first} − {row.second}",
         cells={
-            "label": row.label,
+            **{"first": row.first, "second": row.second, "label": row.label},
             "difference": Number(value=values.difference),
-            "interval": interval,
-            "p_holm": p,
+            "difference_low": Number(value=values.low),
+            "difference_high": Number(value=values.high),
+            "interval": "" if math.isnan(values.low) else interval,
+            "p": Number(value=values.p_value),
+            "p_holm": Number(value=row.p_holm),
+            "p_shown": p,
             "cohens_dz": Number(value=values.cohens_dz),
+            "rank_biserial": Number(value=values.rank_biserial),
+            **{key: Number(value=float(count)) for key, count in zip(_OUTCOMES, row.outcomes, strict=True)},
             "outcomes": " / ".join(map(str, row.outcomes)),
             "n": Number(value=float(values.n_groups)),
         },

@@ -8,6 +8,7 @@ from itertools import groupby
 from string import ascii_lowercase
 
 NOTHING = "–"
+_MINUS = "−"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ class Table:
         number = self.number(row, column)
         if number is None:
             return NOTHING
-        text = _rounded(number.value, number, column)
+        text = _rounded(number.value, number, column).replace("-", _MINUS)
         return text if math.isnan(number.spread) else f"{text} ± {_rounded(number.spread, number, column)}"
 
     def is_best(self, row: Row, column: Column) -> bool:
@@ -162,7 +163,9 @@ class Table:
 
 def _rounded(value: float, number: Number, column: Column) -> str:
     decimals = (column.decimals or 0) if number.decimals is None else number.decimals
-    return f"{value * column.scale:.{decimals}f}"
+    text = f"{value * column.scale:.{decimals}f}"
+    # What is rounded to 0 has no sign.
+    return text if text.strip("-0.") else text.lstrip("-")
 
 
 def _letter(place: int) -> str:

@@ -45,3 +45,9 @@ def test_each_remark_has_one_letter_in_the_order_of_the_rows(awkward_table):
 def test_letters_go_on_behind_z(awkward_table):
     rows = [Row(name=str(number), cells={}, remarks=(f"remark {number}",)) for number in range(30)]
     assert list(replace(awkward_table, rows=rows).footnotes.values())[24:] == ["y", "z", "aa", "ab", "ac", "ad"]
+
+
+def test_a_number_below_zero_has_a_minus_and_none_that_is_rounded_to_zero(awkward_table):
+    column = awkward_table.columns[0]
+    rows = [Row(name="a", cells={"dice": Number(value=value)}) for value in (-0.5, -0.0001)]
+    assert [awkward_table.shown(row, column) for row in rows] == ["−0.500", "0.000"]
