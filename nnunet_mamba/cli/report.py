@@ -17,6 +17,7 @@ from nnunet_mamba.cli.output.error_texts import errors_as_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
     from nnunet_mamba.report.contents.reported_model import NetworkCost, ReportedModel
 
 # Published rows that fit data sets of these names.
@@ -92,6 +93,8 @@ def report(
         if output.suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"`output` {output}: expected the name of a page, such as report.html")
         refuse_if_unwritable(output.resolve().parent, way_out="choose another `output`")
+        shown = _papers_of(dataset) if with_papers and papers is None else papers
+        _refuse_unknown(shown)
         gathered = gather(
             ReportRequest(
                 dataset=dataset,
@@ -99,12 +102,11 @@ def report(
                 configuration=configuration,
                 folds=parse_folds(folds),
                 distances=DistanceMeasure() if distances else None,
+                paper_distances=_paper_distances(shown) if distances else None,
                 processes=processes,
                 progress=progress,
             )
         )
-        shown = _papers_of(gathered.dataset) if with_papers and papers is None else papers
-        _refuse_unknown(shown)
         found = _costs(gathered.models) if costs else {}
         patients = PatientTable(file=groups, column=group_column)
         made = report_of(gathered, costs=found, papers=shown, patients=patients, in_words=with_option_names)
@@ -116,11 +118,15 @@ def report(
 
 
 def _papers_of(dataset: str) -> str:
+    from nnunet_mamba.results.model_choice import find_dataset_name
+    from nnunet_mamba.system.nnunet_folders import nnunet_folder
+
+    folder = find_dataset_name(nnunet_folder("nnUNet_results"), dataset)
     for pattern, name in _PAPERS.items():
-        if re.search(pattern, dataset, re.IGNORECASE):
+        if re.search(pattern, folder, re.IGNORECASE):
             return name
     raise ValueError(
-        f"the name {dataset} does not tell whose published rows fit it; name them with `papers`, such as isic17"
+        f"the name {folder} does not tell whose published rows fit it; name them with `papers`, such as isic17"
     )
 
 
@@ -129,6 +135,16 @@ def _refuse_unknown(papers: str | None) -> None:
 
     if papers is not None and papers not in DATASETS:
         raise ValueError(f"`papers` {papers!r} has no published rows, expected one of {', '.join(DATASETS)}")
+
+
+def _paper_distances(papers: str | None) -> "DistanceMeasure | None":
+    """Return how the papers measure distances beside which figures are shown; None where they measure none."""
+    from nnunet_mamba.evaluation.distances.conventions import MEDPY, DistanceMeasure
+    from nnunet_mamba.evaluation.paper_protocols import SYNAPSE
+    from nnunet_mamba.report.tables.published_rows import published_protocols
+
+    is_synapse = papers is not None and SYNAPSE in published_protocols(papers)
+    return DistanceMeasure(convention=MEDPY) if is_synapse else None
 
 
 def _costs(models: "Sequence[ReportedModel]") -> "dict[str, NetworkCost]":

@@ -9,8 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nnunet_mamba.comparison.sentences import sentences
-from nnunet_mamba.evaluation.paper_protocols import POOLED
-from nnunet_mamba.published_results import published_rows
+from nnunet_mamba.evaluation.paper_protocols import PER_CASE, POOLED
 from nnunet_mamba.report.charts.bar_chart import Bar, bar_chart
 from nnunet_mamba.report.charts.colours import model_colour
 from nnunet_mamba.report.charts.distribution_chart import Distribution, distribution_chart
@@ -23,8 +22,9 @@ from nnunet_mamba.report.contents.dataset_report import DatasetReport
 from nnunet_mamba.report.contents.reported_model import ReportedModel
 from nnunet_mamba.report.tables.as_html import as_html
 from nnunet_mamba.report.tables.difference_table import difference_table
-from nnunet_mamba.report.tables.published_table import published_points, published_table
-from nnunet_mamba.report.tables.score_figures import model_figures
+from nnunet_mamba.report.tables.published_rows import published_points, published_protocols
+from nnunet_mamba.report.tables.published_table import published_label_table, published_table
+from nnunet_mamba.report.tables.score_figures import OF_PROTOCOLS, ModelFigures, model_figures
 from nnunet_mamba.report.tables.score_tables import label_table, per_case_table, pooled_table
 from nnunet_mamba.report.tables.table import NOTHING, Table
 from nnunet_mamba.results.confusion import mean
@@ -34,6 +34,7 @@ _HERE = Path(__file__).parent
 _OUTLINES = ("#ffe81a", "#ff9e4a", "#3fce9e", "#ff9ad5", "#ffffff", "#b8a1ff", "#c8e65a", "#ff6b5e")
 # Outlines differ in more than their colour.
 _DASHES = ("none", "7 2", "2 2.5", "9 2 2 2", "4 4", "1 3", "12 3", "6 2 1 2")
+_PUBLISHED = (published_table, published_label_table)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +57,42 @@ class _Section:
     facts: Sequence[tuple[str, str]] = ()
 
 
-def render_page(report: DatasetReport) -> str:
-    """Return the page.
+@dataclass(frozen=True, kw_only=True)
+class PageContent:
+    """What is on a page and in the files beside it, made once for both.
+
+    Args:
+        report: that is shown.
+        figures: of its models, in their order.
+        sections: of the page.
+    """
+
+    report: DatasetReport
+    figures: Sequence[ModelFigures]
+    sections: Sequence[_Section]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables of the page, in its order."""
+        return [table for section in self.sections for table in section.tables]
+
+
+def page_content(report: DatasetReport) -> PageContent:
+    """Score the models, and make all tables and charts of the page.
 
     Args:
         report: with at least one model.
+    """
+    figures = [model_figures(model) for model in report.models]
+    sections = [section for section in _sections(report, figures) if section is not None]
+    return PageContent(report=report, figures=figures, sections=sections)
+
+
+def render_page(content: PageContent) -> str:
+    """Return the page.
+
+    Args:
+        content: of the page.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -69,42 +101,39 @@ def render_page(report: DatasetReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    report = content.report
     n_cases = len(report.models[0].identifiers)
     n_models = len(report.models)
     return environment.get_template("dataset_page.html.j2").render(
         title=f"{report.dataset}: {n_models} trainer{'s' if n_models > 1 else ''}, {n_cases} cases",
-        summary=_summary(report),
+        summary=_summary(report, content.figures),
         notice=(
             "Every case is predicted by the fold that has not trained on it. Figures of two protocols are not "
             "comparable: the heading of each table names its own. Research only: none of these models is a medical "
             "device."
         ),
-        sections=[_for_page(section) for section in _sections(report) if section is not None],
+        sections=[_for_page(section) for section in content.sections],
         chart_styles=Markup(_styles(n_models)),
     )
 
 
-def tables_of(report: DatasetReport) -> list[Table]:
-    """Return all tables of the page, in its order.
+def scatter_points(report: DatasetReport, figures: Sequence[ModelFigures]) -> list[Point]:
+    """Return the models, and the published rows where they are shown, as points of Dice over parameters.
 
     Args:
-        report: with at least one model.
+        report: that is shown.
+        figures: of its models.
     """
-    return [table for section in _sections(report) if section is not None for table in section.tables]
-
-
-def scatter_points(report: DatasetReport) -> list[Point]:
-    """Return the models, and the published rows where they are shown, as points of Dice over parameters."""
     points = []
-    for model in report.models:
-        if model.cost is not None:
-            dice = model_figures(model).of_mean[_scattered(report)]
+    for model in figures:
+        if (cost := model.model.cost) is not None:
+            dice = model.mean(OF_PROTOCOLS[_scattered(report)]["dice"])
             points.append(
                 Point(
-                    name=short_name(model.name),
-                    x=model.cost.n_parameters,
+                    name=short_name(model.model.name),
+                    x=cost.n_parameters,
                     y=dice.value,
-                    amount=model.cost.multiply_adds,
+                    amount=cost.multiply_adds,
                     spread=dice.spread,
                 )
             )
@@ -116,13 +145,15 @@ def scatter_points(report: DatasetReport) -> list[Point]:
 
 def scatter_title(report: DatasetReport) -> str:
     """Return what the points of the scatter are, as the title of their axis."""
-    return "DSC, pooled pixels" if _scattered(report) == "pooled_dsc" else "Dice, mean over cases"
+    protocol = _scattered(report)
+    titles = {PER_CASE: "Dice, mean over cases", POOLED: "DSC, pooled pixels"}
+    return titles.get(protocol, f"Dice, {protocol}")
 
 
 def _scattered(report: DatasetReport) -> str:
-    """Return the figure of the scatter: that of the papers that are shown beside it."""
-    protocols = [] if report.papers is None else [row.setting.protocol for row in published_rows(dataset=report.papers)]
-    return "pooled_dsc" if POOLED in protocols else "dice"
+    """Return the protocol of the scatter: that of the papers which are shown beside it."""
+    protocols = [] if report.papers is None else published_protocols(report.papers)
+    return next((protocol for protocol in protocols if "dice" in OF_PROTOCOLS[protocol]), PER_CASE)
 
 
 def short_name(name: str) -> str:
@@ -139,27 +170,27 @@ def distributions(report: DatasetReport) -> list[Distribution]:
     ]
 
 
-def _summary(report: DatasetReport) -> str:
-    figures = {model.name: model_figures(model).of_mean["dice"] for model in report.models}
-    best = max(figures, key=lambda name: (not math.isnan(figures[name].value), figures[name].value))
-    told = f"The highest mean per-case Dice is {figures[best].value:.3f}, of {best}."
+def _summary(report: DatasetReport, figures: Sequence[ModelFigures]) -> str:
+    dice = {model.model.name: model.mean("dice").value for model in figures}
+    best = max(dice, key=lambda name: (not math.isnan(dice[name]), dice[name]))
+    told = f"The highest mean per-case Dice is {dice[best]:.3f}, of {best}."
     if report.comparison is not None and len(report.models) == 2:
         told += f" {sentences(report.comparison)[0]}"
     return told
 
 
-def _sections(report: DatasetReport) -> Iterator[_Section | None]:
+def _sections(report: DatasetReport, figures: Sequence[ModelFigures]) -> Iterator[_Section | None]:
     models = report.models
     names = [short_name(model.name) for model in models]
-    yield _Section(anchor="scores", title="Scores", tables=[per_case_table(models), pooled_table(models)])
+    yield _Section(anchor="scores", title="Scores", tables=[per_case_table(figures), pooled_table(figures)])
     if report.papers is not None:
         yield _Section(
             anchor="published",
             title="Published by others",
-            lead=["Not measured here: what papers print, each under its own protocol and on its own split."],
-            tables=[published_table(report.papers)],
+            lead=["What papers print, each on its own split, below the figures of these trainings in their protocol."],
+            tables=list(filter(None, (each(report.papers, figures) for each in _PUBLISHED))),
         )
-    yield _scatter(report)
+    yield _scatter(report, figures)
     yield _Section(
         anchor="cases",
         title="Dice of every case",
@@ -170,7 +201,7 @@ def _sections(report: DatasetReport) -> Iterator[_Section | None]:
     if len(models[0].repeats[0].label_names) > 1:
         has_distances = models[0].repeats[0].distances is not None
         keys = ["dice", "hd95"] if has_distances else ["dice"]
-        yield _Section(anchor="labels", title="Labels and regions", tables=[label_table(models, key) for key in keys])
+        yield _Section(anchor="labels", title="Labels and regions", tables=[label_table(figures, key) for key in keys])
     if report.extremes:
         yield _Section(
             anchor="outlines",
@@ -193,9 +224,9 @@ def _sections(report: DatasetReport) -> Iterator[_Section | None]:
     yield _Section(anchor="facts", title="How this was made", facts=report.facts)
 
 
-def _scatter(report: DatasetReport) -> _Section | None:
+def _scatter(report: DatasetReport, figures: Sequence[ModelFigures]) -> _Section | None:
     chart = scatter_chart(
-        scatter_points(report),
+        scatter_points(report, figures),
         title=f"{scatter_title(report)}, over parameters",
         x_title="million parameters",
         y_title=scatter_title(report),

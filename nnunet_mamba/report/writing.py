@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nnunet_mamba.report.contents.dataset_report import DatasetReport
-from nnunet_mamba.report.dataset_page import distributions, render_page, scatter_points, scatter_title, tables_of
+from nnunet_mamba.report.dataset_page import distributions, page_content, render_page, scatter_points, scatter_title
 from nnunet_mamba.report.exported_figures import save_distributions, save_scatter
 from nnunet_mamba.report.tables.as_csv import as_csv
 from nnunet_mamba.report.tables.as_latex import as_latex
@@ -36,19 +36,19 @@ def write_dataset_report(report: DatasetReport, page: Path, *, page_only: bool =
     Raises:
         OSError: something cannot be written.
     """
-    written = [_write(page, render_page(report))]
+    content = page_content(report)
+    written = [_write(page, render_page(content))]
     if page_only:
         return written
     folder = files_folder(page)
     folder.mkdir(parents=True, exist_ok=True)
-    tables = tables_of(report)
     facts = "\n".join(f"- {name}: {value}" for name, value in report.facts)
-    texts = "\n".join(as_markdown(table) for table in tables)
+    texts = "\n".join(as_markdown(table) for table in content.tables)
     written.append(_write(folder / MARKDOWN, f"# {report.dataset}\n\n{texts}\n{facts}\n"))
-    for table in tables:
+    for table in content.tables:
         written.append(_write(folder / f"{table.key}.csv", as_csv(table)))
         written.append(_write(folder / f"{table.key}.tex", as_latex(table)))
-    if points := scatter_points(report):
+    if points := scatter_points(report, content.figures):
         written += save_scatter(points, folder / "dice_over_parameters", y_title=scatter_title(report))
     written += save_distributions(distributions(report), folder / "dice_of_cases", x_title="Dice of a case")
     return written

@@ -7,10 +7,13 @@ import pytest
 from PIL import Image
 from test_render import Page
 
+from nnunet_mamba.evaluation.distances.conventions import MEDPY, DistanceMeasure
+from nnunet_mamba.report import dataset_page
 from nnunet_mamba.report.contents.dataset_report import PatientTable, report_of
 from nnunet_mamba.report.contents.gathering import ReportRequest, gather
 from nnunet_mamba.report.contents.reported_model import NetworkCost
-from nnunet_mamba.report.dataset_page import render_page, short_name, tables_of
+from nnunet_mamba.report.dataset_page import page_content, render_page, short_name
+from nnunet_mamba.report.tables.score_figures import model_figures
 from nnunet_mamba.report.writing import files_folder, write_dataset_report
 
 FOLDS = {"0": {f"case_{n}": n for n in range(10)}, "1": {f"case_{n}": n for n in range(10, 21)}}
@@ -50,7 +53,7 @@ def made(**options):
 
 @pytest.mark.usefixtures("trainings")
 def test_the_page_needs_nothing_else_and_shows_everything():
-    html = render_page(made(papers="isic17"))
+    html = render_page(page_content(made(papers="isic17")))
     page = Page(html)
     # No script, no network.
     assert "script" not in page.tags
@@ -72,7 +75,7 @@ def test_the_page_needs_nothing_else_and_shows_everything():
 
 @pytest.mark.usefixtures("trainings")
 def test_ids_are_unique_and_links_lead_somewhere():
-    page = Page(render_page(made()))
+    page = Page(render_page(page_content(made())))
     ids = [value for _, name, value in page.attributes if name == "id"]
     links = [value for _, name, value in page.attributes if name == "href"]
     assert len(set(ids)) == len(ids)
@@ -83,12 +86,13 @@ def test_ids_are_unique_and_links_lead_somewhere():
 def test_one_training_without_images_logs_and_costs_is_a_page_too(write_training):
     write_training("A", {"0": {"a": 20}})
     report = report_of(gather(ReportRequest(dataset="1")), costs={})
-    html = render_page(report)
+    content = page_content(report)
+    html = render_page(content)
     assert "Which trainer is better" not in html
     assert "Dice and size" not in html
     assert html.count("<img ") == 0
     assert report.undrawn == [report.undrawn[0]]
-    assert [table.key for table in tables_of(report)] == ["scores_per_case", "scores_pooled"]
+    assert [table.key for table in content.tables] == ["scores_per_case", "scores_pooled"]
 
 
 @pytest.mark.usefixtures("trainings")
@@ -128,3 +132,27 @@ def test_patients_of_a_table_are_resampled_whole(tmp_path):
 )
 def test_charts_leave_out_what_all_trainers_begin_with(name, short):
     assert short_name(name) == short
+
+
+@pytest.mark.usefixtures("trainings")
+def test_the_papers_distances_are_measured_beside_ones_own():
+    options = {"distances": DistanceMeasure(tolerance=1), "paper_distances": DistanceMeasure(convention=MEDPY)}
+    gathered = gather(ReportRequest(dataset="1", processes=1, **options))
+    figures = page_content(report_of(gathered, costs={}, papers="synapse")).figures
+    # A mask of 4 rows, of which 3 are found in each case.
+    assert [model.mean("synapse_hd95").value for model in figures] == [1, 1]
+    assert [len(model.model.paper_distances) for model in figures] == [1, 2]
+    assert {each.unit for model in figures for each in model.model.paper_distances} == {"pixel"}
+
+
+@pytest.mark.usefixtures("trainings")
+def test_page_and_files_are_made_of_one_content(tmp_path, monkeypatch):
+    scored = []
+
+    def counted(model):
+        scored.append(model.name)
+        return model_figures(model)
+
+    monkeypatch.setattr(dataset_page, "model_figures", counted)
+    write_dataset_report(made(papers="isic17"), tmp_path / "report.html")
+    assert sorted(scored) == ["nnUNetTrainer<B>", "nnUNetTrainerA"]

@@ -1,12 +1,13 @@
 """Gather what a report of a data set shows: finished trainings, their scores and logs, and which belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnunet_mamba.comparison.finished_trainings import TrainingsRequest, read_trainings
 from nnunet_mamba.comparison.scored_model import ScoredModel
 from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
+from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
 from nnunet_mamba.report.contents.reported_model import ReportedModel
 from nnunet_mamba.results.layout import ModelName, fold_of
 from nnunet_mamba.results.model_choice import find_dataset_name
@@ -28,6 +29,7 @@ class ReportRequest:
         configuration: as given to ``-c``; None fits any.
         folds: None takes all of the split.
         distances: to measure in the label maps; None shows none.
+        paper_distances: to measure beside them, as the papers do whose rows are shown; None measures none.
         processes: how many processes measure; None takes one per core.
         progress: show it on standard error.
     """
@@ -37,6 +39,7 @@ class ReportRequest:
     configuration: str | None = None
     folds: Sequence[str] | None = None
     distances: DistanceMeasure | None = None
+    paper_distances: DistanceMeasure | None = None
     processes: int | None = None
     progress: bool = False
 
@@ -84,19 +87,22 @@ def gather(request: ReportRequest) -> Gathered:
             )
     else:
         chosen = [found for name in request.trainers for found in _asked_for(name, there)]
-    trainings = read_trainings(
-        TrainingsRequest(
-            dataset=folder.name,
-            trainers=chosen,
-            configuration=request.configuration,
-            folds=folds,
-            distances=request.distances,
-            processes=request.processes,
-            progress=request.progress,
-        )
+    wanted = TrainingsRequest(
+        dataset=folder.name,
+        trainers=chosen,
+        configuration=request.configuration,
+        folds=folds,
+        distances=request.distances,
+        processes=request.processes,
+        progress=request.progress,
     )
+    trainings = read_trainings(wanted)
+    measured = {}
+    if request.paper_distances is not None:
+        again = read_trainings(replace(wanted, distances=request.paper_distances))
+        measured = {each.place: each.distances for each in again if each.distances is not None}
     shown = sorted(set(trainings[0].folds.values()), key=int)
-    return Gathered(dataset=folder.name, models=_grouped(trainings), folds=shown, left_out=left_out)
+    return Gathered(dataset=folder.name, models=_grouped(trainings, measured), folds=shown, left_out=left_out)
 
 
 def _asked_for(name: str, there: Sequence[TrainedModel]) -> list[str]:
@@ -145,7 +151,9 @@ def _complete(
     return chosen, sorted(wanted, key=int), others
 
 
-def _grouped(trainings: Sequence[ScoredModel]) -> list[ReportedModel]:
+def _grouped(
+    trainings: Sequence[ScoredModel], paper_distances: Mapping[Path, MeasuredDistances]
+) -> list[ReportedModel]:
     """Return trainings that differ in their seed alone as one model."""
     groups: dict[str, list[ScoredModel]] = {}
     for training in trainings:
@@ -157,6 +165,7 @@ def _grouped(trainings: Sequence[ScoredModel]) -> list[ReportedModel]:
             repeats=repeats,
             seeds=[_seed(each.place) for each in repeats],
             epochs=_epochs(repeats),
+            paper_distances=[paper_distances[each.place] for each in repeats if paper_distances],
         )
         for (name, repeats), trainer in zip(groups.items(), trainers, strict=True)
     ]

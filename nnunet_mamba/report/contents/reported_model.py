@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from nnunet_mamba.comparison.metrics import METRICS, Metric
 from nnunet_mamba.comparison.scored_model import ScoredModel
+from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
 from nnunet_mamba.results.confusion import mean
 from nnunet_mamba.results.training_logs import Epoch
 
@@ -57,6 +58,8 @@ class ReportedModel:
         seeds: of the repeats; None for a training without one.
         cost: of its network; None where it was not measured.
         epochs: of each training, by its seed and fold.
+        paper_distances: of each repeat, by the convention of papers beside which it stands; empty where no paper of
+            these measures distances.
     """
 
     name: str
@@ -64,6 +67,7 @@ class ReportedModel:
     seeds: Sequence[int | None] = (None,)
     cost: NetworkCost | None = None
     epochs: Mapping[str, Sequence[Epoch]] = field(default_factory=dict)
+    paper_distances: Sequence[MeasuredDistances] = ()
 
     @property
     def compared(self) -> ScoredModel:

@@ -1,33 +1,45 @@
-"""The figures of a model in both protocols, with what stands behind ±: folds, or seeds where there are several."""
+"""The figures of a model in every protocol, with what stands behind ±: folds, or seeds where there are several."""
 
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnunet_mamba.comparison.scored_model import ScoredModel
 from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
+from nnunet_mamba.evaluation.paper_protocols import BATCHES, ISIC, PER_CASE, POOLED, SYNAPSE, protocol_scores
 from nnunet_mamba.evaluation.protocols import LabelScores, score_labels
 from nnunet_mamba.report.contents.reported_model import ReportedModel
 from nnunet_mamba.report.tables.table import Number
 from nnunet_mamba.results.confusion import ScoredCase, mean
 
 Figure = Callable[[LabelScores], float]
+# By label or region, then by the name of the figure.
+Values = Mapping[str, Mapping[str, float]]
 
-PER_CASE: Mapping[str, Figure] = {
+_FIGURES: Mapping[str, Figure] = {
     "dice": lambda scores: scores.mean_case_dice,
     "iou": lambda scores: scores.mean_case_iou,
     "hd95": lambda scores: math.nan if scores.distances is None else scores.distances.hd95,
     "nsd": lambda scores: math.nan if scores.distances is None else scores.distances.nsd,
-}
-POOLED: Mapping[str, Figure] = {
     "pooled_dsc": lambda scores: scores.pooled.dice,
     "pooled_iou": lambda scores: scores.pooled.iou,
     "pooled_sensitivity": lambda scores: scores.pooled.sensitivity,
     "pooled_specificity": lambda scores: scores.pooled.specificity,
     "pooled_accuracy": lambda scores: scores.pooled.accuracy,
 }
-FIGURES: Mapping[str, Figure] = {**PER_CASE, **POOLED}
+# The figure that stands beside what a paper prints: by its protocol and the metric's name in ``published_results``.
+OF_PROTOCOLS: Mapping[str, Mapping[str, str]] = {
+    PER_CASE: {"dice": "dice", "iou": "iou", "hd95": "hd95"},
+    POOLED: {
+        "dice": "pooled_dsc",
+        **{name: f"pooled_{name}" for name in ("iou", "sensitivity", "specificity", "accuracy")},
+    },
+    BATCHES: {"dice": "batch_pooled_dice", "iou": "batch_pooled_iou"},
+    SYNAPSE: {"dice": "synapse_dice", "hd95": "synapse_hd95"},
+    ISIC: {"iou": "isic_2018_iou"},
+}
+_OF_PAPERS = (BATCHES, SYNAPSE, ISIC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,40 +47,62 @@ class ModelFigures:
     """All figures of a model.
 
     Args:
-        of_labels: by label or region, then by the names of ``FIGURES``.
-        of_mean: means over labels or regions.
+        model: that they are of.
+        parts: the figures that ± is over: of each fold, or of each seed where there are several.
+        whole: the figures of all cases; None where the mean over the parts is shown.
     """
 
-    of_labels: Mapping[str, Mapping[str, Number]]
-    of_mean: Mapping[str, Number]
+    model: ReportedModel
+    parts: Sequence[Values]
+    whole: Values | None
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels or regions."""
+        return list(self.parts[0])
+
+    def of_label(self, label: str, name: str) -> Number:
+        """Return a figure of a label or region.
+
+        Args:
+            label: of ``labels``.
+            name: of the figure.
+        """
+        return self._number(lambda values: values[label][name])
+
+    def mean(self, name: str, labels: Sequence[str] | None = None) -> Number:
+        """Return the mean of a figure over labels or regions, each of which counts alike; what has none is left out.
+
+        Args:
+            name: of the figure.
+            labels: some of ``labels``; None takes all.
+        """
+        chosen = self.labels if labels is None else labels
+        return self._number(lambda values: mean(values[label][name] for label in chosen))
+
+    def _number(self, figure: Callable[[Values], float]) -> Number:
+        found = [figure(part) for part in self.parts]
+        known = [value for value in found if not math.isnan(value)]
+        spread = statistics.stdev(known) if len(known) > 1 else math.nan
+        return Number(value=mean(found) if self.whole is None else figure(self.whole), spread=spread)
 
 
 def model_figures(model: ReportedModel) -> ModelFigures:
-    """Score a model in both protocols.
+    """Score a model in every protocol.
 
     A figure is that of all cases, and its ± the sample standard deviation over the folds, each scored alone. With
     several seeds it is the mean over them, and its ± their standard deviation.
     """
+    of_papers: Sequence[MeasuredDistances | None] = model.paper_distances or [None] * len(model.repeats)
     if len(model.repeats) > 1:
-        parts = [_by_label(each.cases, each.distances) for each in model.repeats]
-        whole = None
-    else:
-        only = model.repeats[0]
-        parts = [_by_label(cases, only.distances) for cases in _folds(only)]
-        whole = _by_label(only.cases, only.distances)
-    labels = list(parts[0])
+        repeats = zip(model.repeats, of_papers, strict=True)
+        parts = [_values(each.cases, each.distances, measured) for each, measured in repeats]
+        return ModelFigures(model=model, parts=parts, whole=None)
+    only, measured = model.repeats[0], of_papers[0]
     return ModelFigures(
-        of_labels={
-            label: {
-                name: _number([figure(part[label]) for part in parts], None if whole is None else figure(whole[label]))
-                for name, figure in FIGURES.items()
-            }
-            for label in labels
-        },
-        of_mean={
-            name: _number([_mean(part, figure) for part in parts], None if whole is None else _mean(whole, figure))
-            for name, figure in FIGURES.items()
-        },
+        model=model,
+        parts=[_values(cases, only.distances, measured) for cases in _folds(only)],
+        whole=_values(only.cases, only.distances, measured),
     )
 
 
@@ -93,19 +127,28 @@ def _folds(model: ScoredModel) -> list[list[ScoredCase]]:
     return list(folds.values())
 
 
-def _by_label(cases: Sequence[ScoredCase], distances: MeasuredDistances | None) -> dict[str, LabelScores]:
-    if distances is not None:
-        names = {case.identifier for case in cases}
-        of_cases = {name: found for name, found in distances.by_case.items() if name in names}
-        distances = MeasuredDistances(by_case=of_cases, measure=distances.measure, unit=distances.unit)
-    return {scores.label: scores for scores in score_labels(cases, distances)}
+def _values(
+    cases: Sequence[ScoredCase], distances: MeasuredDistances | None, of_papers: MeasuredDistances | None
+) -> Values:
+    """Return all figures of one set of cases.
+
+    Args:
+        cases: with the same labels.
+        distances: of these cases and of others.
+        of_papers: the same by medpy.
+    """
+    scored = score_labels(cases, _of_cases(distances, cases))
+    found = {each.label: {name: figure(each) for name, figure in _FIGURES.items()} for each in scored}
+    for score in protocol_scores(cases, distances=_of_cases(of_papers, cases)):
+        if score.protocol in _OF_PAPERS and score.label in found:
+            found[score.label] |= {
+                name: getattr(score, metric) for metric, name in OF_PROTOCOLS[score.protocol].items()
+            }
+    return found
 
 
-def _mean(scores: Mapping[str, LabelScores], figure: Figure) -> float:
-    return mean(figure(each) for each in scores.values())
-
-
-def _number(parts: Sequence[float], whole: float | None) -> Number:
-    known = [value for value in parts if not math.isnan(value)]
-    spread = statistics.stdev(known) if len(known) > 1 else math.nan
-    return Number(value=mean(parts) if whole is None else whole, spread=spread)
+def _of_cases(distances: MeasuredDistances | None, cases: Sequence[ScoredCase]) -> MeasuredDistances | None:
+    if distances is None:
+        return None
+    # Means over cases go through all that were measured.
+    return replace(distances, by_case={case.identifier: distances.by_case[case.identifier] for case in cases})

@@ -4,7 +4,11 @@ import math
 
 import pytest
 
+from nnunet_mamba.comparison.scored_model import ScoredModel
+from nnunet_mamba.report.contents.reported_model import ReportedModel
+from nnunet_mamba.report.tables.score_figures import model_figures
 from nnunet_mamba.report.tables.table import Column, Group, Number, Row, Table
+from nnunet_mamba.results.confusion import Confusion, ScoredCase
 
 LONG = "nnUNetTrainerUltraLightVM_robust_20epochs"
 AWKWARD = r"a|b_ & 50% #1 {x}~^\$<i>*y*</i>[z]"
@@ -57,3 +61,19 @@ def wide_table():
     columns = [Column(key=organ, heading=organ, decimals=3, better="higher") for organ in organs]
     rows = [Row(name=f"{LONG}_seed{seed}", cells=cells) for seed in (1, 2)]
     return Table(key="dice_by_label", title="Dice", first_heading="trainer", columns=columns, rows=rows)
+
+
+@pytest.fixture
+def organs(tmp_path):
+    """Figures of thirteen organs in two folds of two volumes; of organ n, 20 - n of 20 voxels are found."""
+
+    def make(name, *, labels=None, spoilt=None, **options):
+        named = labels or [f"organ {number}" for number in range(13)]
+        found = {label: 20 - place - (place == spoilt) for place, label in enumerate(named)}
+        counts = {label: Confusion(tp=n, fp=0, fn=20 - n, tn=80) for label, n in found.items()}
+        cases = [ScoredCase(identifier=case, confusions=counts) for case in "abcd"]
+        folds = {"a": "0", "b": "0", "c": "1", "d": "1"}
+        only = ScoredModel(name=name, place=tmp_path / name, cases=cases, folds=folds)
+        return model_figures(ReportedModel(name=name, repeats=[only], **options))
+
+    return make
