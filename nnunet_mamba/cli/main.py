@@ -89,6 +89,7 @@ for _name, _outputs, _inputs, _command in (
     ),
     ("plan", reported_files.all_plans, reported_files.base_plans, plan.plan),
     ("predict", reported_files.masks, reported_files.images_and_model, predict.predict),
+    ("report", reported_files.page_and_files, reported_files.validations_and_references, report.report),
 ):
     app.command(_name)(with_run_report(_name, outputs=_outputs, inputs=_inputs)(_command))
 app.command("demo")(demo.demo)
@@ -97,7 +98,6 @@ app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
 app.command("pack-model")(pack_model.pack_model)
 app.command("papers")(papers.papers)
-app.command("report")(report.report)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)

@@ -58,6 +58,29 @@ def read_trainings(request: TrainingsRequest) -> list[ScoredModel]:
         FileNotFoundError: a data set, a training, a validation or label maps are missing; says which.
         ValueError: a name fits several trainings, folds are unfinished, or a file is damaged; says which.
     """
+    trainings, folds = find_trainings(request)
+    trainers = [training.name.trainer for training in trainings]
+    return [
+        _read_training(
+            training,
+            folds,
+            request,
+            name=str(training.name) if trainers.count(training.name.trainer) > 1 else training.name.trainer,
+        )
+        for training in trainings
+    ]
+
+
+def find_trainings(request: TrainingsRequest) -> tuple[list[TrainedModel], list[str]]:
+    """Return the trainings that are compared, and their folds, without reading a score.
+
+    Args:
+        request: which ones.
+
+    Raises:
+        FileNotFoundError: a data set or a training are missing, or there is no fold; says which.
+        ValueError: a name fits several trainings, or folds are unfinished; says which.
+    """
     results = nnunet_folder("nnUNet_results")
     folder = results / find_dataset_name(results, request.dataset)
     trainings = [_find_training(folder, name, request.configuration) for name in request.trainers]
@@ -70,16 +93,7 @@ def read_trainings(request: TrainingsRequest) -> list[ScoredModel]:
             "tells nothing; compare numbered folds"
         )
     _refuse_unfinished(trainings, folds)
-    trainers = [training.name.trainer for training in trainings]
-    return [
-        _read_training(
-            training,
-            folds,
-            request,
-            name=str(training.name) if trainers.count(training.name.trainer) > 1 else training.name.trainer,
-        )
-        for training in trainings
-    ]
+    return trainings, folds
 
 
 def _find_training(dataset: Path, name: str, configuration: str | None) -> TrainedModel:

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +90,16 @@ def test_a_report_of_the_run_names_what_was_read(external_test, photographs, res
     report = tmp_path / "run.json"
     result = external_test(photographs, "-d", "901", "-tr", f"{TRAINER}_seed1", "--run-report", report)
     assert result.exit_code == 0, result.output
-    text = report.read_text(encoding="utf-8")
-    assert str(results / f"{TRAINER}_seed1__nnUNetPlans__2d/fold_2") in text
-    assert "external_test.csv" in text
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert (told["command"], told["outcome"]) == ("nnunet-mamba external-test", "finished")
+    assert told["peak_memory"]["process"] > 0
+    read = {entry["path"]: entry["sha256"] for entry in told["inputs"]}
+    assert set(read) == {str(photographs), str(results / f"{TRAINER}_seed1__nnUNetPlans__2d/fold_2")}
+    written = {entry["path"]: entry["sha256"] for entry in told["outputs"]}
+    table = tmp_path / "out/external_test.csv"
+    assert set(written) == {str(tmp_path / "out"), str(table), str(table.with_suffix(".json"))}
+    assert written[str(table)] == sha256(table.read_bytes()).hexdigest()
+    assert len({*read.values(), *written.values()}) == 5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
+import json
 import re
+from hashlib import sha256
 
 import pytest
 from scored_trainings import make_model, write_training
@@ -71,3 +73,44 @@ def test_the_name_of_a_data_set_tells_whose_rows_fit(write_training, tmp_path):
     done = run(17, "--with-papers", "--no-distances", "--no-costs", "--page-only", "-o", page)
     assert done.exit_code == 0, done.stderr
     assert "Published, by other hands" in page.read_text()
+
+
+@pytest.mark.usefixtures("trainings")
+def test_a_report_of_the_run_tells_what_was_read_and_written(tmp_path):
+    page, told = tmp_path / "page.html", tmp_path / "run.json"
+    results = tmp_path / "nnUNet_results" / "Dataset001_Toy"
+    options = ["-c", "2d", "--trainers", "B", "--no-distances", "--no-costs", "-o", page]
+    done = run(1, *options, "--run-report", told)
+    assert done.exit_code == 0, done.output
+    report = json.loads(told.read_text())
+    assert (report["command"], report["outcome"]) == ("nnunet-mamba report", "finished")
+    assert report["options"]["trainers"] == ["B"]
+    assert report["versions"]["nnunet-mamba"]
+    assert report["seconds"] > 0
+    assert report["peak_memory"]["process"] > 0
+    read = {entry["path"]: entry for entry in report["inputs"]}
+    folds = [results / f"B__nnUNetPlans__2d/fold_{fold}/validation" for fold in FOLDS]
+    assert {str(fold) for fold in folds} < set(read)
+    assert not any("A__nnUNetPlans" in path for path in read)
+    assert all(len(read[str(fold)]["sha256"]) == 64 for fold in folds)
+    written = {entry["path"]: entry for entry in report["outputs"]}
+    assert set(written) == {str(page), str(tmp_path / "page_files")}
+    assert written[str(page)]["sha256"] == sha256(page.read_bytes()).hexdigest()
+    assert written[str(tmp_path / "page_files")]["files"] == len(list((tmp_path / "page_files").iterdir()))
+
+
+@pytest.mark.usefixtures("trainings")
+def test_a_report_of_a_page_alone_names_no_folder_of_an_earlier_run(tmp_path):
+    page, told = tmp_path / "page.html", tmp_path / "run.json"
+    (tmp_path / "page_files").mkdir()
+    options = ["--no-distances", "--no-costs", "--page-only", "-o", page]
+    assert run(1, *options, "--run-report", told).exit_code == 0
+    assert [entry["path"] for entry in json.loads(told.read_text())["outputs"]] == [str(page)]
+
+
+def test_a_report_of_what_is_not_there_is_one_sentence(write_training, tmp_path):
+    write_training("A", FOLDS)
+    done = run(1, "--trainers", "Z", "--run-report", tmp_path / "run.json")
+    assert done.exit_code in (1, 2)
+    assert "no training of Z" in words(done.stderr)
+    assert "Traceback" not in done.output

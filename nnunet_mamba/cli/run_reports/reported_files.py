@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnunet_mamba.cli.options.list_options import parse_names
+from nnunet_mamba.cli.options.model_options import parse_folds
 from nnunet_mamba.cli.run_reports.run_report_option import Given
 from nnunet_mamba.results.layout import fold_name
 from nnunet_mamba.system.nnunet_folders import nnunet_folder
@@ -65,6 +66,45 @@ def images_models_and_references(given: Given) -> Iterator[Path]:
         from nnunet_mamba.cli.external_test import chosen_trainings
 
         yield from (training.folder / fold_name(fold) for training, folds in chosen_trainings(given) for fold in folds)
+
+
+def page_and_files(given: Given) -> list[Path]:
+    """Return the page that ``report`` writes, and the folder beside it."""
+    from nnunet_mamba.report.writing import files_folder
+
+    page: Path = given["output"]
+    return [page] if given["page_only"] else [page, files_folder(page)]
+
+
+def validations_and_references(given: Given) -> Iterator[Path]:
+    """Yield what decides the figures of ``report``; the images of the few cases that it draws are not among it."""
+    from nnunet_mamba.comparison.finished_trainings import reference_folder
+    from nnunet_mamba.report.contents.gathering import ReportRequest, shown_trainings
+    from nnunet_mamba.results.checkpoints import FINAL
+    from nnunet_mamba.results.layout import validation_folder
+    from nnunet_mamba.results.training_logs import training_logs
+
+    trainings, folds = shown_trainings(
+        ReportRequest(
+            dataset=given["dataset"],
+            trainers=parse_names(given["trainers"], option="--trainers") if given["trainers"] else None,
+            configuration=given["configuration"],
+            folds=parse_folds(given["folds"]),
+        )
+    )
+    for training in trainings:
+        yield training.dataset_json_file
+        yield training.plans_file
+        # Its network is built and timed with these weights.
+        if given["costs"]:
+            yield training.fold(folds[0]) / FINAL
+        for fold in folds:
+            yield validation_folder(training.fold(fold))
+            yield from training_logs(training.fold(fold))
+    if given["distances"]:
+        yield reference_folder(trainings[0].dataset)
+    if given["groups"] is not None:
+        yield given["groups"]
 
 
 def base_plans(given: Given) -> list[Path]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnunet_mamba.comparison.finished_trainings import TrainingsRequest, read_trainings
+from nnunet_mamba.comparison.finished_trainings import TrainingsRequest, find_trainings, read_trainings
 from nnunet_mamba.comparison.scored_model import ScoredModel
 from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
 from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
@@ -71,6 +71,31 @@ def gather(request: ReportRequest) -> Gathered:
         FileNotFoundError: the data set, a training or a validation are missing; says which.
         ValueError: a name fits several trainings, folds are unfinished, or a file is damaged; says which.
     """
+    wanted, left_out = _wanted(request)
+    trainings = read_trainings(wanted)
+    measured = {}
+    if request.paper_distances is not None:
+        again = read_trainings(replace(wanted, distances=request.paper_distances))
+        measured = {each.place: each.distances for each in again if each.distances is not None}
+    shown = sorted(set(trainings[0].folds.values()), key=int)
+    return Gathered(dataset=wanted.dataset, models=_grouped(trainings, measured), folds=shown, left_out=left_out)
+
+
+def shown_trainings(request: ReportRequest) -> tuple[list[TrainedModel], list[str]]:
+    """Return the trainings that a report shows, and their folds, without reading a score.
+
+    Args:
+        request: which ones.
+
+    Raises:
+        FileNotFoundError: the data set or a training are missing, or none has finished; says which.
+        ValueError: a name fits several trainings, or folds are unfinished; says which.
+    """
+    return find_trainings(_wanted(request)[0])
+
+
+def _wanted(request: ReportRequest) -> tuple[TrainingsRequest, list[str]]:
+    """Return the trainings to read, and in words those that are there and cannot be shown."""
     results = nnunet_folder("nnUNet_results")
     folder = results / find_dataset_name(results, request.dataset)
     there = [model for model in finished_models(folder) if request.configuration in (None, model.name.configuration)]
@@ -96,13 +121,7 @@ def gather(request: ReportRequest) -> Gathered:
         processes=request.processes,
         progress=request.progress,
     )
-    trainings = read_trainings(wanted)
-    measured = {}
-    if request.paper_distances is not None:
-        again = read_trainings(replace(wanted, distances=request.paper_distances))
-        measured = {each.place: each.distances for each in again if each.distances is not None}
-    shown = sorted(set(trainings[0].folds.values()), key=int)
-    return Gathered(dataset=folder.name, models=_grouped(trainings, measured), folds=shown, left_out=left_out)
+    return wanted, left_out
 
 
 def _asked_for(name: str, there: Sequence[TrainedModel]) -> list[str]:

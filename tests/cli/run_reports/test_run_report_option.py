@@ -87,7 +87,11 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_runs(masks):
 
 
 @pytest.mark.parametrize(
-    "command", ["crossval", "evaluate", "plan", "predict", "convert isic", "convert folder", "convert lgg"]
+    "command",
+    [
+        *("crossval", "evaluate", "external-test", "plan", "predict", "report"),
+        *("convert isic", "convert folder", "convert lgg"),
+    ],
 )
 def test_every_command_that_makes_something_has_the_option(command):
     result = CliRunner(env={"NO_COLOR": "1", "COLUMNS": "200"}).invoke(app, [*command.split(), "--help"])
