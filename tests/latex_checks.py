@@ -33,8 +33,8 @@ def refuse_malformed(text):
             assert opened.pop() == name
     assert opened == []
     for block in tabulars(text):
-        columns = re.match(r"\{([lr]+)\}", block)[1]
+        columns = re.match(r"\{((?:[lr]|p\{[^}]*\})+)\}", block)[1]
         rows = [line for line in block.splitlines() if line.endswith(r"\\")]
         assert len(rows) > 1
-        assert {n_cells(row) for row in rows} == {len(columns)}
+        assert {n_cells(row) for row in rows} == {len(re.sub(r"\{.*?\}", "", columns))}
     assert {sign for sign in code if not sign.isascii() and not sign.isalpha()} == set()

@@ -3,26 +3,26 @@
 import math
 
 from nnunet_mamba.comparison.comparing import ComparedLabel, Comparison
-from nnunet_mamba.report.tables.table import Column, Number, Row, Table
+from nnunet_mamba.report.tables.table import Column, Group, Number, Row, Table
 
 _OUTCOMES = ("wins", "ties", "losses")
 
 
 def difference_table(comparison: Comparison) -> Table:
-    """Return a row for each pair of models and each label, the mean over several last."""
+    """Return a row for each pair of models, or where there are several labels, a group of rows with one for each."""
     metric, options = comparison.options.metric, comparison.options
     digits = 4 if metric.is_ratio else 2
     unit = "" if metric.is_ratio else f" in {comparison.unit}"
     noun = comparison.groups.noun
     resampling = options.resampling
+    has_labels = len(comparison.rows) > len(comparison.main_rows)
     return Table(
         key="differences",
         title=f"Paired differences of {metric.title}{unit}, case by case",
-        first_heading="first less second",
+        first_heading="label" if has_labels else "first less second",
         columns=[
             # People read both names and the counts in one place each; programs have them apart.
-            *(Column(key=key, heading=key, for_people=False) for key in ("first", "second")),
-            Column(key="label", heading="label", for_people=len(comparison.rows) > len(comparison.main_rows)),
+            *(Column(key=key, heading=key, for_people=False) for key in ("first", "second", "label")),
             Column(key="difference", heading="difference", decimals=digits),
             *(_for_programs(f"difference_{bound}") for bound in ("low", "high")),
             Column(
@@ -38,7 +38,7 @@ def difference_table(comparison: Comparison) -> Table:
             Column(key="outcomes", heading=" / ".join(_OUTCOMES), for_programs=False),
             Column(key="n", heading=noun, decimals=0, csv_name=f"n_{noun}"),
         ],
-        rows=[_row(row, digits) for row in comparison.rows],
+        rows=[_row(row, digits, has_labels=has_labels) for row in comparison.rows],
         notes=[
             f"Interval: {resampling.n_resamples} bootstrap resamples of {noun}, seed {resampling.seed}. p: Wilcoxon's "
             f"signed-rank test with Holm's correction for {len(comparison.rows)}. d_z: Cohen's effect size of pairs."
@@ -50,12 +50,13 @@ def _for_programs(key: str) -> Column:
     return Column(key=key, heading=key, decimals=4, for_people=False)
 
 
-def _row(row: ComparedLabel, digits: int) -> Row:
-    values = row.values
+def _row(row: ComparedLabel, digits: int, *, has_labels: bool) -> Row:
+    values, pair = row.values, f"{row.first} − {row.second}"
     interval = f"{values.low:+.{digits}f} to {values.high:+.{digits}f}".replace("-", "−")
     p = "" if math.isnan(row.p_holm) else "<0.0001" if row.p_holm < 0.0001 else f"{row.p_holm:.4f}"
     return Row(
-        name=f"{row.first} − {row.second}",
+        name=row.label if has_labels else pair,
+        group=Group(title=pair) if has_labels else None,
         cells={
             **{"first": row.first, "second": row.second, "label": row.label},
             "difference": Number(value=values.difference),

@@ -210,18 +210,20 @@ def _exact(value: float) -> float:
 
 def _notes(rows: Sequence[PublishedRow], models: Sequence[ModelFigures]) -> Iterator[str]:
     yield (
-        "Published rows were measured by others, on their own splits and under their own protocols, mostly at 256×256 "
-        "with the best epoch chosen by the test images. A figure of yours is comparable only with one of the same "
-        "protocol, split and image size. GMACs are what the papers call FLOPs."
+        "Published rows were measured by others, each on its own split and at its own image size, which its footnotes "
+        "tell. A figure of yours is comparable only with one of the same protocol, split and image size."
     )
+    if any(row.printed("flops") for row in rows):
+        yield "GMACs are what the papers call FLOPs."
     yield from (_PROTOCOLS[protocol] for protocol in dict.fromkeys(row.setting.protocol for row in rows))
     if not models:
         return
-    yield f"Measured here: {spread_text([model.model for model in models]) or 'one fold, without ±.'}"
-    printed = _printed_labels(rows)
-    if printed:
-        own = [_compared_labels(model, rows) for model in models]
-        yield f"Means measured here are over the labels {', '.join(own[0])}; the papers' are over {', '.join(printed)}."
+    told = spread_text([model.model for model in models]) or "one fold, without ±."
+    yield f"Measured here: {told[0].lower()}{told[1:]}"
+    if printed := _printed_labels(rows):
+        own = _compared_labels(models[0], rows)
+        yield f"The papers' means are over the labels {', '.join(printed)}."
+        yield f"Means measured here are over {'the same' if own == printed else ', '.join(own)}."
     has_hd95 = any(row.printed("hd95") for row in rows)
     if has_hd95 and not any(model.model.paper_distances for model in models):
         yield "HD95 was not measured here by the papers' convention."

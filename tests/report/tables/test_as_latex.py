@@ -19,7 +19,7 @@ PLAIN = Table(
 
 
 def compiled(body, folder):
-    preamble = r"\documentclass{article}\usepackage{booktabs}\setlength{\textwidth}{18cm}"
+    preamble = r"\documentclass{article}\usepackage{booktabs}\setlength{\textwidth}{18cm}\setlength{\textheight}{24cm}"
     document = rf"{preamble}\begin{{document}}{body}\end{{document}}"
     (folder / "a.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
@@ -91,16 +91,42 @@ def test_columns_too_many_for_a_page_go_on_below_beside_the_same_names(wide_tabl
     assert max(n_columns) - min(n_columns) <= 1
 
 
-def test_a_table_longer_than_a_page_says_what_to_do(awkward_table):
-    long = replace(awkward_table, rows=[*awkward_table.rows * 12])
-    assert "% Longer than a page?" in as_latex(long)
+def test_notes_that_leave_no_room_on_the_page_stand_below_the_table(awkward_table):
+    text = as_latex(replace(awkward_table, rows=[*awkward_table.rows * 12]))
+    refuse_malformed(text)
+    assert "% Too long for one page with its notes" in text
+    assert "% More rows than a page has" in text
+    assert text.index(r"\end{table*}") < text.index("over folds")
     assert "%" not in as_latex(PLAIN)
+
+
+def test_blocks_that_leave_no_room_below_each_other_are_tables_of_their_own(wide_table):
+    text = as_latex(replace(wide_table, rows=wide_table.rows * 8, notes=["A note."]))
+    refuse_malformed(text)
+    assert text.count(r"\begin{table*}") == len(tabulars(text)) > 1
+    assert re.findall(r"\\label\{(.*?)\}", text)[:2] == [
+        "tab:dice_by_label",
+        "tab:dice_by_label-2",
+    ]
+    assert r"\caption{Dice, continued}" in text
+    assert text.count("A note.") == 1
+
+
+def test_names_of_pairs_break_and_leave_room_for_numbers(awkward_table):
+    name = " − ".join(["nnUNetTrainerUltraLightVMNoMamba_robust_20epochs"] * 2)
+    text = as_latex(replace(awkward_table, rows=[replace(awkward_table.rows[0], name=name)]))
+    refuse_malformed(text)
+    assert len(tabulars(text)) == 1
+    assert r"\begin{tabular}{p{.33\linewidth}rrrll}" in text
+    assert r"UltraLightVMNoMamba\_\allowbreak{}robust\_\allowbreak{}20epochs $-$ nnUNet" in text
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not there")
 def test_tex_takes_it(awkward_table, wide_table, tmp_path):
     if compiled("Nothing.", tmp_path).returncode:
         pytest.skip("pdflatex has no booktabs")
-    done = compiled("\n".join(as_latex(table) for table in (awkward_table, wide_table, PLAIN)), tmp_path)
+    long = replace(awkward_table, rows=[replace(row, name=f"{row.name} − {row.name}") for row in wide_table.rows * 8])
+    done = compiled("\n".join(as_latex(table) for table in (awkward_table, wide_table, long, PLAIN)), tmp_path)
     assert done.returncode == 0, done.stdout
     assert "Overfull" not in done.stdout
+    assert "Float too large" not in done.stdout

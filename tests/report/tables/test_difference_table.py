@@ -39,3 +39,14 @@ def test_programs_find_every_number_apart(comparison):
     ]
     assert [found[key] for key in ("wins", "ties", "losses", "n_cases")] == ["0", "3", "9", "12"]
     assert float(found["p_holm"]) == comparison.rows[0].p_holm
+
+
+def test_labels_of_a_pair_stand_below_its_names(organs):
+    models = [organs(name, spoilt=spoilt).model.compared for name, spoilt in (("A", None), ("B", 3))]
+    comparison = compare_models(models, read_groups(list("abcd"), None), ComparisonOptions())
+    table = difference_table(comparison)
+    ((group, rows),) = table.groups
+    assert group.title == "A − B"
+    assert [row.name for row in rows] == [*(f"organ {number}" for number in range(13)), "mean of labels"]
+    assert table.first_heading == "label"
+    assert [row["label"] for row in csv.DictReader(io.StringIO(as_csv(table)))] == [row.name for row in rows]

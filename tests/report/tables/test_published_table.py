@@ -89,8 +89,10 @@ def test_own_means_are_over_the_organs_that_the_papers_print(organs):
     table = published_table("synapse", [own])
     assert table.rows[0].cells["dice"] == own.mean("synapse_dice", PAPERS_ORGANS)
     assert table.rows[0].cells["dice"].value != own.mean("synapse_dice").value
+    assert "Means measured here are over the same." in table.notes
     other = organs("Other")
     assert published_table("synapse", [other]).rows[0].cells["dice"] == other.mean("synapse_dice")
+    assert any("are over organ 0, organ 1" in note for note in published_table("synapse", [other]).notes)
 
 
 def test_organs_stand_beside_the_papers_organs(organs):
