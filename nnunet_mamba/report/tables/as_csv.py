@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 
 from nnunet_mamba.report.tables.table import Column, Number, Row, Table
 
@@ -16,6 +17,7 @@ def as_csv(table: Table) -> str:
     spreadsheets would take for a formula begin with an apostrophe.
     """
     columns = [column for column in table.columns if column.for_programs]
+    names = _names(columns)
     has_spread = {column.key for column in columns if any(_field(row, column, spread=True) for row in table.rows)}
     fields = [(column, spread) for column in columns for spread in (False, True)[: 1 + (column.key in has_spread)]]
     out = io.StringIO()
@@ -23,7 +25,7 @@ def as_csv(table: Table) -> str:
     writer.writerow(
         [
             "name",
-            *(f"{column.csv_name or column.key}{'_sd' if spread else ''}" for column, spread in fields),
+            *(f"{names[column.key]}{'_sd' if spread else ''}" for column, spread in fields),
             "published",
             *(["remarks"] if table.footnotes else []),
         ]
@@ -32,6 +34,14 @@ def as_csv(table: Table) -> str:
         cells = [_field(row, column, spread=spread) for column, spread in fields]
         writer.writerow([_text(row.name), *cells, int(row.is_published), *([_remarks(row)] if table.footnotes else [])])
     return out.getvalue()
+
+
+def _names(columns: Sequence[Column]) -> dict[str, str]:
+    """Return what heads each column, by its key; names that two have alike, as of labels, give way to the keys."""
+    names = [column.csv_name or column.key for column in columns]
+    return {
+        column.key: name if names.count(name) == 1 else column.key for column, name in zip(columns, names, strict=True)
+    }
 
 
 def _field(row: Row, column: Column, *, spread: bool) -> str:

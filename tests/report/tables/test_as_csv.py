@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nnunet_mamba.report.tables.as_csv import as_csv
-from nnunet_mamba.report.tables.table import Number, Row
+from nnunet_mamba.report.tables.table import Column, Number, Row
 
 
 def read(table):
@@ -34,3 +34,11 @@ def test_no_text_is_a_formula(awkward_table, name):
     assert (row["name"], row["source"]) == (f"'{name}", f"'{name}")
     # A number below 0 stays one.
     assert row["dice"] == "-0.5"
+
+
+def test_no_two_columns_have_one_name(awkward_table):
+    columns = [Column(key=key, heading=key, decimals=1, csv_name="dice_a_b") for key in ("a b", "a-b", "c")]
+    columns[2] = replace(columns[2], csv_name="dice_c")
+    assert read(replace(awkward_table, columns=columns, rows=awkward_table.rows[:1]))[0] == [
+        *("name", "a b", "a-b", "dice_c", "published")
+    ]
