@@ -9,22 +9,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nnunet_mamba.comparison.sentences import sentences
-from nnunet_mamba.evaluation.paper_protocols import PER_CASE, POOLED
 from nnunet_mamba.report.charts.bar_chart import Bar, bar_chart
-from nnunet_mamba.report.charts.colours import model_colour
-from nnunet_mamba.report.charts.distribution_chart import Distribution, distribution_chart
-from nnunet_mamba.report.charts.interval_chart import Interval, interval_chart
-from nnunet_mamba.report.charts.line_chart import Series, line_chart
-from nnunet_mamba.report.charts.scatter_chart import Point, scatter_chart
+from nnunet_mamba.report.charts.colours import model_styles
+from nnunet_mamba.report.charts.distribution_chart import distribution_chart
+from nnunet_mamba.report.charts.interval_chart import interval_chart
+from nnunet_mamba.report.charts.line_chart import line_chart
+from nnunet_mamba.report.charts.scatter_chart import scatter_chart
 from nnunet_mamba.report.contents.case_panels import CasePanel
 from nnunet_mamba.report.contents.chosen_cases import MISSED_BELOW
 from nnunet_mamba.report.contents.dataset_report import DatasetReport
 from nnunet_mamba.report.contents.reported_model import ReportedModel
+from nnunet_mamba.report.figure_data import (
+    DIFFERENCE_TITLE,
+    distributions,
+    intervals,
+    scatter_points,
+    scatter_title,
+    short_name,
+    training_curves,
+)
 from nnunet_mamba.report.tables.as_html import as_html
 from nnunet_mamba.report.tables.difference_table import difference_table
-from nnunet_mamba.report.tables.published_rows import published_points, published_protocols
 from nnunet_mamba.report.tables.published_table import published_label_table, published_table
-from nnunet_mamba.report.tables.score_figures import OF_PROTOCOLS, ModelFigures, model_figures
+from nnunet_mamba.report.tables.score_figures import ModelFigures, model_figures
 from nnunet_mamba.report.tables.score_tables import label_table, per_case_table, pooled_table
 from nnunet_mamba.report.tables.table import NOTHING, Table
 from nnunet_mamba.results.confusion import mean
@@ -117,59 +124,6 @@ def render_page(content: PageContent) -> str:
     )
 
 
-def scatter_points(report: DatasetReport, figures: Sequence[ModelFigures]) -> list[Point]:
-    """Return the models, and the published rows where they are shown, as points of Dice over parameters.
-
-    Args:
-        report: that is shown.
-        figures: of its models.
-    """
-    points = []
-    for model in figures:
-        if (cost := model.model.cost) is not None:
-            dice = model.mean(OF_PROTOCOLS[_scattered(report)]["dice"])
-            points.append(
-                Point(
-                    name=short_name(model.model.name),
-                    x=cost.n_parameters,
-                    y=dice.value,
-                    amount=cost.multiply_adds,
-                    spread=dice.spread,
-                )
-            )
-    for row in [] if report.papers is None else published_points(report.papers):
-        amount = math.nan if row.multiply_adds is None else row.multiply_adds
-        points.append(Point(name=row.name, x=row.n_parameters, y=row.dice, amount=amount, is_published=True))
-    return points
-
-
-def scatter_title(report: DatasetReport) -> str:
-    """Return what the points of the scatter are, as the title of their axis."""
-    protocol = _scattered(report)
-    titles = {PER_CASE: "Dice, mean over cases", POOLED: "DSC, pooled pixels"}
-    return titles.get(protocol, f"Dice, {protocol}")
-
-
-def _scattered(report: DatasetReport) -> str:
-    """Return the protocol of the scatter: that of the papers which are shown beside it."""
-    protocols = [] if report.papers is None else published_protocols(report.papers)
-    return next((protocol for protocol in protocols if "dice" in OF_PROTOCOLS[protocol]), PER_CASE)
-
-
-def short_name(name: str) -> str:
-    """Return a trainer's name without the word that all of them begin with."""
-    rest = name.removeprefix("nnUNetTrainer")
-    # nnU-Net's own trainer has no other name.
-    return rest if rest[:1].isalpha() else name
-
-
-def distributions(report: DatasetReport) -> list[Distribution]:
-    """Return the Dice of every case, by model."""
-    return [
-        Distribution(name=short_name(model.name), values=list(model.case_dice().values())) for model in report.models
-    ]
-
-
 def _summary(report: DatasetReport, figures: Sequence[ModelFigures]) -> str:
     dice = {model.model.name: model.mean("dice").value for model in figures}
     best = max(dice, key=lambda name: (not math.isnan(dice[name]), dice[name]))
@@ -236,7 +190,7 @@ def _scatter(report: DatasetReport, figures: Sequence[ModelFigures]) -> _Section
         return None
     text = f"Circles were measured here: {scatter_title(report)}, with ± over folds or seeds."
     if report.papers is not None:
-        text += " Diamonds are published, by other hands, on other splits: look at their order, not at the gap."
+        text += " Hollow diamonds are published, by other hands, on other splits: look at their order, not at the gap."
     return _Section(anchor="sizes", title="Dice and size", lead=[text], charts=[_Chart(title="", svg=chart)])
 
 
@@ -244,18 +198,7 @@ def _differences(report: DatasetReport) -> _Section | None:
     comparison = report.comparison
     if comparison is None:
         return None
-    intervals = [
-        Interval(
-            first=short_name(row.first),
-            second=short_name(row.second),
-            value=row.values.difference,
-            low=row.values.low,
-            high=row.values.high,
-            is_shown=row.is_shown,
-        )
-        for row in comparison.main_rows
-    ]
-    chart = interval_chart(intervals, title="Paired differences of Dice", x_title="difference of Dice")
+    chart = interval_chart(intervals(report), title="Paired differences of Dice", x_title=DIFFERENCE_TITLE)
     return _Section(
         anchor="differences",
         title="Which trainer is better",
@@ -263,7 +206,7 @@ def _differences(report: DatasetReport) -> _Section | None:
         charts=[_Chart(title="", svg=chart)],
         tables=[difference_table(comparison)],
         notes=[
-            "A filled mark is a difference that is shown; right of the line the first trainer is ahead.",
+            "A filled mark is a difference that is shown; right of the line the trainer that is named first is better.",
             *report.comparison_notes,
         ],
     )
@@ -280,21 +223,14 @@ def _missed_text(report: DatasetReport) -> str:
 
 
 def _curves(models: Sequence[ReportedModel]) -> _Section | None:
-    charts = []
-    for title, value in (
-        ("Loss on the training patches", lambda epoch: epoch.train_loss),
-        ("Loss on the validation patches", lambda epoch: epoch.validation_loss),
-        ("Pseudo Dice", lambda epoch: mean(epoch.pseudo_dice)),
-    ):
-        lines = [
-            Series(name=short_name(model.name), values=[value(epoch) for epoch in epochs], style=f"model-{place}")
-            for place, model in enumerate(models)
-            for epochs in model.epochs.values()
-        ]
-        is_dice = title == "Pseudo Dice"
-        svg = line_chart(lines, title=title, low=0 if is_dice else None, high=1 if is_dice else None) if lines else ""
-        if svg:
-            charts.append(_Chart(title=title, svg=Markup(svg), legend=_legend(models)))
+    charts = [
+        _Chart(
+            title=curves.title,
+            svg=line_chart(curves.series, title=curves.title, low=curves.low, high=curves.high),
+            legend=_legend(models),
+        )
+        for curves in training_curves(models)
+    ]
     if not charts:
         return None
     return _Section(
@@ -352,13 +288,8 @@ def _panel_for_page(panel: CasePanel) -> dict[str, object]:
 
 
 def _styles(n_models: int) -> str:
-    rules = [(_HERE / "charts" / "charts.css").read_text(encoding="utf-8")]
+    rules = [(_HERE / "charts" / "charts.css").read_text(encoding="utf-8"), model_styles(n_models)]
     for place in range(n_models):
-        colour, dash = model_colour(place), _DASHES[place % len(_DASHES)]
-        rules.append(
-            f"svg .line.model-{place} {{ stroke: {colour}; stroke-width: 1.4; stroke-opacity: .8; }} "
-            f"svg .dot.model-{place} {{ fill: {colour}; }} .legend .model-{place} {{ background: {colour}; }} "
-            f".shape .model-{place} {{ stroke: {_OUTLINES[place % len(_OUTLINES)]}; stroke-width: 1.8; "
-            f"stroke-dasharray: {dash}; }}"
-        )
+        outline, dash = _OUTLINES[place % len(_OUTLINES)], _DASHES[place % len(_DASHES)]
+        rules.append(f".shape .model-{place} {{ stroke: {outline}; stroke-width: 1.8; stroke-dasharray: {dash}; }}")
     return "\n".join(rules)

@@ -3,87 +3,21 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nnunet_mamba.report.charts.colours import UNKNOWN, model_colour
-from nnunet_mamba.report.charts.distribution_chart import Distribution
-from nnunet_mamba.report.charts.label_places import Box, free_place
-from nnunet_mamba.report.charts.scatter_chart import Point
-from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.report.charts.colours import model_colour, model_dash, place_of_style
+from nnunet_mamba.report.charts.distribution_chart import NO_SCORE, Distribution
+from nnunet_mamba.report.charts.interval_chart import UNKNOWN_BOUNDS, UNKNOWN_VALUE, Interval, sides
+from nnunet_mamba.report.charts.line_chart import Curves
+from nnunet_mamba.report.figure_files import GRID, INK, SOFT, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-_ENDINGS = (".png", ".svg")
-_DOTS_PER_INCH = 300
-_GIGA = 1e9
-_INK, _SOFT, _GRID = "#333333", "#666666", "#dddddd"
-# Points of 1/72 inch: of the font, of a letter and of a line.
-_FONT, _LETTER, _LINE = 6.5, 3.9, 8.0
-
-
-def save_scatter(points: Sequence[Point], stem: Path, *, y_title: str) -> list[Path]:
-    """Draw a score over parameters, with the operations of an image as colour.
-
-    Args:
-        points: at least one.
-        stem: of the files, without an ending.
-        y_title: of the vertical axis.
-
-    Returns:
-        The files: stem.png and stem.svg.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm
-
-    figure = _figure(6.4, 4.4)
-    axes = figure.subplots()
-    known = [point.amount / _GIGA for point in points if point.amount > 0]
-    norm = LogNorm(min(known), max(known)) if len(set(known)) > 1 else None
-    for point in points:
-        is_coloured = norm is not None and point.amount > 0
-        colour = colormaps["cividis"](norm(point.amount / _GIGA)) if is_coloured and norm is not None else UNKNOWN
-        marker = "D" if point.is_published else "o"
-        axes.scatter(
-            [point.x], [point.y], s=42, marker=marker, color=[colour], edgecolors=_INK, linewidths=0.7, zorder=3
-        )
-        if not math.isnan(point.spread):
-            axes.errorbar(point.x, point.y, yerr=point.spread, color=_INK, linewidth=1, zorder=2)
-    axes.set_xscale("log")
-    axes.margins(x=0.2)
-    axes.set_xlabel("parameters")
-    axes.set_ylabel(y_title)
-    axes.grid(color=_GRID, linewidth=0.6)
-    if norm is not None:
-        figure.colorbar(ScalarMappable(norm, "cividis"), ax=axes, label="GMACs of one image")
-    _write_names(figure, axes, points)
-    return _saved(figure, stem)
-
-
-def _write_names(figure: "Figure", axes: "Axes", points: Sequence[Point]) -> None:
-    """Write names where they cover nothing; those of one's own networks find their place first."""
-    # The layout, and with it the place of every point, is settled by drawing.
-    figure.draw_without_rendering()
-    per_point = figure.dpi / 72
-    radius = 4 * per_point
-    places: list[tuple[float, float]] = [tuple(axes.transData.transform((point.x, point.y))) for point in points]
-    frame = axes.get_window_extent()
-    taken: list[Box] = [(x - radius, y - radius, 2 * radius, 2 * radius) for x, y in places]
-    area = (frame.x0, frame.y0, frame.width, frame.height)
-    order = sorted(range(len(points)), key=lambda index: (points[index].is_published, -points[index].y))
-    for index in order:
-        size = (_LETTER * per_point * len(points[index].name), _LINE * per_point)
-        box = free_place(places[index], size, taken, area=area, gap=radius + 2 * per_point)
-        if box is not None:
-            taken.append(box)
-            colour = _SOFT if points[index].is_published else _INK
-            x, y = axes.transData.inverted().transform((box[0], box[1] + 1.5 * per_point))
-            axes.text(x, y, points[index].name, fontsize=_FONT, color=colour, parse_math=False)
+_WIDTH = 6.4
+# The colour of what the page draws in its accent.
+_ACCENT = "#00688b"
+_NAME_SIZE, _LINE_WIDTH = 7, 1.1
 
 
 def save_distributions(rows: Sequence[Distribution], stem: Path, *, x_title: str) -> list[Path]:
@@ -95,36 +29,150 @@ def save_distributions(rows: Sequence[Distribution], stem: Path, *, x_title: str
         x_title: of the horizontal axis.
 
     Returns:
-        The files: stem.png and stem.svg.
+        The files: stem.png and stem.svg; none without a score.
 
     Raises:
         OSError: they cannot be written.
     """
-    values = [[value for value in row.values if not math.isnan(value)] for row in rows]
-    figure = _figure(6.4, 1.2 + 0.7 * len(rows))
+    values = [[value for value in row.values if math.isfinite(value)] for row in rows]
+    if not any(values):
+        return []
+    figure = new_figure(_WIDTH, 1.2 + 0.7 * len(rows))
     axes = figure.subplots()
     places = list(range(len(rows), 0, -1))
     drawn = axes.boxplot(
-        values, positions=places, orientation="horizontal", widths=0.5, showmeans=True, flierprops={"markersize": 3}
+        values,
+        positions=places,
+        orientation="horizontal",
+        widths=0.5,
+        showmeans=True,
+        flierprops={"markersize": 3, "markeredgecolor": SOFT},
+        medianprops={"color": INK, "linewidth": 1.6},
+        meanprops={"marker": "D", "markersize": 4.5, "markerfacecolor": INK, "markeredgecolor": "white"},
     )
     for place, box in enumerate(drawn["boxes"]):
-        box.set_color(model_colour(place))
-    axes.set_yticks(places, [row.name for row in rows], fontsize=7)
+        box.set(color=model_colour(place), linewidth=1.6)
+    for place, of_row in zip(places, values, strict=True):
+        if not of_row:
+            axes.text(0.5, place, NO_SCORE, transform=axes.get_yaxis_transform(), color=SOFT, ha="center", va="center")
+    axes.set_yticks(places, [row.name for row in rows], fontsize=_NAME_SIZE, parse_math=False)
     axes.set_xlabel(x_title)
-    axes.grid(axis="x", color=_GRID, linewidth=0.6)
-    return _saved(figure, stem)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    return save_figure(figure, stem)
 
 
-def _figure(width: float, height: float) -> "Figure":
-    # Not pyplot, which keeps figures and chooses a window system.
-    from matplotlib.figure import Figure
+def save_curves(charts: Sequence[Curves], stem: Path) -> list[Path]:
+    """Draw values over epochs, a chart below the other.
 
-    return Figure(figsize=(width, height), layout="constrained")
+    Args:
+        charts: each with its lines, whose styles are those of models.
+        stem: of the files, without an ending.
+
+    Returns:
+        The files: stem.png and stem.svg; none where no value is a number.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    from matplotlib.lines import Line2D
+
+    charts = [chart for chart in charts if any(math.isfinite(value) for line in chart.series for value in line.values)]
+    if not charts:
+        return []
+    n_models = len({line.style for chart in charts for line in chart.series})
+    figure = new_figure(_WIDTH, 2.4 * len(charts) + 0.4 + 0.16 * n_models)
+    all_axes = figure.subplots(len(charts), 1, sharex=True, squeeze=False)[:, 0]
+    names: dict[int, str] = {}
+    for chart, axes in zip(charts, all_axes, strict=True):
+        for line in chart.series:
+            place = place_of_style(line.style)
+            names.setdefault(place, line.name)
+            known = [(epoch, value) for epoch, value in enumerate(line.values, 1) if math.isfinite(value)]
+            marker = "." if len(known) == 1 else ""
+            axes.plot(
+                [epoch for epoch, _ in known],
+                [value for _, value in known],
+                linewidth=_LINE_WIDTH,
+                marker=marker,
+                **_line_look(place),
+            )
+        axes.set_ylim(chart.low, chart.high)
+        axes.set_title(chart.title, fontsize=9, loc="left")
+        axes.grid(color=GRID, linewidth=0.6)
+    all_axes[-1].set_xlabel("epoch")
+    all_axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    handles = [Line2D([], [], label=name, **_line_look(place)) for place, name in sorted(names.items())]
+    legend = figure.legend(handles=handles, loc="outside lower left", fontsize=_NAME_SIZE, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return save_figure(figure, stem)
 
 
-def _saved(figure: "Figure", stem: Path) -> list[Path]:
-    files = [stem.with_name(stem.name + ending) for ending in _ENDINGS]
-    for file in files:
-        with replacing(file) as part:
-            figure.savefig(part, format=file.suffix[1:], dpi=_DOTS_PER_INCH)
-    return files
+def _line_look(place: int) -> dict[str, Any]:
+    dash = model_dash(place)
+    style = "solid" if dash == "none" else (0, tuple(float(part) for part in dash.split()))
+    return {"color": model_colour(place), "linestyle": style}
+
+
+def save_intervals(rows: Sequence[Interval], stem: Path, *, x_title: str, higher_is_better: bool = True) -> list[Path]:
+    """Draw the differences of pairs with their intervals.
+
+    Args:
+        rows: from top to bottom.
+        stem: of the files, without an ending.
+        x_title: of the horizontal axis.
+        higher_is_better: whether a difference above 0 means that the first model of a pair is better.
+
+    Returns:
+        The files: stem.png and stem.svg; none without rows.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    if not rows:
+        return []
+    figure = new_figure(_WIDTH, 1.3 + 0.45 * len(rows))
+    axes = figure.subplots()
+    places = list(range(len(rows), 0, -1))
+    for place, row in zip(places, rows, strict=True):
+        _draw_interval(axes, row, place)
+    axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    names = [f"{row.first}\nagainst {row.second}" for row in rows]
+    axes.set_yticks(places, names, fontsize=_NAME_SIZE, parse_math=False)
+    axes.set_ylim(0.4, len(rows) + 0.6)
+    left, right = sides(higher_is_better=higher_is_better)
+    axes.set_xlabel(x_title)
+    axes.set_title(left, fontsize=8, loc="left", color=SOFT)
+    axes.set_title(right, fontsize=8, loc="right", color=SOFT)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    return save_figure(figure, stem)
+
+
+def _draw_interval(axes: "Axes", row: Interval, place: int) -> None:
+    if not math.isfinite(row.value):
+        axes.text(
+            0.02,
+            place,
+            UNKNOWN_VALUE,
+            transform=axes.get_yaxis_transform(),
+            fontsize=7,
+            color=SOFT,
+            verticalalignment="center",
+            # The line at 0 does not cross it.
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )
+        return
+    if row.bounds is None:
+        axes.annotate(
+            UNKNOWN_BOUNDS,
+            (row.value, place),
+            xytext=(7, 0),
+            textcoords="offset points",
+            fontsize=7,
+            color=SOFT,
+            verticalalignment="center",
+        )
+    else:
+        axes.plot(row.bounds, [place, place], color=_ACCENT, linewidth=2, solid_capstyle="round", zorder=2)
+    colour = _ACCENT if row.is_shown else "white"
+    axes.plot([row.value], [place], "o", markersize=6, markerfacecolor=colour, markeredgecolor=_ACCENT, zorder=3)

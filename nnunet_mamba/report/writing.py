@@ -3,8 +3,17 @@
 from pathlib import Path
 
 from nnunet_mamba.report.contents.dataset_report import DatasetReport
-from nnunet_mamba.report.dataset_page import distributions, page_content, render_page, scatter_points, scatter_title
-from nnunet_mamba.report.exported_figures import save_distributions, save_scatter
+from nnunet_mamba.report.dataset_page import page_content, render_page
+from nnunet_mamba.report.exported_figures import save_curves, save_distributions, save_intervals
+from nnunet_mamba.report.exported_scatter import save_scatter
+from nnunet_mamba.report.figure_data import (
+    DIFFERENCE_TITLE,
+    distributions,
+    intervals,
+    scatter_points,
+    scatter_title,
+    training_curves,
+)
 from nnunet_mamba.report.tables.as_csv import as_csv
 from nnunet_mamba.report.tables.as_latex import as_latex
 from nnunet_mamba.report.tables.as_markdown import as_markdown
@@ -48,9 +57,11 @@ def write_dataset_report(report: DatasetReport, page: Path, *, page_only: bool =
     for table in content.tables:
         written.append(_write(folder / f"{table.key}.csv", as_csv(table)))
         written.append(_write(folder / f"{table.key}.tex", as_latex(table)))
-    if points := scatter_points(report, content.figures):
-        written += save_scatter(points, folder / "dice_over_parameters", y_title=scatter_title(report))
+    points = scatter_points(report, content.figures)
+    written += save_scatter(points, folder / "dice_over_parameters", y_title=scatter_title(report))
     written += save_distributions(distributions(report), folder / "dice_of_cases", x_title="Dice of a case")
+    written += save_intervals(intervals(report), folder / "differences", x_title=DIFFERENCE_TITLE)
+    written += save_curves(training_curves(report.models), folder / "trainings")
     return written
 
 

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from nnunet_mamba.report.charts.lettering import in_two_lines, shortened
+
 WIDTH = 520
+# Margin of a chart whose names stand above its rows, and how wide they may be: what a telephone shows at once.
+LEFT, _NAME_WIDTH = 14, 300
+_NAME_SIZE, _NAME_LINE, _LONGEST_NAME = 12, 15, 74
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,20 @@ def picture(height: int, title: str, parts: Iterable[Markup]) -> Markup:
     return Markup("").join([head, *parts, Markup("</svg>")])
 
 
+def name_above(name: str, top: float, *, style: str = "name") -> tuple[Markup, int]:
+    """Return the name of a row, in two lines if it is long, and their height.
+
+    Args:
+        name: of any length; one that is very long loses its middle.
+        top: of the first line.
+        style: its classes.
+    """
+    text = Markup('<text class="{}" x="{}" y="{:.0f}">{}</text>')
+    lines = in_two_lines(shortened(name, _LONGEST_NAME), width=_NAME_WIDTH, size=_NAME_SIZE)
+    drawn = (text.format(style, LEFT, top + 13 + _NAME_LINE * row, line) for row, line in enumerate(lines))
+    return Markup("").join(drawn), _NAME_LINE * len(lines)
+
+
 def ticks(low: float, high: float, *, n: int = 5) -> list[float]:
     """Return about ``n`` round numbers within [low, high]."""
     if not high > low:
@@ -101,11 +120,3 @@ def log_ticks(low: float, high: float) -> list[float]:
         return tens
     steps = (factor * 10.0**power for power in powers for factor in (1, 2, 5))
     return [float(f"{step:.6g}") for step in steps if low <= step <= high] or [low]
-
-
-def shortened(text: str, most: int) -> str:
-    """Return a name, cut in its middle if it is longer than some signs."""
-    if len(text) <= most:
-        return text
-    tail = (most - 1) // 2
-    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"

@@ -1,38 +1,80 @@
-"""Colours of charts, which people with any kind of colour vision tell apart, and the scale for amounts."""
+"""Colours of charts for light and dark pages, which people with any kind of colour vision tell apart.
+
+Each has a contrast of 3:1 or more with the card that it lies on (WCAG 2.2, 1.4.11).
+"""
 
 import math
 from collections.abc import Sequence
 
-# Of Okabe and Ito (2008, "Color universal design"), without the yellow that white paper swallows.
-MODEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#6b6b6b")
-# Stations of matplotlib's cividis (Nuñez et al. 2018), which grows equally for all.
-_SCALE = ((0, 34, 78), (59, 73, 108), (112, 113, 115), (165, 156, 116), (217, 202, 88), (254, 232, 56))
-UNKNOWN = "#9a9a9a"
+# On white and on dark cards, by the places of the models. Begun from Okabe and Ito (2008, "Color universal design").
+LIGHT = ("#0072b2", "#d55e00", "#007a5a", "#732266", "#5e4a00", "#17181a")
+DARK = ("#56b4e9", "#ff9e4a", "#3fce9e", "#c85aa8", "#f0e442", "#f2f7ff")
+# Of lines, where there are more models than colours.
+DASHES = ("none", "7 3", "2 3")
+# Stations of matplotlib's plasma (Smith and van der Walt 2015), which grows equally for all: the part that is seen on
+# white, and the part that is seen on dark cards.
+_LIGHT_SCALE = ((13, 8, 135), (73, 3, 160), (122, 2, 168), (165, 31, 153), (198, 65, 125), (225, 100, 98))
+_DARK_SCALE = ((193, 59, 130), (218, 91, 105), (239, 126, 80), (251, 159, 58), (253, 202, 38), (240, 249, 33))
 
 
 def model_colour(place: int) -> str:
-    """Return the colour of a model, by its place; colours come again after the last."""
-    return MODEL_COLOURS[place % len(MODEL_COLOURS)]
+    """Return the colour of a model on white, by its place; colours come again after the last."""
+    return LIGHT[place % len(LIGHT)]
 
 
-def amount_colour(share: float) -> str:
+def model_dash(place: int) -> str:
+    """Return the dashes of a model's line, which tell models of one colour apart."""
+    return DASHES[place // len(LIGHT) % len(DASHES)]
+
+
+def place_of_style(style: str) -> int:
+    """Return the place of a model from its class, "model-3"."""
+    return int(style.removeprefix("model-"))
+
+
+def model_styles(n_models: int) -> str:
+    """Return the style sheet of the classes ``model-0``, ``model-1``, …: their colours and dashes as properties.
+
+    Args:
+        n_models: how many classes.
+    """
+    light, dark = [], []
+    for place in range(n_models):
+        dash = model_dash(place)
+        light.append(f".model-{place} {{ --model: {model_colour(place)}; --dash: {dash}; }}")
+        dark.append(f".model-{place} {{ --model: {DARK[place % len(DARK)]}; }}")
+        if dash != "none":
+            drawn, period = dash.split()[0], sum(map(int, dash.split()))
+            light.append(
+                f".legend i.model-{place} {{ background: repeating-linear-gradient(to right, "
+                f"var(--model) 0 {drawn}px, transparent {drawn}px {period}px); }}"
+            )
+    return "\n".join([*light, "@media (prefers-color-scheme: dark) {", *dark, "}"])
+
+
+def amount_colour(share: float, *, is_dark: bool = False) -> str:
     """Return the colour of an amount.
 
     Args:
-        share: 0 for the least, 1 for the most; NaN is grey.
+        share: 0 for the least, 1 for the most.
+        is_dark: whether it lies on a dark card.
     """
-    if math.isnan(share):
-        return UNKNOWN
-    place = min(max(share, 0.0), 1.0) * (len(_SCALE) - 1)
-    below = min(int(place), len(_SCALE) - 2)
-    mixed = (round(a + (b - a) * (place - below)) for a, b in zip(_SCALE[below], _SCALE[below + 1], strict=True))
+    scale = _DARK_SCALE if is_dark else _LIGHT_SCALE
+    place = min(max(share, 0.0), 1.0) * (len(scale) - 1)
+    below = min(int(place), len(scale) - 2)
+    mixed = (round(a + (b - a) * (place - below)) for a, b in zip(scale[below], scale[below + 1], strict=True))
     return f"#{''.join(f'{part:02x}' for part in mixed)}"
+
+
+def is_known(amount: float) -> bool:
+    """Return whether an amount has a place on a logarithmic scale."""
+    return math.isfinite(amount) and amount > 0
 
 
 def log_share(value: float, values: Sequence[float]) -> float:
     """Return where a value lies between the least and the most of all, on a logarithmic scale; NaN if it is unknown."""
-    known = [math.log10(each) for each in values if each > 0]
-    if not known or not value > 0:
+    known = [math.log10(each) for each in values if is_known(each)]
+    if not known or not is_known(value):
         return math.nan
     low, high = min(known), max(known)
     return 0.5 if high == low else (math.log10(value) - low) / (high - low)

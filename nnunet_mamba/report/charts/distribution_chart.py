@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from nnunet_mamba.report.charts.axes import Frame, picture, shortened, ticks
-from nnunet_mamba.report.charts.colours import model_colour
+from nnunet_mamba.report.charts.axes import LEFT, Frame, name_above, picture, ticks
 
-_ROW, _LONGEST_NAME = 62, 62
+_BAND = 47
+NO_SCORE = "no case has a score"
 # Dots of more cases would be a blot, and a large page.
 _MOST_DOTS = 400
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -33,39 +33,44 @@ def distribution_chart(rows: Sequence[Distribution], *, title: str, x_title: str
     """Draw a row for each model.
 
     Args:
-        rows: from top to bottom; one without values is left out.
+        rows: from top to bottom; one without values says so.
         title: read aloud by screen readers.
         x_title: below the axis, which spans 0 to 1.
 
     Returns:
         The ``<svg>`` element; empty without values.
     """
-    known = [(row.name, sorted(value for value in row.values if not math.isnan(value))) for row in rows]
-    shown = [(place, name, values) for place, (name, values) in enumerate(known) if values]
-    if not shown:
+    known = [sorted(value for value in row.values if math.isfinite(value)) for row in rows]
+    if not any(known):
         return Markup("")
-    height = _ROW * len(shown) + 50
-    frame = Frame(height=height, x_range=(0, 1), y_range=(0, 1), left=14, right=14, top=4)
-    parts = [frame.vertical_lines(ticks(0, 1)), frame.x_title(x_title)]
-    for index, (place, name, values) in enumerate(shown):
-        parts.append(_row(name, values, frame, top=4 + _ROW * index, colour=model_colour(place)))
-    return picture(height, title, parts)
+    names, tops, bottom = [], [], 4
+    for row in rows:
+        name, height = name_above(row.name, bottom)
+        names.append(name)
+        tops.append(bottom + height)
+        bottom += height + _BAND
+    frame = Frame(height=bottom + 46, x_range=(0, 1), y_range=(0, 1), left=LEFT, right=LEFT, top=4)
+    parts = [frame.vertical_lines(ticks(0, 1)), frame.x_title(x_title), *names]
+    for place, (values, top) in enumerate(zip(known, tops, strict=True)):
+        if values:
+            parts.append(_row(values, frame, middle=top + 22, style=f"model-{place}"))
+        else:
+            parts.append(Markup('<text class="note" x="{}" y="{}">{}</text>').format(LEFT, top + 26, NO_SCORE))
+    return picture(frame.height, title, parts)
 
 
-def _row(name: str, values: Sequence[float], frame: Frame, *, top: float, colour: str) -> Markup:
-    middle = top + 38
-    text = Markup('<text class="name" x="14" y="{:.1f}">{}</text>').format(top + 14, shortened(name, _LONGEST_NAME))
+def _row(values: Sequence[float], frame: Frame, *, middle: float, style: str) -> Markup:
     step = max(1, math.ceil(len(values) / _MOST_DOTS))
     # One path instead of an element for each case; spread by a sequence that looks random and is always the same.
     dots = "".join(
         f"M{frame.x(value):.1f} {middle - 13 + 26 * (index * _GOLDEN % 1):.1f}h0"
         for index, value in enumerate(values[::step])
     )
-    parts = [text, Markup('<path class="dots" stroke="{}" d="{}"/>').format(colour, dots)]
+    parts = [Markup('<path class="dots {}" d="{}"/>').format(style, dots)]
     median = statistics.median(values)
     low, high = _quartiles(values)
-    box = Markup('<rect class="box" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="18" stroke="{}"/>')
-    parts.append(box.format(frame.x(low), middle - 9, max(1.0, frame.x(high) - frame.x(low)), colour))
+    box = Markup('<rect class="box {}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="18"/>')
+    parts.append(box.format(style, frame.x(low), middle - 9, max(1.0, frame.x(high) - frame.x(low))))
     line = Markup('<line class="median" x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}"/>')
     parts.append(line.format(frame.x(median), frame.x(median), middle - 9, middle + 9))
     mean = statistics.fmean(values)
