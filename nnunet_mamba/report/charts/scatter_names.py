@@ -1,5 +1,6 @@
 """The names of a scatter: beside their points, at the end of a line, or as a number with the name below the chart."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -37,11 +38,20 @@ class Names:
         written: near their points.
         numbered: names that only their numbers are written of, by index of the point, in the order 1, 2, ….
         n_unnamed: published points without a name, of a crowd that has no room for them.
+        is_covering: whether a number covers something.
     """
 
     written: Sequence[WrittenName]
     numbered: dict[int, str]
     n_unnamed: int
+    is_covering: bool = False
+
+    @property
+    def cost(self) -> tuple[bool, int, int, float]:
+        """How far this is from all names beside their points."""
+        leaders = [name.place.leader for name in self.written if name.place.leader is not None]
+        length = sum(math.dist(*leader) for leader in leaders)
+        return self.is_covering, len(self.numbered), self.n_unnamed, length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +86,16 @@ def place_names(
         at: gives the place of a point.
         numbered: indices of points that get a number whatever room there is.
     """
-    writer = _Writer(points, empty_space(), lettering, at)
-    names = writer.names(numbered)
-    if not writer.is_covering:
-        return names
+    tried = [
+        _Writer(points, empty_space(), lettering, at).names(numbered, key)
+        # Which name finds its place first decides for the others; none of these orders is always the best.
+        for key in (lambda point: -point.y, lambda point: point.x, lambda point: -point.x, lambda point: point.y)
+    ]
+    best = min(tried, key=lambda names: names.cost)
+    if not best.is_covering:
+        return best
     # Long names have left no room for numbers; numbers alone need less.
-    return _Writer(points, empty_space(), lettering, at).names(range(len(points)))
+    return _Writer(points, empty_space(), lettering, at).names(range(len(points)), lambda point: -point.y)
 
 
 class _Writer:
@@ -89,15 +103,14 @@ class _Writer:
         self, points: Sequence[Point], space: LabelSpace, lettering: Lettering, at: Callable[[Point], Spot]
     ) -> None:
         self._points, self._space, self._lettering, self._at = points, space, lettering, at
-        self.is_covering = False
+        self._is_covering = False
 
-    def names(self, numbered: Collection[int]) -> Names:
-        """Write all names."""
+    def names(self, numbered: Collection[int], key: Callable[[Point], float]) -> Names:
+        """Write all names, those of one's own networks first, and each kind in the order of a key."""
         is_cloud = sum(point.is_published for point in self._points) >= CLOUD
         written, unplaced = [], []
         n_unnamed = 0
-        # Names of one's own networks find their place first, those at the top before others.
-        order = sorted(enumerate(self._points), key=lambda each: (each[1].is_published, -each[1].y))
+        order = sorted(enumerate(self._points), key=lambda each: (each[1].is_published, key(each[1])))
         for index, point in order:
             is_of_cloud = is_cloud and point.is_published
             lines = self._lines(point.name)
@@ -114,7 +127,10 @@ class _Writer:
                 unplaced.append(index)
         written += [self._numbered(self._points[index], number) for number, index in enumerate(unplaced, 1)]
         return Names(
-            written=written, numbered={index: self._points[index].name for index in unplaced}, n_unnamed=n_unnamed
+            written=written,
+            numbered={index: self._points[index].name for index in unplaced},
+            n_unnamed=n_unnamed,
+            is_covering=self._is_covering,
         )
 
     def _lines(self, name: str) -> list[str]:
@@ -126,7 +142,7 @@ class _Writer:
         place = self._place(point, lines, N_RINGS, Crossing.NAMES_TOO)
         if place is None:
             # It covers something rather than being lost.
-            self.is_covering = True
+            self._is_covering = True
             place = beside(self._at(point), self._size(lines), gap=self._lettering.gap)[0]
         return WrittenName(point=point, lines=lines, place=place)
 
