@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nnunet_mamba.report.charts.colours import model_colour, model_dash, place_of_style
 from nnunet_mamba.report.charts.distribution_chart import NO_SCORE, Distribution
 from nnunet_mamba.report.charts.interval_chart import UNKNOWN_BOUNDS, UNKNOWN_VALUE, Interval, sides
+from nnunet_mamba.report.charts.lettering import in_two_lines
 from nnunet_mamba.report.charts.line_chart import Curves
 from nnunet_mamba.report.figure_files import GRID, INK, SOFT, new_figure, save_figure
 
@@ -18,6 +19,8 @@ _WIDTH = 6.4
 # The colour of what the page draws in its accent.
 _ACCENT = "#00688b"
 _NAME_SIZE, _LINE_WIDTH = 7, 1.1
+# Ems of a name; a longer one would leave little room for what it names.
+_LONGEST_LINE = 24
 
 
 def save_distributions(rows: Sequence[Distribution], stem: Path, *, x_title: str) -> list[Path]:
@@ -55,10 +58,14 @@ def save_distributions(rows: Sequence[Distribution], stem: Path, *, x_title: str
     for place, of_row in zip(places, values, strict=True):
         if not of_row:
             axes.text(0.5, place, NO_SCORE, transform=axes.get_yaxis_transform(), color=SOFT, ha="center", va="center")
-    axes.set_yticks(places, [row.name for row in rows], fontsize=_NAME_SIZE, parse_math=False)
+    axes.set_yticks(places, [_in_lines(row.name) for row in rows], fontsize=_NAME_SIZE, parse_math=False)
     axes.set_xlabel(x_title)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     return save_figure(figure, stem)
+
+
+def _in_lines(name: str) -> str:
+    return "\n".join(in_two_lines(name, width=_LONGEST_LINE, size=1))
 
 
 def save_curves(charts: Sequence[Curves], stem: Path) -> list[Path]:
@@ -131,13 +138,13 @@ def save_intervals(rows: Sequence[Interval], stem: Path, *, x_title: str, higher
     """
     if not rows:
         return []
-    figure = new_figure(_WIDTH, 1.3 + 0.45 * len(rows))
+    figure = new_figure(_WIDTH, 1.3 + 0.56 * len(rows))
     axes = figure.subplots()
     places = list(range(len(rows), 0, -1))
     for place, row in zip(places, rows, strict=True):
         _draw_interval(axes, row, place)
     axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    names = [f"{row.first}\nagainst {row.second}" for row in rows]
+    names = [f"{_in_lines(row.first)}\n{_in_lines(f'against {row.second}')}" for row in rows]
     axes.set_yticks(places, names, fontsize=_NAME_SIZE, parse_math=False)
     axes.set_ylim(0.4, len(rows) + 0.6)
     left, right = sides(higher_is_better=higher_is_better)

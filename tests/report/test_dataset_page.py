@@ -9,10 +9,12 @@ from test_render import Page
 
 from nnunet_mamba.evaluation.distances.conventions import MEDPY, DistanceMeasure
 from nnunet_mamba.report import dataset_page
+from nnunet_mamba.report.charts.colours import DARK, LIGHT
 from nnunet_mamba.report.contents.dataset_report import PatientTable, report_of
 from nnunet_mamba.report.contents.gathering import ReportRequest, gather
 from nnunet_mamba.report.contents.reported_model import NetworkCost
-from nnunet_mamba.report.dataset_page import page_content, render_page, short_name
+from nnunet_mamba.report.dataset_page import page_content, render_page
+from nnunet_mamba.report.figure_data import short_name
 from nnunet_mamba.report.tables.score_figures import model_figures
 from nnunet_mamba.report.writing import files_folder, write_dataset_report
 
@@ -104,7 +106,7 @@ def test_tables_and_figures_lie_beside_the_page(tmp_path):
     names = {path.name for path in files_folder(page).iterdir()}
     assert names == {path.name for path in written[1:]}
     assert {"report.md", "scores_per_case.csv", "scores_per_case.tex", "published.csv", "differences.tex"} <= names
-    for stem in ("dice_over_parameters", "dice_of_cases"):
+    for stem in ("dice_over_parameters", "dice_of_cases", "differences", "trainings"):
         assert {f"{stem}.png", f"{stem}.svg"} <= names
     with Image.open(files_folder(page) / "dice_over_parameters.png") as picture:
         assert min(picture.size) > 1000
@@ -113,6 +115,21 @@ def test_tables_and_figures_lie_beside_the_page(tmp_path):
     alone.parent.mkdir()
     assert write_dataset_report(made(), alone, page_only=True) == [alone]
     assert list(alone.parent.iterdir()) == [alone]
+
+
+@pytest.mark.usefixtures("trainings")
+def test_a_model_without_costs_is_named_below_the_scatter():
+    html = render_page(made())
+    assert "Not drawn: nnUNetTrainer&lt;B&gt; (parameters not known)." in html
+
+
+@pytest.mark.usefixtures("trainings")
+def test_each_model_has_its_colour_on_light_and_dark_pages():
+    html = render_page(made())
+    light, dark = (f".model-1 {{ --model: {colours[1]};" for colours in (LIGHT, DARK))
+    assert html.index(light) < html.index(dark)
+    assert 'class="box model-1"' in html
+    assert 'class="line model-1"' in html
 
 
 @pytest.mark.usefixtures("trainings")

@@ -110,3 +110,18 @@ def test_a_chart_that_nobody_has_measured_for_is_drawn_too(tmp_path):
     published = [Point(name=f"m{i}", x=1e6 * (i + 1), y=0.8, is_published=True) for i in range(30)]
     told = words(save_scatter(published, tmp_path / "many", y_title="Dice")[1])
     assert "compute not published" in told
+
+
+@pytest.mark.parametrize("save", [save_distributions, save_intervals])
+def test_long_names_leave_room_for_what_they_name(save, tmp_path):
+    def frame_width(name):
+        rows = {
+            save_distributions: [Distribution(name=name, values=[0.1, 0.9])],
+            save_intervals: [Interval(first=name, second=name, value=0.1, low=0.05, high=0.15)],
+        }[save]
+        drawing = save(rows, tmp_path / "f", x_title="x")[1].read_text()
+        outline = re.search(r'id="patch_2">\s*<path d="M ([\d.]+) [\d.]+\s+L ([\d.]+) ', drawing)
+        return float(outline[2]) - float(outline[1])
+
+    assert frame_width(LONG.format(1)) > 0.5 * frame_width("A")
+    assert frame_width("A") > 300
