@@ -73,7 +73,7 @@ def interval_chart(rows: Sequence[Interval], *, title: str, x_title: str, higher
             text, height = name_above(name, bottom, style=style)
             names.append(text)
             bottom += height
-        middles.append(bottom + _BAND // 2 - 4)
+        middles.append(bottom + _BAND // 2 - 1)
         bottom += _BAND
     frame = Frame(
         height=bottom + _BOTTOM, x_range=(low, high), y_range=(0, 1), left=LEFT, right=LEFT, top=_TOP, bottom=_BOTTOM
@@ -98,7 +98,7 @@ def interval_chart(rows: Sequence[Interval], *, title: str, x_title: str, higher
 
 
 def _lines(style: str, numbers: Sequence[float], middles: Sequence[float], frame: Frame) -> Markup:
-    path = "".join(f"M{frame.x(number):.1f} {middle - 13:.1f}v26" for middle in middles for number in numbers)
+    path = "".join(f"M{frame.x(number):.1f} {middle - 11:.1f}v22" for middle in middles for number in numbers)
     return Markup('<path class="{}" d="{}"/>').format(style, path)
 
 
