@@ -119,13 +119,13 @@ def test_tables_and_figures_lie_beside_the_page(tmp_path):
 
 @pytest.mark.usefixtures("trainings")
 def test_a_model_without_costs_is_named_below_the_scatter():
-    html = render_page(made())
+    html = render_page(page_content(made()))
     assert "Not drawn: nnUNetTrainer&lt;B&gt; (parameters not known)." in html
 
 
 @pytest.mark.usefixtures("trainings")
 def test_each_model_has_its_colour_on_light_and_dark_pages():
-    html = render_page(made())
+    html = render_page(page_content(made()))
     light, dark = (f".model-1 {{ --model: {colours[1]};" for colours in (LIGHT, DARK))
     assert html.index(light) < html.index(dark)
     assert 'class="box model-1"' in html
