@@ -88,7 +88,10 @@ def compare(
     resamples: Annotated[int, typer.Option(min=1000, help="Of the bootstrap.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for comparison.json and comparison.csv.", show_default="none is written")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for comparison.json and comparison.csv.", show_default="none is written"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     processes: Annotated[

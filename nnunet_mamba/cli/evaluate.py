@@ -41,7 +41,9 @@ def evaluate(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for summary.json and cases.csv; the predictions' folder if not given."),
+        typer.Option(
+            "--output", "-o", help="Folder for summary.json and cases.csv; the predictions' folder if not given."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     distances: Annotated[bool, typer.Option("--distances", help="Measure HD95, ASSD and NSD, too.")] = False,

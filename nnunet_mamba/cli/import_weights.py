@@ -19,7 +19,7 @@ _TOLD_BY_WEIGHTS = ("name", "input_channels", "num_classes")
 def import_weights(
     file: Annotated[Path, typer.Argument(help="What the published code's training saved.", show_default=False)],
     network: Annotated[str, typer.Option(help="Name of the network, see nnunet-mamba list.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="Checkpoint to write.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write.", show_default=False)],
     overrides: Annotated[
         list[str] | None,
         typer.Option(

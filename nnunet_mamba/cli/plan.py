@@ -26,12 +26,14 @@ def plan(
     trainers: Annotated[
         list[str] | None,
         typer.Option(
-            "--trainers", "--trainer", metavar="A,B", help="Trainers to plan for.", show_default="all that suit"
+            "--trainers", "--trainer", "-tr", metavar="A,B", help="Trainers to plan for.", show_default="all that suit"
         ),
     ] = None,
     configuration: Annotated[
         list[str] | None,
-        typer.Option(help="2d, 3d_fullres or 3d_lowres; may be repeated.", show_default="all that suit"),
+        typer.Option(
+            "--configuration", "-c", help="2d, 3d_fullres or 3d_lowres; may be repeated.", show_default="all that suit"
+        ),
     ] = None,
     base: Annotated[str, typer.Option(help="nnU-Net's plans to begin with.")] = "nnUNetPlans",
     memory: Annotated[

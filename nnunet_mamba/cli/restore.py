@@ -28,7 +28,9 @@ def restore(
             help="Folder that nnunet-mamba convert made of the images: the raw data set, or that of --images-only."
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the restored masks, new or empty.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the restored masks, new or empty.", show_default=False)
+    ],
     check: Annotated[
         bool,
         typer.Option("--check", help="Compare with the masks before conversion, where there are any, and print Dice."),

@@ -34,7 +34,8 @@ class Target:
     dataset_id: Annotated[int, typer.Option(help="nnU-Net's number of the data set, 1 to 999.")]
     name: Annotated[str, typer.Option(help="Name of the data set.")]
     output: Annotated[
-        Path | None, typer.Option(help="Folder that gets Dataset<id>_<name>.", show_default="$nnUNet_raw")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder that gets Dataset<id>_<name>.", show_default="$nnUNet_raw"),
     ] = None
 
     def refuse_wrong_name(self) -> None:
