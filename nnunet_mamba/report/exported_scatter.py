@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.report.charts.axes import log_ticks
-from nnunet_mamba.report.charts.colours import amount_colour, is_known, log_share
+from nnunet_mamba.report.charts.colours import amount_colour, amount_range, is_known, log_share
 from nnunet_mamba.report.charts.label_places import LabelSpace, Spot
 from nnunet_mamba.report.charts.lettering import wrapped
 from nnunet_mamba.report.charts.scatter_legend import amount_ticks
@@ -86,9 +86,9 @@ def _add_colour_bar(figure: "Figure", axes: "Axes", amounts: Sequence[float]) ->
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
-    if len(set(amounts)) < 2:
+    if not amounts:
         return
-    low, high = min(amounts), max(amounts)
+    low, high = amount_range(amounts)
     colours = LinearSegmentedColormap.from_list("amounts", [amount_colour(place / 10) for place in range(11)])
     numbers = amount_ticks(low, high)
     bar = figure.colorbar(ScalarMappable(LogNorm(low, high), colours), ax=axes, label="GMACs of one image")

@@ -72,9 +72,19 @@ def is_known(amount: float) -> bool:
 
 
 def log_share(value: float, values: Sequence[float]) -> float:
-    """Return where a value lies between the least and the most of all, on a logarithmic scale; NaN if it is unknown."""
-    known = [math.log10(each) for each in values if is_known(each)]
-    if not known or not is_known(value):
+    """Return where a value lies on the scale of all, which is logarithmic; NaN if it is unknown."""
+    if not is_known(value) or not any(is_known(each) for each in values):
         return math.nan
-    low, high = min(known), max(known)
-    return 0.5 if high == low else (math.log10(value) - low) / (high - low)
+    low, high = map(math.log10, amount_range(values))
+    return (math.log10(value) - low) / (high - low)
+
+
+def amount_range(values: Sequence[float]) -> tuple[float, float]:
+    """Return where the scale of amounts begins and ends: a power of ten at least, so that like ones look alike.
+
+    Args:
+        values: some of them known.
+    """
+    known = [math.log10(each) for each in values if is_known(each)]
+    middle, half = (max(known) + min(known)) / 2, max((max(known) - min(known)) / 2, 0.5)
+    return 10 ** (middle - half), 10 ** (middle + half)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from nnunet_mamba.report.charts.axes import WIDTH
-from nnunet_mamba.report.charts.colours import amount_colour, is_known, log_share
+from nnunet_mamba.report.charts.colours import amount_colour, amount_range, is_known, log_share
 from nnunet_mamba.report.charts.lettering import text_width, wrapped
 from nnunet_mamba.report.charts.scatter_names import Names
 from nnunet_mamba.report.charts.scatter_points import Point, drawable, left_out_text, unknown_text
@@ -72,11 +72,11 @@ def _colour_bar(amounts: Sequence[float], title: str) -> tuple[Markup, int]:
     if not amounts:
         return Markup(""), 0
     left = _LEFT + text_width(title, _SIZE) + 6
-    low, high = min(amounts), max(amounts)
+    low, high = amount_range(amounts)
     cell = Markup('<rect class="amount" style="--light:{};--dark:{}" x="{:.1f}" y="8" width="{:.1f}" height="10"/>')
     parts = [Markup('<text x="{}" y="18">{}</text>').format(_LEFT, title)]
     for index in range(_N_CELLS):
-        share = index / (_N_CELLS - 1) if high > low else 0.5
+        share = index / (_N_CELLS - 1)
         colours = amount_colour(share), amount_colour(share, is_dark=True)
         parts.append(cell.format(*colours, left + _BAR_WIDTH * index / _N_CELLS, _BAR_WIDTH / _N_CELLS + 0.5))
     tick = Markup('<line class="tick" x1="{:.1f}" x2="{:.1f}" y1="18" y2="22"/>')

@@ -107,4 +107,7 @@ def test_each_model_has_its_colour_in_both_schemes():
 def test_what_is_no_amount_has_no_place_on_the_scale():
     assert log_share(10, [1, 100, math.inf]) == pytest.approx(0.5)
     assert all(math.isnan(log_share(value, [1, 100])) for value in (math.nan, math.inf, 0, -1))
-    assert log_share(5, [5, 5]) == 0.5
+    assert log_share(5, [5, 5]) == pytest.approx(0.5)
+    # What differs by a hundredth does not look like least and most.
+    shares = [log_share(value, [1.0, 1.01]) for value in (1.0, 1.01)]
+    assert shares == pytest.approx([0.5, 0.5], abs=0.01)
