@@ -134,6 +134,11 @@ class Comparison:
         """One for each pair of models: the mean over labels, or the only label."""
         return list({(row.first, row.second): row for row in self.rows}.values())
 
+    @property
+    def n_tests(self) -> int:
+        """How many p-values were corrected together; a label that no case has is no test."""
+        return sum(not math.isnan(row.values.p_value) for row in self.rows)
+
 
 def compare_models(models: Sequence[ScoredModel], groups: CaseGroups, options: ComparisonOptions) -> Comparison:
     """Compare models by the scores of the same cases.

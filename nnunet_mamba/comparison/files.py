@@ -45,7 +45,7 @@ def comparison_as_dict(comparison: Comparison) -> dict[str, object]:
         "n_resamples": options.resampling.n_resamples,
         "seed": options.resampling.seed,
         "test": _TEST,
-        "n_tests": len(comparison.rows),
+        "n_tests": comparison.n_tests,
         "tie": options.tie,
         "empty_masks": EMPTY_RULE,
     }

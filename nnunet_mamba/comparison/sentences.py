@@ -34,7 +34,7 @@ def _sentence(row: ComparedLabel, comparison: Comparison) -> str:
     difference, low, high = (amount(value, comparison) for value in (abs(values.difference), *bounds))
     evidence = (
         f"({row.confidence:.0%} interval {low} to {high}; {_number_of(comparison, values.n_groups)}; "
-        f"{_p(row.p_holm)}{' after Holm' if len(comparison.rows) > 1 else ''})"
+        f"{_p(row.p_holm)}{' after Holm' if comparison.n_tests > 1 else ''})"
     ).replace("%", " %", 1)
     unit = _unit(comparison)
     if row.is_shown:
@@ -51,7 +51,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
-    noun, n_family = comparison.groups.noun, len(comparison.rows)
+    noun, n_family = comparison.groups.noun, comparison.n_tests
     if not comparison.groups.by_case:
         yield (
             "No patients are known of these cases, so each counts for itself: where several show one patient, the "

@@ -5,6 +5,7 @@ import pytest
 
 from nnunet_mamba.comparison.case_groups import CaseGroups
 from nnunet_mamba.comparison.comparing import ComparisonOptions, compare_models
+from nnunet_mamba.comparison.files import comparison_as_dict
 from nnunet_mamba.comparison.metrics import METRICS, find_metric
 from nnunet_mamba.comparison.statistics.holm import holm
 from nnunet_mamba.comparison.statistics.paired_difference import Resampling
@@ -136,3 +137,18 @@ def test_nothing_is_shown_where_interval_and_test_disagree(three):
 def test_an_unknown_metric_is_refused():
     with pytest.raises(ValueError, match="`metric='volume'`: expected one of dice, iou, sensitivity"):
         find_metric("volume")
+
+
+def test_a_label_that_no_case_has_is_no_test(three):
+    def nothing(_):
+        return NOTHING
+
+    def lesion(case):
+        return case.confusions["lesion"]
+
+    found = compare([with_labels(model, {"lesion": lesion, "absent": nothing}) for model in three[:2]])
+    assert [row.values.n_cases for row in found.rows] == [12, 0, 12]
+    assert found.n_tests == 2
+    assert found.rows[0].p_holm == pytest.approx(2 * found.rows[0].values.p_value)
+    assert math.isnan(found.rows[1].values.rank_biserial)
+    assert comparison_as_dict(found)["n_tests"] == 2

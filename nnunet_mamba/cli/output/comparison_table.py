@@ -22,7 +22,7 @@ def print_comparison(comparison: "Comparison") -> None:
     resampling = comparison.options.resampling
     console.print(
         f"Interval: {resampling.n_resamples} bootstrap resamples of {comparison.groups.noun}, seed {resampling.seed}. "
-        f"p: Wilcoxon, Holm's correction for {len(comparison.rows)}. Effect sizes: Cohen's d_z, rank-biserial r.",
+        f"p: Wilcoxon, Holm's correction for {comparison.n_tests}. Effect sizes: Cohen's d_z, rank-biserial r.",
         markup=False,
         soft_wrap=True,
     )

@@ -72,7 +72,7 @@ class PairedDifference:
         p_value: Wilcoxon's; 1 where no group differs, NaN without any case.
         smallest_p: that so many groups could give at best.
         cohens_dz: NaN for fewer than two groups, or where all differ alike.
-        rank_biserial: -1 to 1, 0 where no group differs.
+        rank_biserial: -1 to 1, 0 where no group differs, NaN without any case.
         n_higher: cases where the first score is higher by more than the tolerance.
         n_equal: cases within the tolerance.
         n_lower: cases where it is lower.
@@ -215,6 +215,8 @@ def _wilcoxon_p(means: Array) -> float:
 def _rank_biserial(means: Array) -> float:
     from scipy.stats import rankdata
 
+    if not len(means):
+        return math.nan
     differing = means[means != 0]
     ranks = rankdata(np.abs(differing))
     return float((ranks * np.sign(differing)).sum() / ranks.sum()) if len(differing) else 0.0

@@ -41,7 +41,7 @@ def difference_table(comparison: Comparison) -> Table:
         rows=[_row(row, digits, has_labels=has_labels) for row in comparison.rows],
         notes=[
             f"Interval: {resampling.n_resamples} bootstrap resamples of {noun}, seed {resampling.seed}. p: Wilcoxon's "
-            f"signed-rank test with Holm's correction for {len(comparison.rows)}. d_z: Cohen's effect size of pairs."
+            f"signed-rank test with Holm's correction for {comparison.n_tests}. d_z: Cohen's effect size of pairs."
         ],
     )
 
