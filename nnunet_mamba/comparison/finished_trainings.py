@@ -87,13 +87,25 @@ def find_trainings(request: TrainingsRequest) -> tuple[list[TrainedModel], list[
     if len(set(trainings)) < len(trainings):
         raise ValueError(f"`trainers` {','.join(request.trainers)} names one training twice; name two different ones")
     folds = list(request.folds) if request.folds is not None else _folds_of_split(trainings)
+    refuse_fold_all(folds)
+    _refuse_unfinished(trainings, folds)
+    return trainings, folds
+
+
+def refuse_fold_all(folds: Sequence[str]) -> None:
+    """Raise if the fold of all cases is among some.
+
+    Args:
+        folds: as they were named.
+
+    Raises:
+        ValueError: it is.
+    """
     if ALL in folds:
         raise ValueError(
             "`folds` names the fold all, which is validated with the cases that it was trained with: a score on them "
             "tells nothing; compare numbered folds"
         )
-    _refuse_unfinished(trainings, folds)
-    return trainings, folds
 
 
 def _find_training(dataset: Path, name: str, configuration: str | None) -> TrainedModel:

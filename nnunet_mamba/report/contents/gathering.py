@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnunet_mamba.comparison.finished_trainings import TrainingsRequest, find_trainings, read_trainings
+from nnunet_mamba.comparison.finished_trainings import (
+    TrainingsRequest,
+    find_trainings,
+    read_trainings,
+    refuse_fold_all,
+)
 from nnunet_mamba.comparison.scored_model import ScoredModel
 from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
 from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
@@ -96,6 +101,7 @@ def shown_trainings(request: ReportRequest) -> tuple[list[TrainedModel], list[st
 
 def _wanted(request: ReportRequest) -> tuple[TrainingsRequest, list[str]]:
     """Return the trainings to read, and in words those that are there and cannot be shown."""
+    refuse_fold_all(request.folds or ())
     results = nnunet_folder("nnUNet_results")
     folder = results / find_dataset_name(results, request.dataset)
     there = [model for model in finished_models(folder) if request.configuration in (None, model.name.configuration)]

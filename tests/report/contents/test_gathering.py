@@ -95,3 +95,10 @@ def test_damaged_results_are_named(write_training):
     summary.write_text(json.dumps({"foreground_mean": {"Dice": 0.5}}))
     with pytest.raises(ValueError, match=r"summary\.json has no 'metric_per_case'"):
         report_on("A")
+
+
+def test_the_fold_of_all_cases_is_refused(write_training):
+    write_training("A", {**FOLDS, "all": {"a": 1}})
+    for trainers in ((), ("A",)):
+        with pytest.raises(ValueError, match="the fold all, which is validated with the cases that it was trained"):
+            report_on(*trainers, folds=["all"])
