@@ -1,7 +1,7 @@
 """Read cross-validations from nnU-Net's results: each case is scored by the fold that has not trained on it."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
 from nnunet_mamba.evaluation.folders import evaluate_folders
 from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
 from nnunet_mamba.results.confusion import ScoredCase
-from nnunet_mamba.results.layout import ALL, fold_name, fold_of, validation_folder, validation_summary
+from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_folder, validation_summary
 from nnunet_mamba.results.model_choice import find_dataset_name
 from nnunet_mamba.results.phases import phase_of
 from nnunet_mamba.results.summaries import read_summary
@@ -187,10 +187,12 @@ def _read_training(
 def _measured(
     training: TrainedModel, fold: str, request: TrainingsRequest
 ) -> tuple[Sequence[ScoredCase], MeasuredDistances]:
+    predictions = validation_folder(training.fold(fold))
+    validated = {case.identifier for case in read_summary(validation_summary(training.fold(fold)))}
     # The summary that nnU-Net wrote stays as it is.
     with tempfile.TemporaryDirectory() as scratch:
         done = evaluate_folders(
-            validation_folder(training.fold(fold)),
+            predictions,
             reference_folder(training.dataset),
             training.dataset_json_file,
             output=Path(scratch),
@@ -200,7 +202,31 @@ def _measured(
             distances=request.distances,
         )
     assert done.distances is not None
+    _refuse_other_label_maps(predictions, {case.identifier for case in done.cases}, validated)
     return done.cases, done.distances
+
+
+def _refuse_other_label_maps(predictions: Path, found: Collection[str], validated: Collection[str]) -> None:
+    """Raise unless the label maps of a validation are those that nnU-Net has scored.
+
+    Args:
+        predictions: folder of the label maps.
+        found: their cases.
+        validated: the cases of its summary.json.
+    """
+    parts = [
+        f"{len(names)} {what} ({shown(names)})"
+        for what, names in (
+            (f"cases of its {SUMMARY} have no label map", set(validated) - set(found)),
+            (f"label maps are not in its {SUMMARY}", set(found) - set(validated)),
+        )
+        if names
+    ]
+    if parts:
+        raise ValueError(
+            f"{predictions}: {' and '.join(parts)}, and distances are measured in label maps: the scores would be of "
+            "other cases; validate the fold again, or do without distances"
+        )
 
 
 def reference_folder(dataset: str) -> Path:

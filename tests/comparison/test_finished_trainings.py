@@ -117,3 +117,18 @@ def test_distances_are_measured_in_the_label_maps_of_the_validations(write_train
     assert models[0].distances.unit == "pixel"
     assert (trainings[0] / "fold_0" / "validation" / "summary.json").read_text() == before
     refuse_incomparable(models)
+
+
+def test_a_validation_without_some_of_its_label_maps_is_not_measured(write_training, tmp_path):
+    validation = write_training("A", {"0": {"a": 1, "b": 1}}) / "fold_0" / "validation"
+    references = tmp_path / "nnUNet_preprocessed" / "Dataset001_Toy" / "gt_segmentations"
+    references.mkdir(parents=True)
+    for case in "abc":
+        Image.fromarray(np.eye(9, dtype=np.uint8)).save(references / f"{case}.png")
+    for case, text in (
+        ("a", r"validation: 1 cases of its summary\.json have no label map \(b\), and distances are measured"),
+        ("c", r"no label map \(b\) and 1 label maps are not in its summary\.json \(c\).*or do without distances$"),
+    ):
+        Image.fromarray(np.eye(9, dtype=np.uint8)).save(validation / f"{case}.png")
+        with pytest.raises(ValueError, match=text):
+            read("A", distances=DistanceMeasure(), processes=1)
