@@ -99,9 +99,10 @@ def report_of(
         ValueError: the models were not scored on the same cases; or the record of a data set is damaged.
     """
     models = [replace(model, cost=costs.get(model.name)) for model in gathered.models]
+    # Models on other cases are refused before their cases are ranked together.
+    comparison = _compared(models, gathered.dataset, patients or PatientTable(), resampling or Resampling())
     extremes, missed = extreme_cases(models), missed_cases(models)
     drawn, undrawn = _drawn([*extremes, *missed[:MOST_MISSED_SHOWN]], models, gathered.dataset)
-    comparison = _compared(models, gathered.dataset, patients or PatientTable(), resampling or Resampling())
     return DatasetReport(
         dataset=gathered.dataset,
         models=models,
@@ -175,11 +176,15 @@ def _facts(gathered: Gathered, models: Sequence[ReportedModel]) -> Iterator[tupl
     yield "Configuration", ", ".join(dict.fromkeys(name.configuration for name in names))
     yield "Plans", ", ".join(dict.fromkeys(name.plans for name in names))
     if seeds := {model.name: model.seeds for model in models if len(model.seeds) > 1}:
-        yield "Seeds", "; ".join(f"{name}: {', '.join(map(str, of_model))}" for name, of_model in seeds.items())
+        yield "Seeds", "; ".join(f"{name}: {_told_seeds(of_model)}" for name, of_model in seeds.items())
     if gathered.left_out:
         yield "Not shown", "; ".join(gathered.left_out)
     yield "Report made on", f"{processor()}, {usable_cores()} cores, {platform.system()} {platform.release()}"
     yield "Versions", ", ".join([f"Python {platform.python_version()}", *_versions()])
+
+
+def _told_seeds(seeds: Sequence[int | None]) -> str:
+    return ", ".join("none was set" if seed is None else str(seed) for seed in seeds)
 
 
 def _versions() -> Iterator[str]:

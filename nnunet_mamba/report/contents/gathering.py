@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnunet_mamba.comparison.comparability import refuse_incomparable
 from nnunet_mamba.comparison.finished_trainings import (
     TrainingsRequest,
     find_trainings,
@@ -179,10 +180,17 @@ def _complete(
 def _grouped(
     trainings: Sequence[ScoredModel], paper_distances: Mapping[Path, MeasuredDistances]
 ) -> list[ReportedModel]:
-    """Return trainings that differ in their seed alone as one model."""
+    """Return trainings that differ in their seed alone as one model.
+
+    Raises:
+        ValueError: seeds of one model were not scored on the same cases, folds, labels and references.
+    """
     groups: dict[str, list[ScoredModel]] = {}
     for training in trainings:
         groups.setdefault(str(_without_seed(TrainedModel.of(training.place).name)), []).append(training)
+    for repeats in groups.values():
+        if len(repeats) > 1:
+            refuse_incomparable(repeats)
     trainers = [ModelName.parse(name).trainer for name in groups]
     return [
         ReportedModel(

@@ -102,3 +102,17 @@ def test_the_fold_of_all_cases_is_refused(write_training):
     for trainers in ((), ("A",)):
         with pytest.raises(ValueError, match="the fold all, which is validated with the cases that it was trained"):
             report_on(*trainers, folds=["all"])
+
+
+@pytest.mark.parametrize(
+    ("second", "text"),
+    [
+        ({"0": {"a": 10}, "1": {"c": 5}}, r"were scored on other cases, 1 only in A_2epochs_seed1 \(b\)"),
+        ({"0": {"c": 5}, "1": {"a": 10, "b": 20}}, "were trained with another split"),
+    ],
+)
+def test_seeds_that_were_validated_otherwise_are_not_averaged(write_training, second, text):
+    write_training("A_2epochs_seed1", FOLDS)
+    write_training("A_2epochs_seed2", second)
+    with pytest.raises(ValueError, match=f"A_2epochs_seed1 and A_2epochs_seed2 {text}"):
+        report_on()
