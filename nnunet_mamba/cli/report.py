@@ -28,6 +28,7 @@ _PAPERS = {
     "synapse": "synapse",
     "lgg": "lgg",
 }
+_SHOWN_NAMES = 5
 
 
 def report(
@@ -88,11 +89,8 @@ def report(
         from nnunet_mamba.report.contents.dataset_report import PatientTable, report_of
         from nnunet_mamba.report.contents.gathering import ReportRequest, gather
         from nnunet_mamba.report.writing import write_dataset_report
-        from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
-        if output.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"`output` {output}: expected the name of a page, such as report.html")
-        refuse_if_unwritable(output.resolve().parent, way_out="choose another `output`")
+        _refuse_output(output, page_only=page_only)
         shown = _papers_of(dataset) if with_papers and papers is None else papers
         _refuse_unknown(shown)
         gathered = gather(
@@ -113,8 +111,30 @@ def report(
         written = write_dataset_report(made, output, page_only=page_only)
         for name in gathered.left_out:
             print(f"Not shown: {name}", file=sys.stderr)
+        if len(written) > 1:
+            _tell_other_files(written[1].parent, written)
         for file in written[:1] if len(written) == 1 else (written[0], written[1].parent):
             print(file)
+
+
+def _refuse_output(page: Path, *, page_only: bool) -> None:
+    """Raise before anything is read if the page, or the files beside it, could not be written."""
+    from nnunet_mamba.report.writing import files_folder
+    from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+
+    if page.suffix.lower() not in (".html", ".htm") or page.is_dir():
+        found = " is a folder" if page.is_dir() else ""
+        raise ValueError(f"`output` {page}{found}: expected the name of a page, such as report.html")
+    for folder in (page.resolve().parent, *(() if page_only else (files_folder(page),))):
+        refuse_if_unwritable(folder, way_out="choose another `output`")
+
+
+def _tell_other_files(folder: Path, written: "Sequence[Path]") -> None:
+    """Tell which files lie among those of a report: an earlier one with other tables may have left them."""
+    others = sorted({path.name for path in folder.glob("[!.]*")} - {path.name for path in written})
+    if others:
+        shown = ", ".join(others[:_SHOWN_NAMES]) + (", …" if len(others) > _SHOWN_NAMES else "")
+        print(f"Note: {folder} also holds {shown}, which this report has not written", file=sys.stderr)
 
 
 def _papers_of(dataset: str) -> str:

@@ -67,6 +67,31 @@ def test_what_cannot_be_reported_is_one_sentence(tmp_path, monkeypatch, argument
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.usefixtures("trainings")
+def test_a_page_that_cannot_be_written_whole_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "page_files").touch()
+    for name, told in (
+        ("folder.html", "folder.html is a folder: expected the name of a page"),
+        ("page.html", "page_files is a file, expected a folder for page_files; choose another --output"),
+    ):
+        done = run(1, "--no-distances", "--no-costs", "-o", tmp_path / name)
+        assert done.exit_code == 1
+        assert told in words(done.stderr)
+    assert not (tmp_path / "page.html").exists()
+    assert run(1, "--no-distances", "--no-costs", "--page-only", "-o", tmp_path / "page.html").exit_code == 0
+
+
+@pytest.mark.usefixtures("trainings")
+def test_files_of_an_earlier_report_are_told(tmp_path):
+    (tmp_path / "page_files").mkdir()
+    (tmp_path / "page_files" / "hd95_by_label.csv").touch()
+    for _ in range(2):
+        done = run(1, "--no-distances", "--no-costs", "-o", tmp_path / "page.html")
+        assert "page_files also holds hd95_by_label.csv, which this report has not written" in words(done.stderr)
+    assert "also holds" not in run(1, "--no-distances", "--no-costs", "-o", tmp_path / "b.html").stderr
+
+
 def test_the_name_of_a_data_set_tells_whose_rows_fit(write_training, tmp_path):
     write_training("A", FOLDS, dataset="Dataset017_ISIC2017")
     page = tmp_path / "page.html"
