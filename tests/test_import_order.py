@@ -19,8 +19,9 @@ HOUSE = {
     "dataset_conversion": "cli data",
     "cli": (
         "bundled comparison crossval data demo doctor evaluation external_tests models networks ops planning "
-        "prediction presets published_results report results system"
+        "prediction presets published_results report results system web"
     ),
+    "web": "models presets system",
     "demo": "bundled data evaluation models report results system trainer_name",
     "doctor": "_startup bundled ops system",
     "report": "comparison data evaluation overlays published_results results system trainer_name",
@@ -93,6 +94,7 @@ WITHOUT = {
     "data": {"torch", "nnunetv2"},
     "report": {"torch", "nnunetv2"},
     "measurements": {"torch", "nnunetv2"},
+    "web": {"torch", "nnunetv2", "numpy"},
     "overlays": {"torch", "nnunetv2", "matplotlib"},
     "results": {"torch", "nnunetv2", "numpy"},
     "evaluation": {"torch"},

@@ -26,6 +26,7 @@ from nnunet_mamba.cli import (
     restore,
     scan_backends,
     trainers_path,
+    web,
 )
 from nnunet_mamba.cli.options.path_arguments import refuse_unexpanded_paths
 from nnunet_mamba.cli.output.streams import INTERRUPTED, guarded_streams, has_no_colours, replace_unknown_characters
@@ -101,4 +102,5 @@ app.command("papers")(papers.papers)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)
+app.command("web")(web.web)
 refuse_unexpanded_paths(app)
