@@ -10,6 +10,7 @@ from nnunet_mamba.presets import PRESETS
 
 _HEADING = re.compile(r"^## +(.+?)\s*$", re.MULTILINE)
 _COLOURS = 3
+_MIRRORED = "mirrored"
 _WAY_OUT = "use nnunet-mamba predict for this model"
 
 
@@ -41,7 +42,7 @@ def page_model(description: ModelDescription, card: str) -> dict[str, Any]:
         "training": _prose(sections.get("Training data", "")),
         "limits": _bullets(sections.get("Limits", "")),
         "scores": [
-            {"data": score.data, "value": score.value, "n": score.n, "note": _plain_note(score, description)}
+            {"data": score.data, "value": score.value, "n": score.n, "note": _plain_note(score)}
             for score in _shown_scores(description)
         ],
         "scores_explained": (
@@ -70,25 +71,28 @@ def _size(description: ModelDescription) -> tuple[int, int]:
 
 def _shown_scores(description: ModelDescription) -> Sequence[Score]:
     """Return the Dice of outlines that were made as the page makes them, one for each set of images."""
-    wanted = [step.replace("_", " ") for step in description.postprocessing]
-    unwanted = [step.replace("_", " ") for step in POSTPROCESSING if step not in description.postprocessing]
-    if description.mirror_axes:
-        wanted.append("mirrored")
-        unwanted.append("not mirrored")
+    made = _made(description)
     return [
         score
         for score in description.scores
-        if score.metric == "Dice"
-        and score.protocol == "mean over cases"
-        and all(part in score.note for part in wanted)
-        and not any(part in score.note for part in unwanted)
+        if (score.metric, score.protocol) == ("Dice", "mean over cases")
+        and _every_step().intersection(score.note.split("; ")) == made
     ]
 
 
-def _plain_note(score: Score, description: ModelDescription) -> str:
+def _made(description: ModelDescription) -> set[str]:
+    """Return how the page makes an outline, in the words of scores' notes."""
+    steps = {step.replace("_", " ") for step in description.postprocessing}
+    return steps | {_MIRRORED} if description.mirror_axes else steps
+
+
+def _every_step() -> set[str]:
+    return {_MIRRORED, *(step.replace("_", " ") for step in POSTPROCESSING)}
+
+
+def _plain_note(score: Score) -> str:
     """Return what a score's note says besides how the outline was made."""
-    made = {"mirrored", *(step.replace("_", " ") for step in description.postprocessing)}
-    return "; ".join(part for part in score.note.split("; ") if part not in made)
+    return "; ".join(part for part in score.note.split("; ") if part not in _every_step())
 
 
 def _sections(card: str) -> "zip[tuple[str, str]]":

@@ -12,9 +12,10 @@ const TINT = "#2fc4ff";
  * @param {CanvasRenderingContext2D} context of a canvas that shows the whole photograph.
  * @param {Uint8Array} mask (height, width), 0 or 1.
  * @param {{width: number, height: number}} size of the mask.
- * @param {{opacity: number, isOutlined: boolean}} style how strong the tint is, 0 to 1, and whether there are lines.
+ * @param {{opacity: number, isOutlined: boolean, thickness: number}} style how strong the tint is, 0 to 1, whether
+ *   there are lines, and how thick they are, in pixels of the canvas.
  */
-export function drawMask(context, mask, size, { opacity, isOutlined }) {
+export function drawMask(context, mask, size, { opacity, isOutlined, thickness }) {
   const { width, height } = context.canvas;
   const path = new Path2D();
   for (const line of outlines(mask, size)) {
@@ -31,7 +32,6 @@ export function drawMask(context, mask, size, { opacity, isOutlined }) {
   context.fill(path, "evenodd");
   context.globalAlpha = 1;
   context.lineJoin = "round";
-  const thickness = Math.max(1.5, Math.max(width, height) / 450);
   if (isOutlined) {
     strokePath(context, path, BORDER, 2.2 * thickness);
     strokePath(context, path, LINE, thickness);
@@ -44,10 +44,10 @@ export function drawMask(context, mask, size, { opacity, isOutlined }) {
  *
  * @param {CanvasRenderingContext2D} context see `drawMask`.
  * @param {Array<{x: number, y: number}>} points one or two, as parts of width and height.
+ * @param {number} thickness of the line, in pixels of the canvas.
  */
-export function drawScale(context, points) {
+export function drawScale(context, points, thickness) {
   const { width, height } = context.canvas;
-  const thickness = Math.max(1.5, Math.max(width, height) / 450);
   const path = new Path2D();
   points.forEach(({ x, y }, place) => {
     if (place > 0) path.moveTo(points[0].x * width, points[0].y * height);

@@ -62,6 +62,7 @@ function listen() {
   at("save-overlay").addEventListener("click", () => saving(saveOverlay));
   at("save-table").addEventListener("click", saveTable);
   at("print").addEventListener("click", () => window.print());
+  window.addEventListener("resize", drawSelected);
 }
 
 /** Show an image that has changed, and the list. */
@@ -70,13 +71,13 @@ function changed(image) {
   const { nWaiting, finished, images } = visit;
   if (images.length === 0) say("No image yet.");
   else if (nWaiting > 0) say(`${finished.length} of ${images.length} images are outlined …`);
+  else if (visit.selected !== null) say(inWords(visit.selected));
   if (image !== visit.selected || !image?.picture) return;
   at("result").hidden = false;
   at("result-title").textContent = `Outline of ${image.name}`;
   setDrawing(false);
   showScale(image.scale);
   drawSelected();
-  if (nWaiting === 0) say(inWords(image));
 }
 
 function drawSelected() {
@@ -187,7 +188,7 @@ function say(text) {
 }
 
 function refused(text) {
-  const item = document.createElement("li");
+  const item = document.createElement("p");
   item.textContent = text;
   at("problems").append(item);
 }

@@ -2,6 +2,9 @@
 
 import { drawMask, drawScale } from "./drawing.js";
 
+// In CSS pixels.
+const LINE_ON_SCREEN = 1.6;
+
 export class PictureView {
   /**
    * @param {HTMLCanvasElement} canvas that shows it.
@@ -40,8 +43,10 @@ export class PictureView {
     this.canvas.height = image.picture.height;
     const context = this.canvas.getContext("2d");
     context.drawImage(image.picture, 0, 0);
-    drawMask(context, label, labelSize, style);
-    if (image.scale.points.length > 0) drawScale(context, image.scale.points);
+    // Lines are equally thick on a telephone and on a large screen.
+    const thickness = (LINE_ON_SCREEN * this.canvas.width) / (this.canvas.clientWidth || this.canvas.width);
+    drawMask(context, label, labelSize, { ...style, thickness });
+    if (image.scale.points.length > 0) drawScale(context, image.scale.points, thickness);
     this.canvas.setAttribute("aria-label", description);
   }
 }

@@ -10,6 +10,8 @@ import { turnedBack, turnedSize } from "./turning.js";
 import { unpacked } from "./unpacking.js";
 
 const LONGEST_OVERLAY = 4096;
+// Of the longer side.
+const LINE_IN_OVERLAY = 1 / 450;
 const THUMBNAIL = 112;
 
 let network = null;
@@ -76,7 +78,8 @@ async function overlay({ file, label, style }) {
   const image = await decode(file);
   try {
     const canvas = image.picture(LONGEST_OVERLAY);
-    drawMask(canvas.getContext("2d"), label, network.size, style);
+    const thickness = Math.max(1.5, Math.max(canvas.width, canvas.height) * LINE_IN_OVERLAY);
+    drawMask(canvas.getContext("2d"), label, network.size, { ...style, thickness });
     return { answer: { png: await canvas.convertToBlob({ type: "image/png" }) } };
   } finally {
     image.close();
