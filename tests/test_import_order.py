@@ -18,8 +18,8 @@ HOUSE = {
     "nnunet_mamba": "networks prediction",
     "dataset_conversion": "cli data",
     "cli": (
-        "bundled comparison crossval data demo doctor evaluation external_tests models networks ops planning "
-        "prediction presets published_results report results system web"
+        "bundled comparison crossval data demo doctor evaluation export external_tests models networks onnx_models ops "
+        "planning prediction presets published_results report results system web"
     ),
     "web": "models presets system",
     "demo": "bundled data evaluation models report results system trainer_name",
@@ -27,8 +27,10 @@ HOUSE = {
     "report": "comparison data evaluation overlays published_results results system trainer_name",
     "crossval": "data results system trainer_name training",
     "external_tests": "comparison data evaluation models prediction results system trainer_name",
+    "export": "models networks onnx_models ops prediction system",
     "comparison": "data evaluation prediction results system",
     "prediction": "data measurements models networks overlays results system",
+    "onnx_models": "system",
     "measurements": "system",
     "overlays": "system",
     "evaluation": "data results system",
@@ -95,6 +97,7 @@ WITHOUT = {
     "report": {"torch", "nnunetv2"},
     "measurements": {"torch", "nnunetv2"},
     "web": {"torch", "nnunetv2", "numpy"},
+    "onnx_models": {"torch", "nnunetv2", "onnx"},
     "overlays": {"torch", "nnunetv2", "matplotlib"},
     "results": {"torch", "nnunetv2", "numpy"},
     "evaluation": {"torch"},

@@ -14,6 +14,7 @@ from nnunet_mamba.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     external_test,
     import_weights,
     list_networks,
@@ -26,6 +27,7 @@ from nnunet_mamba.cli import (
     restore,
     scan_backends,
     trainers_path,
+    verify,
     web,
 )
 from nnunet_mamba.cli.options.path_arguments import refuse_unexpanded_paths
@@ -95,6 +97,7 @@ for _name, _outputs, _inputs, _command in (
     app.command(_name)(with_run_report(_name, outputs=_outputs, inputs=_inputs)(_command))
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("export")(export.export)
 app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
 app.command("pack-model")(pack_model.pack_model)
@@ -102,5 +105,6 @@ app.command("papers")(papers.papers)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)
+app.command("verify")(verify.verify)
 app.command("web")(web.web)
 refuse_unexpanded_paths(app)

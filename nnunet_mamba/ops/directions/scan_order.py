@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nnunet_mamba.ops.directions.operands import check_spatial
 from nnunet_mamba.ops.operand_checks import whole_sizes
-from nnunet_mamba.ops.transforms import needs_definition
+from nnunet_mamba.ops.transforms import is_exporting, needs_definition
 
 
 def unroll_map(x: Tensor) -> Tensor:
@@ -132,6 +132,9 @@ class _UnrollMap(torch.autograd.Function):
         n = len(spatial)
         # Flipping the map is one copy; reversing its n scans would be n.
         flipped = x.flip(tuple(range(2, x.ndim)))
+        if is_exporting():
+            # Written into one array, an exported graph would scatter every direction by the indices of all its numbers.
+            return torch.stack([_rotated(flipped if i >= n else x, n, i % n).flatten(2) for i in range(2 * n)], dim=1)
         scans = x.new_empty(b, 2 * n, c, math.prod(spatial))
         for i in range(2 * n):
             rotated = _rotated(x if i < n else flipped, n, i % n)

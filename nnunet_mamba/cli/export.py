@@ -1,0 +1,107 @@
+"""``nnunet-mamba export``: a trained model as an ONNX file that is proved equal before it is written."""
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnunet_mamba.cli.options.model_options import MODEL_HELP, CheckpointName, checked_source, parse_folds
+from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
+from nnunet_mamba.results.checkpoints import FINAL
+from nnunet_mamba.system.folder_lock import refuse_if_unwritable
+
+if TYPE_CHECKING:
+    from nnunet_mamba.export.onnx_export import ExportedFile
+
+
+class ExportFormat(str, Enum):
+    """What a model is exported as."""
+
+    ONNX = "onnx"
+
+
+def export(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, such as lesion.onnx.", show_default=False)
+    ],
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help=MODEL_HELP)] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Instead: data set whose trained model is taken, such as 101.")
+    ] = None,
+    trainer: Annotated[str | None, typer.Option("-tr", "--trainer", help="Its trainer, if there are several.")] = None,
+    configuration: Annotated[
+        str | None, typer.Option("-c", "--configuration", help="Its configuration, if there are several.")
+    ] = None,
+    plans: Annotated[str | None, typer.Option("-p", "--plans", help="Its plans, if there are several.")] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(
+            "-f", "--folds", metavar="0,1|all", help="Folds to average, inside the file.", show_default="all trained"
+        ),
+    ] = None,
+    checkpoint_name: CheckpointName = FINAL,
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="Kind of file.")] = ExportFormat.ONNX,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
+) -> None:
+    """Write a model of images as an ONNX file of standard operators, and OUTPUT.json beside it, and print its name.
+
+    The file takes images (b, c, h, w) and returns logits and probabilities; OUTPUT.json tells channels, normalization,
+    labels and licences. Nothing is written unless onnxruntime computes what torch computes, also with extreme inputs.
+    nnunet-mamba verify repeats that later without torch.
+    """
+    with errors_of_usage():
+        named_folds = parse_folds(folds)
+        if (model is None) is (dataset is None):
+            raise ValueError("name one model: --model NAME (nnunet-mamba models lists them), or -d DATASET")
+        if model is not None and any((trainer, configuration, plans)):
+            raise ValueError("-tr, -c and -p choose among the models of a data set: give -d instead of --model")
+        source: str | Path | None = None if model is None else checked_source(model)
+    with errors_as_text(is_conversion=False, continues=False, workers=""):
+        from nnunet_mamba.onnx_models.optional_packages import require_packages
+
+        require_packages("onnx", "onnxscript", "onnxruntime")
+        _refuse_output(output, overwrite=overwrite)
+        from nnunet_mamba.export.onnx_export import write_onnx
+        from nnunet_mamba.export.subject import subject_of
+        from nnunet_mamba.models.opening import open_model
+
+        if source is None:
+            assert dataset is not None
+            source = _results_folder(dataset, trainer, plans, configuration, checkpoint_name=checkpoint_name)
+        subject = subject_of(open_model(source, folds=named_folds, checkpoint_name=checkpoint_name))
+        _print_written(write_onnx(subject, output))
+
+
+def _refuse_output(output: Path, *, overwrite: bool) -> None:
+    if output.is_dir():
+        raise IsADirectoryError(f"{output} is a folder, expected a file such as {output / 'model.onnx'}")
+    if output.exists() and not overwrite:
+        raise FileExistsError(f"{output} exists; choose another name, or pass --overwrite")
+    refuse_if_unwritable(output.parent, way_out="make room, get the right to write there, or choose another --output")
+
+
+def _results_folder(
+    dataset: str, trainer: str | None, plans: str | None, configuration: str | None, *, checkpoint_name: str
+) -> Path:
+    from nnunet_mamba.results.model_choice import find_results
+    from nnunet_mamba.system.nnunet_folders import nnunet_folder
+
+    return find_results(
+        nnunet_folder("nnUNet_results"),
+        dataset,
+        trainer=trainer,
+        plans=plans,
+        configuration=configuration,
+        checkpoint_name=checkpoint_name,
+    ).folder
+
+
+def _print_written(written: "ExportedFile") -> None:
+    print(
+        f"{written.n_bytes / 1000:.0f} kB; against torch {written.worst.in_words()}.\n"
+        f"Facts and check images: {written.sidecar}",
+        file=sys.stderr,
+    )
+    print(written.file)

@@ -1,0 +1,185 @@
+"""The gate: an exported model leaves it only if onnxruntime computes what torch computes."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from nnunet_mamba.export.scan_function import scan_kinds
+from nnunet_mamba.export.scan_trials import scan_difference
+from nnunet_mamba.export.subject import ExportSubject
+from nnunet_mamba.export.trial_images import like_photographs, random_images
+from nnunet_mamba.onnx_models.agreement import Agreement, FloatArray, agreement, probabilities_of
+from nnunet_mamba.onnx_models.check_images import CheckImages
+from nnunet_mamba.onnx_models.session import OnnxSession
+from nnunet_mamba.prediction.preprocessing import prepare
+
+_WAY_OUT = "nothing was written; please report it with the name of the network and `nnunet-mamba doctor`"
+# Pixels of photographs are brought near 0 and 1 by these where images are normalised already.
+_SUBTRACT, _DIVIDE = 128.0, 64.0
+# Of a scan's largest number, or of 1 where that is less.
+_ALLOWED_IN_SCAN = 1e-4
+# A batch's logits beside the file, at most: 16 KiB.
+_MOST_LOGITS = 4096
+# Pixels of a check image along an axis, before it is enlarged, where the size allows.
+_SMALL_SIDE = 48
+
+
+class UnequalExportError(ValueError):
+    """An exported model does not compute what its network computes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """What the gate found.
+
+    Args:
+        worst: the agreement of the batch that agrees least.
+        n_batches: that were compared.
+        check_images: with the network's own logits, to compare with later.
+    """
+
+    worst: Agreement
+    n_batches: int
+    check_images: tuple[CheckImages, ...]
+
+
+def passed(model: onnx.ModelProto, subject: ExportSubject) -> GateResult:
+    """Compare an exported model with its networks.
+
+    Args:
+        model: of ``exported_model``.
+        subject: that was exported.
+
+    Raises:
+        UnequalExportError: it has an operator that is not standard, does not run, or computes something else.
+    """
+    _check_operators(model)
+    functions = {function.name: function for function in model.functions}
+    for kind in sorted(scan_kinds(model), key=lambda kind: kind.name):
+        if not (difference := scan_difference(functions[kind.name], kind)) <= _ALLOWED_IN_SCAN:
+            raise UnequalExportError(f"the function {kind.name} differs from the scan by {difference:.2g}; {_WAY_OUT}")
+    try:
+        session = OnnxSession(model.SerializeToString())
+        found = [
+            _compared(session, subject, images)
+            for images in _batches(subject.networks[0].input_channels, subject.size, _other_size(subject))
+        ]
+        kept = tuple(_check_images(subject))
+    except ValueError as error:
+        if isinstance(error, UnequalExportError):
+            raise
+        raise UnequalExportError(f"{error}; {_WAY_OUT}") from error
+    return GateResult(worst=max(found, key=lambda one: one.relative_error), n_batches=len(found), check_images=kept)
+
+
+def _check_operators(model: onnx.ModelProto) -> None:
+    """Refuse operators that are neither standard nor functions of the model's own."""
+    functions = {(function.domain, function.name) for function in model.functions}
+    called = {(node.domain, node.op_type) for node in _all_nodes(model)}
+    if missing := sorted(f"{domain}::{name}" for domain, name in called - functions if domain):
+        raise UnequalExportError(f"the model needs {', '.join(missing)}, which is no standard operator; {_WAY_OUT}")
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise UnequalExportError(f"the model is not valid: {' '.join(str(error).split())}; {_WAY_OUT}") from error
+
+
+def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    yield from _with_inner(model.graph.node)
+    for function in model.functions:
+        yield from _with_inner(function.node)
+
+
+def _with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _with_inner(attribute.g.node)
+
+
+def _other_size(subject: ExportSubject) -> tuple[int, int]:
+    """Return a smaller size of another shape."""
+    (h, w), (rows, columns) = subject.size, subject.networks[0].size_multiple
+    return max(2, h // (2 * rows)) * rows, max(3, 3 * w // (4 * columns)) * columns
+
+
+def _batches(c: int, size: tuple[int, int], other: tuple[int, int]) -> Iterator[FloatArray]:
+    """Yield batches of 1 and of 5 images of both sizes, (b, c, h, w), with values from 1 to 255."""
+    for seed, (h, w) in enumerate((size, other)):
+        yield like_photographs((1, c, h, w), seed).astype(np.float32)
+        photographs, noise = like_photographs((3, c, h, w), seed + 10), random_images((2, c, h, w), seed)
+        yield np.concatenate([photographs, noise]).astype(np.float32)
+
+
+def _compared(session: OnnxSession, subject: ExportSubject, pixels: FloatArray) -> Agreement:
+    images = pixels if subject.normalises else (pixels - _SUBTRACT) / _DIVIDE
+    expected = logits_of(subject, images)
+    logits, probabilities = session.run(images)
+    found = agreement(logits, expected, has_regions=subject.has_regions)
+    if not found.is_within(subject.allowed_error):
+        raise UnequalExportError(
+            f"with images {images.shape} {found.in_words()}, expected at most {subject.allowed_error:g} of the largest "
+            f"logit and 99.99% of the pixels; {_WAY_OUT}"
+        )
+    difference = float(np.abs(probabilities - probabilities_of(expected, has_regions=subject.has_regions)).max())
+    if not difference <= subject.allowed_error * max(1.0, found.largest):
+        raise UnequalExportError(f"the probabilities differ by {difference:.2g}; {_WAY_OUT}")
+    return found
+
+
+def logits_of(subject: ExportSubject, images: FloatArray) -> FloatArray:
+    """Return the logits that nnU-Net's preprocessing and the networks themselves give for images.
+
+    Args:
+        subject: that is exported.
+        images: (b, c, h, w), as the exported file takes them.
+    """
+    if subject.normalises:
+        images = np.concatenate([_prepared(subject, image) for image in images])
+    x = torch.from_numpy(np.ascontiguousarray(images, np.float32))
+    with torch.inference_mode():
+        logits = torch.stack([_output(network(x)) for network in subject.networks]).mean(dim=0)
+    return logits.numpy()
+
+
+def _prepared(subject: ExportSubject, image: FloatArray) -> FloatArray:
+    """Return what nnU-Net makes of an image (c, h, w): (1, c, h, w)."""
+    spacing = (subject.plan.spacing[0], *subject.plan.spacing)
+    prepared = prepare(image[:, None], spacing, subject.plan)
+    assert prepared is not None
+    return np.ascontiguousarray(prepared.data.swapaxes(0, 1))
+
+
+def _output(logits: Any) -> torch.Tensor:
+    assert isinstance(logits, torch.Tensor)
+    return logits
+
+
+def _check_images(subject: ExportSubject) -> Iterator[CheckImages]:
+    """Yield the batches that go beside the file: a photograph, and two random images of another size."""
+    c = subject.networks[0].input_channels
+    for b, size, draw in ((1, subject.size, like_photographs), (2, _other_size(subject), random_images)):
+        factor = _enlargement(size)
+        images = CheckImages(
+            pixels=draw((b, c, size[0] // factor, size[1] // factor), 100),
+            enlarged_by=factor,
+            subtract=0.0 if subject.normalises else _SUBTRACT,
+            divide=1.0 if subject.normalises else _DIVIDE,
+            every=1,
+            logits=np.empty(0, np.float32),
+        )
+        logits = logits_of(subject, images.images())
+        every = next(every for every in range(1, max(size) + 1) if logits[:, :, ::every, ::every].size <= _MOST_LOGITS)
+        kept = CheckImages(**{**vars(images), "every": every})
+        yield CheckImages(**{**vars(kept), "logits": kept.kept(logits)})
+
+
+def _enlargement(size: tuple[int, int]) -> int:
+    """Return a factor that leaves few pixels of a size."""
+    factors = [n for n in range(1, min(size) + 1) if size[0] % n == 0 and size[1] % n == 0]
+    return max((n for n in factors if max(size) // n >= _SMALL_SIDE), default=1)

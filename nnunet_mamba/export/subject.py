@@ -1,0 +1,185 @@
+"""What is exported: trained networks, what is done to their images first, and what is known of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from torch import nn
+
+from nnunet_mamba.models.bundles.model_json import description_to_json
+from nnunet_mamba.models.description import ModelDescription
+from nnunet_mamba.models.model import Model
+from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
+from nnunet_mamba.onnx_models.agreement import allowed_error
+from nnunet_mamba.onnx_models.session import IMAGE, LOGITS, PROBABILITIES
+from nnunet_mamba.onnx_models.sidecar import FORMAT
+from nnunet_mamba.prediction.networks import trained_networks
+from nnunet_mamba.prediction.plan import PredictionPlan, read_prediction_plan
+
+# Schemes that look at one pixel only, so that they are the same for a part of an image.
+_PIXEL_BY_PIXEL = ("CTNormalization", "NoNormalization", "RGBTo01Normalization")
+_OF_WHOLE_IMAGES = ("ZScoreNormalization", "RescaleTo01Normalization")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSubject:
+    """Networks to export as one file.
+
+    Args:
+        networks: one for each fold, whose logits are averaged; in evaluation mode, on the CPU.
+        plan: what nnU-Net does with their images.
+        normalises: whether the file normalises images itself.
+        size: (y, x), of the images that it is made for.
+        facts: what is known of the model, JSON values.
+    """
+
+    networks: tuple[SegmentationNetwork, ...]
+    plan: PredictionPlan
+    normalises: bool
+    size: tuple[int, int]
+    facts: Mapping[str, Any]
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters of one network."""
+        return sum(parameter.numel() for parameter in self.networks[0].parameters())
+
+    @property
+    def allowed_error(self) -> float:
+        """See ``onnx_models.agreement``."""
+        return allowed_error(self.n_parameters)
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether every head is a region."""
+        return bool(self.plan.heads.region_values)
+
+
+def subject_of(model: Model) -> ExportSubject:
+    """Return what is exported of a model.
+
+    Args:
+        model: with the folds that are wanted.
+
+    Raises:
+        ValueError: its network sees volumes, or only nnU-Net can build it; or its weights are damaged.
+        ModuleNotFoundError: its network needs an optional package that is not installed.
+    """
+    description = model.description
+    if description.network is None:
+        raise ValueError(
+            f"{model.place} was trained by {description.trainer}, which is no trainer of nnunet-mamba; only networks "
+            "of nnunet-mamba list can be exported"
+        )
+    plan = read_prediction_plan(
+        description.plans, description.configuration, description.dataset_json, where=description.name
+    )
+    if not plan.is_2d:
+        raise ValueError(
+            f"{model.place}: {description.configuration} sees volumes, expected a network of images; export a 2d "
+            "configuration"
+        )
+    networks = trained_networks(model)
+    return _subject(networks, plan, description)
+
+
+def _subject(networks: list[nn.Module], plan: PredictionPlan, description: ModelDescription) -> ExportSubject:
+    ours = tuple(network for network in networks if isinstance(network, SegmentationNetwork))
+    size = _size_of_whole_images(plan, description)
+    normalises = _normalises(plan, sees_whole_images=size is not None)
+    window = (plan.patch_size[0], plan.patch_size[1])
+    return ExportSubject(
+        networks=ours,
+        plan=plan,
+        normalises=normalises,
+        size=window if size is None else size,
+        facts=_facts(plan, description, multiple=ours[0].size_multiple, normalises=normalises, size=size),
+    )
+
+
+def _size_of_whole_images(plan: PredictionPlan, description: ModelDescription) -> tuple[int, int] | None:
+    """Return the size of images that fill the network's window exactly; None for images of which it sees parts."""
+    size = None if description.conversion is None else description.conversion.size
+    if size is None or tuple(size) != plan.patch_size:
+        return None
+    return int(size[0]), int(size[1])
+
+
+def _normalises(plan: PredictionPlan, *, sees_whole_images: bool) -> bool:
+    possible = (*_PIXEL_BY_PIXEL, *_OF_WHOLE_IMAGES) if sees_whole_images else _PIXEL_BY_PIXEL
+    return all(one.scheme in possible and not one.uses_mask for one in plan.normalizations)
+
+
+def _facts(
+    plan: PredictionPlan,
+    description: ModelDescription,
+    *,
+    multiple: tuple[int, ...],
+    normalises: bool,
+    size: tuple[int, int] | None,
+) -> dict[str, Any]:
+    network, heads = description.network, plan.heads
+    assert network is not None
+    values = "as in the file, 0 to 255 for photographs" if normalises else "normalised, see normalization"
+    names = description.dataset_json.get("channel_names", description.dataset_json.get("modality"))
+    return {
+        "format": FORMAT,
+        "name": description.name,
+        "network": network.preset,
+        "folds": list(description.fold_names),
+        "input": {
+            "name": IMAGE,
+            "layout": ["b", "c", "h", "w"],
+            "dtype": "float32",
+            "channels": names,
+            "values": values,
+            "multiple_of": list(multiple),
+        },
+        "outputs": {
+            "names": [LOGITS, PROBABILITIES],
+            "heads": heads.n_heads,
+            "has_regions": bool(heads.region_values),
+            "region_values": list(heads.region_values),
+            "probabilities": "sigmoid of each head" if heads.region_values else "softmax over the heads",
+        },
+        "labels": description.dataset_json["labels"],
+        "normalization": {
+            "is_inside": normalises,
+            "channels": [
+                {"scheme": one.scheme, "uses_mask": one.uses_mask, "intensities": _needed_intensities(one.intensities)}
+                for one in plan.normalizations
+            ],
+        },
+        "size": None if size is None else list(size),
+        "tiling": None if size is not None else {"window": list(plan.patch_size), "step": 0.5, "weights": "gaussian"},
+        "mirror_axes": list(description.mirror_axes),
+        "postprocessing": list(description.postprocessing),
+        "not_inside": _not_inside(description, normalises=normalises, size=size),
+        "model": description_to_json(description),
+        "licences": description_to_json(description)["licences"],
+        "versions": {name: version(name) for name in ("nnunet-mamba", "torch", "onnx", "onnxscript", "onnxruntime")},
+    }
+
+
+def _needed_intensities(intensities: Mapping[str, float]) -> dict[str, float]:
+    return {
+        name: intensities[name] for name in ("mean", "std", "percentile_00_5", "percentile_99_5") if name in intensities
+    }
+
+
+def _not_inside(description: ModelDescription, *, normalises: bool, size: tuple[int, int] | None) -> list[str]:
+    """Return what a program that uses the file has to do itself, in sentences."""
+    steps = []
+    if size is not None:
+        steps.append(f"Resize images to {size[0]}×{size[1]} (y, x) with antialiasing, and masks back.")
+    else:
+        steps.append("Predict images of other sizes in overlapping windows, as nnU-Net does.")
+    steps.append("Cut off a margin that is 0 in all channels before, as nnU-Net does; photographs have none.")
+    if not normalises:
+        steps.append("Normalise the whole image, not its parts.")
+    if description.mirror_axes:
+        steps.append("For all of nnU-Net's accuracy, average the logits over copies mirrored along mirror_axes.")
+    if description.postprocessing:
+        steps.append("Do to the label map what postprocessing says.")
+    return steps

@@ -1,0 +1,42 @@
+"""Images to try a network with: like photographs, and random."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Above 0: nnU-Net cuts off a margin of zeros.
+_DARKEST, _BRIGHTEST = 1, 255
+
+
+def like_photographs(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray[np.uint8]:
+    """Return images of a dark, blurred, irregular spot on a brighter ground with uneven light.
+
+    Args:
+        shape: (b, c, h, w).
+        seed: other images for another one.
+    """
+    h, w = shape[2:]
+    random = np.random.default_rng(seed)
+    y, x = np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij")
+    images = np.empty(shape)
+    for image in images:
+        centre, radius, phase = random.uniform(-0.3, 0.3, 2), random.uniform(0.3, 0.6), random.uniform(0, 6.3)
+        angle = np.arctan2(y - centre[0], x - centre[1])
+        edge = radius * (1 + 0.2 * np.sin(3 * angle + phase) + 0.1 * np.sin(7 * angle))
+        spot = 1 / (1 + np.exp(12 * (np.hypot(y - centre[0], x - centre[1]) - edge)))
+        light = 1 + 0.15 * (x * np.cos(phase) + y * np.sin(phase))
+        for channel in image:
+            bright, dark = random.uniform(140, 220), random.uniform(30, 110)
+            channel[...] = light * (bright + (dark - bright) * spot) + 4 * np.sin(23 * x + 17 * y + phase)
+    return _pixels(images)
+
+
+def random_images(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray[np.uint8]:
+    """Return images whose pixels have nothing to do with each other, (b, c, h, w)."""
+    return np.random.default_rng(seed).integers(_DARKEST, _BRIGHTEST + 1, shape, dtype=np.uint8)
+
+
+def _pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    pixels: npt.NDArray[np.uint8] = np.clip(np.rint(images), _DARKEST, _BRIGHTEST).astype(np.uint8)
+    return pixels

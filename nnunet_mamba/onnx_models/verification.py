@@ -1,0 +1,56 @@
+"""Whether an ONNX file still computes what its network computed, with onnxruntime alone."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_mamba.onnx_models.agreement import Agreement, agreement, probabilities_of
+from nnunet_mamba.onnx_models.optional_packages import require_packages
+from nnunet_mamba.onnx_models.session import OnnxSession
+from nnunet_mamba.onnx_models.sidecar import WAY_OUT, Sidecar, read_sidecar, sha256_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedFile:
+    """An ONNX file that computes what it should.
+
+    Args:
+        sidecar: of the file.
+        worst: the agreement of the batch that agrees least.
+    """
+
+    sidecar: Sidecar
+    worst: Agreement
+
+
+def verify_onnx(file: Path) -> VerifiedFile:
+    """Compare an ONNX file with its sidecar: hash, facts, and the logits of the check images.
+
+    Args:
+        file: the ONNX file, with its sidecar beside it.
+
+    Raises:
+        FileNotFoundError: one of the two is missing.
+        ModuleNotFoundError: onnxruntime is not installed.
+        ValueError: something differs; says what.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist, or is no file; expected an ONNX file of nnunet-mamba export")
+    require_packages("onnxruntime")
+    sidecar = read_sidecar(file)
+    if (found := sha256_of(file)) != sidecar.sha256:
+        raise ValueError(f"{file} has the SHA-256 {found}, and its sidecar expects {sidecar.sha256}; {WAY_OUT}")
+    session = OnnxSession(file)
+    if session.facts is None or json.loads(session.facts) != sidecar.facts:
+        raise ValueError(f"{file} and its sidecar do not tell the same of the model; {WAY_OUT}")
+    found_agreements = []
+    for images in sidecar.check_images:
+        logits, probabilities = session.run(images.images())
+        one = agreement(images.kept(logits), images.logits, has_regions=sidecar.has_regions)
+        if not one.is_within(sidecar.allowed_error):
+            raise ValueError(f"{file}: {one.in_words()}, allowed are {sidecar.allowed_error:g} of it; {WAY_OUT}")
+        difference = abs(probabilities - probabilities_of(logits, has_regions=sidecar.has_regions)).max()
+        if not difference <= sidecar.allowed_error:
+            raise ValueError(f"{file}: the probabilities are not those of the logits, by {difference:.2g}; {WAY_OUT}")
+        found_agreements.append(one)
+    return VerifiedFile(sidecar=sidecar, worst=max(found_agreements, key=lambda one: one.relative_error))

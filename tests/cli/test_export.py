@@ -1,0 +1,48 @@
+"""``nnunet-mamba export`` and ``verify``: their options and words; what they do is tested below them."""
+
+import importlib.util
+
+import pytest
+from typer.testing import CliRunner
+
+from nnunet_mamba.cli.main import app
+
+
+def _run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_export_wants_one_model(tmp_path):
+    for options in ([], ["--model", "isic", "-d", "101"]):
+        found = _run("export", *options, "-o", tmp_path / "a.onnx")
+        assert found.exit_code == 2
+        assert "name one model" in found.stderr
+
+
+def test_export_names_the_command_that_installs_a_missing_package(tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "nnunet_mamba.onnx_models.optional_packages.find_spec",
+        lambda name: None if name == "onnxscript" else find(name),
+    )
+    found = _run("export", "--model", "isic", "-o", tmp_path / "a.onnx")
+    assert found.exit_code == 1
+    if find("onnx") and find("onnxruntime"):
+        expected = "ONNX files need onnxscript, which is not installed: pip install 'nnunet-mamba[onnx]'"
+        assert expected in " ".join(found.stderr.split())
+
+
+def test_export_keeps_what_is_there(tmp_path):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    file = tmp_path / "a.onnx"
+    file.write_text("mine")
+    found = _run("export", "--model", "isic", "-o", file)
+    assert found.exit_code == 1
+    assert "--overwrite" in found.stderr
+    assert file.read_text() == "mine"
+
+
+def test_verify_tells_each_file_that_fails_and_exits_with_1(tmp_path):
+    found = _run("verify", tmp_path / "a.onnx", tmp_path / "b.onnx")
+    assert found.exit_code == 1
+    assert [line.split()[0] for line in found.stdout.splitlines()] == ["failed", "failed"]

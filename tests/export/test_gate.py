@@ -1,0 +1,80 @@
+"""The gate lets an exported model through and refuses what is broken on purpose."""
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+
+from nnunet_mamba.export.gate import UnequalExportError, passed  # noqa: E402
+
+
+def _initializer(model, is_wanted):
+    """An initializer that fits, with its numbers."""
+    for tensor in model.graph.initializer:
+        numbers = onnx.numpy_helper.to_array(tensor).copy()
+        if is_wanted(numbers):
+            return tensor, numbers
+    raise AssertionError("no such initializer")
+
+
+def _set(tensor, numbers):
+    tensor.CopyFrom(onnx.numpy_helper.from_array(numbers, tensor.name))
+
+
+def test_lets_an_export_through_that_computes_the_same(model, subject):
+    found = passed(model, subject)
+    assert found.worst.is_within(1e-4)
+    assert found.n_batches == 4
+    assert [images.pixels.shape[0] for images in found.check_images] == [1, 2]
+
+
+def test_refuses_one_changed_weight(model, subject):
+    tensor, numbers = _initializer(model, lambda found: found.ndim == 4 and found.shape[-1] == 3)
+    numbers.flat[0] += 0.5
+    _set(tensor, numbers)
+    with pytest.raises(UnequalExportError, match=r"largest logit error.*nothing was written"):
+        passed(model, subject)
+
+
+def test_refuses_another_axis(model, subject):
+    """Means over rows alone still broadcast, so that nothing but the numbers tells."""
+    tensor, numbers = _initializer(model, lambda found: found.dtype == np.int64 and found.tolist() == [2, 3])
+    _set(tensor, numbers[:1])
+    with pytest.raises(UnequalExportError, match="largest logit error"):
+        passed(model, subject)
+
+
+def test_refuses_a_missing_operator(model, subject):
+    del model.functions[:]
+    with pytest.raises(UnequalExportError, match=r"nnunet_mamba::SelectiveScan.*no standard operator"):
+        passed(model, subject)
+
+
+def test_refuses_an_operator_that_onnxruntime_cannot_run(model, subject):
+    next(node for node in model.graph.node if node.op_type == "Conv").attribute.append(
+        onnx.helper.make_attribute("auto_pad", "SOMEHOW")
+    )
+    with pytest.raises(UnequalExportError, match="nothing was written"):
+        passed(model, subject)
+
+
+def test_refuses_a_step_size_that_overflows_where_no_image_leads(model, subject):
+    """log(1 + exp(x)) is softplus for every image, and infinite for large steps."""
+    for function in model.functions:
+        nodes = []
+        for node in function.node:
+            if node.op_type == "Softplus":
+                one = onnx.numpy_helper.from_array(np.ones((), np.float32))
+                nodes += [
+                    onnx.helper.make_node("Exp", node.input, ["grown"]),
+                    onnx.helper.make_node("Constant", [], ["one"], value=one),
+                    onnx.helper.make_node("Add", ["grown", "one"], ["more"]),
+                    onnx.helper.make_node("Log", ["more"], node.output),
+                ]
+            else:
+                nodes.append(node)
+        del function.node[:]
+        function.node.extend(nodes)
+    with pytest.raises(UnequalExportError, match="differs from the scan"):
+        passed(model, subject)
