@@ -1,5 +1,6 @@
 """Score what nnU-Net has counted already: its summary.json tells all counts, so no image is opened."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_summary
 from nnunet_mamba.results.summaries import read_summary
 from nnunet_mamba.results.trained_model import DATASET_FILE
+
+_LOGGER = logging.getLogger(__name__)
 
 # From a fold's validation up to the folder of its training.
 _FLOORS_UP = 2
@@ -35,6 +38,11 @@ def evaluate_results(results: Path, dataset_json: Path | None = None, *, output:
     from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
     summaries = _summaries(results)
+    if any(fold_of(path.absolute().parent.parent) == ALL for path in summaries):
+        _LOGGER.warning(
+            f"{summaries[0]} is of the fold all, which is validated with the cases that it was trained with: these "
+            "scores tell nothing of new cases"
+        )
     dataset_json = dataset_json or _dataset_json(results)
     names = None if dataset_json is None else read_dataset_json(dataset_json).labels.names
     cases = [case for summary in summaries for case in read_summary(summary, names=names)]
@@ -57,6 +65,12 @@ def _summaries(results: Path) -> list[Path]:
     there = {fold: path for fold, path in folds.items() if fold is not None and path.is_file()}
     numbered = [path for fold, path in there.items() if fold != ALL]
     if found := numbered or list(there.values()):
+        begun = [fold for fold in folds if fold is not None and fold not in (ALL, *there)]
+        if begun and numbered:
+            _LOGGER.warning(
+                f"{results}: fold {', '.join(begun)} has no {SUMMARY} of a validation, so these are the scores of fold "
+                f"{', '.join(fold for fold in there if fold not in (None, ALL))} alone; finish it for those of all"
+            )
         return found
     missing = "does not exist" if not results.exists() else f"holds no {SUMMARY} of nnU-Net's, nor do its folds"
     raise FileNotFoundError(

@@ -52,10 +52,22 @@ def test_a_fold_its_validation_and_its_summary_are_the_same(training, place, tmp
     assert done.table == tmp_path / "scores" / "cases.csv"
 
 
-def test_the_fold_of_all_cases_counts_where_there_is_no_other(training):
+def test_the_fold_of_all_cases_counts_where_there_is_no_other(training, caplog):
     for fold in ("fold_0", "fold_1"):
         (training / fold / "validation" / "summary.json").unlink()
-    assert identifiers(training) == ["a", "c"]
+    with caplog.at_level("WARNING"):
+        assert identifiers(training) == ["a", "c"]
+    assert "fold_all/validation/summary.json is of the fold all, which is validated with the cases that" in caplog.text
+
+
+def test_folds_without_a_validation_are_told(training, caplog):
+    (training / "fold_1" / "validation" / "summary.json").unlink()
+    with caplog.at_level("WARNING"):
+        assert identifiers(training) == ["a", "b"]
+    assert "fold 1 has no summary.json of a validation, so these are the scores of fold 0 alone" in caplog.text
+    caplog.clear()
+    assert identifiers(training / "fold_0") == ["a", "b"]
+    assert not caplog.text
 
 
 def test_labels_keep_their_numbers_without_a_dataset_json(training):
