@@ -17,8 +17,6 @@ from nnunet_mamba.evaluation.paper_protocols import Batches, protocol_scores, re
 if TYPE_CHECKING:
     from nnunet_mamba.evaluation.folders import Evaluation
 
-_BATCH_SIZE = Batches().size
-
 
 def evaluate(
     predictions: Annotated[
@@ -62,11 +60,19 @@ def evaluate(
     ] = None,
     protocols: Annotated[bool, typer.Option("--protocols", help="Print the scores in every paper's protocol.")] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Cases of a batch in the batch-pooled protocol.")
-    ] = _BATCH_SIZE,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Cases of a batch in the batch-pooled protocol; with --protocols.",
+            show_default=str(Batches().size),
+        ),
+    ] = None,
     batch_order: Annotated[
         Path | None,
-        typer.Option(help="Text file with the cases in the order of batches, one a line.", show_default="by name"),
+        typer.Option(
+            help="Text file with the cases in the order of batches, one a line; with --protocols.",
+            show_default="by name",
+        ),
     ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is predicted; labels without prediction are no error.")
@@ -82,6 +88,7 @@ def evaluate(
     that file, its folder, a fold, or the folder of a training, whose folds count together.
     """
     with errors_as_text(is_conversion=False, continues=False, workers="--processes 1"):
+        batches = _batches(batch_size, batch_order, is_asked=protocols)
         is_measured = distances or convention is not None or tolerance is not None
         if labels is None:
             if is_measured:
@@ -101,9 +108,18 @@ def evaluate(
                 progress=progress,
                 distances=measure,
             )
-        order = None if batch_order is None else read_batch_order(batch_order)
-        batches = Batches(size=batch_size, order=order) if protocols else None
         _print(done, batches, as_json=as_json)
+
+
+def _batches(size: int | None, order: Path | None, *, is_asked: bool) -> Batches | None:
+    """Return the batches of the batch-pooled protocol; None where no protocols are asked for."""
+    if not is_asked:
+        given = {"--batch-size": size, "--batch-order": order}
+        if named := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{' and '.join(named)} means nothing without --protocols; add it, or leave this out")
+        return None
+    identifiers = None if order is None else read_batch_order(order)
+    return Batches(order=identifiers) if size is None else Batches(size=size, order=identifiers)
 
 
 def _print(done: "Evaluation", batches: Batches | None, *, as_json: bool) -> None:

@@ -224,6 +224,9 @@ def test_the_convention_of_medpy_and_a_tolerance_measure_by_themselves(folders):
     refused = run(folders, "--convention", "monai")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "convention is 'monai', expected one of surface, medpy" in refused.stderr
+    refused = run(folders, "--convention", "medpy", "--tolerance", "0.5")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "--tolerance is of NSD, which the convention medpy has not; leave it out" in refused.stderr
 
 
 def test_all_protocols_are_printed_under_their_names(folders):
@@ -238,6 +241,19 @@ def test_all_protocols_are_printed_under_their_names(folders):
     (folders / "order.txt").write_text("large\n")
     refused = run(folders, "--protocols", "--batch-order", str(folders / "order.txt"))
     assert "--batch-order does not fit the 2 cases: small are missing" in refused.stderr
+
+
+def test_batches_without_protocols_and_orders_that_cannot_be_read_are_refused_before_scoring(folders):
+    output = folders / "scores"
+    for options, told in (
+        (("--batch-size", "4"), "--batch-size means nothing without --protocols; add it"),
+        (("--batch-order", "order.txt"), "--batch-order means nothing without --protocols; add it"),
+        (("--protocols", "--batch-order", str(folders / "order.txt")), "No such file or directory"),
+    ):
+        refused = run(folders, *options, "--output", str(output))
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert told in refused.stderr
+        assert not output.exists()
 
 
 def test_masks_in_black_and_white_need_no_dataset_json(folders):

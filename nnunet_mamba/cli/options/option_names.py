@@ -19,7 +19,7 @@ SETTINGS = frozenset(
         *("checkpoint_name", "dataset", "overwrite"),
         *("network", "paper", "papers"),
         *("allow_same_names",),
-        *("metric", "label", "against", "reference", "resamples", "seed", "tie"),
+        *("metric", "label", "against", "reference", "resamples", "seed", "tie", "tolerance"),
     }
 )
 # Settings that the command line says in another way.

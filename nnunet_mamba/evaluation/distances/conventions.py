@@ -55,7 +55,7 @@ class DistanceMeasure:
         tolerance: of NSD, in mm, or in pixels where there is no spacing; None takes 1 mm, or 2 pixels.
 
     Raises:
-        ValueError: there is no such convention, or the tolerance is no number ≥ 0.
+        ValueError: there is no such convention, or the tolerance is no number ≥ 0, or there is one without NSD.
     """
 
     convention: str = SURFACE
@@ -66,6 +66,8 @@ class DistanceMeasure:
             raise ValueError(f"convention is {self.convention!r}, expected one of {', '.join(CONVENTIONS)}")
         if self.tolerance is not None and not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise ValueError(f"tolerance is {self.tolerance}, expected a length of 0 or more")
+        if self.tolerance is not None and self.convention == MEDPY:
+            raise ValueError(f"`tolerance` is of NSD, which the convention {MEDPY} has not; leave it out")
 
     def unit(self, spacing: Sequence[float] | None) -> str:
         """Return the unit of distances, ``MM`` or ``PIXEL``; a voxel is a pixel here.
