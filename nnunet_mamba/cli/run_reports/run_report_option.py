@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.output.error_texts import errors_of_usage
 from nnunet_mamba.system.run_report import reported_run
 
@@ -90,5 +91,5 @@ def _errors_as_text() -> Iterator[None]:
         with errors_of_usage():
             yield
     except OSError as error:
-        print(f"Error: no report of the run: {error}", file=sys.stderr)
+        print(f"Error: no report of the run: {with_option_names(str(error))}", file=sys.stderr)
         raise typer.Exit(1) from None

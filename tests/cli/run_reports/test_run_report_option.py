@@ -86,6 +86,14 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_runs(masks):
     assert not (masks / "predictions/summary.json").exists()
 
 
+def test_what_keeps_a_run_from_being_told_names_options(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+    (tmp_path / "Dataset001_Toy").mkdir()
+    result = run("report", 1, "--run-report", tmp_path / "run.json", "-o", tmp_path / "page.html")
+    assert result.exit_code == 1
+    assert "and --folds reports on some" in result.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [
