@@ -3,7 +3,7 @@ import re
 import pytest
 
 from nnunet_mamba.web import shipped_page
-from nnunet_mamba.web.shipped_page import LARGEST_PAGE, network_folder, page_of_model
+from nnunet_mamba.web.shipped_page import LARGEST_PAGE, page_of_model
 
 
 def test_a_page_is_made_of_a_model_and_its_network(tmp_path):
@@ -28,6 +28,4 @@ def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_network_that_comes_along_fits_into_the_page():
-    if not (network_folder() / "ultralight-isic.onnx").is_file():
-        pytest.skip("no network comes along yet")
     assert len(page_of_model().encode()) <= LARGEST_PAGE
