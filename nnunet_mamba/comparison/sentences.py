@@ -83,6 +83,11 @@ def _notes(comparison: Comparison) -> Iterator[str]:
                 f"{row.label}: cases where nothing is in the reference and nothing is predicted have no score, and no "
                 f"pair; {row.first} has {row.n_empty_first} of them and {row.second} {row.n_empty_second}."
             )
+    if len(comparison.labels) > 1 and any(row.n_empty_first or row.n_empty_second for row in comparison.rows):
+        yield (
+            f"{MEAN_OF_LABELS}: here of the labels that have a score in a case, then over cases; tables of scores take "
+            "the mean of each label over cases first. As some cases have no score for some labels, the two differ."
+        )
 
 
 def _few(row: ComparedLabel, comparison: Comparison) -> str:

@@ -7,6 +7,7 @@ from nnunet_mamba.comparison.case_groups import CaseGroups
 from nnunet_mamba.comparison.comparing import ComparisonOptions, compare_models
 from nnunet_mamba.comparison.sentences import amount, notes, sentences
 from nnunet_mamba.comparison.statistics.paired_difference import Resampling
+from nnunet_mamba.results.confusion import Confusion
 
 FEW = Resampling(n_resamples=1000)
 
@@ -117,3 +118,19 @@ def test_amounts_have_a_digit_that_tells_them_from_zero(compare):
     texts = [amount(value, comparison) for value in (0.01234, 0.0001, 0.0, -0.00004, -0.5)]
     assert texts == ["1.2", "0.01", "0.0", "-0.004", "-50.0"]
     assert amount(1.26, dataclasses.replace(comparison, unit="mm")) == "1.3"
+
+
+def test_a_mean_of_labels_that_differs_from_tables_of_scores_is_told(make_model):
+    def with_two_labels(name, second):
+        model = make_model(name, {"a": 10, "b": 12})
+        cases = [
+            dataclasses.replace(case, confusions={**case.confusions, "small": counts})
+            for case, counts in zip(model.cases, second, strict=True)
+        ]
+        return dataclasses.replace(model, cases=cases, labels=None)
+
+    there, nothing = Confusion(tp=5, fp=0, fn=5, tn=90), Confusion(tp=0, fp=0, fn=0, tn=100)
+    for second, is_told in (([there, nothing], True), ([there, there], False)):
+        models = [with_two_labels(name, second) for name in "AB"]
+        told = notes(compare_models(models, CaseGroups(), ComparisonOptions(resampling=FEW)))
+        assert any(text.startswith("mean of labels: here of the labels") for text in told) == is_told
