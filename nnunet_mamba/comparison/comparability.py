@@ -34,10 +34,15 @@ def shown(names: Collection[str]) -> str:
 
 def _refuse_other_labels(one: ScoredModel, other: ScoredModel) -> None:
     are_known = one.labels is not None and other.labels is not None
-    if (are_known and one.labels != other.labels) or set(one.label_names) != set(other.label_names):
+    has_other_values = are_known and one.labels != other.labels
+    if has_other_values or set(one.label_names) != set(other.label_names):
+        told = [
+            _told_labels(model) if has_other_values else ", ".join(model.label_names) or "none"
+            for model in (one, other)
+        ]
         raise ValueError(
-            f"{one.name} and {other.name} have other labels, {_told_labels(one)} and {_told_labels(other)}: their "
-            "scores are of different things; compare models of the same labels"
+            f"{one.name} and {other.name} have other labels, {told[0]} and {told[1]}: their scores are of different "
+            "things; compare models of the same labels"
         )
 
 

@@ -1,7 +1,7 @@
 """Read cross-validations from nnU-Net's results: each case is scored by the fold that has not trained on it."""
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,6 +174,7 @@ def _read_training(
             )
         cases += found
         fold_by_case |= {case.identifier: fold for case in found}
+    _refuse_mixed_labels(training.folder, cases, fold_by_case)
     return ScoredModel(
         name=name,
         place=training.folder,
@@ -182,6 +183,16 @@ def _read_training(
         labels=dataset.labels.values,
         folds=fold_by_case,
     )
+
+
+def _refuse_mixed_labels(folder: Path, cases: Sequence[ScoredCase], folds: Mapping[str, str]) -> None:
+    for case in cases:
+        if case.confusions.keys() != cases[0].confusions.keys():
+            here, there = (
+                f"{each.identifier} (fold {folds[each.identifier]}) for {', '.join(each.confusions) or 'nothing'}"
+                for each in (cases[0], case)
+            )
+            raise ValueError(f"{folder}: {here} and {there} are scored for other labels; validate both folds again")
 
 
 def _measured(

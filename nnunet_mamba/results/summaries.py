@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def read_summary(
         identifiers: of cases, by the files of their predictions; a case without one has the name of its file.
 
     Raises:
-        ValueError: the file is not one of nnU-Net's summaries.
+        ValueError: the file is not one of nnU-Net's summaries, or has a case twice.
     """
     summary = read_json_object(path, any_encoding=True, unique_names=True)
     if not isinstance(summary.get("metric_per_case"), list):
@@ -39,13 +40,23 @@ def read_summary(
                 "score the predictions again"
             ) from error
         cases.append(ScoredCase(identifier=identifier, confusions=confusions))
+    if repeated := [name for name, count in Counter(case.identifier for case in cases).items() if count > 1]:
+        raise ValueError(
+            f"{path} has {repeated[0]} more than once, and each case counts once; score the predictions again"
+        )
     return sorted(cases, key=lambda case: case.identifier)
 
 
 def _confusion(scores: Mapping[str, Any]) -> Confusion:
     counts = {short: scores[short.upper()] for short in COUNTS}
     for short, count in counts.items():
-        if not isinstance(count, int | float) or not math.isfinite(count) or count < 0 or count != int(count):
+        if (
+            isinstance(count, bool)
+            or not isinstance(count, int | float)
+            or not math.isfinite(count)
+            or count < 0
+            or count != int(count)
+        ):
             raise ValueError(f"{short.upper()} is {count}, expected a number of voxels")
     return Confusion(**{short: int(count) for short, count in counts.items()})
 

@@ -45,8 +45,8 @@ def test_other_labels_are_refused(make_model):
     with pytest.raises(ValueError, match=r"other labels, .*lesion = 1 and .*lesion = 2: .*compare models of the same"):
         refuse_incomparable([one, other])
     renamed = [ScoredCase(identifier="a", confusions={"tumour": one.cases[0].confusions["lesion"]})]
-    with pytest.raises(ValueError, match="other labels"):
-        refuse_incomparable([one, dataclasses.replace(one, name="C", cases=renamed, labels=None)])
+    with pytest.raises(ValueError, match="A and C have other labels, lesion and tumour: their"):
+        refuse_incomparable([one, dataclasses.replace(one, name="C", cases=renamed)])
 
 
 @pytest.mark.parametrize(

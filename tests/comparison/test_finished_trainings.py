@@ -132,3 +132,13 @@ def test_a_validation_without_some_of_its_label_maps_is_not_measured(write_train
         Image.fromarray(np.eye(9, dtype=np.uint8)).save(validation / f"{case}.png")
         with pytest.raises(ValueError, match=text):
             read("A", distances=DistanceMeasure(), processes=1)
+
+
+@pytest.mark.parametrize("fold", ["0", "1"])
+def test_cases_that_are_scored_for_other_labels_are_refused(write_training, fold):
+    summary = write_training("A", FOLDS) / f"fold_{fold}" / "validation" / "summary.json"
+    content = json.loads(summary.read_text())
+    content["metric_per_case"][-1]["metrics"] = {}
+    summary.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"a \(fold 0\) for lesion and [bc] \(fold [01]\) for nothing are scored for"):
+        read("A")

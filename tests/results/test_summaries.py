@@ -36,6 +36,7 @@ def test_refuses_what_is_no_summary(tmp_path):
         ({"FN": "3"}, "FN is 3, expected"),
         ({"TN": 0.5}, "TN is 0.5, expected"),
         ({"TN": None}, "TN is None, expected"),
+        ({"TP": True}, "TP is True, expected"),
     ],
 )
 def test_counts_that_are_none_are_told_with_their_case(summary, wrong, message):
@@ -77,3 +78,11 @@ def test_cases_are_counted_without_looking_at_them(summary):
     for content in ("{}", '{"metric_per_case": null}'):
         summary.write_text(content)
         assert count_cases(summary) == 0
+
+
+def test_a_case_that_is_there_twice_is_refused(summary):
+    content = json.loads(summary.read_text())
+    content["metric_per_case"].append(content["metric_per_case"][0])
+    summary.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"has \w+ more than once, and each case counts once; score the predictions"):
+        read_summary(summary)
