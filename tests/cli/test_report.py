@@ -57,6 +57,7 @@ def test_distances_without_label_maps_and_networks_without_weights_are_told(tmp_
         (["--papers", "isic19"], "--papers 'isic19' has no published rows, expected one of isic17"),
         (["--trainers", "Z"], "no training of Z"),
         (["--folds", "7"], "--folds"),
+        (["--folds", "²"], "--folds '²' names '²', expected numbers such as 0,1, or all"),
     ],
 )
 def test_what_cannot_be_reported_is_one_sentence(tmp_path, monkeypatch, arguments, told):

@@ -47,6 +47,6 @@ def parse_folds(text: str | None) -> list[str] | None:
     if text is None:
         return None
     names = parse_names(text, option="--folds")
-    if wrong := [name for name in names if name != "all" and not name.isdigit()]:
+    if wrong := [name for name in names if name != "all" and not (name.isascii() and name.isdigit())]:
         raise ValueError(f"--folds {text!r} names {wrong[0]!r}, expected numbers such as 0,1, or all")
     return names
