@@ -105,7 +105,9 @@ def _with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 def _other_size(subject: ExportSubject) -> tuple[int, int]:
     """Return a smaller size of another shape."""
     (h, w), (rows, columns) = subject.size, subject.networks[0].size_multiple
-    return max(2, h // (2 * rows)) * rows, max(3, 3 * w // (4 * columns)) * columns
+    # Twice the multiple at least: the deepest map would be a single pixel, which instance norms refuse.
+    other = max(2, h // (2 * rows)) * rows, max(2, 3 * w // (4 * columns)) * columns
+    return other if other != subject.size else (other[0], other[1] + columns)
 
 
 def _batches(c: int, size: tuple[int, int], other: tuple[int, int]) -> Iterator[FloatArray]:

@@ -51,10 +51,33 @@ def exported_model(subject: ExportSubject) -> onnx.ModelProto:
             output_names=[LOGITS, PROBABILITIES],
             dynamic_shapes=(sizes,),
             custom_translation_table={torch.ops.nnunet_mamba.selective_scan.default: translated_scan()},
+            optimize=False,
             verbose=False,
         )
-    assert program is not None
+        assert program is not None
+        _simplify(program.model)
     return _finished(program.model_proto)
+
+
+def _simplify(model: Any) -> None:
+    """Compute what is constant and keep one of equal operators, in place.
+
+    torch's own way tries every pattern of its rewriter on every operator before it joins equal ones, which takes
+    minutes for thousands of them; onnxruntime rewrites them itself when it opens the file.
+
+    Args:
+        model: of onnx_ir.
+    """
+    from onnx_ir.passes import common
+    from onnxscript import optimizer
+
+    optimizer.inline(model)
+    optimizer.fold_constants(model, onnx_shape_inference=False)
+    optimizer.remove_unused_nodes(model)
+    common.DeduplicateInitializersPass()(model)
+    common.CommonSubexpressionEliminationPass()(model)
+    common.IdentityEliminationPass()(model)
+    optimizer.remove_unused_nodes(model)
 
 
 def _finished(model: onnx.ModelProto) -> onnx.ModelProto:
