@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import require_spatial_dims, require_whole
+from nnunet_mamba.ops.transforms import is_exporting
 
 BINS = (1, 2, 3, 6)
 # Of the channels, what each of the bins makes; they sum to one.
@@ -58,5 +59,28 @@ class PyramidPooling(nn.Module):
     def _pool(self, x: Tensor, n_cells: int) -> Tensor:
         """Return the averages (b, channels, *(n_cells, …)) of a grid over ``x``."""
         if self.spatial_dims == 2:
-            return functional.adaptive_avg_pool2d(x, n_cells)
+            return grid_means(x, n_cells) if is_exporting() else functional.adaptive_avg_pool2d(x, n_cells)
         return functional.adaptive_avg_pool3d(x, n_cells)
+
+
+def grid_means(x: Tensor, n_cells: int) -> Tensor:
+    """Return ``functional.adaptive_avg_pool2d(x, n_cells)`` as products with matrices.
+
+    An exported graph would take the borders of the cells from the size of the image that was traced, and average over
+    wrong ones in every other size.
+
+    Args:
+        x: (b, c, h, w).
+        n_cells: along each axis.
+    """
+    rows, columns = (_averaging(size, n_cells, x) for size in x.shape[2:])
+    return torch.matmul(rows, torch.matmul(x, columns.mT))
+
+
+def _averaging(size: int, n_cells: int, x: Tensor) -> Tensor:
+    """Return the matrix, (n_cells, size), that averages each cell's positions; neighbours may share one."""
+    cells = torch.arange(n_cells, device=x.device)[:, None]
+    positions = torch.arange(size, device=x.device)
+    first, end = cells * size // n_cells, ((cells + 1) * size + n_cells - 1) // n_cells
+    inside = (positions >= first) & (positions < end)
+    return inside.to(x.dtype) / (end - first)

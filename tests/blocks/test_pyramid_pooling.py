@@ -3,7 +3,7 @@ import re
 import pytest
 import torch
 
-from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
+from nnunet_mamba.blocks.pyramid_pooling import BINS, PyramidPooling, grid_means
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +69,10 @@ def test_refuses_arguments_that_do_not_fit(arguments, message):
 def test_refuses_maps_of_another_width_or_rank(shape):
     with pytest.raises(ValueError, match=rf"map of shape {re.escape(str(shape))}, expected \(b, 8, \*spatial\) with 2"):
         PyramidPooling(8)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("n_cells", BINS)
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (6, 7), (8, 12), (13, 16)])
+def test_an_exported_graph_averages_over_the_same_cells(size, n_cells):
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    torch.testing.assert_close(grid_means(x, n_cells), torch.nn.functional.adaptive_avg_pool2d(x, n_cells))
