@@ -84,7 +84,13 @@ def start_browser(folder):
     options = selenium.ChromeOptions()
     options.binary_location = programs["chromium"]
     # Root may not run Chromium's sandbox, and in containers shared memory is small.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+    for argument in (
+        "--force-prefers-reduced-motion",
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,1000",
+    ):
         options.add_argument(argument)
     options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
