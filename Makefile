@@ -8,7 +8,7 @@ WORKERS ?= auto
 # By the variable and not by arguments, so that the caller's own PYTEST_ADDOPTS comes later and counts.
 PYTEST = PYTEST_ADDOPTS="--numprocesses $(WORKERS) --dist worksteal $$PYTEST_ADDOPTS" $(BIN)/pytest
 
-.PHONY: demo test test-slow test-long lint format bench clean
+.PHONY: demo test test-slow test-long lint format bench vendor clean
 
 demo: $(READY)
 	$(BIN)/nnunet-mamba demo --folder demo
@@ -36,6 +36,10 @@ format: $(READY)
 # interval_coverage.py, which simulates for minutes, and prediction.py, which needs a trained model: by hand.
 bench: $(READY)
 	for script in $(filter-out $(addprefix benchmarks/,timing.py epoch.py cpu_compile.py recipe_ablation.py train_models.py interval_coverage.py prediction.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+# onnxruntime-web from npm into the package, compared with the hash that stands in the script.
+vendor: $(READY)
+	$(BIN)/python packaging/vendor_onnxruntime_web.py
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

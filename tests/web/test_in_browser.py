@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import start_browser
-from PIL import Image
+from PIL import Image, ImageCms
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
@@ -87,17 +87,15 @@ def images(tmp_path_factory):
     framed = Image.new("RGB", (700, 600))
     framed.paste(drawn(9), (211, 97))
     framed.save(folder / "framed.png")
-    profile = Image.new("RGB", (1, 1))
     drawn(10).convert("P", palette=Image.Palette.ADAPTIVE).save(folder / "palette.png")
-    drawn(11).save(folder / "gamma.png", pnginfo=None, icc_profile=_adobe_like_profile(profile))
+    drawn(11).save(folder / "profile.png", icc_profile=profile_with_red_for_blue())
     return sorted(folder.iterdir())
 
 
-def _adobe_like_profile(_):
-    from PIL import ImageCms
-
-    # Of another white than the screen's: a browser that manages colours would change every pixel.
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+def profile_with_red_for_blue():
+    """Return a colour profile by which a browser that manages colours would show red as blue."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")
 
 
 def predicted(files, output):

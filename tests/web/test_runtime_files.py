@@ -18,13 +18,17 @@ def test_the_runtime_that_comes_along_is_the_one_of_its_record():
 
 def test_nothing_else_lies_beside_it():
     names = {file.name for file in vendor_folder().iterdir()}
-    assert names == {RECORD, "LICENSE", *(f"{part}.gz" for part in PARTS)}
+    assert names == {RECORD, "LICENSE", "ThirdPartyNotices.txt.gz", *(f"{part}.gz" for part in PARTS)}
 
 
-def test_the_licence_asks_for_its_own_text():
+def test_its_licence_and_those_of_its_parts_come_along():
     text = (vendor_folder() / "LICENSE").read_text()
     assert "MIT License" in text
     assert "Copyright (c) Microsoft Corporation" in text
+    # Of what is compiled into it.
+    notices = gzip.decompress((vendor_folder() / "ThirdPartyNotices.txt.gz").read_bytes()).decode()
+    for part in ("protobuf", "abseil", "eigen"):
+        assert part in notices.lower()
 
 
 def test_the_runtime_leaves_room_in_a_wheel_of_6_mb():
