@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nnunet_mamba.cli.options.model_options import MODEL_HELP, checked_source
+from nnunet_mamba.cli.options.model_options import checked_source
 from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 
 
@@ -14,11 +14,15 @@ def web(
         Path | None,
         typer.Option("--output", "-o", help="Write the page into this file, such as lesion.html, and serve nothing."),
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help=MODEL_HELP)] = "isic",
-    network: Annotated[
-        Path | None,
-        typer.Option("--network", help="Its ONNX file.", show_default="the one that comes along"),
-    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|FILE.onnx",
+            help="Name of a model that comes with nnunet-mamba, or ONNX file that nnunet-mamba export has written.",
+        ),
+    ] = "isic",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 takes any that is free.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
 ) -> None:
@@ -35,7 +39,7 @@ def web(
         from nnunet_mamba.system.atomic import replacing
         from nnunet_mamba.web.shipped_page import page_of_model
 
-        page = page_of_model(source, network=network)
+        page = page_of_model(source)
         if output is None:
             _serve(page, port, browser=browser)
             return

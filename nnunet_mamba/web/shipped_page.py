@@ -1,14 +1,22 @@
-"""The page of a model that comes with nnunet-mamba, or of another one with its ONNX file."""
+"""The page of a model that comes with nnunet-mamba, or of an exported one."""
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_mamba.models.bundles.model_json import CARD_FILE, WEIGHTS_FILE, description_from_json
+from nnunet_mamba.models.card import model_card
+from nnunet_mamba.models.description import ModelDescription
 from nnunet_mamba.models.opening import open_model
+from nnunet_mamba.system.checked_entries import Entry
+from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.web.page_model import page_model
 from nnunet_mamba.web.single_file import single_file
 
 DEFAULT_MODEL = "isic"
 # The longest page that a telephone can be asked to open.
 LARGEST_PAGE = 6_000_000
+_WAY_OUT = "export the model anew"
 
 
 def network_folder() -> Path:
@@ -16,31 +24,71 @@ def network_folder() -> Path:
     return Path(__file__).parent / "networks"
 
 
-def page_of_model(source: str | Path = DEFAULT_MODEL, *, network: Path | None = None) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _ExportedModel:
+    """A model as the page needs it.
+
+    Args:
+        description: what is known of it.
+        card: its model card, Markdown.
+        network: its ONNX file.
+    """
+
+    description: ModelDescription
+    card: str
+    network: Path
+
+
+def page_of_model(source: str | Path = DEFAULT_MODEL) -> str:
     """Return the page of a model as one text, see ``single_file``.
 
     Args:
-        source: name of a model that comes with nnunet-mamba, or path of one, see ``open_model``.
-        network: the model's ONNX file; None takes the one that comes along.
+        source: name of a model that comes with nnunet-mamba with its ONNX file, or path of an ONNX file that
+            ``nnunet-mamba export`` has written, beside which FILE.onnx.json tells of its model.
 
     Raises:
-        FileNotFoundError: there is no such model, or no ONNX file of it comes along.
+        FileNotFoundError: there is no such model, or a file of it is missing.
         OSError: a file cannot be read.
         ValueError: a file is damaged, the page cannot serve this model, or it would be too large.
     """
-    model = open_model(source)
-    description = model.description
-    file = network_folder() / f"{description.name}.onnx" if network is None else network
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{file}: there is no ONNX file of {description.name}; write one with nnunet-mamba export, and name it "
-            "with `network`"
-        )
-    page = single_file(file.read_bytes(), page_model(description, model.card()))
+    model = _exported(Path(source)) if Path(source).suffix.lower() == ".onnx" else _shipped(str(source))
+    content = model.network.read_bytes()
+    page = single_file(content, page_model(model.description, model.card))
     n_bytes = len(page.encode("utf-8"))
     if n_bytes > LARGEST_PAGE:
         raise ValueError(
             f"the page would have {n_bytes / 1e6:.1f} MB, expected {LARGEST_PAGE / 1e6:.0f} MB at most; its network "
-            f"has {file.stat().st_size / 1e6:.1f} MB: take a smaller one"
+            f"has {len(content) / 1e6:.1f} MB: take a smaller one"
         )
     return page
+
+
+def _shipped(name: str) -> _ExportedModel:
+    model = open_model(name)
+    network = network_folder() / f"{model.description.name}.onnx"
+    if not network.is_file():
+        raise FileNotFoundError(
+            f"{network} does not exist: no ONNX file of {name} comes along; write one with nnunet-mamba export, and "
+            "name it instead"
+        )
+    return _ExportedModel(description=model.description, card=model.card(), network=network)
+
+
+def _exported(network: Path) -> _ExportedModel:
+    if not network.is_file():
+        raise FileNotFoundError(f"{network} does not exist; write it with nnunet-mamba export")
+    sidecar = network.with_name(f"{network.name}.json")
+    if not sidecar.is_file():
+        raise FileNotFoundError(f"{sidecar} does not exist; it belongs to {network.name}: copy both, or {_WAY_OUT}")
+    entry = Entry(read_json_object(sidecar), str(sidecar), _WAY_OUT)
+    expected = entry.at("sha256").text()
+    found = hashlib.sha256(network.read_bytes()).hexdigest()
+    if found != expected:
+        raise ValueError(f"{network} has the SHA-256 {found}, and {sidecar.name} says {expected}; {_WAY_OUT}")
+    normalises = entry.at("normalization").at("is_inside")
+    if not normalises.flag():
+        normalises.refuse("true: the page gives pixels from 0 to 255")
+    # A bundle's description names two of its files, too; here the weights are in the network.
+    told = {"hashes": {WEIGHTS_FILE: expected}, "card": CARD_FILE, **entry.at("model").object()}
+    stored = description_from_json(told, str(sidecar), way_out=_WAY_OUT)
+    return _ExportedModel(description=stored.description, card=model_card(stored.description), network=network)

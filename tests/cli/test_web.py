@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -8,12 +10,20 @@ import pytest
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
+from nnunet_mamba.models.bundles.model_json import description_to_json
+from nnunet_mamba.models.opening import open_model
 
 
 @pytest.fixture
 def network(tmp_path):
     file = tmp_path / "own.onnx"
     file.write_bytes(b"an ONNX file")
+    told = {
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "normalization": {"is_inside": True},
+        "model": description_to_json(open_model("isic").description),
+    }
+    file.with_name("own.onnx.json").write_text(json.dumps(told))
     return file
 
 
@@ -23,7 +33,7 @@ def run(*arguments):
 
 def test_the_page_is_written_as_one_file(tmp_path, network):
     page = tmp_path / "new" / "lesion.html"
-    done = run("--network", network, "-o", page)
+    done = run("--model", network, "-o", page)
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{page}\n"
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -34,7 +44,7 @@ def test_the_page_is_written_as_one_file(tmp_path, network):
     [
         (["-o", "page.txt"], 2, "--output page.txt: expected the name of a page, such as lesion.html"),
         (["--model", "isik"], 1, "did you mean 'isic'"),
-        (["--network", "gone.onnx"], 1, "name it with --network"),
+        (["--model", "gone.onnx"], 1, "gone.onnx does not exist"),
         (["--port", "70000"], 2, "65535"),
     ],
 )
@@ -46,7 +56,7 @@ def test_what_makes_no_page_is_one_sentence(arguments, status, told):
 
 @pytest.mark.skipif(os.name != "posix", reason="ends the server with a signal")
 def test_the_page_is_served_until_the_user_ends_it(network):
-    command = [sys.executable, "-m", "nnunet_mamba", "web", "--network", str(network), "--no-browser"]
+    command = [sys.executable, "-m", "nnunet_mamba", "web", "--model", str(network), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().strip()
         with urlopen(url) as response:
@@ -65,6 +75,6 @@ def test_the_browser_is_opened_at_the_page(network, monkeypatch):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.setattr(PageServer, "serve_forever", lambda self: None)
-    done = run("--network", network)
+    done = run("--model", network)
     assert done.exit_code == 0, done.output
     assert opened == [done.stdout.strip()]

@@ -1,30 +1,72 @@
+import hashlib
+import json
 import re
 
 import pytest
 
+from nnunet_mamba.models.bundles.model_json import description_to_json
+from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.web import shipped_page
 from nnunet_mamba.web.shipped_page import LARGEST_PAGE, page_of_model
 
 
-def test_a_page_is_made_of_a_model_and_its_network(tmp_path):
-    network = tmp_path / "own.onnx"
-    network.write_bytes(b"an ONNX file")
-    page = page_of_model("isic", network=network)
+@pytest.fixture
+def exported(tmp_path):
+    """Return what writes an ONNX file with its sidecar, some entries of which are others."""
+
+    def write(**entries):
+        network = tmp_path / "own.onnx"
+        network.write_bytes(b"an ONNX file")
+        told = {
+            "sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
+            "normalization": {"is_inside": True},
+            "model": description_to_json(open_model("isic").description),
+            **entries,
+        }
+        network.with_name("own.onnx.json").write_text(json.dumps(told))
+        return network
+
+    return write
+
+
+def test_a_page_is_made_of_an_exported_model(exported):
+    page = page_of_model(exported())
     assert "ultralight-isic" in page
     assert len(page.encode()) <= LARGEST_PAGE
 
 
-def test_a_missing_network_is_told_with_the_way_out(tmp_path):
+def test_missing_files_are_told_with_the_way_out(exported, tmp_path):
     with pytest.raises(FileNotFoundError, match="nnunet-mamba export"):
-        page_of_model("isic", network=tmp_path / "gone.onnx")
+        page_of_model(tmp_path / "gone.onnx")
+    network = exported()
+    network.with_name("own.onnx.json").unlink()
+    with pytest.raises(FileNotFoundError, match="copy both"):
+        page_of_model(network)
 
 
-def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):
-    network = tmp_path / "own.onnx"
-    network.write_bytes(b"an ONNX file")
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"sha256": "0" * 64}, "export the model anew"),
+        ({"normalization": {"is_inside": False}}, "pixels from 0 to 255"),
+        ({"model": {}}, "own.onnx.json has no entry"),
+    ],
+)
+def test_a_sidecar_of_something_else_is_refused(exported, entries, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        page_of_model(exported(**entries))
+
+
+def test_a_page_that_is_too_large_is_refused(exported, monkeypatch):
     monkeypatch.setattr(shipped_page, "LARGEST_PAGE", 1_000_000)
     with pytest.raises(ValueError, match=re.escape("MB, expected 1 MB at most")):
-        page_of_model("isic", network=network)
+        page_of_model(exported())
+
+
+def test_a_shipped_model_without_an_onnx_file_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped_page, "network_folder", lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match="no ONNX file of isic comes along"):
+        page_of_model("isic")
 
 
 def test_the_network_that_comes_along_fits_into_the_page():
