@@ -1,5 +1,6 @@
 """The page in Chromium: what it says of images, compared with predict, and what it may not do."""
 
+import base64
 import csv
 import os
 import threading
@@ -86,8 +87,8 @@ def images(tmp_path_factory):
         turned[ORIENTATION] = orientation
         kind = "png" if orientation % 2 else "jpg"
         drawn(orientation).save(folder / f"turned_{orientation}.{kind}", exif=turned, quality=95)
-    framed = Image.new("RGB", (700, 600))
-    framed.paste(drawn(9), (211, 97))
+    framed = Image.new("RGB", (440, 320))
+    framed.paste(drawn(9), (40, 9))
     framed.save(folder / "framed.png")
     drawn(10).convert("P", palette=Image.Palette.ADAPTIVE).save(folder / "palette.png")
     drawn(11).save(folder / "profile.png", icc_profile=profile_with_red_for_blue())
@@ -250,6 +251,34 @@ def _area_at(browser, percent):
         percent,
     )
     return int(browser.text("area").split()[0].replace(",", ""))
+
+
+@pytest.mark.parametrize("way", ["paste", "drop"])
+def test_images_are_pasted_and_dropped(opened, images, way):
+    opened.run(
+        """
+        const [way, name, content] = arguments;
+        const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], name));
+        const event = way === "paste" ? new ClipboardEvent("paste", { clipboardData: data }) : new DragEvent("drop");
+        if (way === "drop") Object.defineProperty(event, "dataTransfer", { value: data });
+        document.dispatchEvent(event);
+        """,
+        *(way, images[0].name, base64.b64encode(images[0].read_bytes()).decode()),
+    )
+    opened.wait(lambda: "…" not in opened.text("status"))
+    assert opened.names() == [images[0].name]
+    assert images[0].name in opened.text("status")
+
+
+def test_the_list_is_used_with_the_keyboard(opened, images):
+    opened.choose(*images[:2])
+    buttons = opened.driver.find_elements("css selector", "#images button")
+    buttons[1].send_keys(" ")
+    opened.wait(lambda: images[1].name in opened.text("result-title"))
+    assert [button.get_attribute("aria-current") for button in buttons] == ["false", "true"]
+    assert images[1].name in opened.driver.find_element("id", "picture").get_attribute("aria-label")
 
 
 def test_a_length_is_drawn_with_two_clicks(opened, images):
