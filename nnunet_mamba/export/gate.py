@@ -17,7 +17,7 @@ from nnunet_mamba.onnx_models.check_images import CheckImages
 from nnunet_mamba.onnx_models.session import OnnxSession
 from nnunet_mamba.prediction.preprocessing import prepare
 
-_WAY_OUT = "nothing was written; please report it with the name of the network and `nnunet-mamba doctor`"
+_WAY_OUT = "nothing was written; please report it with what nnunet-mamba doctor prints"
 # Pixels of photographs are brought near 0 and 1 by these where images are normalised already.
 _SUBTRACT, _DIVIDE = 128.0, 64.0
 # Of a scan's largest number, or of 1 where that is less.
