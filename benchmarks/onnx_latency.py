@@ -68,7 +68,8 @@ def measured(name: str, size: int) -> str:
 
 def untrained(name: str, size: int) -> ExportSubject:
     """Return a network with new weights, as if nnU-Net had planned it for photographs."""
-    network = create_network(name, N_CHANNELS, N_HEADS).eval().requires_grad_(False)
+    tied = {"input_size": (size, size)} if name == "u_mamba_enc" else {}
+    network = create_network(name, N_CHANNELS, N_HEADS, **tied).eval().requires_grad_(False)
     plan = PredictionPlan(
         configuration="2d",
         patch_size=(size, size),

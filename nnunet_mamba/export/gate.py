@@ -103,7 +103,9 @@ def _with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 
 def _other_size(subject: ExportSubject) -> tuple[int, int]:
-    """Return a smaller size of another shape."""
+    """Return a smaller size of another shape, or the only one."""
+    if subject.has_fixed_size:
+        return subject.size
     (h, w), (rows, columns) = subject.size, subject.networks[0].size_multiple
     # Twice the multiple at least: the deepest map would be a single pixel, which instance norms refuse.
     other = max(2, h // (2 * rows)) * rows, max(2, 3 * w // (4 * columns)) * columns

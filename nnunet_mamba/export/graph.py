@@ -33,14 +33,18 @@ def exported_model(subject: ExportSubject) -> onnx.ModelProto:
     """
     network = subject.networks[0]
     normalizations = subject.plan.normalizations if subject.normalises else ()
-    module = ImageNetwork(subject.networks, normalizations, has_regions=subject.has_regions).eval()
+    module = ImageNetwork(
+        subject.networks, normalizations, has_regions=subject.has_regions, has_fixed_size=subject.has_fixed_size
+    ).eval()
     rows, columns = network.size_multiple
-    image = torch.rand(2, network.input_channels, _TRACED[0] * rows, _TRACED[1] * columns)
-    sizes = {
-        0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH),
-        2: rows * torch.export.Dim("rows", min=1, max=_LARGEST_SIDE // rows),
-        3: columns * torch.export.Dim("columns", min=1, max=_LARGEST_SIDE // columns),
-    }
+    sizes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)}
+    if subject.has_fixed_size:
+        traced = subject.size
+    else:
+        traced = (_TRACED[0] * rows, _TRACED[1] * columns)
+        sizes[2] = rows * torch.export.Dim("rows", min=1, max=_LARGEST_SIDE // rows)
+        sizes[3] = columns * torch.export.Dim("columns", min=1, max=_LARGEST_SIDE // columns)
+    image = torch.rand(2, network.input_channels, *traced)
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
             module,

@@ -19,21 +19,28 @@ class ImageNetwork(nn.Module):
         networks: of one architecture.
         normalizations: one for each channel; none for images that are normalised already.
         has_regions: whether every head is a region.
+        has_fixed_size: whether the networks take one size only, to whose multiple they pad themselves.
     """
 
     def __init__(
-        self, networks: Sequence[SegmentationNetwork], normalizations: Sequence[Normalization], *, has_regions: bool
+        self,
+        networks: Sequence[SegmentationNetwork],
+        normalizations: Sequence[Normalization],
+        *,
+        has_regions: bool,
+        has_fixed_size: bool = False,
     ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self._normalizations = tuple(normalizations)
         self._has_regions = has_regions
+        self._has_fixed_size = has_fixed_size
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and probabilities, (b, heads, h, w) each.
 
         Args:
-            image: (b, c, h, w), float32, both sizes multiples of the network's ``size_multiple``.
+            image: (b, c, h, w), float32, both sizes multiples of the network's ``size_multiple``, or the fixed ones.
         """
         normalized = self._normalized(image)
         logits = self._logits(self.networks[0], normalized)
@@ -53,11 +60,10 @@ class ImageNetwork(nn.Module):
         channels = torch.split(image, 1, dim=1)
         return torch.cat([_normalized(x, one) for x, one in zip(channels, self._normalizations, strict=True)], dim=1)
 
-    @staticmethod
-    def _logits(network: nn.Module, image: Tensor) -> Tensor:
+    def _logits(self, network: nn.Module, image: Tensor) -> Tensor:
         assert isinstance(network, SegmentationNetwork)
-        # Not the network itself, whose padding asks for the sizes and would make them constants.
-        logits = network.segment(image)
+        # The padding of the network itself asks for the sizes, which makes them constants.
+        logits = network(image) if self._has_fixed_size else network.segment(image)
         assert isinstance(logits, Tensor)
         return logits
 

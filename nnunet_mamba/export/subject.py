@@ -41,6 +41,11 @@ class ExportSubject:
     facts: Mapping[str, Any]
 
     @property
+    def has_fixed_size(self) -> bool:
+        """Whether the weights are tied to images of ``size``."""
+        return fixed_size(self.networks[0]) is not None
+
+    @property
     def n_parameters(self) -> int:
         """Parameters of one network."""
         return sum(parameter.numel() for parameter in self.networks[0].parameters())
@@ -54,6 +59,12 @@ class ExportSubject:
     def has_regions(self) -> bool:
         """Whether every head is a region."""
         return bool(self.plan.heads.region_values)
+
+
+def fixed_size(network: SegmentationNetwork) -> tuple[int, ...] | None:
+    """Return the only size of images that a network takes; None for a network of any size."""
+    size: tuple[int, ...] | None = getattr(network, "input_size", None)
+    return size
 
 
 def subject_of(model: Model) -> ExportSubject:
@@ -94,7 +105,7 @@ def _subject(networks: list[nn.Module], plan: PredictionPlan, description: Model
         plan=plan,
         normalises=normalises,
         size=window if size is None else size,
-        facts=_facts(plan, description, multiple=ours[0].size_multiple, normalises=normalises, size=size),
+        facts=_facts(plan, description, network=ours[0], normalises=normalises, size=size),
     )
 
 
@@ -115,18 +126,18 @@ def _facts(
     plan: PredictionPlan,
     description: ModelDescription,
     *,
-    multiple: tuple[int, ...],
+    network: SegmentationNetwork,
     normalises: bool,
     size: tuple[int, int] | None,
 ) -> dict[str, Any]:
-    network, heads = description.network, plan.heads
-    assert network is not None
+    heads, only_size = plan.heads, fixed_size(network)
+    assert description.network is not None
     values = "as in the file, 0 to 255 for photographs" if normalises else "normalised, see normalization"
     names = description.dataset_json.get("channel_names", description.dataset_json.get("modality"))
     return {
         "format": FORMAT,
         "name": description.name,
-        "network": network.preset,
+        "network": description.network.preset,
         "folds": list(description.fold_names),
         "input": {
             "name": IMAGE,
@@ -134,7 +145,8 @@ def _facts(
             "dtype": "float32",
             "channels": names,
             "values": values,
-            "multiple_of": list(multiple),
+            "multiple_of": list(network.size_multiple),
+            "only_size": None if only_size is None else list(only_size),
         },
         "outputs": {
             "names": [LOGITS, PROBABILITIES],

@@ -47,6 +47,13 @@ def test_averages_the_logits_of_folds_and_takes_probabilities():
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(1, 32, 64))
 
 
+def test_a_network_of_one_size_pads_itself():
+    network = create_network("ultralbm_unet_t", 3, 1).eval()
+    with torch.no_grad():
+        logits, _ = ImageNetwork([network], (), has_regions=True, has_fixed_size=True)(torch.rand(1, 3, 40, 50))
+    assert logits.shape == (1, 1, 40, 50)
+
+
 def test_an_unknown_scheme_is_refused():
     network = create_network("ultralbm_unet_t", 3, 1).eval()
     module = ImageNetwork([network], (Normalization(scheme="MyNormalization"),) * 3, has_regions=True)
