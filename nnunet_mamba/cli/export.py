@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnunet_mamba.cli.options.model_options import MODEL_HELP, CheckpointName, checked_source, parse_folds
+from nnunet_mamba.cli.options.model_options import (
+    CheckpointName,
+    ModelConfiguration,
+    ModelDataset,
+    ModelPlans,
+    ModelTrainer,
+    NamedModel,
+    checked_source,
+    parse_folds,
+)
 from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.system.folder_lock import refuse_if_unwritable
@@ -26,15 +35,11 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write, such as lesion.onnx.", show_default=False)
     ],
-    model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help=MODEL_HELP)] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Instead: data set whose trained model is taken, such as 101.")
-    ] = None,
-    trainer: Annotated[str | None, typer.Option("-tr", "--trainer", help="Its trainer, if there are several.")] = None,
-    configuration: Annotated[
-        str | None, typer.Option("-c", "--configuration", help="Its configuration, if there are several.")
-    ] = None,
-    plans: Annotated[str | None, typer.Option("-p", "--plans", help="Its plans, if there are several.")] = None,
+    model: NamedModel = None,
+    dataset: ModelDataset = None,
+    trainer: ModelTrainer = None,
+    configuration: ModelConfiguration = None,
+    plans: ModelPlans = None,
     folds: Annotated[
         str | None,
         typer.Option(

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnunet_mamba.cli.options.model_options import MODEL_HELP, CheckpointName, checked_source, parse_folds
+from nnunet_mamba.cli.options.model_options import (
+    CheckpointName,
+    ModelConfiguration,
+    ModelDataset,
+    ModelPlans,
+    ModelTrainer,
+    NamedModel,
+    checked_source,
+    parse_folds,
+)
 from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
@@ -37,15 +46,11 @@ def predict(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the masks, new or empty.", show_default=False)
     ],
-    model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help=MODEL_HELP)] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Instead: data set whose trained model is taken, such as 101.")
-    ] = None,
-    trainer: Annotated[str | None, typer.Option("-tr", "--trainer", help="Its trainer, if there are several.")] = None,
-    configuration: Annotated[
-        str | None, typer.Option("-c", "--configuration", help="Its configuration, if there are several.")
-    ] = None,
-    plans: Annotated[str | None, typer.Option("-p", "--plans", help="Its plans, if there are several.")] = None,
+    model: NamedModel = None,
+    dataset: ModelDataset = None,
+    trainer: ModelTrainer = None,
+    configuration: ModelConfiguration = None,
+    plans: ModelPlans = None,
     folds: Annotated[
         str | None,
         typer.Option("-f", "--folds", metavar="0,1|all", help="Folds to average.", show_default="all that are trained"),

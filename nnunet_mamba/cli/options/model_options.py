@@ -21,6 +21,16 @@ Folds = Annotated[
         show_default="all that are trained, of nnU-Net's results without fold_all where there are others",
     ),
 ]
+# One model of nnU-Net's results, named by as much as tells it from others.
+NamedModel = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help=MODEL_HELP)]
+ModelDataset = Annotated[
+    str | None, typer.Option("--dataset", "-d", help="Instead: data set whose trained model is taken, such as 101.")
+]
+ModelTrainer = Annotated[str | None, typer.Option("-tr", "--trainer", help="Its trainer, if there are several.")]
+ModelConfiguration = Annotated[
+    str | None, typer.Option("-c", "--configuration", help="Its configuration, if there are several.")
+]
+ModelPlans = Annotated[str | None, typer.Option("-p", "--plans", help="Its plans, if there are several.")]
 # As nnU-Net's commands call it, too.
 CheckpointName = Annotated[
     str, typer.Option("--checkpoint-name", "-chk", help="File in each fold's folder of nnU-Net's results.")
