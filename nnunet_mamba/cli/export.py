@@ -16,6 +16,7 @@ from nnunet_mamba.cli.options.model_options import (
     NamedModel,
     checked_source,
     parse_folds,
+    results_folder,
 )
 from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 from nnunet_mamba.results.checkpoints import FINAL
@@ -74,7 +75,8 @@ def export(
 
         if source is None:
             assert dataset is not None
-            source = _results_folder(dataset, trainer, plans, configuration, checkpoint_name=checkpoint_name)
+            names = {"trainer": trainer, "plans": plans, "configuration": configuration}
+            source = results_folder(dataset, names, checkpoint_name)
         subject = subject_of(open_model(source, folds=named_folds, checkpoint_name=checkpoint_name))
         _print_written(write_onnx(subject, output))
 
@@ -85,22 +87,6 @@ def _refuse_output(output: Path, *, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists; choose another name, or pass --overwrite")
     refuse_if_unwritable(output.parent, way_out="make room, get the right to write there, or choose another --output")
-
-
-def _results_folder(
-    dataset: str, trainer: str | None, plans: str | None, configuration: str | None, *, checkpoint_name: str
-) -> Path:
-    from nnunet_mamba.results.model_choice import find_results
-    from nnunet_mamba.system.nnunet_folders import nnunet_folder
-
-    return find_results(
-        nnunet_folder("nnUNet_results"),
-        dataset,
-        trainer=trainer,
-        plans=plans,
-        configuration=configuration,
-        checkpoint_name=checkpoint_name,
-    ).folder
 
 
 def _print_written(written: "ExportedFile") -> None:

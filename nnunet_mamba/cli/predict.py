@@ -18,6 +18,7 @@ from nnunet_mamba.cli.options.model_options import (
     NamedModel,
     checked_source,
     parse_folds,
+    results_folder,
 )
 from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.options.option_types import ProgressBars
@@ -25,7 +26,7 @@ from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 from nnunet_mamba.results.checkpoints import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from nnunet_mamba.models.model import Model
     from nnunet_mamba.prediction.predictor import Predictor
@@ -105,7 +106,7 @@ def predict(
         if source is None:
             assert dataset is not None
             names = {"trainer": trainer, "plans": plans, "configuration": configuration}
-            source = _results_folder(dataset, names, checkpoint_name)
+            source = results_folder(dataset, names, checkpoint_name)
         opened = _opened(source, named_folds, checkpoint_name)
 
         def predictor() -> "Predictor":
@@ -153,14 +154,6 @@ def _share(text: str | None) -> tuple[int, int] | None:
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise ValueError(f"--part {text!r}: expected a share such as 3/16, from 1/16 to 16/16")
     return int(found[1]), int(found[2])
-
-
-def _results_folder(dataset: str, names: "Mapping[str, str | None]", checkpoint_name: str) -> Path:
-    from nnunet_mamba.results.model_choice import find_results
-    from nnunet_mamba.system.nnunet_folders import nnunet_folder
-
-    results = nnunet_folder("nnUNet_results")
-    return find_results(results, dataset, **names, checkpoint_name=checkpoint_name).folder
 
 
 def _opened(source: str | Path, folds: "Sequence[str] | None", checkpoint_name: str) -> "Model":

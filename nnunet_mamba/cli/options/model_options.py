@@ -1,5 +1,7 @@
 """Arguments and options that name trained models and their folds."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,3 +62,22 @@ def parse_folds(text: str | None) -> list[str] | None:
     if wrong := [name for name in names if name != "all" and not (name.isascii() and name.isdigit())]:
         raise ValueError(f"--folds {text!r} names {wrong[0]!r}, expected numbers such as 0,1, or all")
     return names
+
+
+def results_folder(dataset: str, names: Mapping[str, str | None], checkpoint_name: str) -> Path:
+    """Return the folder of nnU-Net's results that options name.
+
+    Args:
+        dataset: name or number.
+        names: its trainer, plans and configuration, each None where there is only one.
+        checkpoint_name: of the file in each fold.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the names fit several.
+    """
+    from nnunet_mamba.results.model_choice import find_results
+    from nnunet_mamba.system.nnunet_folders import nnunet_folder
+
+    results = nnunet_folder("nnUNet_results")
+    return find_results(results, dataset, **names, checkpoint_name=checkpoint_name).folder
