@@ -30,6 +30,7 @@ from nnunet_mamba.prediction.sliding_window import (
     is_lack_of_memory,
     padded,
 )
+from nnunet_mamba.system.machine import available_cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,11 @@ class Engine:
     def slices_at_once(self) -> int:
         """How many slices fill a pass; 1 for networks that see volumes."""
         return self._window.slices_at_once if self.plan.is_2d else 1
+
+    @property
+    def leaves_cores_idle(self) -> bool:
+        """Whether other threads would not slow a pass down: it runs on a GPU, or on a few of many processor cores."""
+        return self._device.type != "cpu" or torch.get_num_threads() < available_cores()
 
     def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> PreparedImage:
         """Return an image as the network sees it.

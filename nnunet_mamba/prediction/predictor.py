@@ -159,6 +159,7 @@ class Predictor:
             load=lambda image: (self._prepared(image), image),
             save=lambda image, _, label, probabilities: image.back(label, probabilities),
             with_probabilities=with_probabilities,
+            in_threads=self.engine.leaves_cores_idle,
         )
         found = []
         for outcome in stream.outcomes(taken):

@@ -184,8 +184,9 @@ def _normalized(channel: FloatArray, normalization: Normalization, mask: BoolArr
 
 def _z_scores(channel: FloatArray, mask: BoolArray | None) -> FloatArray:
     if mask is None:
-        mean, std = channel.mean(), channel.std()
-        channel -= mean
+        channel -= channel.mean()
+        # As numpy's std computes it, whose own difference from the mean would be taken a second time.
+        std = np.sqrt(np.square(channel).sum() / channel.size)
         channel /= max(std, _EPS)
     else:
         inside = channel[mask]

@@ -120,7 +120,7 @@ class SlidingWindow:
 
     def _passes(self, network: nn.Module, copies: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the logits of every copy, from one pass if it may have so many windows."""
-        if len(copies) * len(copies[0]) <= self._most_windows:
+        if 1 < len(copies) <= self._most_windows // len(copies[0]):
             yield from self._pass(network, torch.cat([*copies])).chunk(len(copies))
         else:
             for copy in copies:

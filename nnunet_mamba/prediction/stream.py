@@ -4,9 +4,9 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nnunet_mamba.prediction.engine import Engine, PreparedImage, Segmented
 from nnunet_mamba.prediction.label_maps import LabelMap
@@ -56,6 +56,8 @@ class Stream(Generic[Item, Context, Result]):
         save: makes the result of an item, what ``load`` returned besides, its label map, and its probabilities if
             they are wanted; runs in threads.
         with_probabilities: whether they are.
+        in_threads: False calls ``load`` and ``save`` between passes, for images in memory whose networks use every
+            processor core already.
     """
 
     def __init__(
@@ -65,12 +67,13 @@ class Stream(Generic[Item, Context, Result]):
         load: Callable[[Item], tuple[PreparedImage, Context]],
         save: Callable[[Item, Context, LabelMap, FloatArray | None], Result],
         with_probabilities: bool = False,
+        in_threads: bool = True,
     ) -> None:
         self._engine = engine
         self._load = load
         self._save = save
         self._with_probabilities = with_probabilities
-        self._n_threads = max(2, min(_MOST_THREADS, os.cpu_count() or 1))
+        self._n_threads = max(2, min(_MOST_THREADS, os.cpu_count() or 1)) if in_threads else 0
         self._largest = 1
 
     def outcomes(self, items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
@@ -82,10 +85,7 @@ class Stream(Generic[Item, Context, Result]):
         Raises:
             OSError: ``save`` has raised it, as for a full disk: nothing could be written for the others either.
         """
-        with (
-            ThreadPoolExecutor(self._n_threads, "nnunet_mamba_reading") as readers,
-            ThreadPoolExecutor(self._n_threads, "nnunet_mamba_writing") as writers,
-        ):
+        with self._executor("reading") as readers, self._executor("writing") as writers:
             waiting: deque[tuple[Item, Future[Result] | Exception]] = deque()
             try:
                 for loaded, found in self._segmented(items, readers):
@@ -99,6 +99,9 @@ class Stream(Generic[Item, Context, Result]):
                 for pool in (readers, writers):
                     pool.shutdown(cancel_futures=True)
 
+    def _executor(self, activity: str) -> Executor:
+        return ThreadPoolExecutor(self._n_threads, f"nnunet_mamba_{activity}") if self._n_threads else _AtOnce()
+
     def _most_waiting(self) -> int:
         return max(2, min(_MOST_WAITING, _MOST_BYTES_WAITING // self._largest))
 
@@ -108,7 +111,7 @@ class Stream(Generic[Item, Context, Result]):
         return self._save(loaded.item, loaded.context, label, probabilities)
 
     def _segmented(
-        self, items: Iterable[Item], readers: ThreadPoolExecutor
+        self, items: Iterable[Item], readers: Executor
     ) -> "Iterator[tuple[_Loaded[Item, Context], Segmented | Exception]]":
         """Yield what the network says of each item, or why it says nothing, in order."""
         group: list[_Loaded[Item, Context]] = []
@@ -125,7 +128,7 @@ class Stream(Generic[Item, Context, Result]):
         if group:
             yield from self._predicted(group)
 
-    def _loaded(self, items: Iterable[Item], readers: ThreadPoolExecutor) -> "Iterator[_Loaded[Item, Context]]":
+    def _loaded(self, items: Iterable[Item], readers: Executor) -> "Iterator[_Loaded[Item, Context]]":
         """Yield the items as they are loaded, in order, with the next ones on their way."""
         ahead: deque[tuple[Item, Future[tuple[PreparedImage, Context]]]] = deque()
         for item in items:
@@ -164,6 +167,18 @@ class Stream(Generic[Item, Context, Result]):
         kept = [0 if one.logits is None else one.logits.nbytes for one in found]
         self._largest = max(self._largest, *kept)
         yield from zip(group, found, strict=True)
+
+
+class _AtOnce(Executor):
+    """Calls what it is given at once, in the thread that gives it."""
+
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> "Future[Result]":
+        future: Future[Result] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except (*IMAGE_ERRORS, OSError) as error:
+            future.set_exception(error)
+        return future
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from nnunet_mamba.prediction import engine as engine_module
 from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
 from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError, _are_finite
 
@@ -198,3 +199,10 @@ def test_a_single_number_that_is_none_is_found(bad, finite):
     logits[1, 0, 2, 4] = bad
     assert _are_finite(logits) is finite
     assert _are_finite(-logits) is finite
+
+
+@pytest.mark.parametrize(("n_threads", "is_idle"), [(2, False), (1, True)])
+def test_networks_on_all_cores_leave_none_to_other_threads(make_stock, make_engine, monkeypatch, n_threads, is_idle):
+    monkeypatch.setattr(engine_module, "available_cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    assert make_engine(make_stock()).leaves_cores_idle is is_idle

@@ -13,11 +13,16 @@ def engine(make_stock, make_engine):
     return make_engine(make_stock())
 
 
-def _stream(engine, make_image, save, load=None):
+@pytest.fixture(params=[True, False], ids=["in threads", "between passes"])
+def in_threads(request):
+    return request.param
+
+
+def _stream(engine, make_image, save, load=None, in_threads=True):
     def prepared(seed):
         return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE), f"context of {seed}"
 
-    return Stream(engine, load=load or prepared, save=save)
+    return Stream(engine, load=load or prepared, save=save, in_threads=in_threads)
 
 
 def _label(engine, make_image, seed):
@@ -25,8 +30,13 @@ def _label(engine, make_image, seed):
     return engine.bring_back(found[0], with_probabilities=False)[0]
 
 
-def test_results_come_in_order_and_belong_to_their_items(engine, make_image):
-    stream = _stream(engine, make_image, save=lambda item, context, label, _: (item, context, int(label.sum())))
+def test_results_come_in_order_and_belong_to_their_items(engine, make_image, in_threads):
+    stream = _stream(
+        engine,
+        make_image,
+        save=lambda item, context, label, _: (item, context, int(label.sum())),
+        in_threads=in_threads,
+    )
     outcomes = list(stream.outcomes(range(70)))
     assert [outcome.item for outcome in outcomes] == list(range(70))
     for seed in (0, 33, 69):
@@ -35,13 +45,15 @@ def test_results_come_in_order_and_belong_to_their_items(engine, make_image):
         assert abs(total - int(_label(engine, make_image, seed).sum())) <= 1
 
 
-def test_an_image_that_cannot_be_read_costs_only_itself(engine, make_image):
+def test_an_image_that_cannot_be_read_costs_only_itself(engine, make_image, in_threads):
     def load(seed):
         if seed in (0, 5, 19):
             raise ValueError(f"no image {seed}")
         return engine.prepare(make_image(1, 1, 16, 24, seed=seed), PICTURE), "context"
 
-    outcomes = list(_stream(engine, make_image, save=lambda item, *_: item, load=load).outcomes(range(20)))
+    outcomes = list(
+        _stream(engine, make_image, save=lambda item, *_: item, load=load, in_threads=in_threads).outcomes(range(20))
+    )
     assert [outcome.item for outcome in outcomes] == list(range(20))
     assert {outcome.item: str(outcome.error) for outcome in outcomes if outcome.error} == {
         seed: f"no image {seed}" for seed in (0, 5, 19)
@@ -51,7 +63,7 @@ def test_an_image_that_cannot_be_read_costs_only_itself(engine, make_image):
     ]
 
 
-def test_an_image_whose_logits_are_not_finite_costs_only_itself(engine, make_image):
+def test_an_image_whose_logits_are_not_finite_costs_only_itself(engine, make_image, in_threads):
     def load(seed):
         image = make_image(1, 1, 16, 24, seed=seed)
         prepared = engine.prepare(image, PICTURE)
@@ -59,19 +71,21 @@ def test_an_image_whose_logits_are_not_finite_costs_only_itself(engine, make_ima
             prepared.slices.fill_(float("inf"))
         return prepared, "context"
 
-    outcomes = list(_stream(engine, make_image, save=lambda item, *_: item, load=load).outcomes(range(6)))
+    outcomes = list(
+        _stream(engine, make_image, save=lambda item, *_: item, load=load, in_threads=in_threads).outcomes(range(6))
+    )
     assert [outcome.item for outcome in outcomes if outcome.error] == [3]
     assert "not finite" in str(outcomes[3].error)
 
 
-def test_what_cannot_be_written_ends_the_stream(engine, make_image):
+def test_what_cannot_be_written_ends_the_stream(engine, make_image, in_threads):
     def save(item, *_):
         if item == 2:
             raise OSError("no space left")
         return item
 
     with pytest.raises(OSError, match="no space left"):
-        list(_stream(engine, make_image, save=save).outcomes(range(50)))
+        list(_stream(engine, make_image, save=save, in_threads=in_threads).outcomes(range(50)))
 
 
 def test_a_stream_that_is_left_early_ends_its_threads(engine, make_image):
@@ -152,3 +166,15 @@ def test_what_is_done_is_told_at_once(engine, make_image):
     next(outcomes)
     assert len(loaded) < 60
     outcomes.close()
+
+
+@pytest.mark.parametrize("is_threaded", [True, False])
+def test_images_in_memory_are_handled_between_passes_if_wanted(engine, make_image, is_threaded):
+    names = set()
+
+    def save(item, *_):
+        names.add(threading.current_thread().name)
+        return item
+
+    list(_stream(engine, make_image, save, in_threads=is_threaded).outcomes(range(9)))
+    assert (names == {threading.current_thread().name}) is not is_threaded
