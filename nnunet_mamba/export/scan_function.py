@@ -122,7 +122,7 @@ def scan_function(kind: ScanKind) -> onnx.FunctionProto:
     if kind.has_delta_bias:
         step = graph.add("Add", step, graph.add("Unsqueeze", "delta_bias", graph.list_of(-1)))
     if kind.delta_softplus:
-        step = graph.add("Softplus", step)
+        step = _softplus(graph, step)
     seen = _by_token(graph, step) if kind.by_token else _at_once(graph, step)  # (l, b, g, 1, k)
     tokens_last = graph.add("Transpose", graph.add("Squeeze", seen, graph.list_of(3)), perm=[1, 2, 3, 0])
     y = graph.add("Reshape", tokens_last, graph.add("Shape", "u"))
@@ -134,6 +134,20 @@ def scan_function(kind: ScanKind) -> onnx.FunctionProto:
     return helper.make_function(
         DOMAIN, kind.name, list(kind.operands), ["y"], graph.nodes, [helper.make_opsetid("", OPSET)]
     )
+
+
+def _softplus(graph: "_Nodes", x: str) -> str:
+    """Add max(x, 0) + log(1 + e) with e = exp(-|x|), in less than half the time of onnxruntime's Softplus.
+
+    Of 1 + e the small digits of e are lost, equally to log(1 + e) and to (1 + e) - 1: their ratio times e has them.
+    """
+    one, tiny = (graph.constant(np.array(value, np.float32)) for value in (1, 1e-30))
+    e = graph.add("Exp", graph.add("Min", x, graph.add("Neg", x)))
+    grown = graph.add("Add", e, one)
+    # Where 1 + e is 1, tiny / tiny keeps the ratio at 1; elsewhere nothing so small is seen.
+    logarithm = graph.add("Add", graph.add("Log", grown), tiny)
+    ratio = graph.add("Div", logarithm, graph.add("Add", graph.add("Sub", grown, one), tiny))
+    return graph.add("Add", graph.add("Mul", ratio, e), graph.add("Relu", x))
 
 
 def _operands_by_token(graph: "_Nodes", step: str) -> dict[str, str]:
