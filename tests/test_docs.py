@@ -20,9 +20,11 @@ from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.demo.lesions import draw_photograph
 from nnunet_mamba.demo.pipeline import Settings
+from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
 from nnunet_mamba.training.plans_names import plans_name
+from nnunet_mamba.web.shipped_page import DEFAULT_MODEL, network_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -174,7 +176,7 @@ def test_the_page_on_onnx_runs(tmp_path, monkeypatch):
     """Its code block, on a drawn photograph and the network that comes along."""
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "nnunet_mamba/web/networks/ultralight-isic.onnx", "lesion.onnx")
+    shutil.copy(network_of(open_model(DEFAULT_MODEL).description.name), "lesion.onnx")
     drawn = draw_photograph(seed=0, number=0, shape=(300, 400))
     Image.fromarray(drawn.image).save("photo.jpg")
     page = (ROOT / "docs/how-to/export-to-onnx.md").read_text(encoding="utf-8")

@@ -24,6 +24,15 @@ def network_folder() -> Path:
     return Path(__file__).parent / "networks"
 
 
+def network_of(model: str) -> Path:
+    """Return where the ONNX file of a model that comes along lies, if there is one.
+
+    Args:
+        model: its name, without an alias.
+    """
+    return network_folder() / f"{model}.onnx"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _ExportedModel:
     """A model as the page needs it.
@@ -65,7 +74,7 @@ def page_of_model(source: str | Path = DEFAULT_MODEL) -> str:
 
 def _shipped(name: str) -> _ExportedModel:
     model = open_model(name)
-    network = network_folder() / f"{model.description.name}.onnx"
+    network = network_of(model.description.name)
     if not network.is_file():
         raise FileNotFoundError(
             f"{network} does not exist: no ONNX file of {name} comes along; write one with nnunet-mamba export, and "

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.demo.lesions import draw_photograph
-from nnunet_mamba.web.shipped_page import network_folder, page_of_model
+from nnunet_mamba.web.shipped_page import page_of_model
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +30,6 @@ MOST_GROWTH_MB = 120
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    if not (network_folder() / "ultralight-isic.onnx").is_file():
-        pytest.skip("no network comes along yet")
     file = tmp_path_factory.mktemp("page") / "lesion.html"
     file.write_text(page_of_model(), encoding="utf-8")
     return file

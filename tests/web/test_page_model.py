@@ -36,7 +36,7 @@ def model():
 def test_the_shipped_model_tells_all_that_the_page_shows(model):
     told = page_model(model.description, model.card())
     assert json.loads(json.dumps(told)) == told
-    assert told["title"] == "UltraLight VM-UNet"
+    assert told["title"] == "UltraLBM-UNet"
     assert told["size"] == {"height": 256, "width": 256}
     assert told["mirror_axes"] == [0, 1]
     assert told["postprocessing"] == ["keep_largest_part", "fill_holes"]
