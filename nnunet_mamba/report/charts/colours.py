@@ -5,12 +5,15 @@ Each has a contrast of 3:1 or more with the card that it lies on (WCAG 2.2, 1.4.
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 # On white and on dark cards, by the places of the models. Begun from Okabe and Ito (2008, "Color universal design").
 LIGHT = ("#0072b2", "#d55e00", "#007a5a", "#732266", "#5e4a00", "#17181a")
 DARK = ("#56b4e9", "#ff9e4a", "#3fce9e", "#c85aa8", "#f0e442", "#f2f7ff")
 # Of lines, where there are more models than colours.
 DASHES = ("none", "7 3", "2 3")
+# Of lines on paper, where colours may be grey: as many as there are colours.
+PRINTED_DASHES = ("none", "9 3", "2 2", "9 3 2 3", "4 3", "9 2 2 2 2 2")
 # Stations of matplotlib's plasma (Smith and van der Walt 2015), which grows equally for all: the part that is seen on
 # white, and the part that is seen on dark cards.
 _LIGHT_SCALE = ((13, 8, 135), (73, 3, 160), (122, 2, 168), (165, 31, 153), (198, 65, 125), (225, 100, 98))
@@ -32,24 +35,38 @@ def place_of_style(style: str) -> int:
     return int(style.removeprefix("model-"))
 
 
+def printed_dash(place: int) -> str:
+    """Return the dashes of a model's line on paper, which tell as many models apart as there are colours."""
+    return PRINTED_DASHES[place] if place < len(PRINTED_DASHES) else model_dash(place)
+
+
 def model_styles(n_models: int) -> str:
     """Return the style sheet of the classes ``model-0``, ``model-1``, …: their colours and dashes as properties.
 
     Args:
         n_models: how many classes.
     """
-    light, dark = [], []
+    light, dark, printed = [], [], []
     for place in range(n_models):
-        dash = model_dash(place)
-        light.append(f".model-{place} {{ --model: {model_colour(place)}; --dash: {dash}; }}")
+        light.append(f".model-{place} {{ --model: {model_colour(place)}; --dash: {model_dash(place)}; }}")
+        light += _legend_dashes(place, model_dash(place))
         dark.append(f".model-{place} {{ --model: {DARK[place % len(DARK)]}; }}")
-        if dash != "none":
-            drawn, period = dash.split()[0], sum(map(int, dash.split()))
-            light.append(
-                f".legend i.model-{place} {{ background: repeating-linear-gradient(to right, "
-                f"var(--model) 0 {drawn}px, transparent {drawn}px {period}px); }}"
-            )
-    return "\n".join([*light, "@media (prefers-color-scheme: dark) {", *dark, "}"])
+        printed.append(f".model-{place} {{ --dash: {printed_dash(place)}; }}")
+        printed += _legend_dashes(place, printed_dash(place))
+    dark_scheme = ["@media screen and (prefers-color-scheme: dark) {", *dark, "}"]
+    return "\n".join([*light, *dark_scheme, "@media print {", *printed, "}"])
+
+
+def _legend_dashes(place: int, dash: str) -> list[str]:
+    """Return the rule for a legend's piece of a line, none for a whole line."""
+    if dash == "none":
+        return []
+    ends = list(accumulate(map(int, dash.split())))
+    stops = ", ".join(
+        f"{'transparent' if number % 2 else 'var(--model)'} {start}px {end}px"
+        for number, (start, end) in enumerate(pairwise([0, *ends]))
+    )
+    return [f".legend i.model-{place} {{ background: repeating-linear-gradient(to right, {stops}); }}"]
 
 
 def amount_colour(share: float, *, is_dark: bool = False) -> str:

@@ -18,6 +18,7 @@ from nnunet_mamba.report.charts.colours import (
     model_colour,
     model_dash,
     model_styles,
+    printed_dash,
 )
 
 STYLE = (Path(nnunet_mamba.report.__path__[0]) / "page.css").read_text()
@@ -98,8 +99,22 @@ def test_models_of_one_colour_differ_in_their_dashes():
     assert len(set(looks)) == len(looks)
 
 
+def test_models_differ_in_their_dashes_on_paper_which_may_be_grey():
+    looks = [printed_dash(place) for place in range(len(LIGHT))]
+    assert len(set(looks)) == len(looks)
+    several = [(model_colour(place), printed_dash(place)) for place in range(len(LIGHT) * len(DASHES))]
+    assert len(set(several)) == len(several)
+
+
+def test_a_legend_shows_the_dashes_of_each_model_on_paper():
+    _, printed = model_styles(4).split("@media print")
+    assert ".model-3 { --dash: 9 3 2 3; }" in printed
+    assert "var(--model) 0px 9px, transparent 9px 12px, var(--model) 12px 14px, transparent 14px 17px" in printed
+    assert "i.model-0" not in printed
+
+
 def test_each_model_has_its_colour_in_both_schemes():
-    light, dark = model_styles(7).split("prefers-color-scheme: dark")
+    light, dark = model_styles(7).split("@media screen and (prefers-color-scheme: dark)")
     assert f".model-6 {{ --model: {LIGHT[0]}; --dash: 7 3; }}" in light
     assert f".model-6 {{ --model: {DARK[0]}; }}" in dark
 
