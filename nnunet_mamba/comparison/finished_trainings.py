@@ -9,6 +9,7 @@ from nnunet_mamba.comparison.comparability import shown
 from nnunet_mamba.comparison.scored_model import ScoredModel
 from nnunet_mamba.data.formats.dataset_json import read_dataset_json
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, read_splits
+from nnunet_mamba.data.splits.validated_cases import other_validation
 from nnunet_mamba.evaluation.distances.conventions import DistanceMeasure
 from nnunet_mamba.evaluation.folders import evaluate_folders
 from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
@@ -175,6 +176,7 @@ def _read_training(
         cases += found
         fold_by_case |= {case.identifier: fold for case in found}
     _refuse_mixed_labels(training.folder, cases, fold_by_case)
+    _refuse_other_validation(training, folds, fold_by_case)
     return ScoredModel(
         name=name,
         place=training.folder,
@@ -183,6 +185,12 @@ def _read_training(
         labels=dataset.labels.values,
         folds=fold_by_case,
     )
+
+
+def _refuse_other_validation(training: TrainedModel, folds: Sequence[str], fold_by_case: Mapping[str, str]) -> None:
+    validated = {fold: [name for name, each in fold_by_case.items() if each == fold] for fold in folds}
+    if problem := other_validation(training.dataset, validated):
+        raise ValueError(f"{training.folder}: {problem}. Or leave the training out")
 
 
 def _refuse_mixed_labels(folder: Path, cases: Sequence[ScoredCase], folds: Mapping[str, str]) -> None:

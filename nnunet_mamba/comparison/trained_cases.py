@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from nnunet_mamba.comparison.comparability import shown
-from nnunet_mamba.data.splits.split_files import SPLITS_FILE, read_splits
+from nnunet_mamba.data.splits.split_files import find_splits, read_splits
 from nnunet_mamba.prediction.run_record import DATASET, FOLDS, RECORD_FILE
 from nnunet_mamba.results.layout import VALIDATION, fold_of
 from nnunet_mamba.results.trained_model import PLANS_FILE, TrainedModel
@@ -42,12 +42,9 @@ def refuse_trained_cases(predictions: Path, identifiers: Collection[str], *, nam
 def _origin(predictions: Path) -> tuple[str, Sequence[str]] | None:
     """Return the data set of a model and the folds that predicted, which are empty where they are not told."""
     folder = predictions.resolve()
-    fold = fold_of(folder.parent)
-    if folder.name == VALIDATION and fold is not None:
-        try:
-            return TrainedModel.of(folder.parent.parent).dataset, [fold]
-        except ValueError:
-            pass
+    training, fold = TrainedModel.of_fold(folder.parent), fold_of(folder.parent)
+    if folder.name == VALIDATION and training is not None and fold is not None:
+        return training.dataset, [fold]
     for file, entry in ((RECORD_FILE, DATASET), (PLANS_FILE, "dataset_name")):
         if (folder / file).is_file():
             content = read_json_object(folder / file, any_encoding=True)
@@ -67,12 +64,11 @@ def training_cases(dataset: str, folds: Sequence[str]) -> set[str]:
     Raises:
         ValueError: splits_final.json is damaged.
     """
-    roots = [nnunet_folder_if_set(variable) for variable in ("nnUNet_preprocessed", "nnUNet_raw")]
-    files = [root / dataset / SPLITS_FILE for root in roots if root is not None]
-    splits = next((read_splits(file) for file in files if file.is_file()), [])
+    path = find_splits(dataset)
+    splits = [] if path is None else read_splits(path)
     if folds and all(fold.isdigit() for fold in folds):
         return {name for fold in map(int, folds) if fold < len(splits) for name in splits[fold]["train"]}
-    raw = roots[1]
+    raw = nnunet_folder_if_set("nnUNet_raw")
     labels = [] if raw is None else (raw / dataset / "labelsTr").glob("[!.]*")
     return {name for each in splits for side in each.values() for name in side} | {
         path.name.removesuffix(".gz").rpartition(".")[0] for path in labels

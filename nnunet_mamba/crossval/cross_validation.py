@@ -12,6 +12,7 @@ from nnunet_mamba.crossval.selection import (
     pair_models,
     parse_folds,
     refuse_missing_device,
+    refuse_other_splits,
     refuse_teacher_of_other_folds,
     refuse_two_seeds,
     repeated_trainers,
@@ -106,6 +107,7 @@ def prepare_cross_validation(request: Request) -> CrossValidation:
         for trainer, plans in models
         for fold in folds
     ]
+    refuse_other_splits(runs)
     n_gpus = 0 if request.device == "cpu" else found.n_gpus
     return CrossValidation(
         statuses=statuses_of(runs, npz=request.npz, teachers=found.teachers),

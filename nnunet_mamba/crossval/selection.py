@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunet_mamba.crossval.runs import Run
+from nnunet_mamba.data.splits.validated_cases import other_validation
+from nnunet_mamba.results.summaries import scored_cases
 from nnunet_mamba.system.nnunet_folders import dataset_number
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.plans_names import plans_name
@@ -160,6 +163,26 @@ def refuse_teacher_of_other_folds(teacher_fold: str | None, folds: Sequence[int]
             f"{others[0]} validates with. Name the folder that holds all of its folds, one level up: every student "
             "then learns from the teacher of its own fold"
         )
+
+
+def refuse_other_splits(runs: Sequence[Run]) -> None:
+    """Raise if complete runs were validated by another split, before the others are trained by this one.
+
+    Args:
+        runs: of one data set.
+
+    Raises:
+        ValueError: some were; tells which cases show it.
+    """
+    complete: dict[Path, list[Run]] = {}
+    for run in runs:
+        if run.phase() == "complete":
+            complete.setdefault(run.folder.parent, []).append(run)
+    for folder, of_training in complete.items():
+        found = {str(run.fold): scored_cases(run.summary) for run in of_training}
+        validated = {fold: cases for fold, cases in found.items() if cases}
+        if problem := other_validation(of_training[0].dataset, validated):
+            raise ValueError(f"{folder}: {problem}. To train by this split, move the folder away first")
 
 
 def parse_folds(text: str, n_folds: int) -> list[int]:

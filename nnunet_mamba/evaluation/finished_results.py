@@ -2,14 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nnunet_mamba.evaluation.folders import CASES, Evaluation
 from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_summary
 from nnunet_mamba.results.summaries import read_summary
-from nnunet_mamba.results.trained_model import DATASET_FILE
+from nnunet_mamba.results.trained_model import DATASET_FILE, TrainedModel
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -45,14 +45,38 @@ def evaluate_results(results: Path, dataset_json: Path | None = None, *, output:
         )
     dataset_json = dataset_json or _dataset_json(results)
     names = None if dataset_json is None else read_dataset_json(dataset_json).labels.names
-    cases = [case for summary in summaries for case in read_summary(summary, names=names)]
+    of_summaries = {summary: read_summary(summary, names=names) for summary in summaries}
+    cases = [case for found in of_summaries.values() for case in found]
     _refuse_repeated(cases, summaries)
+    _warn_of_other_split(of_summaries)
     cases.sort(key=lambda case: case.identifier)
     output = output or (results.parent if results.is_file() else results)
     refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
     write_case_table(cases, output / CASES)
     summary = summaries[0] if len(summaries) == 1 else results
     return Evaluation(cases=cases, summary=summary, table=output / CASES)
+
+
+def _warn_of_other_split(of_summaries: Mapping[Path, Sequence[ScoredCase]]) -> None:
+    """Say which folds were validated with other cases than their split has, where the files lie as nnU-Net's do."""
+    from nnunet_mamba.data.splits.validated_cases import other_validation
+
+    validated: dict[str, list[str]] = {}
+    training = None
+    for summary, cases in of_summaries.items():
+        folder = summary.absolute().parent.parent
+        fold, model = fold_of(folder), TrainedModel.of_fold(folder)
+        if fold is not None and model is not None and validation_summary(folder) == summary.absolute():
+            training = model
+            validated[fold] = [case.identifier for case in cases]
+    if training is None:
+        return
+    try:
+        problem = other_validation(training.dataset, validated)
+    except ValueError as error:
+        problem = f"nobody has checked that its folds were validated by their split: {error}"
+    if problem is not None:
+        _LOGGER.warning(f"{training.folder}: {problem}")
 
 
 def _summaries(results: Path) -> list[Path]:

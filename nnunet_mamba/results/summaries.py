@@ -22,11 +22,13 @@ def read_summary(
         identifiers: of cases, by the files of their predictions; a case without one has the name of its file.
 
     Raises:
-        ValueError: the file is not one of nnU-Net's summaries, or has a case twice.
+        ValueError: the file is not one of nnU-Net's summaries, has no case, or has one twice.
     """
     summary = read_json_object(path, any_encoding=True, unique_names=True)
     if not isinstance(summary.get("metric_per_case"), list):
         raise ValueError(f"{path} has no 'metric_per_case'; expected the summary.json of nnUNetv2_evaluate_folder")
+    if not summary["metric_per_case"]:
+        raise ValueError(f"{path} has no case in 'metric_per_case', so there is nothing to score; validate again")
     cases = []
     for number, entry in enumerate(summary["metric_per_case"], 1):
         try:
@@ -85,6 +87,18 @@ def read_mean_dice(path: Path) -> float:
     if isinstance(dice, bool) or not isinstance(dice, int | float) or not (math.isnan(dice) or 0 <= dice <= 1):
         raise ValueError(f"{path} has the Dice {dice!r}, expected 0 to 1; delete it and run again")
     return float(dice)
+
+
+def scored_cases(path: Path) -> set[str]:
+    """Return the identifiers of the cases of a summary.json, as far as it tells them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file does not hold a JSON object.
+    """
+    entries = read_json_object(path).get("metric_per_case")
+    files = [entry.get("prediction_file") for entry in entries or () if isinstance(entry, dict)]
+    return {_identifier(file) for file in files if isinstance(file, str)}
 
 
 def count_cases(path: Path) -> int:

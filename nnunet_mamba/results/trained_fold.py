@@ -47,12 +47,8 @@ def read_fold(folder: Path, *, names: Mapping[str, str] | None = None) -> Traine
         FileNotFoundError: the folder holds no training.
         ValueError: the folder is not where nnU-Net writes a fold, or a file in it is damaged.
     """
-    fold = fold_of(folder)
-    try:
-        model = TrainedModel.of(folder.parent)
-    except ValueError:
-        fold = None
-    if fold is None:
+    model, fold = TrainedModel.of_fold(folder), fold_of(folder)
+    if model is None or fold is None:
         raise ValueError(
             f"{folder} is not a fold of nnU-Net's results: expected …/TRAINER__PLANS__CONFIGURATION/fold_X"
         )

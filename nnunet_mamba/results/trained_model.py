@@ -36,6 +36,16 @@ class TrainedModel:
         """
         return cls(folder=folder, name=ModelName.parse(folder.name))
 
+    @classmethod
+    def of_fold(cls, fold: Path) -> "TrainedModel | None":
+        """Return the model that has this folder for a fold; None if nnU-Net gives no fold such a place."""
+        if fold_of(fold) is None:
+            return None
+        try:
+            return cls.of(fold.parent)
+        except ValueError:
+            return None
+
     @property
     def dataset(self) -> str:
         """The name of the data set's folder."""

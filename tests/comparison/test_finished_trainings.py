@@ -15,10 +15,10 @@ def read(*trainers, **options):
     return read_trainings(TrainingsRequest(dataset="1", trainers=trainers, **options))
 
 
-def write_splits(root, n_folds):
+def write_splits(root, n_folds, *, cases=FOLDS):
     folder = root / "nnUNet_preprocessed" / "Dataset001_Toy"
     folder.mkdir(parents=True)
-    splits = [{"train": ["x"], "val": ["y"]}] * n_folds
+    splits = [{"train": ["x"], "val": list(cases.get(str(fold), "y"))} for fold in range(n_folds)]
     (folder / "splits_final.json").write_text(json.dumps(splits))
 
 
@@ -31,6 +31,16 @@ def test_the_validation_cases_of_all_folds_count_together(write_training):
     assert models[0].folds == {"a": "0", "b": "0", "c": "1"}
     assert models[0].label_names == ["lesion"]
     refuse_incomparable(models)
+
+
+def test_a_training_that_was_validated_by_another_split_is_refused(write_training, tmp_path):
+    for trainer in ("A", "B"):
+        write_training(trainer, FOLDS)
+    write_splits(tmp_path, 2, cases={"0": "a", "1": "bc"})
+    with pytest.raises(
+        ValueError, match=r"A__nnUNetPlans__2d: fold 0 was validated by another split .*splits_final\.js"
+    ):
+        read("A", "B")
 
 
 def test_one_trainer_with_two_plans_is_named_in_full(write_training):

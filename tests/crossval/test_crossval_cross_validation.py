@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from nnunet_mamba.crossval import cross_validation
@@ -78,3 +80,22 @@ def test_windows_is_told_what_it_can_run(prepare, monkeypatch):
     monkeypatch.setattr(cross_validation.os, "name", "nt")
     with pytest.raises(ValueError, match="needs Linux or macOS; train the folds with nnUNetv2_train"):
         prepare_cross_validation(None)
+
+
+def write_complete_fold(results, fold, cases):
+    validation = results / "Dataset901_Tiny" / "A__P__2d" / f"fold_{fold}" / "validation"
+    validation.mkdir(parents=True)
+    (validation.parent / "checkpoint_final.pth").touch()
+    entries = [{"prediction_file": f"/x/{case}.png"} for case in cases]
+    content = {"foreground_mean": {"Dice": 0.5}, "metric_per_case": entries}
+    (validation / "summary.json").write_text(json.dumps(content))
+
+
+def test_folds_that_were_validated_by_another_split_are_refused(prepare, tmp_path):
+    splits = [{"train": ["x"], "val": list(cases)} for cases in ("ab", "cd")]
+    (tmp_path / "preprocessed/Dataset901_Tiny/splits_final.json").write_text(json.dumps(splits))
+    write_complete_fold(tmp_path / "results", 0, "ba")
+    assert prepare("A", plans=["P"]).n_open == 1
+    write_complete_fold(tmp_path / "results", 1, "ce")
+    with pytest.raises(ValueError, match=r"A__P__2d: fold 1 was validated by another split .* move the folder away"):
+        prepare("A", plans=["P"])

@@ -87,3 +87,42 @@ def test_places_without_counts_are_named(training, tmp_path):
     for place, found in (("empty", r"holds no summary\.json of nnU-Net's"), ("nowhere", "does not exist")):
         with pytest.raises(FileNotFoundError, match=rf"{place} {found}.*name the folder of their references after it$"):
             evaluate_results(tmp_path / place)
+
+
+def write_split(root, monkeypatch, *folds):
+    monkeypatch.setenv("nnUNet_preprocessed", str(root / "preprocessed"))
+    file = root / "preprocessed" / "Dataset001_Toy" / "splits_final.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps([{"train": ["x"], "val": list(cases)} for cases in folds]))
+    return file
+
+
+@pytest.mark.parametrize("place", ["", "fold_1", "fold_1/validation/summary.json"])
+def test_folds_that_were_validated_by_another_split_are_told(training, place, tmp_path, monkeypatch, caplog):
+    write_split(tmp_path, monkeypatch, "ab", "ce")
+    with caplog.at_level("WARNING"):
+        assert "c" in identifiers(training / place, output=tmp_path / "scores")
+    assert "Dataset001_Toy/nnUNetTrainer__nnUNetPlans__2d: fold 1 was validated by another split" in caplog.text
+    assert "without 1 case of it (e) and with 1 other (d)" in caplog.text
+
+
+def test_nothing_is_said_of_the_split_of_other_summaries(training, tmp_path, monkeypatch, caplog):
+    split = write_split(tmp_path, monkeypatch, "ab", "cd")
+    ensemble = training / "fold_1" / "ensemble"
+    ensemble.mkdir()
+    (ensemble / "summary.json").write_bytes((training / "fold_0" / "validation" / "summary.json").read_bytes())
+    with caplog.at_level("WARNING"):
+        assert identifiers(training) == ["a", "b", "c", "d"]
+        assert identifiers(ensemble) == ["a", "b"]
+    assert caplog.text == ""
+    split.write_text("[]")
+    with caplog.at_level("WARNING"):
+        assert identifiers(training) == ["a", "b", "c", "d"]
+    assert "nobody has checked that its folds were validated by their split" in caplog.text
+
+
+def test_a_summary_without_cases_is_refused(training):
+    summary = training / "fold_1" / "validation" / "summary.json"
+    summary.write_text(json.dumps({"metric_per_case": [], "foreground_mean": {"Dice": 0.5}}))
+    with pytest.raises(ValueError, match=r"fold_1/validation/summary\.json has no case in 'metric_per_case'"):
+        evaluate_results(training)

@@ -13,6 +13,19 @@ from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 SPLITS_FILE = "splits_final.json"
 
 
+def find_splits(dataset: str) -> Path | None:
+    """Return the splits_final.json of a data set; None if there is none.
+
+    That beside the preprocessed data counts, because training reads it; that beside the raw data is where it is from.
+
+    Args:
+        dataset: name of the data set's folder.
+    """
+    roots = [nnunet_folder_if_set(variable) for variable in ("nnUNet_preprocessed", "nnUNet_raw")]
+    files = [root / dataset / SPLITS_FILE for root in roots if root is not None]
+    return next((file for file in files if file.is_file()), None)
+
+
 def read_splits(path: Path) -> list[dict[str, list[str]]]:
     """Read splits_final.json as nnU-Net will: UTF-8, and cases on both sides of every fold.
 
