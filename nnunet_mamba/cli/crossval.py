@@ -9,6 +9,7 @@ from nnunet_mamba.cli.options.list_options import parse_names
 from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.output.console import progress_console, results_console
 from nnunet_mamba.cli.output.error_texts import errors_as_text
+from nnunet_mamba.system.counts import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,7 +184,7 @@ def _here(prepared: "CrossValidation", *, jobs: int | None, console: "Console") 
     if not (n_open := prepared.n_open):
         return
     share = machine_share(n_open, n_gpus=prepared.n_gpus, jobs=jobs)
-    console.print(f"{n_open} of {len(statuses)} runs to do, at most {share.jobs} at a time on {share}")
+    console.print(f"{n_open} of {how_many(len(statuses), 'run')} to do, at most {share.jobs} at a time on {share}")
     runs = LocalRuns(statuses, prepared.options, jobs=share.jobs, cores=share.cores, gpus=share.gpus)
     with ending_signals_interrupt(), Display(statuses, jobs=share.jobs, console=console) as display:
         runs.run(display.show)
@@ -235,8 +236,8 @@ def _print_outcome(statuses: "Sequence[Status]", *, npz: bool, console: "Console
         print(f"  All of it is in {status.run.log}", file=sys.stderr)
     if failed:
         print(
-            f"\n{len(failed)} of {len(runs)} runs failed. Run the same command again: complete runs are not repeated, "
-            "others continue.",
+            f"\n{len(failed)} of {how_many(len(runs), 'run')} failed. Run the same command again: complete runs are "
+            "not repeated, others continue.",
             file=sys.stderr,
         )
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from nnunet_mamba.cli.options.option_types import ProgressBars
 from nnunet_mamba.cli.output.error_texts import errors_as_text, errors_of_usage
 from nnunet_mamba.evaluation.distances.conventions import CONVENTIONS, SURFACE, DistanceMeasure
 from nnunet_mamba.results.checkpoints import FINAL
+from nnunet_mamba.system.counts import how_many
 
 if TYPE_CHECKING:
     from nnunet_mamba.cli.run_reports.run_report_option import Given
@@ -221,12 +222,12 @@ def _tell_failures(done: "ExternalTest") -> None:
         for image, reason in failed.items():
             reasons.setdefault(image, []).append(reason)
     for texts in list(reasons.values())[:_SHOWN_FAILURES]:
-        print(f"Not predicted by {len(texts)} models: {with_option_names(texts[0])}", file=sys.stderr)
+        print(f"Not predicted by {how_many(len(texts), 'model')}: {with_option_names(texts[0])}", file=sys.stderr)
     if len(reasons) > _SHOWN_FAILURES:
         print(f"and {len(reasons) - _SHOWN_FAILURES} more", file=sys.stderr)
     print(
-        f"Error: {len(reasons)} images have no mask, so nothing is scored: a mean without them would be of other "
-        "images. All other masks are kept. Put these images right, or take them out with their references, and run "
-        "the same command again, it continues.",
+        f"Error: {how_many(len(reasons), 'image has', 'images have')} no mask, so nothing is scored: a mean of the "
+        "others would be that of other images. All other masks are kept. Put the images right, or take them out with "
+        "their references, and run the same command again, it continues.",
         file=sys.stderr,
     )

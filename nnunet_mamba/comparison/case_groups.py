@@ -8,6 +8,7 @@ from pathlib import Path
 from nnunet_mamba.comparison.comparability import shown
 from nnunet_mamba.data.sources.group_table import LESION, image_key, read_group_table
 from nnunet_mamba.data.writing.conversion_record import RECORD_FILE, read_conversion_record
+from nnunet_mamba.system.counts import how_many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,11 @@ class CaseGroups:
         # Group tables put the heading of the column before the id.
         n_lesions = sum(group.startswith(f"{LESION} ") for group in self.by_case.values())
         return "patients" if not n_lesions else "lesions" if n_lesions == len(self.by_case) else "patients or lesions"
+
+    @property
+    def singular(self) -> str:
+        """The same in the singular."""
+        return {"cases": "case", "patients": "patient", "lesions": "lesion"}.get(self.noun, "patient or lesion")
 
     def of(self, identifiers: Sequence[str]) -> list[str]:
         """Return the group of each case, unique for a case without one."""
@@ -85,8 +91,8 @@ def _groups_of_table(identifiers: Sequence[str], path: Path, group_column: str |
     rows = {name: table.groups_of.get(image_key(name), {}) for name in identifiers}
     if missing := [name for name, found in rows.items() if not found]:
         raise ValueError(
-            f"{path} has no row for {len(missing)} of {len(rows)} cases ({shown(missing)}); add the rows, or give the "
-            "table of these images"
+            f"{path} has no row for {len(missing)} of {how_many(len(rows), 'case')} ({shown(missing)}); add the rows, "
+            "or give the table of these images"
         )
     for name, found in rows.items():
         if len(found) > 1:

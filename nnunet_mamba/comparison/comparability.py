@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from nnunet_mamba.comparison.scored_model import ScoredModel
+from nnunet_mamba.system.counts import how_many
 
 _SHOWN_NAMES = 5
 
@@ -18,7 +19,7 @@ def refuse_incomparable(models: Sequence[ScoredModel]) -> None:
         ValueError: two of them were not; one sentence says which, how that shows and what to do.
     """
     if len(models) < 2:
-        raise ValueError(f"{len(models)} model to compare, expected two or more; name another one")
+        raise ValueError(f"{how_many(len(models), 'model')} to compare, expected two or more; name another one")
     for one, other in pairwise(models):
         _refuse_other_labels(one, other)
         _refuse_other_cases(one, other)
@@ -72,8 +73,9 @@ def _refuse_other_folds(one: ScoredModel, other: ScoredModel) -> None:
         first = min(moved)
         raise ValueError(
             f"{one.name} and {other.name} were trained with another split: {first} is validated by fold "
-            f"{one.folds[first]} of one and fold {other.folds.get(first)} of the other, as are {len(moved)} cases in "
-            "all; train one of them again with the splits_final.json of the other"
+            f"{one.folds[first]} of one and fold {other.folds.get(first)} of the other, as "
+            f"{'is' if len(moved) == 1 else 'are'} {how_many(len(moved), 'case')} in all; train one of them again with "
+            "the splits_final.json of the other"
         )
 
 

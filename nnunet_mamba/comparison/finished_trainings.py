@@ -19,6 +19,7 @@ from nnunet_mamba.results.model_choice import find_dataset_name
 from nnunet_mamba.results.phases import phase_of
 from nnunet_mamba.results.summaries import read_summary
 from nnunet_mamba.results.trained_model import TrainedModel
+from nnunet_mamba.system.counts import how_many
 from nnunet_mamba.system.nnunet_folders import nnunet_folder, nnunet_folder_if_set
 
 _PHASES = {"new": "not begun", "begun": "not trained to its end", "trained": "not validated"}
@@ -151,7 +152,9 @@ def _refuse_unfinished(trainings: Sequence[TrainedModel], folds: Sequence[str]) 
     listed = "\n  ".join(f"{name}: fold {fold} is {what}" for (name, fold), what in unfinished.items())
     finished = [fold for fold in folds if not any(fold == there for _, there in unfinished)]
     choice = f", or compare the finished ones with `folds={','.join(finished)!r}`" if finished else ""
-    raise ValueError(f"{len(unfinished)} folds are unfinished; finish them{choice}:\n  {listed}")
+    raise ValueError(
+        f"{how_many(len(unfinished), 'fold is', 'folds are')} unfinished; finish them{choice}:\n  {listed}"
+    )
 
 
 def _read_training(
@@ -170,8 +173,9 @@ def _read_training(
             measured.append(distances)
         if repeated := [case.identifier for case in found if case.identifier in fold_by_case]:
             raise ValueError(
-                f"{training.folder}: {len(repeated)} cases of fold {fold} are validated by an earlier fold too "
-                f"({shown(repeated)}); name the folds of one split with `folds`"
+                f"{training.folder}: {how_many(len(repeated), 'case')} of fold {fold} "
+                f"{'is' if len(repeated) == 1 else 'are'} validated by an earlier fold too ({shown(repeated)}); name "
+                "the folds of one split with `folds`"
             )
         cases += found
         fold_by_case |= {case.identifier: fold for case in found}
@@ -233,11 +237,12 @@ def _refuse_other_label_maps(predictions: Path, found: Collection[str], validate
         found: their cases.
         validated: the cases of its summary.json.
     """
+    missing, added = set(validated) - set(found), set(found) - set(validated)
     parts = [
-        f"{len(names)} {what} ({shown(names)})"
+        f"{how_many(len(names), *what)} ({shown(names)})"
         for what, names in (
-            (f"cases of its {SUMMARY} have no label map", set(validated) - set(found)),
-            (f"label maps are not in its {SUMMARY}", set(found) - set(validated)),
+            ((f"case of its {SUMMARY} has no label map", f"cases of its {SUMMARY} have no label map"), missing),
+            ((f"label map is not in its {SUMMARY}", f"label maps are not in its {SUMMARY}"), added),
         )
         if names
     ]

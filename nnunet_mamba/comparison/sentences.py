@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from nnunet_mamba.comparison.comparing import POINTS, ComparedLabel, Comparison
 from nnunet_mamba.evaluation.distances.conventions import PIXEL
 from nnunet_mamba.evaluation.paper_protocols import MEAN_OF_LABELS
+from nnunet_mamba.system.counts import how_many
 
 # Of groups; below, one more patient may change what is said.
 FEW = 50
@@ -24,9 +25,9 @@ def _sentence(row: ComparedLabel, comparison: Comparison) -> str:
     if not values.n_cases:
         return f"Nothing is known of {row.first} and {row.second}: no case has a {title} in both."
     if math.isnan(values.low):
-        noun = {"cases": "case", "patients": "patient", "lesions": "lesion"}.get(comparison.groups.noun, "group")
         return (
-            f"No difference shown between {row.first} and {row.second} in {title}: one {noun} tells nothing of others."
+            f"No difference shown between {row.first} and {row.second} in {title}: one {comparison.groups.singular} "
+            "tells nothing of others."
         )
     sign = 1 if values.difference >= 0 else -1
     higher, lower = (row.first, row.second) if values.difference >= 0 else (row.second, row.first)
@@ -60,8 +61,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     folds = comparison.models[0].folds
     if n_across := comparison.groups.n_across(folds):
         yield (
-            f"{n_across} of the {noun} have cases in several folds, so models have seen them in training: all scores "
-            "are better than on new ones."
+            f"{n_across} of the {noun} {'has' if n_across == 1 else 'have'} cases in several folds, so models have "
+            "seen them in training: all scores are better than on new ones."
         )
     if n_folds := len(set(folds.values())):
         trained = "one fold" if n_folds == 1 else f"{n_folds} folds, which share training data"
@@ -113,7 +114,7 @@ def _unit(comparison: Comparison) -> str:
 
 
 def _number_of(comparison: Comparison, count: int) -> str:
-    return f"{count} {comparison.groups.noun}"
+    return how_many(count, comparison.groups.singular, comparison.groups.noun)
 
 
 def _p(value: float) -> str:

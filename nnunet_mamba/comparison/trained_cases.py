@@ -8,6 +8,7 @@ from nnunet_mamba.data.splits.split_files import find_splits, read_splits
 from nnunet_mamba.prediction.run_record import DATASET, FOLDS, RECORD_FILE
 from nnunet_mamba.results.layout import VALIDATION, fold_of
 from nnunet_mamba.results.trained_model import PLANS_FILE, TrainedModel
+from nnunet_mamba.system.counts import how_many
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
@@ -33,9 +34,9 @@ def refuse_trained_cases(predictions: Path, identifiers: Collection[str], *, nam
     if seen := set(identifiers) & training_cases(dataset, folds):
         of_folds = f" in fold {', '.join(folds)}" if folds else ""
         raise ValueError(
-            f"{name} has trained on {len(seen)} of the {len(identifiers)} cases ({shown(seen)}), training cases of "
-            f"{dataset}{of_folds}: scores on them tell nothing of new images; compare on images that none of the "
-            "models has seen, or compare the folds of the trainings"
+            f"{name} has trained on {len(seen)} of the {how_many(len(identifiers), 'case')} ({shown(seen)}), training "
+            f"cases of {dataset}{of_folds}: scores on them tell nothing of new images; compare on images that none of "
+            "the models has seen, or compare the folds of the trainings"
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnunet_mamba.crossval.capacity import cores_of_this_job, default_trainings, visible_gpus
+from nnunet_mamba.system.counts import how_many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ class MachineShare:
 
     def __str__(self) -> str:
         """Return the share as the user reads it."""
-        return f"{len(self.gpus)} GPUs and {self.cores} cores" if self.gpus else f"{self.cores} cores"
+        cores = how_many(self.cores, "core")
+        return f"{how_many(len(self.gpus), 'GPU')} and {cores}" if self.gpus else cores
 
 
 def machine_share(n_open: int, *, n_gpus: int, jobs: int | None) -> MachineShare:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.data.formats.label_map_files import label_map_files, other_forms
+from nnunet_mamba.system.counts import how_many
 
 # Beside label maps that nnU-Net has predicted, and nowhere else.
 _SIGN_OF_PREDICTIONS = "predict_from_raw_data_args.json"
@@ -112,8 +113,8 @@ def refuse_missing(
     """
     problems = []
     for text, names, found in (
-        (f"labels in {labels} have no prediction in {predictions}", unpredicted, found_predictions),
-        (f"predictions in {predictions} have no label in {labels}", unlabelled, found_labels),
+        (_without(unpredicted, "label", labels, "prediction", predictions), unpredicted, found_predictions),
+        (_without(unlabelled, "prediction", predictions, "label", labels), unlabelled, found_labels),
     ):
         if names:
             lines = [
@@ -121,7 +122,11 @@ def refuse_missing(
                 for identifier, name in sorted(names.items())
             ]
             way_out = "\nRename or convert the files that are there." if found else ""
-            problems.append(f"{len(names)} {text}:\n  " + "\n  ".join(lines) + way_out)
+            problems.append(f"{text}:\n  " + "\n  ".join(lines) + way_out)
     if problems:
         advice = ["Score what is predicted with `allow_missing=True`."] if can_allow else []
         raise FileNotFoundError("\n".join([*problems, *advice]))
+
+
+def _without(names: Mapping[str, str], kind: str, folder: Path, lacking: str, other: Path) -> str:
+    return f"{how_many(len(names), kind)} in {folder} {'has' if len(names) == 1 else 'have'} no {lacking} in {other}"

@@ -10,6 +10,7 @@ from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_summary
 from nnunet_mamba.results.summaries import read_summary
 from nnunet_mamba.results.trained_model import DATASET_FILE, TrainedModel
+from nnunet_mamba.system.counts import how_many
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -114,6 +115,6 @@ def _refuse_repeated(cases: Sequence[ScoredCase], summaries: Sequence[Path]) -> 
     if repeated:
         shown = ", ".join(sorted(repeated)[:_SHOWN_NAMES]) + (", …" if len(repeated) > _SHOWN_NAMES else "")
         raise ValueError(
-            f"{len(repeated)} cases are there more than once in {', '.join(map(str, summaries))}: {shown}; name one "
-            f"fold, or one {SUMMARY}"
+            f"{how_many(len(repeated), 'case is', 'cases are')} there more than once in "
+            f"{', '.join(map(str, summaries))}: {shown}; name one fold, or one {SUMMARY}"
         )

@@ -14,6 +14,7 @@ import numpy as np
 from nnunet_mamba.data.formats.file_endings import TIFF_ENDINGS
 from nnunet_mamba.data.formats.whole_numbers import TOLERANCE, near_whole_numbers
 from nnunet_mamba.evaluation.label_pictures import Array, NoLabelMapError, one_channel, read_label_picture
+from nnunet_mamba.system.counts import how_many
 
 if TYPE_CHECKING:
     from nnunet_mamba.data.formats.dataset_json import DatasetJson
@@ -176,8 +177,9 @@ def missed_text(n_missed: Mapping[str, int]) -> str:
         return ""
     first = next(iter(n_missed))
     return (
-        f"{sum(n_missed.values())} values in {len(n_missed)} label maps, such as {first}, miss a whole number by at "
-        f"most {TOLERANCE:g} and are taken as it"
+        f"{how_many(sum(n_missed.values()), 'value')} in {how_many(len(n_missed), 'label map')}, such as {first}, "
+        f"{'misses' if sum(n_missed.values()) == 1 else 'miss'} a whole number by at most {TOLERANCE:g} and "
+        f"{'is' if sum(n_missed.values()) == 1 else 'are'} taken as it"
     )
 
 
@@ -197,7 +199,9 @@ def _refuse_undefined(path: Path) -> None:
 
     image: Any = nibabel.load(path)
     if n_undefined := int(np.count_nonzero(~np.isfinite(np.asanyarray(image.dataobj)))):
-        raise NoLabelMapError(f"holds NaN or infinity in {n_undefined} voxels, expected a label number in each")
+        raise NoLabelMapError(
+            f"holds NaN or infinity in {how_many(n_undefined, 'voxel')}, expected a label number in each"
+        )
 
 
 def _read_picture(path: Path) -> tuple[Array, Properties]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from nnunet_mamba.evaluation.distances.conventions import MEDPY
 from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
 from nnunet_mamba.results.confusion import Confusion, ScoredCase, mean
+from nnunet_mamba.system.counts import how_many
 
 PER_CASE, POOLED, BATCHES = "per-case mean", "pooled pixels", "batch-pooled"
 SYNAPSE, ISIC = "Synapse", "ISIC 2018"
@@ -68,7 +69,8 @@ class Batches:
         texts = [f"{_shown(names)} {text}" for text, names in problems.items() if names]
         if texts:
             raise ValueError(
-                f"`batch_order` does not fit the {len(cases)} cases: {'; '.join(texts)}; name each case once"
+                f"`batch_order` does not fit the {how_many(len(cases), 'case')}: {'; '.join(texts)}; name each case "
+                "once"
             )
         ordered = [by_identifier[identifier] for identifier in order]
         return [ordered[start : start + self.size] for start in range(0, len(ordered), self.size)]

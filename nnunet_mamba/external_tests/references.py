@@ -13,6 +13,7 @@ from nnunet_mamba.data.sources.folder_walk import files_below
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
 from nnunet_mamba.data.unlabelled.mask_places import RealPaths
 from nnunet_mamba.evaluation.plain_masks import are_black_and_white, mask_stem
+from nnunet_mamba.system.counts import how_many
 
 # nnU-Net's number of an image's first channel, which masks do not have.
 _FIRST_CHANNEL = "_0000"
@@ -182,10 +183,10 @@ def _places(name: str, references: References, by_name: Mapping[str, Sequence[st
 
 def _refuse_missing(folder: Path, missing: Sequence[str], unused: Sequence[str]) -> None:
     problems = [
-        f"{len(names)} {what}:\n  " + "\n  ".join(sorted(names))
+        f"{how_many(len(names), *what)}:\n  " + "\n  ".join(sorted(names))
         for what, names in (
-            (f"images have no reference in {folder}", missing),
-            (f"references in {folder} have no image", unused),
+            ((f"image has no reference in {folder}", f"images have no reference in {folder}"), missing),
+            ((f"reference in {folder} has no image", f"references in {folder} have no image"), unused),
         )
         if names
     ]

@@ -6,6 +6,7 @@ from nnunet_mamba.comparison.comparability import shown
 from nnunet_mamba.comparison.trained_cases import training_cases
 from nnunet_mamba.data.problems import same_name
 from nnunet_mamba.external_tests.models_under_test import ModelUnderTest
+from nnunet_mamba.system.counts import how_many
 
 _FIRST_CHANNEL = "_0000"
 
@@ -29,9 +30,9 @@ def refuse_seen_images(models: Sequence[ModelUnderTest], identifiers: Collection
             names = [one.name for one in models if one.description.data.dataset == dataset]
             raise ValueError(
                 f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} learned from {dataset}, and "
-                f"{len(seen)} of the {len(ours)} images are called as its training cases ({shown(seen)}): a score on "
-                "them tells nothing of new images; leave them out, or say with `allow_same_names=True` that they are "
-                "other images"
+                f"{len(seen)} of the {how_many(len(ours), 'image')} {'is' if len(seen) == 1 else 'are'} called as its "
+                f"training cases ({shown(seen)}): a score on them tells nothing of new images; leave them out, or say "
+                "with `allow_same_names=True` that they are other images"
             )
 
 

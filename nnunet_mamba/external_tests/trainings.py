@@ -8,6 +8,7 @@ from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import ALL, fold_name, fold_of
 from nnunet_mamba.results.model_choice import find_dataset_name
 from nnunet_mamba.results.trained_model import TrainedModel, is_results_folder
+from nnunet_mamba.system.counts import how_many
 from nnunet_mamba.trainer_name import TrainerName
 
 
@@ -126,6 +127,6 @@ def _refuse_unfinished(folds: Sequence[tuple[TrainedModel, Sequence[str]]], requ
     if unfinished:
         listed = "\n  ".join(unfinished)
         raise ValueError(
-            f"{len(unfinished)} trainings have no {request.checkpoint_name}; finish them, or choose others with "
-            f"`folds` and `trainers`:\n  {listed}"
+            f"{how_many(len(unfinished), 'training has', 'trainings have')} no {request.checkpoint_name}; finish them, "
+            f"or choose others with `folds` and `trainers`:\n  {listed}"
         )

@@ -35,6 +35,7 @@ from nnunet_mamba.report.tables.score_figures import ModelFigures, model_figures
 from nnunet_mamba.report.tables.score_tables import label_table, per_case_table, pooled_table
 from nnunet_mamba.report.tables.table import NOTHING, Table
 from nnunet_mamba.results.confusion import mean
+from nnunet_mamba.system.counts import how_many
 
 _HERE = Path(__file__).parent
 # On dark and light pictures, with a dark edge; the reference has its own.
@@ -112,7 +113,7 @@ def render_page(content: PageContent) -> str:
     n_cases = len(report.models[0].identifiers)
     n_models = len(report.models)
     return environment.get_template("dataset_page.html.j2").render(
-        title=f"{report.dataset}: {n_models} trainer{'s' if n_models > 1 else ''}, {n_cases} cases",
+        title=f"{report.dataset}: {how_many(n_models, 'trainer')}, {how_many(n_cases, 'case')}",
         summary=_summary(report, content.figures),
         notice=(
             "Every case is predicted by the fold that has not trained on it. Figures of two protocols are not "
@@ -217,9 +218,9 @@ def _missed_text(report: DatasetReport) -> str:
     if not report.n_missed:
         return f"None of {n_all}: in each case some trainer has a Dice of {MISSED_BELOW:g} or more."
     text = f"{report.n_missed} of {n_all}: no trainer has a Dice of {MISSED_BELOW:g}."
-    if len(report.missed) < report.n_missed:
-        text += f" The {len(report.missed)} worst are shown."
-    return text if report.missed else text.replace(" The 0 worst are shown.", "")
+    if 0 < len(report.missed) < report.n_missed:
+        text += f" Shown: {len(report.missed)} of the worst."
+    return text
 
 
 def _curves(models: Sequence[ReportedModel]) -> _Section | None:
@@ -251,7 +252,7 @@ def _classes(report: DatasetReport) -> _Section:
         Bar(
             name=each.label,
             share=each.share,
-            text=f"{100 * each.share:.3g} %, in {each.n_cases} of {each.of_cases} cases",
+            text=f"{100 * each.share:.3g} %, in {each.n_cases} of {how_many(each.of_cases, 'case')}",
         )
         for each in report.classes
     ]

@@ -232,7 +232,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(command, m
     assert result.stdout.startswith("Dice of the final validations")
     assert "nnUNetv2_find_best_configuration" in result.stdout
     assert "1 of 3 done" not in result.stdout
-    assert "1 of 1 runs to do" in result.stderr
+    assert "1 of 1 run to do" in result.stderr
     assert "A__nnUNetPlans__2d__fold_0: done" in result.stderr
     assert "Note: large batches" in result.stderr
     assert "of others" not in result.stderr

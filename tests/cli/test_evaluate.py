@@ -87,7 +87,7 @@ def test_region_is_scored_under_its_name(folders):
 def test_says_how_empty_references_count(folders):
     save(folders / "labels" / "small.png", np.zeros((20, 20)))
     result = run(folders)
-    assert "Their Dice is 0" in " ".join(result.output.split())
+    assert "1 case has it in the prediction only: a Dice of 0, in the mean" in " ".join(result.output.split())
     save(folders / "predictions" / "small.png", np.zeros((20, 20)))
     result = run(folders)
     assert "left out of the mean" in " ".join(result.output.split())
@@ -233,7 +233,7 @@ def test_all_protocols_are_printed_under_their_names(folders):
     result = run(folders, "--protocols", "--batch-size", "1")
     for name in ("per-case mean", "pooled pixels", "batch-pooled", "Synapse", "ISIC 2018"):
         assert name in result.stdout
-    assert "batches of 1 cases" in result.stdout
+    assert "batches of 1 case" in result.stdout
     rows = {row["protocol"]: row for row in json.loads(run(folders, "--protocols", "--json").stdout)["protocols"]}
     assert rows["pooled pixels"]["dice"] == pytest.approx(404 / 408)
     assert rows["ISIC 2018"]["iou"] == pytest.approx(0.5)

@@ -80,8 +80,8 @@ def test_an_image_that_fails_leaves_no_table(external_test, photographs, packed,
     (photographs / "a.png").write_bytes(b"no image")
     result = external_test(photographs, "-m", packed())
     assert result.exit_code == 1
-    assert f"Not predicted by 1 models: {photographs / 'a.png'}" in result.stderr
-    assert "1 images have no mask, so nothing is scored" in result.stderr
+    assert f"Not predicted by 1 model: {photographs / 'a.png'}" in result.stderr
+    assert "1 image has no mask, so nothing is scored" in result.stderr
     assert (tmp_path / "out/model/b.png").is_file()
     assert not (tmp_path / "out/external_test.json").exists()
 
@@ -122,7 +122,7 @@ def test_missing_masks_are_listed(external_test, photographs, packed):
     (photographs / "a_mask.png").unlink()
     result = external_test(photographs, "-m", packed())
     assert result.exit_code == 1
-    assert "1 images have no reference" in result.stderr
+    assert "1 image has no reference" in result.stderr
     assert str(photographs / "a.png") in result.stderr
 
 

@@ -87,3 +87,13 @@ def test_empty_masks_count_by_the_one_rule(make_model):
         assert math.isnan(scores[0])
         assert scores[1:] == [0, 0], name
     assert model.score("found", "lesion", METRICS["dice"]) == pytest.approx(2 * 10 / 30)
+
+
+def test_one_case_of_another_split_is_told_in_the_singular(make_model):
+    models = [
+        make_model(name, {"a": 1, "b": 2}, folds={"a": "0", "b": fold}) for name, fold in (("A", "0"), ("B", "1"))
+    ]
+    with pytest.raises(
+        ValueError, match=r"another split: b is validated by .* of the other, as is 1 case in all; train"
+    ):
+        refuse_incomparable(models)

@@ -104,7 +104,7 @@ def test_what_is_not_there_is_named_with_what_is(write_training):
 def test_a_case_of_two_folds_is_refused(write_training):
     for name in "AB":
         write_training(name, {"0": {"a": 1, "b": 2}, "1": {"b": 2}})
-    with pytest.raises(ValueError, match=r"1 cases of fold 1 are validated by an earlier fold too \(b\)"):
+    with pytest.raises(ValueError, match=r"1 case of fold 1 is validated by an earlier fold too \(b\)"):
         read("A", "B")
 
 
@@ -136,8 +136,8 @@ def test_a_validation_without_some_of_its_label_maps_is_not_measured(write_train
     for case in "abc":
         Image.fromarray(np.eye(9, dtype=np.uint8)).save(references / f"{case}.png")
     for case, text in (
-        ("a", r"validation: 1 cases of its summary\.json have no label map \(b\), and distances are measured"),
-        ("c", r"no label map \(b\) and 1 label maps are not in its summary\.json \(c\).*or do without distances$"),
+        ("a", r"validation: 1 case of its summary\.json has no label map \(b\), and distances are measured"),
+        ("c", r"no label map \(b\) and 1 label map is not in its summary\.json \(c\).*or do without distances$"),
     ):
         Image.fromarray(np.eye(9, dtype=np.uint8)).save(validation / f"{case}.png")
         with pytest.raises(ValueError, match=text):

@@ -61,7 +61,7 @@ def test_names_are_as_short_as_tells_them_apart():
 
 def test_a_missing_prediction_is_named(folders):
     (folders / "B" / "y.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 labels in .* have no prediction in .*B:\n  y\.png"):
+    with pytest.raises(FileNotFoundError, match=r"1 label in .* has no prediction in .*B:\n  y\.png"):
         read(folders, "A", "B")
 
 

@@ -99,7 +99,7 @@ def test_patients_on_both_sides_of_a_split_are_told(compare):
     comparison = compare([1, 2, 3], folds=["0", "1", "1"])
     groups = CaseGroups(by_case={"c00": "P1", "c01": "P1", "c02": "P2"})
     assert any(
-        text.startswith("1 of the patients have cases in several folds")
+        text.startswith("1 of the patients has cases in several folds")
         for text in notes(dataclasses.replace(comparison, groups=groups))
     )
 

@@ -79,7 +79,7 @@ def test_colours_that_differ_are_refused_before_anything_is_written(folders):
 def test_a_prediction_under_another_name_is_not_left_out(folders):
     (folders / "predictions" / "a.png").rename(folders / "predictions" / "a.PNG")
     (folders / "predictions" / "b.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 labels .*\n  a\.png \(there is a\.PNG\)\nRename or convert"):
+    with pytest.raises(FileNotFoundError, match=r"1 label .*\n  a\.png \(there is a\.PNG\)\nRename or convert"):
         evaluate(folders, allow_missing=True)
     (folders / "predictions" / "a.PNG").unlink()
     assert [case.identifier for case in evaluate(folders, allow_missing=True)] == ["c"]
@@ -151,7 +151,7 @@ def test_values_that_miss_a_whole_number_by_a_little_are_counted_as_it_and_told(
     with caplog.at_level("INFO", logger="nnunet_mamba"):
         assert evaluate(folders, dataset, processes=1) == exact
     assert (
-        f"{(label == 2).sum()} values in 1 label maps, such as {path}, miss a whole number by at most 0.001"
+        f"{(label == 2).sum()} values in 1 label map, such as {path}, miss a whole number by at most 0.001"
         in caplog.text
     )
     Image.fromarray(np.where(label == 2, label - np.float32(5e-3), label)).save(path)
@@ -172,10 +172,10 @@ def test_the_dataset_json_is_looked_for_beside_the_labels(folders):
 
 def test_missing_predictions_are_told_apart_from_missing_labels(folders):
     (folders / "predictions/a.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 labels .*\n  a\.png\n.*`allow_missing=True`\.$"):
+    with pytest.raises(FileNotFoundError, match=r"1 label .*\n  a\.png\n.*`allow_missing=True`\.$"):
         evaluate(folders)
     (folders / "predictions/c.png").rename(folders / "predictions/d.png")
-    with pytest.raises(FileNotFoundError, match=r"1 predictions .* have no label .*\n  d\.png$") as error:
+    with pytest.raises(FileNotFoundError, match=r"1 prediction .* has no label .*\n  d\.png$") as error:
         evaluate(folders, allow_missing=True)
     assert "allow_missing" not in str(error.value)
 

@@ -80,11 +80,11 @@ def test_masks_of_other_sizes_are_refused(folders):
 
 def test_missing_masks_are_listed_and_may_be_allowed(folders):
     save(folders / "masks" / "ISIC_3_segmentation.png", lesion())
-    with pytest.raises(FileNotFoundError, match=r"1 labels .*\n  ISIC_3_segmentation\.png\n.*`allow_missing=True`\.$"):
+    with pytest.raises(FileNotFoundError, match=r"1 label .*\n  ISIC_3_segmentation\.png\n.*`allow_missing=True`\.$"):
         evaluate(folders)
     assert len(evaluate(folders, allow_missing=True).cases) == 2
     save(folders / "predictions" / "ISIC_4.png", lesion())
-    with pytest.raises(FileNotFoundError, match=r"1 predictions .* have no label in .*\n  ISIC_4\.png$"):
+    with pytest.raises(FileNotFoundError, match=r"1 prediction .* has no label in .*\n  ISIC_4\.png$"):
         evaluate(folders, allow_missing=True)
 
 

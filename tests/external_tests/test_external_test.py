@@ -130,7 +130,7 @@ def test_an_image_that_cannot_be_predicted_leaves_no_score_and_all_other_masks(r
 
 def test_nothing_is_predicted_where_masks_are_missing(run_test, models, tmp_path):
     (tmp_path / "masks/b_segmentation.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"(?s)1 images have no reference.*clinic/b\.png"):
+    with pytest.raises(FileNotFoundError, match=r"(?s)1 image has no reference.*clinic/b\.png"):
         run_test(models)
     assert not (tmp_path / "out").exists()
 
@@ -146,7 +146,7 @@ def test_images_called_as_training_cases_are_refused_unless_they_are_others(run_
     labels.mkdir(parents=True)
     (labels / "b.png").touch()
     monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
-    with pytest.raises(ValueError, match=r"1 of the 2 images are called as its training cases \(b\)"):
+    with pytest.raises(ValueError, match=r"1 of the 2 images is called as its training cases \(b\)"):
         run_test(models)
     assert len(run_test(models, allow_same_names=True)[0].evaluations) == 3
 

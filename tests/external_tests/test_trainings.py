@@ -52,7 +52,7 @@ def test_the_fold_of_all_cases_counts_only_without_others(results):
 
 def test_folds_that_have_not_ended_are_listed(results):
     (results / DATASET / "nnUNetTrainerA__nnUNetPlans__2d/fold_4").mkdir()
-    with pytest.raises(ValueError, match=r"(?s)1 trainings have no checkpoint_final.*nnUNetPlans__2d: fold 4") as error:
+    with pytest.raises(ValueError, match=r"(?s)1 training has no checkpoint_final.*nnUNetPlans__2d: fold 4") as error:
         _found(results, trainers=["nnUNetTrainerA"], configuration="2d", plans="nnUNetPlans")
     assert "fold 0" not in str(error.value)
 

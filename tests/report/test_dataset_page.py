@@ -173,3 +173,11 @@ def test_page_and_files_are_made_of_one_content(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_page, "model_figures", counted)
     write_dataset_report(made(papers="isic17"), tmp_path / "report.html")
     assert sorted(scored) == ["nnUNetTrainer<B>", "nnUNetTrainerA"]
+
+
+def test_one_trainer_and_one_case_are_told_in_the_singular(write_training):
+    write_training("A", {"0": {"a": 20}})
+    html = render_page(page_content(report_of(gather(ReportRequest(dataset="1")), costs={})))
+    assert "<h1>Dataset001_Toy: 1 trainer, 1 case</h1>" in html
+    assert "in 1 of 1 case<" in html
+    assert re.findall(r"\b1 (?:cases|folds|trainers|labels)\b", html) == []

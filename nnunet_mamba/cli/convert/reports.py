@@ -8,6 +8,7 @@ from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.output.console import results_console
 from nnunet_mamba.cli.output.problem_table import SHOWN_ROWS
 from nnunet_mamba.data.cases import count_groups
+from nnunet_mamba.system.counts import how_many
 from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _groups_row(done: "Conversion") -> dict[str, str]:
 def _split_text(done: "Conversion") -> str:
     if done.split is None or not done.split.folds:
         return "none"
-    return f"{done.split.name}, {len(done.split.folds)} folds ({done.split.source})"
+    return f"{done.split.name}, {how_many(len(done.split.folds), 'fold')} ({done.split.source})"
 
 
 def _print_dry_run(done: "Conversion") -> None:

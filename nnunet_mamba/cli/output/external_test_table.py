@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from nnunet_mamba.cli.output.console import results_console
+from nnunet_mamba.system.counts import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ def print_external_test(test: "ExternalTest") -> None:
 
     figures, distances = test.figures, test.first.distances
     labels = [row.label for row in test.first.scores]
-    table = Table(title=f"{len(test.first.cases)} cases of {escape(str(test.references))}")
+    table = Table(title=f"{how_many(len(test.first.cases), 'case')} of {escape(str(test.references))}")
     table.add_column("model", overflow="fold")
     if len(labels) > 1:
         table.add_column("label", overflow="fold")

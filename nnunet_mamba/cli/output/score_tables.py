@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nnunet_mamba.cli.output.console import progress_console, results_console
+from nnunet_mamba.system.counts import how_many
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,7 +61,7 @@ def print_protocols(
         batch_size: of the batch-pooled protocol.
         distances: that HD95 comes from, None if they were not measured.
     """
-    title = f"the papers' protocols, from the same counts; batches of {batch_size} cases"
+    title = f"the papers' protocols, from the same counts; batches of {how_many(batch_size, 'case')}"
     if distances is not None:
         title += f"; HD95: {distances.convention_text}"
     hd95 = () if distances is None else (f"HD95\n{distances.unit}",)
@@ -78,14 +79,15 @@ def print_notes(scores: "Sequence[LabelScores]") -> None:
     for row in scores:
         if row.n_empty:
             console.print(
-                f"{row.label}: {row.n_empty} cases have it neither in the reference nor in the prediction. They have "
-                "no Dice (NaN) and are left out of the mean; their pixels are true negatives in the pooled scores.",
+                f"{row.label}: {how_many(row.n_empty, 'case has', 'cases have')} it neither in the reference nor in "
+                "the prediction: no Dice (NaN), left out of the mean; all pixels are true negatives in the pooled "
+                "scores.",
                 markup=False,
             )
         if row.n_empty_reference:
             console.print(
-                f"{row.label}: {row.n_empty_reference} cases have it in the prediction only. Their Dice is 0 and in "
-                "the mean; their pixels count as false positives in the pooled scores.",
+                f"{row.label}: {how_many(row.n_empty_reference, 'case has', 'cases have')} it in the prediction only: "
+                "a Dice of 0, in the mean; its pixels count as false positives in the pooled scores.",
                 markup=False,
             )
 

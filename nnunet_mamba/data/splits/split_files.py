@@ -7,6 +7,7 @@ from typing import Any
 
 from nnunet_mamba.data.splits.case_splits import Split
 from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.counts import how_many
 from nnunet_mamba.system.json_files import json_kind, read_json_file
 from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
@@ -59,7 +60,7 @@ def refuse_other_splits(folder: Path, split: Split) -> None:
     differing = []
     for path in _places(folder):
         if path.exists() and not _agree(stored := read_splits(path), split.as_json()):
-            differing.append(f"{path} ({len(stored)} folds)")
+            differing.append(f"{path} ({how_many(len(stored), 'fold')})")
     if differing:
         raise FileExistsError(
             f"other splits than {split.name} are in place: {', '.join(differing)}. What was trained with them cannot "

@@ -19,6 +19,7 @@ from nnunet_mamba.report.contents.reported_model import NetworkCost, ReportedMod
 from nnunet_mamba.report.contents.training_classes import ClassShare, class_shares
 from nnunet_mamba.results.layout import validation_folder
 from nnunet_mamba.results.trained_model import TrainedModel
+from nnunet_mamba.system.counts import how_many
 from nnunet_mamba.system.machine import processor, usable_cores
 from nnunet_mamba.system.nnunet_folders import nnunet_folder_if_set
 
@@ -171,7 +172,7 @@ def _drawn(
 
 def _facts(gathered: Gathered, models: Sequence[ReportedModel]) -> Iterator[tuple[str, str]]:
     names = [TrainedModel.of(training.place).name for model in models for training in model.repeats]
-    yield "Data set", f"{gathered.dataset}, {len(models[0].identifiers)} cases"
+    yield "Data set", f"{gathered.dataset}, {how_many(len(models[0].identifiers), 'case')}"
     yield "Folds", f"{', '.join(gathered.folds)}: each case is predicted by the fold that has not trained on it"
     yield "Configuration", ", ".join(dict.fromkeys(name.configuration for name in names))
     yield "Plans", ", ".join(dict.fromkeys(name.plans for name in names))
