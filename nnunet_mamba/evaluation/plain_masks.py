@@ -16,8 +16,10 @@ from nnunet_mamba.evaluation.label_pictures import Array, NoLabelMapError, read_
 
 LABEL = "foreground"
 WHITE = 255
-# How ISIC, PH2 and the LGG set call the mask of an image, in small letters.
-_SUFFIXES = ("_segmentation", "_lesion", "_mask")
+# How ISIC, PH2 and the LGG set call the mask of an image, in small letters, and how programs call it.
+_PUBLISHED_SUFFIXES = ("_segmentation", "_lesion", "_mask")
+MASK_SUFFIXES = (*_PUBLISHED_SUFFIXES, "_seg", "_label")
+SUFFIXES_IN_WORDS = f"{', '.join(MASK_SUFFIXES[:-1])} or {MASK_SUFFIXES[-1]}"
 _SHOWN_VALUES = 5
 
 
@@ -77,7 +79,7 @@ def are_black_and_white(paths: Sequence[Path]) -> bool:
 def paired_masks(predictions: Path, references: Path, *, allow_missing: bool = False) -> list[CaseFiles]:
     """Return the masks of the same case in both folders, sorted.
 
-    The name of a case is that of its file, without ending, letter case and ``_segmentation``, ``_lesion`` or ``_mask``.
+    The name of a case is that of its file, without ending, letter case and one of ``MASK_SUFFIXES``.
 
     Args:
         predictions: folder of predicted masks.
@@ -139,7 +141,8 @@ def _refuse_if_swapped(
     predictions: Path, references: Path, predicted: dict[str, Path], reference: dict[str, Path]
 ) -> None:
     """Raise if only the predictions are named as data sets name their references."""
-    marked = [path for path in predicted.values() if path.stem != mask_stem(path)]
+    # Programs that predict end names with the other suffixes.
+    marked = [path for path in predicted.values() if path.stem.lower().endswith(_PUBLISHED_SUFFIXES)]
     if len(marked) == len(predicted) and all(path.stem == mask_stem(path) for path in reference.values()):
         refuse_swapped(
             predictions, references, f"{predictions} holds masks called as a data set's own, such as {marked[0].name}"
@@ -147,7 +150,7 @@ def _refuse_if_swapped(
 
 
 def mask_stem(path: Path) -> str:
-    """Return the name of a case: that of its mask without ending, ``_segmentation``, ``_lesion`` or ``_mask``."""
+    """Return the name of a case: that of its mask without ending, and without one of ``MASK_SUFFIXES``."""
     stem = path.stem
-    suffix = next((end for end in _SUFFIXES if stem.lower().endswith(end) and len(stem) > len(end)), "")
+    suffix = next((end for end in MASK_SUFFIXES if stem.lower().endswith(end) and len(stem) > len(end)), "")
     return stem[: len(stem) - len(suffix)]

@@ -11,8 +11,9 @@ from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
 from nnunet_mamba.data.problems import same_name
 from nnunet_mamba.data.sources.folder_walk import files_below
 from nnunet_mamba.data.unlabelled.cases_of_files import UnlabelledCase
+from nnunet_mamba.data.unlabelled.mask_names import is_in_mask_folder
 from nnunet_mamba.data.unlabelled.mask_places import RealPaths
-from nnunet_mamba.evaluation.plain_masks import are_black_and_white, mask_stem
+from nnunet_mamba.evaluation.plain_masks import SUFFIXES_IN_WORDS, are_black_and_white, mask_stem
 from nnunet_mamba.system.counts import how_many
 
 # nnU-Net's number of an image's first channel, which masks do not have.
@@ -55,7 +56,7 @@ def find_references(
     """Find the references below a folder.
 
     Pictures without a dataset.json are black and white masks. Where they lie among the images, as in PH2, those count
-    whose names end with ``_segmentation``, ``_lesion`` or ``_mask``.
+    whose names end with one of ``MASK_SUFFIXES``, and those in a folder called ``masks`` or alike.
 
     Args:
         folder: of the references.
@@ -86,8 +87,14 @@ def find_references(
         for path in files_below(folder)
         if path.name.lower().endswith(tuple(map(str.lower, endings))) and real.of(path) not in taken
     ]
-    if dataset is None and any(here in Path(path).parents for path in taken):
-        files = [path for path in files if mask_stem(path) != path.stem]
+    is_among_images = any(here in Path(path).parents for path in taken)
+    if dataset is None and is_among_images:
+        files = [path for path in files if mask_stem(path) != path.stem or _is_in_mask_folder(path, folder)]
+        if not files:
+            raise FileNotFoundError(
+                f"{folder} holds the images, too, and no picture among them is called as a mask; name each mask as its "
+                f"image with {SUFFIXES_IN_WORDS} added, or put the masks into a folder of their own and name that"
+            )
     if not files:
         what = "masks, expected pictures such as .png files" if dataset is None else f"{dataset.file_ending} files"
         raise FileNotFoundError(f"{folder} holds no {what}; name the folder of references{_advice(folder, dataset)}")
@@ -97,6 +104,10 @@ def find_references(
             "that knows their values with `dataset_json=FILE`"
         )
     return References(folder=folder, files=_by_place(files, folder, dataset), dataset=dataset)
+
+
+def _is_in_mask_folder(path: Path, folder: Path) -> bool:
+    return is_in_mask_folder(path.relative_to(folder).parts[:-1])
 
 
 def _advice(folder: Path, dataset: DatasetJson | None) -> str:
@@ -191,7 +202,7 @@ def _refuse_missing(folder: Path, missing: Sequence[str], unused: Sequence[str])
         if names
     ]
     if problems:
-        advice = "Every image needs its reference, under the image's name or with _segmentation, _lesion or _mask added"
+        advice = f"Every image needs its reference, under the image's name or with {SUFFIXES_IN_WORDS} added"
         raise FileNotFoundError("\n".join([*problems, advice]))
 
 

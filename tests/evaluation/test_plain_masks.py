@@ -128,3 +128,12 @@ def test_the_reader_gives_zeros_and_ones(tmp_path):
     assert np.unique(label_map).tolist() == [0, 1]
     with pytest.raises(NoLabelMapError, match="has the values 3, expected 0 and 255"):
         PlainMaskReader().read_seg(str(save(tmp_path / "b.png", lesion(white=3))))
+
+
+@pytest.mark.parametrize("suffix", ["_seg", "_label", "_Seg"])
+def test_masks_that_a_program_calls_so_belong_to_the_reference_of_their_image(tmp_path, suffix):
+    for folder, name in (("predictions", f"a{suffix}.png"), ("references", "a.png")):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / folder / name)
+    found = paired_masks(tmp_path / "predictions", tmp_path / "references")
+    assert [(case.identifier, case.prediction.name) for case in found] == [("a", f"a{suffix}.png")]

@@ -120,3 +120,29 @@ def test_an_output_among_the_references_is_refused(write, tmp_path):
     write("masks/a.png")
     with pytest.raises(ValueError, match="lies in the folder of references"):
         find_references(tmp_path / "masks", None, images=[], output=tmp_path / "masks/out")
+
+
+@pytest.mark.parametrize("suffix", ["_segmentation", "_lesion", "_mask", "_seg", "_label", "_Mask"])
+def test_masks_beside_their_images_are_told_by_their_names(write, pair, suffix):
+    cases = [_case(write(f"both/{name}.png", (7, 9))) for name in "ab"]
+    for name in "ab":
+        write(f"both/{name}{suffix}.png")
+    assert pair("both", cases) == {name: f"both/{name}{suffix}.png" for name in "ab"}
+
+
+def test_masks_in_a_folder_of_masks_below_that_of_the_images_are_told_by_it(write, pair):
+    cases = [_case(write(f"both/images/{name}.png", (7, 9)), f"images/{name}") for name in "ab"]
+    for name in "ab":
+        write(f"both/masks/{name}.png")
+        write(f"both/superpixels/{name}.png", (3, 4))
+    assert pair("both", cases) == {name: f"both/masks/{name}.png" for name in "ab"}
+
+
+def test_how_to_name_masks_among_images_is_said(write, pair):
+    cases = [_case(write(f"both/{name}.png", (7, 9))) for name in "ab"]
+    for name in "ab":
+        write(f"both/{name}-annotated.png")
+    with pytest.raises(
+        FileNotFoundError, match=r"both holds the images, too, .* with _segmentation, .* or put the masks"
+    ):
+        pair("both", cases)

@@ -30,7 +30,7 @@ def masks_among(files: Sequence[NamedFile], kind: ImageKind) -> set[Path]:
     return {
         file.path
         for file, stem in zip(files, stems, strict=True)
-        if _is_in_mask_folder(file.folders)
+        if is_in_mask_folder(file.folders)
         or _is_mask_by_name(file, stem, kind)
         or (
             stem.endswith(_SUFFIXES_BESIDE_IMAGE)
@@ -42,8 +42,12 @@ def masks_among(files: Sequence[NamedFile], kind: ImageKind) -> set[Path]:
 
 
 @cache
-def _is_in_mask_folder(folders: tuple[str, ...]) -> bool:
-    """Return whether one of the folders below the one that the user has named is a folder of masks."""
+def is_in_mask_folder(folders: tuple[str, ...]) -> bool:
+    """Return whether one of the folders below the one that the user has named is a folder of masks.
+
+    Args:
+        folders: their names.
+    """
     return any(name.lower() in _LABEL_FOLDERS or name.lower().endswith("groundtruth") for name in folders)
 
 
