@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nnunet_mamba.evaluation.folders import CASES, Evaluation
+from nnunet_mamba.evaluation.folders import Evaluation
+from nnunet_mamba.evaluation.output_files import CASES, refuse_output
 from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_summary
 from nnunet_mamba.results.summaries import read_summary
@@ -32,11 +33,11 @@ def evaluate_results(results: Path, dataset_json: Path | None = None, *, output:
     Raises:
         FileNotFoundError: there is no summary.json, or no ``dataset_json``.
         ValueError: one is none of nnU-Net's, or a case is in several folds.
+        FileExistsError: ``output`` holds a cases.csv that no evaluation has written.
         OSError: nothing can be written into ``output``.
     """
     from nnunet_mamba.data.formats.dataset_json import read_dataset_json
     from nnunet_mamba.evaluation.case_table import write_case_table
-    from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
     summaries = _summaries(results)
     if any(fold_of(path.absolute().parent.parent) == ALL for path in summaries):
@@ -52,7 +53,7 @@ def evaluate_results(results: Path, dataset_json: Path | None = None, *, output:
     _warn_of_other_split(of_summaries)
     cases.sort(key=lambda case: case.identifier)
     output = output or (results.parent if results.is_file() else results)
-    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
+    refuse_output(output, has_summary=False)
     write_case_table(cases, output / CASES)
     summary = summaries[0] if len(summaries) == 1 else results
     return Evaluation(cases=cases, summary=summary, table=output / CASES)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnunet_mamba.evaluation.output_files import CASES, refuse_output
 from nnunet_mamba.evaluation.protocols import LabelScores, score_labels
 from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import SUMMARY
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-CASES = "cases.csv"
 # A worker imports torch, which takes as long as scoring so many pixels or voxels.
 _POSITIONS_PER_WORKER = 2**26
 
@@ -109,6 +109,7 @@ def evaluate_folders(
             missing; lists all of them.
         ValueError: files are damaged or have other values, shapes or places, some have a spacing and others none, or
             the file is no dataset.json; lists all.
+        FileExistsError: ``output`` holds a summary.json or cases.csv that no evaluation has written.
         OSError: nothing can be written into ``output``; then neither file is there.
     """
     from nnunet_mamba.data.formats.label_map_files import refuse_if_no_folder
@@ -133,17 +134,17 @@ def evaluate_files(
     Raises:
         ValueError: files are damaged or have other values, shapes or places, or some have a spacing and others none;
             lists all.
+        FileExistsError: ``output`` holds a summary.json or cases.csv that no evaluation has written.
         OSError: nothing can be written into ``output``; then neither file is there.
     """
     from nnunet_mamba.evaluation.case_table import write_case_table
     from nnunet_mamba.results.summaries import read_summary
     from nnunet_mamba.system.atomic import replacing
-    from nnunet_mamba.system.folder_lock import refuse_if_unwritable
     from nnunet_mamba.system.machine import usable_cores
 
     if processes is not None and processes < 1:
         raise ValueError(f"processes is {processes}, expected at least 1")
-    refuse_if_unwritable(output, way_out="make room, get the right to write there, or choose another `output`")
+    refuse_output(output)
     results = _results(task, processes=processes or usable_cores(), progress=progress)
     summary = _summary(results, task.scorer.scored)
     measured = _measured(task, results)

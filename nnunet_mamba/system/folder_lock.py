@@ -143,7 +143,8 @@ def refuse_if_unwritable(
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise NotADirectoryError(f"{there} is a file, expected a folder for {folder.name}; {way_out}")
+        inside = "" if there == folder else f" for {folder.name}"
+        raise NotADirectoryError(f"{there} is a file, expected a folder{inside}; {way_out}")
     try:
         # On Linux, a file without a name.
         with tempfile.TemporaryFile(dir=there):

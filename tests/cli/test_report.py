@@ -74,7 +74,7 @@ def test_a_page_that_cannot_be_written_whole_is_refused_before_anything_is_writt
     (tmp_path / "page_files").touch()
     for name, told in (
         ("folder.html", "folder.html is a folder: expected the name of a page"),
-        ("page.html", "page_files is a file, expected a folder for page_files; choose another --output"),
+        ("page.html", "page_files is a file, expected a folder; choose another --output"),
     ):
         done = run(1, "--no-distances", "--no-costs", "-o", tmp_path / name)
         assert done.exit_code == 1

@@ -126,3 +126,9 @@ def test_a_summary_without_cases_is_refused(training):
     summary.write_text(json.dumps({"metric_per_case": [], "foreground_mean": {"Dice": 0.5}}))
     with pytest.raises(ValueError, match=r"fold_1/validation/summary\.json has no case in 'metric_per_case'"):
         evaluate_results(training)
+
+
+def test_a_table_of_others_is_not_replaced(training, tmp_path):
+    (tmp_path / "cases.csv").write_text("image,patient\n")
+    with pytest.raises(FileExistsError, match=r"cases\.csv is there and was written by no evaluation"):
+        evaluate_results(training, output=tmp_path)

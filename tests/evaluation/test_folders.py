@@ -116,7 +116,7 @@ def test_files_stay_as_they_were_where_new_ones_cannot_be_written(folders, monke
 
 def test_a_place_that_cannot_be_written_is_told_first(folders):
     (folders / "scores").touch()
-    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another `output`$"):
+    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder; .* choose another `output`$"):
         evaluate(folders)
 
 

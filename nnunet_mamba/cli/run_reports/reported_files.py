@@ -21,7 +21,7 @@ def made_dataset(given: Given) -> list[Path]:
 
 def scores(given: Given) -> list[Path]:
     """Return the files of scores that ``evaluate`` writes."""
-    from nnunet_mamba.evaluation.folders import CASES
+    from nnunet_mamba.evaluation.output_files import CASES
     from nnunet_mamba.results.layout import SUMMARY
 
     folder: Path = given["output"] or given["predictions"]
