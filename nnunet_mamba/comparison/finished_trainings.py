@@ -16,7 +16,7 @@ from nnunet_mamba.evaluation.measured_distances import MeasuredDistances
 from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_folder, validation_summary
 from nnunet_mamba.results.model_choice import find_dataset_name
-from nnunet_mamba.results.phases import phase_of
+from nnunet_mamba.results.phases import Phase, phase_of
 from nnunet_mamba.results.summaries import read_summary
 from nnunet_mamba.results.trained_model import TrainedModel
 from nnunet_mamba.system.counts import how_many
@@ -145,16 +145,28 @@ def _refuse_unfinished(trainings: Sequence[TrainedModel], folds: Sequence[str]) 
         raise FileNotFoundError(
             f"{trainings[0].folder} has no fold; train the folds first, nnunet-mamba crossval does all of them"
         )
-    phases = {(str(training.name), fold): phase_of(training.fold(fold)) for training in trainings for fold in folds}
-    unfinished = {place: _PHASES[phase] for place, phase in phases.items() if phase != "complete"}
+    phases = {(training, fold): phase_of(training.fold(fold)) for training in trainings for fold in folds}
+    unfinished = {
+        (str(training.name), fold): _told_phase(training.fold(fold), phase)
+        for (training, fold), phase in phases.items()
+        if phase != "complete"
+    }
     if not unfinished:
         return
     listed = "\n  ".join(f"{name}: fold {fold} is {what}" for (name, fold), what in unfinished.items())
     finished = [fold for fold in folds if not any(fold == there for _, there in unfinished)]
     choice = f", or compare the finished ones with `folds={','.join(finished)!r}`" if finished else ""
     raise ValueError(
-        f"{how_many(len(unfinished), 'fold is', 'folds are')} unfinished; finish them{choice}:\n  {listed}"
+        f"{how_many(len(unfinished), 'fold is', 'folds are')} unfinished; finish "
+        f"{'it' if len(unfinished) == 1 else 'them'}{choice}:\n  {listed}"
     )
+
+
+def _told_phase(fold: Path, phase: Phase) -> str:
+    summary = validation_summary(fold)
+    if phase == "trained" and summary.is_file():
+        return f"not validated by this nnU-Net: {summary} is damaged, or of another version; validate it again"
+    return _PHASES[phase]
 
 
 def _read_training(

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from nnunet_mamba.evaluation.folders import Evaluation
 from nnunet_mamba.evaluation.output_files import CASES, refuse_output
+from nnunet_mamba.evaluation.protocols import score_labels
 from nnunet_mamba.results.confusion import ScoredCase
 from nnunet_mamba.results.layout import ALL, SUMMARY, fold_name, fold_of, validation_summary
 from nnunet_mamba.results.summaries import read_summary
 from nnunet_mamba.results.trained_model import DATASET_FILE, TrainedModel
-from nnunet_mamba.system.counts import how_many
+from nnunet_mamba.system.counts import how_many, numbered
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ def evaluate_results(results: Path, dataset_json: Path | None = None, *, output:
     _refuse_repeated(cases, summaries)
     _warn_of_other_split(of_summaries)
     cases.sort(key=lambda case: case.identifier)
+    # Refuse cases of other labels before anything is written.
+    score_labels(cases)
     output = output or (results.parent if results.is_file() else results)
     refuse_output(output, has_summary=False)
     write_case_table(cases, output / CASES)
@@ -89,19 +92,33 @@ def _summaries(results: Path) -> list[Path]:
             return [path]
     folds = {fold_of(path): validation_summary(path) for path in sorted(results.glob(fold_name("*")))}
     there = {fold: path for fold, path in folds.items() if fold is not None and path.is_file()}
-    numbered = [path for fold, path in there.items() if fold != ALL]
-    if found := numbered or list(there.values()):
-        begun = [fold for fold in folds if fold is not None and fold not in (ALL, *there)]
-        if begun and numbered:
+    of_split = [path for fold, path in there.items() if fold != ALL]
+    if found := of_split or list(there.values()):
+        named = {fold for fold in (*folds, *_folds_of_split(results)) if fold is not None}
+        open_folds = sorted(named - {ALL, *there}, key=lambda fold: (len(fold), fold))
+        if open_folds and of_split:
             _LOGGER.warning(
-                f"{results}: fold {', '.join(begun)} has no {SUMMARY} of a validation, so these are the scores of fold "
-                f"{', '.join(fold for fold in there if fold not in (None, ALL))} alone; finish it for those of all"
+                f"{results}: {numbered('fold', open_folds)} {'has' if len(open_folds) == 1 else 'have'} no {SUMMARY} "
+                "of a validation, so these are the scores of "
+                f"{numbered('fold', [fold for fold in there if fold != ALL])} alone; finish "
+                f"{'it' if len(open_folds) == 1 else 'them'} for those of all"
             )
         return found
     missing = "does not exist" if not results.exists() else f"holds no {SUMMARY} of nnU-Net's, nor do its folds"
     raise FileNotFoundError(
         f"{results} {missing}; to score label maps or masks, name the folder of their references after it"
     )
+
+
+def _folds_of_split(training: Path) -> list[str]:
+    """Return the folds that a training is to have; none where nothing tells, or nnU-Net calls no training so."""
+    from nnunet_mamba.data.splits.validated_cases import folds_of_split
+
+    try:
+        return folds_of_split(TrainedModel.of(training.absolute()).dataset)
+    except ValueError:
+        # Reading the validations tells of a damaged split.
+        return []
 
 
 def _dataset_json(results: Path) -> Path | None:

@@ -166,6 +166,8 @@ def _task(
     from nnunet_mamba.evaluation.plain_masks import are_plain_masks, paired_masks
 
     beside = labels.resolve().parent / "dataset.json"
+    if not any(labels.glob("[!.]*")):
+        raise FileNotFoundError(f"{labels} is empty, expected label maps or masks; name the folder of references")
     if dataset_json is not None or beside.is_file() or not are_plain_masks(labels):
         return _described_task(
             predictions, labels, dataset_json or beside, allow_missing=allow_missing, distances=distances

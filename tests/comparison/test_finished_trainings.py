@@ -152,3 +152,14 @@ def test_cases_that_are_scored_for_other_labels_are_refused(write_training, fold
     summary.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"a \(fold 0\) for lesion and [bc] \(fold [01]\) for nothing are scored for"):
         read("A")
+
+
+@pytest.mark.parametrize("text", ['{"results": {"all": []}}', '{"foreground_mean": {"Di'])
+def test_a_validation_of_another_nnunet_or_a_torn_one_is_told(write_training, text):
+    write_training("A", FOLDS)
+    training = write_training("B", FOLDS)
+    (training / "fold_1" / "validation" / "summary.json").write_text(text)
+    with pytest.raises(ValueError, match="1 fold is unfinished; finish it, or ") as error:
+        read("A", "B")
+    told = f"{training / 'fold_1/validation/summary.json'} is damaged, or of another version; validate it again"
+    assert str(error.value).endswith(f"fold 1 is not validated by this nnU-Net: {told}")

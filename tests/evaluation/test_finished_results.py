@@ -132,3 +132,21 @@ def test_a_table_of_others_is_not_replaced(training, tmp_path):
     (tmp_path / "cases.csv").write_text("image,patient\n")
     with pytest.raises(FileExistsError, match=r"cases\.csv is there and was written by no evaluation"):
         evaluate_results(training, output=tmp_path)
+
+
+def test_folds_that_are_scored_for_other_labels_leave_no_table(training):
+    summary = training / "fold_1" / "validation" / "summary.json"
+    content = json.loads(summary.read_text())
+    content["metric_per_case"][0]["metrics"] = {}
+    summary.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="score all cases with the same"):
+        evaluate_results(training)
+    assert not (training / "cases.csv").exists()
+
+
+def test_folds_of_the_split_that_were_never_begun_are_told(training, tmp_path, monkeypatch, caplog):
+    write_split(tmp_path, monkeypatch, "ab", "cd", "e", "f")
+    with caplog.at_level("WARNING"):
+        assert identifiers(training) == ["a", "b", "c", "d"]
+    assert "folds 2, 3 have no summary.json of a validation, so these are the scores of folds 0, 1 alone" in caplog.text
+    assert "finish them for those of all" in caplog.text

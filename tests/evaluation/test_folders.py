@@ -1,5 +1,6 @@
 import csv
 import json
+import unicodedata
 from itertools import pairwise
 from multiprocessing.pool import ThreadPool
 from types import SimpleNamespace
@@ -276,3 +277,22 @@ def test_missing_more_never_improves_a_score(folders, convention):
             found[-1].append(row.distances.nsd)
     for before, after in pairwise(found):
         assert (np.array(after) < before).all()
+
+
+def test_a_name_whose_accents_are_encoded_otherwise_is_told(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Müller.png") for form in ("NFC", "NFD"))
+    for folder, name in (("predictions", composed), ("labels", decomposed)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / folder / name)
+    content = {"labels": {"background": 0, "lesion": 1}, "file_ending": ".png", "channel_names": {"0": "R"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(FileNotFoundError, match=rf"there is {composed}, whose accents are encoded in another way"):
+        evaluate_folders(tmp_path / "predictions", tmp_path / "labels")
+
+
+def test_an_empty_folder_of_references_is_told(tmp_path):
+    for folder in ("predictions", "labels"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "labels" / ".hidden").touch()
+    with pytest.raises(FileNotFoundError, match=r"labels is empty, expected label maps or masks; name the folder"):
+        evaluate_folders(tmp_path / "predictions", tmp_path / "labels")

@@ -1,5 +1,6 @@
 """Which files of a folder are label maps, and which other files may be meant."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -76,7 +77,7 @@ def _ending(name: str) -> str:
 
 
 def other_forms(folder: Path, identifiers: Collection[str], file_ending: str) -> dict[str, str]:
-    """Return the name of a file that may be meant for an identifier: with another ending or other capitals.
+    """Return the name of a file that may be meant for an identifier: with another ending, capitals or code of accents.
 
     Args:
         folder: of label maps.
@@ -86,11 +87,18 @@ def other_forms(folder: Path, identifiers: Collection[str], file_ending: str) ->
     Returns:
         File names by identifier, without the identifiers for which there is none.
     """
-    wanted = {identifier.lower(): identifier for identifier in identifiers}
+    wanted = {_form(identifier): identifier for identifier in identifiers}
     found: dict[str, str] = {}
     for name in sorted(path.name for path in folder.iterdir() if path.is_file()):
         is_label_map = name.lower().endswith(file_ending.lower())
         stem = name[: -len(file_ending)] if is_label_map else name[: len(name) - len(_ending(name))]
-        if stem.lower() in wanted:
-            found.setdefault(wanted[stem.lower()], name)
+        if (identifier := wanted.get(_form(stem))) is not None:
+            is_encoded_otherwise = stem.lower() != identifier.lower()
+            found.setdefault(
+                identifier, f"{name}, whose accents are encoded in another way" if is_encoded_otherwise else name
+            )
     return found
+
+
+def _form(identifier: str) -> str:
+    return unicodedata.normalize("NFC", identifier).lower()

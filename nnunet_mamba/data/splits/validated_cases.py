@@ -8,6 +8,19 @@ from nnunet_mamba.system.counts import how_many
 _SHOWN_NAMES = 3
 
 
+def folds_of_split(dataset: str) -> list[str]:
+    """Return the folds of a data set's split, "0", "1", …; none where the split is not there.
+
+    Args:
+        dataset: name of the data set's folder.
+
+    Raises:
+        ValueError: splits_final.json is damaged.
+    """
+    path = find_splits(dataset)
+    return [] if path is None else [str(fold) for fold in range(len(read_splits(path)))]
+
+
 def other_validation(dataset: str, validated: Mapping[str, Collection[str]]) -> str | None:
     """Return in words which folds were validated with other cases than their split has, and the way out.
 

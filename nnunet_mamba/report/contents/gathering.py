@@ -1,6 +1,6 @@
 """Gather what a report of a data set shows: finished trainings, their scores and logs, and which belong together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from nnunet_mamba.results.model_choice import find_dataset_name
 from nnunet_mamba.results.phases import phase_of
 from nnunet_mamba.results.trained_model import TrainedModel, finished_models
 from nnunet_mamba.results.training_logs import Epoch, read_training_log, training_logs
+from nnunet_mamba.system.counts import numbered
 from nnunet_mamba.system.nnunet_folders import nnunet_folder
 from nnunet_mamba.trainer_name import TrainerName
 
@@ -170,11 +171,17 @@ def _complete(
     wanted = set(folds) if folds is not None else max(complete.values(), key=len, default=set())
     chosen = [model for model in there if wanted and wanted <= complete[str(model.name)]]
     others = [
-        f"{name}: folds {', '.join(sorted(found, key=int)) or 'none'} of {', '.join(sorted(wanted))} are complete"
+        f"{name}: of folds {', '.join(sorted(wanted, key=int))}, {_complete_folds(wanted & found)} complete"
         for name, found in complete.items()
         if not (wanted and wanted <= found)
     ]
     return chosen, sorted(wanted, key=int), others
+
+
+def _complete_folds(folds: Collection[str]) -> str:
+    if not folds:
+        return "none is"
+    return f"{numbered('fold', sorted(folds, key=int))} alone {'is' if len(folds) == 1 else 'are'}"
 
 
 def _grouped(

@@ -25,7 +25,7 @@ def test_all_finished_trainings_are_shown_and_the_others_are_told(write_training
     write_training("A", FOLDS, configuration="3d_fullres")
     found = report_on(configuration="2d")
     assert (found.dataset, names(found), found.folds) == ("Dataset001_Toy", ["A", "B"], ["0", "1"])
-    assert found.left_out == ["C__nnUNetPlans__2d: folds 0 of 0, 1 are complete"]
+    assert found.left_out == ["C__nnUNetPlans__2d: of folds 0, 1, fold 0 alone is complete"]
     assert names(report_on()) == ["A__nnUNetPlans__2d", "A__nnUNetPlans__3d_fullres", "B"]
 
 
