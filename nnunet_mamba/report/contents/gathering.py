@@ -136,16 +136,18 @@ def _asked_for(name: str, there: Sequence[TrainedModel]) -> list[str]:
     """Return the seeds of a trainer that is named without one; else the name, which reading resolves or refuses."""
     if any(name in (model.name.trainer, str(model.name)) for model in there):
         return [name]
-    wanted = _without_seed_of(name)
+    if _has_seed(name):
+        return [name]
     seeds = [(model, _without_seed(model.name)) for model in there]
-    return [str(model.name) for model, bare in seeds if wanted in (bare.trainer, str(bare))] or [name]
+    return [str(model.name) for model, bare in seeds if name in (bare.trainer, str(bare))] or [name]
 
 
-def _without_seed_of(name: str) -> str:
+def _has_seed(name: str) -> bool:
     try:
-        return str(_without_seed(ModelName.parse(name)))
+        trainer = ModelName.parse(name).trainer
     except ValueError:
-        return _trainer_without_seed(name)
+        trainer = name
+    return TrainerName.parse(trainer).seed is not None
 
 
 def _without_seed(name: ModelName) -> ModelName:

@@ -70,6 +70,14 @@ def test_one_seed_can_be_named(write_training):
     assert (names(found), found.models[0].seeds) == (["A"], [2])
 
 
+@pytest.mark.parametrize("name", ["A_seed3", "A_seed3__nnUNetPlans__2d"])
+def test_a_seed_that_was_not_trained_is_refused_and_other_seeds_do_not_stand_for_it(write_training, name):
+    for seed in (1, 2):
+        write_training(f"A_seed{seed}", FOLDS)
+    with pytest.raises(FileNotFoundError, match=f"no training of {name} .*There are:\n  A_seed1__nnUNetPlans__2d"):
+        report_on(name)
+
+
 def test_an_unknown_trainer_is_refused_with_those_that_there_are(write_training):
     write_training("A", FOLDS)
     with pytest.raises(FileNotFoundError, match=r"no training of Z .*There are:\n  A__nnUNetPlans__2d"):
