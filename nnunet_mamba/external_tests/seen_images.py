@@ -30,9 +30,9 @@ def refuse_seen_images(models: Sequence[ModelUnderTest], identifiers: Collection
             names = [one.name for one in models if one.description.data.dataset == dataset]
             raise ValueError(
                 f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} learned from {dataset}, and "
-                f"{len(seen)} of the {how_many(len(ours), 'image')} {'is' if len(seen) == 1 else 'are'} called as its "
-                f"training cases ({shown(seen)}): a score on them tells nothing of new images; leave them out, or say "
-                "with `allow_same_names=True` that they are other images"
+                f"{len(seen)} of the {how_many(len(ours), 'image')} {'is' if len(seen) == 1 else 'are'} called as "
+                f"{'one of ' if len(seen) == 1 else ''}its training cases ({shown(seen)}): a score on them tells "
+                "nothing of new images; leave them out, or say with `allow_same_names=True` that they are other images"
             )
 
 

@@ -146,7 +146,7 @@ def test_images_called_as_training_cases_are_refused_unless_they_are_others(run_
     labels.mkdir(parents=True)
     (labels / "b.png").touch()
     monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
-    with pytest.raises(ValueError, match=r"1 of the 2 images is called as its training cases \(b\)"):
+    with pytest.raises(ValueError, match=r"1 of the 2 images is called as one of its training cases \(b\)"):
         run_test(models)
     assert len(run_test(models, allow_same_names=True)[0].evaluations) == 3
 

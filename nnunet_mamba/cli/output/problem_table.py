@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_mamba.cli.options.option_names import with_option_names
 from nnunet_mamba.cli.output.console import progress_console, results_console
 from nnunet_mamba.data.problems import InvalidDatasetError, Problem
 
@@ -69,7 +70,7 @@ def _print_problems(console: "Console", problems: Sequence[Problem]) -> bool:
     below = f"{root}{os.sep}" if root else ""
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
-        text = problem.text_with_advice
+        text = with_option_names(problem.text_with_advice)
         alike.setdefault(text.replace(below, "") if below else text, []).append(problem)
     if root:
         console.print(f"Files are below {root}", markup=False, soft_wrap=True)

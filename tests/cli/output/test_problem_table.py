@@ -148,3 +148,11 @@ def test_gives_no_advice_that_was_followed(capsys):
     assert refusal.endswith(
         "Put them right: --skip-invalid would leave no training case.\nAll of them are in problems.csv.\n"
     )
+
+
+def test_settings_are_called_as_the_options_of_the_command(capsys):
+    problem = Problem("images", "the output lies in this folder; choose another `output`")
+    print_refusal(InvalidDatasetError([problem], Path("out")), is_conversion=False)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "choose another --output" in told
+    assert "`" not in told
