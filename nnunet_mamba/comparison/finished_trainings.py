@@ -172,6 +172,11 @@ def _told_phase(fold: Path, phase: Phase) -> str:
 def _read_training(
     training: TrainedModel, folds: Sequence[str], request: TrainingsRequest, *, name: str
 ) -> ScoredModel:
+    if not training.dataset_json_file.is_file():
+        raise FileNotFoundError(
+            f"{training.dataset_json_file} is not there, where each training of nnU-Net writes one; copy that of "
+            f"{training.dataset} in nnUNet_raw"
+        )
     dataset = read_dataset_json(training.dataset_json_file)
     cases: list[ScoredCase] = []
     fold_by_case: dict[str, str] = {}

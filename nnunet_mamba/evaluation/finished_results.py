@@ -104,6 +104,8 @@ def _summaries(results: Path) -> list[Path]:
                 f"{'it' if len(open_folds) == 1 else 'them'} for those of all"
             )
         return found
+    if trainings := sorted(results.glob(f"*/{fold_name('*')}")):
+        raise FileNotFoundError(f"{results} holds trainings, such as {trainings[0].parent}; name one of them")
     missing = "does not exist" if not results.exists() else f"holds no {SUMMARY} of nnU-Net's, nor do its folds"
     raise FileNotFoundError(
         f"{results} {missing}; to score label maps or masks, name the folder of their references after it"

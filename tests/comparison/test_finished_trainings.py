@@ -163,3 +163,10 @@ def test_a_validation_of_another_nnunet_or_a_torn_one_is_told(write_training, te
         read("A", "B")
     told = f"{training / 'fold_1/validation/summary.json'} is damaged, or of another version; validate it again"
     assert str(error.value).endswith(f"fold 1 is not validated by this nnU-Net: {told}")
+
+
+def test_a_training_without_its_dataset_json_is_told_with_the_way_out(write_training):
+    write_training("A", FOLDS)
+    (write_training("B", FOLDS) / "dataset.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"B__nnUNetPlans__2d/dataset\.json is not there, .* in nnUNet_raw$"):
+        read("A", "B")

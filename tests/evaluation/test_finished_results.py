@@ -150,3 +150,10 @@ def test_folds_of_the_split_that_were_never_begun_are_told(training, tmp_path, m
         assert identifiers(training) == ["a", "b", "c", "d"]
     assert "folds 2, 3 have no summary.json of a validation, so these are the scores of folds 0, 1 alone" in caplog.text
     assert "finish them for those of all" in caplog.text
+
+
+def test_the_folder_of_several_trainings_is_told(training):
+    with pytest.raises(
+        FileNotFoundError, match=f"Dataset001_Toy holds trainings, such as {training}; name one of them"
+    ):
+        evaluate_results(training.parent)
