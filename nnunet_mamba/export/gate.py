@@ -2,20 +2,24 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import torch
 
+from nnunet_mamba.export.content import OUTSIDE
 from nnunet_mamba.export.scan_function import scan_kinds
 from nnunet_mamba.export.scan_trials import scan_difference
 from nnunet_mamba.export.subject import ExportSubject
-from nnunet_mamba.export.trial_images import like_photographs, random_images
+from nnunet_mamba.export.trial_images import MARGINS, blacken, like_photographs, random_images
 from nnunet_mamba.onnx_models.agreement import Agreement, FloatArray, agreement, probabilities_of
 from nnunet_mamba.onnx_models.check_images import CheckImages
 from nnunet_mamba.onnx_models.session import OnnxSession
 from nnunet_mamba.prediction.preprocessing import prepare
+
+# Where the content of an image lies in it, and in what the network is shown: rows and columns.
+WayBack: TypeAlias = tuple[tuple[slice, slice], tuple[slice, slice]]
 
 _WAY_OUT = "nothing was written; please report it with what nnunet-mamba doctor prints"
 # Pixels of photographs are brought near 0 and 1 by these where images are normalised already.
@@ -64,10 +68,7 @@ def passed(model: onnx.ModelProto, subject: ExportSubject) -> GateResult:
             raise UnequalExportError(f"the function {kind.name} differs from the scan by {difference:.2g}; {_WAY_OUT}")
     try:
         session = OnnxSession(model.SerializeToString())
-        found = [
-            _compared(session, subject, images)
-            for images in _batches(subject.networks[0].input_channels, subject.size, _other_size(subject))
-        ]
+        found = [_compared(session, subject, images) for images in _batches(subject)]
         kept = tuple(_check_images(subject))
     except ValueError as error:
         if isinstance(error, UnequalExportError):
@@ -112,12 +113,17 @@ def _other_size(subject: ExportSubject) -> tuple[int, int]:
     return other if other != subject.size else (other[0], other[1] + columns)
 
 
-def _batches(c: int, size: tuple[int, int], other: tuple[int, int]) -> Iterator[FloatArray]:
-    """Yield batches of 1 and of 5 images of both sizes, (b, c, h, w), with values from 1 to 255."""
-    for seed, (h, w) in enumerate((size, other)):
+def _batches(subject: ExportSubject) -> Iterator[FloatArray]:
+    """Yield batches of 1 and of 5 images of both sizes, (b, c, h, w), with values from 1 to 255 in black margins."""
+    c = subject.networks[0].input_channels
+    for seed, (h, w) in enumerate((subject.size, _other_size(subject))):
         yield like_photographs((1, c, h, w), seed).astype(np.float32)
         photographs, noise = like_photographs((3, c, h, w), seed + 10), random_images((2, c, h, w), seed)
-        yield np.concatenate([photographs, noise]).astype(np.float32)
+        images = np.concatenate([photographs, noise])
+        if subject.cuts_margin:
+            for image, margins in zip(images, MARGINS, strict=False):
+                blacken(image, margins)
+        yield images.astype(np.float32)
 
 
 def _compared(session: OnnxSession, subject: ExportSubject, pixels: FloatArray) -> Agreement:
@@ -143,20 +149,42 @@ def logits_of(subject: ExportSubject, images: FloatArray) -> FloatArray:
         subject: that is exported.
         images: (b, c, h, w), as the exported file takes them.
     """
+    ways_back: list[WayBack] = []
     if subject.normalises:
-        images = np.concatenate([_prepared(subject, image) for image in images])
+        prepared = [_prepared(subject, image) for image in images]
+        images, ways_back = np.concatenate([data for data, _ in prepared]), [way for _, way in prepared]
     x = torch.from_numpy(np.ascontiguousarray(images, np.float32))
     with torch.inference_mode():
-        logits = torch.stack([_output(network(x)) for network in subject.networks]).mean(dim=0)
-    return logits.numpy()
+        logits = torch.stack([_output(network(x)) for network in subject.networks]).mean(dim=0).numpy()
+    if not subject.cuts_margin:
+        return logits
+    back = np.full_like(logits, -OUTSIDE)
+    if not subject.has_regions:
+        back[:, 0] = 0
+    for whole, found, (box, inside) in zip(back, logits, ways_back, strict=True):
+        whole[:, box[0], box[1]] = found[:, inside[0], inside[1]]
+    return back
 
 
-def _prepared(subject: ExportSubject, image: FloatArray) -> FloatArray:
-    """Return what nnU-Net makes of an image (c, h, w): (1, c, h, w)."""
+def _prepared(subject: ExportSubject, image: FloatArray) -> tuple[FloatArray, WayBack]:
+    """Return what nnU-Net makes of an image (c, h, w): (1, c, h, w), and where it was and is."""
     spacing = (subject.plan.spacing[0], *subject.plan.spacing)
     prepared = prepare(image[:, None], spacing, subject.plan)
     assert prepared is not None
-    return np.ascontiguousarray(prepared.data.swapaxes(0, 1))
+    data = np.ascontiguousarray(prepared.data.swapaxes(0, 1))
+    _, rows, columns = prepared.box
+    if not subject.cuts_margin:
+        return data, ((rows, columns), (rows, columns))
+    inside = _middle(data.shape[2], image.shape[1]), _middle(data.shape[3], image.shape[2])
+    window = np.zeros((1, *image.shape), np.float32)
+    window[:, :, inside[0], inside[1]] = data
+    return window, ((rows, columns), inside)
+
+
+def _middle(size: int, whole: int) -> slice:
+    """Return where nnU-Net shows places along an axis in a window."""
+    before = (whole - size) // 2
+    return slice(before, before + size)
 
 
 def _output(logits: Any) -> torch.Tensor:
@@ -177,6 +205,8 @@ def _check_images(subject: ExportSubject) -> Iterator[CheckImages]:
             every=1,
             logits=np.empty(0, np.float32),
         )
+        if subject.cuts_margin:
+            blacken(images.pixels[-1], MARGINS[-1])
         logits = logits_of(subject, images.images())
         every = next(every for every in range(1, max(size) + 1) if logits[:, :, ::every, ::every].size <= _MOST_LOGITS)
         kept = CheckImages(**{**vars(images), "every": every})

@@ -1,29 +1,22 @@
 """Networks as an ONNX model of standard operators, with the scan as a function of the model's own."""
 
 import json
-import logging
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import onnx
 import torch
-import torch._dynamo.config
 from onnx import helper
 
-from nnunet_mamba.export.image_network import ImageNetwork
 from nnunet_mamba.export.scan_function import DOMAIN, DOMAIN_VERSION, OPSET, scan_function, scan_kinds, translated_scan
 from nnunet_mamba.export.subject import ExportSubject
+from nnunet_mamba.export.tracing import quiet, traced
 from nnunet_mamba.onnx_models.session import FACTS, IMAGE, LOGITS, PROBABILITIES
 
 # The first that has functions, and what opset 18 came with: older programs refuse what they do not know.
 _IR_VERSION = 8
 _PRODUCER = "nnunet-mamba"
-_LARGEST_BATCH, _LARGEST_SIDE = 1 << 16, 1 << 15
-# Multiples of the network's along both axes of the image that is traced. Small, and neither 0 nor 1 nor equal, which
-# torch would take for constants.
-_TRACED = (3, 4)
+_LARGEST_SIDE = 1 << 15
 
 
 def exported_model(subject: ExportSubject) -> onnx.ModelProto:
@@ -32,30 +25,16 @@ def exported_model(subject: ExportSubject) -> onnx.ModelProto:
     Args:
         subject: what is exported.
     """
-    network = subject.networks[0]
-    normalizations = subject.plan.normalizations if subject.normalises else ()
-    module = ImageNetwork(
-        subject.networks, normalizations, has_regions=subject.has_regions, has_fixed_size=subject.has_fixed_size
-    ).eval()
-    rows, columns = network.size_multiple
-    sizes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)}
-    if subject.has_fixed_size:
-        traced = subject.size
-    else:
-        traced = (_TRACED[0] * rows, _TRACED[1] * columns)
-        sizes[2] = rows * torch.export.Dim("rows", min=1, max=_LARGEST_SIDE // rows)
-        sizes[3] = columns * torch.export.Dim("columns", min=1, max=_LARGEST_SIDE // columns)
-    image = torch.rand(2, network.input_channels, *traced)
-    # With sizes that vary, torch's cache of shapes costs more than it saves: a quarter of the time of VM-UNet's export.
-    with torch.no_grad(), _quiet(), torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
+    given = traced(subject, largest_side=_LARGEST_SIDE)
+    with torch.no_grad(), quiet():
         program = torch.onnx.export(
-            module,
-            (image,),
+            given.module,
+            (given.image,),
             dynamo=True,
             opset_version=OPSET,
             input_names=[IMAGE],
             output_names=[LOGITS, PROBABILITIES],
-            dynamic_shapes=(sizes,),
+            dynamic_shapes=(given.open_sizes,),
             custom_translation_table={torch.ops.nnunet_mamba.selective_scan.default: translated_scan()},
             optimize=False,
             verbose=False,
@@ -133,19 +112,3 @@ def _graphs_in(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 yield attribute.g
                 yield from _graphs_in(attribute.g.node)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what torch and onnxscript tell of their own insides."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

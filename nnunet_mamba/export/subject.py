@@ -30,6 +30,7 @@ class ExportSubject:
         networks: one for each fold, whose logits are averaged; in evaluation mode, on the CPU.
         plan: what nnU-Net does with their images.
         normalises: whether the file normalises images itself.
+        sees_whole_images: and not windows of them.
         size: (y, x), of the images that it is made for.
         facts: what is known of the model, JSON values.
     """
@@ -37,8 +38,14 @@ class ExportSubject:
     networks: tuple[SegmentationNetwork, ...]
     plan: PredictionPlan
     normalises: bool
+    sees_whole_images: bool
     size: tuple[int, int]
     facts: Mapping[str, Any]
+
+    @property
+    def cuts_margin(self) -> bool:
+        """Whether the file itself leaves out a margin that is 0 in all channels."""
+        return self.normalises and self.sees_whole_images
 
     @property
     def has_fixed_size(self) -> bool:
@@ -104,6 +111,7 @@ def _subject(networks: list[nn.Module], plan: PredictionPlan, description: Model
         networks=ours,
         plan=plan,
         normalises=normalises,
+        sees_whole_images=size is not None,
         size=window if size is None else size,
         facts=_facts(plan, description, network=ours[0], normalises=normalises, size=size),
     )
@@ -158,6 +166,7 @@ def _facts(
         "labels": description.dataset_json["labels"],
         "normalization": {
             "is_inside": normalises,
+            "cuts_margin": normalises and size is not None,
             "channels": [
                 {"scheme": one.scheme, "uses_mask": one.uses_mask, "intensities": _needed_intensities(one.intensities)}
                 for one in plan.normalizations
@@ -187,7 +196,13 @@ def _not_inside(description: ModelDescription, *, normalises: bool, size: tuple[
         steps.append(f"Resize images to {size[0]}×{size[1]} (y, x) with antialiasing, and masks back.")
     else:
         steps.append("Predict images of other sizes in overlapping windows, as nnU-Net does.")
-    steps.append("Cut off a margin that is 0 in all channels before, as nnU-Net does; photographs have none.")
+    if normalises and size is not None:
+        steps.append(
+            "A margin that is 0 in all channels is cut off inside, as nnU-Net does; but what lies one pixel beyond the "
+            "middle stays there, as in the mirrored copies of a window."
+        )
+    else:
+        steps.append("Cut off a margin that is 0 in all channels before, as nnU-Net does; photographs have none.")
     if not normalises:
         steps.append("Normalise the whole image, not its parts.")
     if description.mirror_axes:

@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 # Above 0: nnU-Net cuts off a margin of zeros.
 _DARKEST, _BRIGHTEST = 1, 255
+# Of an image's size: black margins above, below, left and right of what is seen. None is one pixel wider above than
+# below, or left than right, see ``content``.
+MARGINS = ((0.0, 0.0, 0.125, 0.25), (0.25, 0.0, 0.0, 0.13), (0.0, 0.0, 0.0, 0.0), (0.11, 0.25, 0.25, 0.0))
 
 
 def like_photographs(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray[np.uint8]:
@@ -35,6 +38,19 @@ def like_photographs(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray
 def random_images(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray[np.uint8]:
     """Return images whose pixels have nothing to do with each other, (b, c, h, w)."""
     return np.random.default_rng(seed).integers(_DARKEST, _BRIGHTEST + 1, shape, dtype=np.uint8)
+
+
+def blacken(image: npt.NDArray[Any], margins: tuple[float, float, float, float]) -> None:
+    """Make the margins of an image black, in place.
+
+    Args:
+        image: (c, h, w).
+        margins: above, below, left and right, as a share of its size.
+    """
+    h, w = image.shape[1:]
+    above, below, left, right = (int(share * size) for share, size in zip(margins, (h, h, w, w), strict=True))
+    for black in (image[:, :above], image[:, h - below :], image[:, :, :left], image[:, :, w - right :]):
+        black[...] = 0
 
 
 def _pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -97,6 +97,8 @@ def _exported(network: Path) -> _ExportedModel:
     normalises = entry.at("normalization").at("is_inside")
     if not normalises.flag():
         normalises.refuse("true: the page gives pixels from 0 to 255")
+    # An older export, which would leave black margins to the page, has no such entry.
+    entry.at("normalization").at("cuts_margin").flag()
     # A bundle's description names two of its files, too; here the weights are in the network.
     told = {"hashes": {WEIGHTS_FILE: expected}, "card": CARD_FILE, **entry.at("model").object()}
     stored = description_from_json(told, str(sidecar), way_out=_WAY_OUT)

@@ -20,7 +20,7 @@ def network(tmp_path):
     file.write_bytes(b"an ONNX file")
     told = {
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "normalization": {"is_inside": True},
+        "normalization": {"is_inside": True, "cuts_margin": True},
         "model": description_to_json(open_model("isic").description),
     }
     file.with_name("own.onnx.json").write_text(json.dumps(told))

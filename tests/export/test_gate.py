@@ -39,8 +39,19 @@ def test_refuses_one_changed_weight(model, subject):
 
 def test_refuses_another_axis(model, subject):
     """Means over rows alone still broadcast, so that nothing but the numbers tells."""
-    tensor, numbers = _initializer(model, lambda found: found.dtype == np.int64 and found.tolist() == [2, 3])
-    _set(tensor, numbers[:1])
+    constants = [node.attribute[0] for node in model.graph.node if node.op_type == "Constant"]
+    tensors = [constant.t for constant in constants if constant.name == "value"]
+    (axes,) = (tensor for tensor in tensors if onnx.numpy_helper.to_array(tensor).tolist() == [2, 3])
+    _set(axes, np.array([2]))
+    with pytest.raises(UnequalExportError, match="largest logit error"):
+        passed(model, subject)
+
+
+def test_refuses_a_black_margin_that_counts(model, subject):
+    """Rows of the box or columns of the box, instead of both."""
+    for node in model.graph.node:
+        if node.op_type == "And":
+            node.op_type = "Or"
     with pytest.raises(UnequalExportError, match="largest logit error"):
         passed(model, subject)
 

@@ -26,13 +26,32 @@ def photographs():
     return [np.asarray(Image.open(file).convert("RGB")) for file in sorted(folder.glob("*.jpg"))[:N_IMAGES]]
 
 
-def test_probabilities_and_masks_are_those_of_the_library(model, photographs):
-    predictor = Predictor.from_model("isic", device="cpu", mirroring=False)
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor.from_model("isic", device="cpu", mirroring=False)
+
+
+def test_probabilities_and_masks_are_those_of_the_library(model, predictor, photographs):
     session = OnnxSession(model.SerializeToString())
     assert len(photographs) == N_IMAGES
     expected = np.stack(predictor.predict_probabilities(photographs))
     images = np.stack(photographs).transpose(0, 3, 1, 2).astype(np.float32)
     found = np.concatenate([session.run(image[None])[1] for image in images])
     # Like nnU-Net, the library weighs logits in half precision, most coarsely in the corners of its window.
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+    assert np.mean((found > 0.5) == (expected > 0.5)) >= 0.9999
+
+
+# Above, below, left and right.
+@pytest.mark.parametrize("frame", [(0, 0, 30, 31), (0, 0, 40, 0), (17, 60, 0, 9)])
+def test_black_margins_make_no_difference(model, predictor, photographs, frame):
+    above, below, left, right = frame
+    framed = [np.zeros_like(photograph) for photograph in photographs]
+    for image, photograph in zip(framed, photographs, strict=True):
+        place = slice(above, 256 - below), slice(left, 256 - right)
+        image[place] = np.maximum(photograph, 1)[place]
+    expected = np.stack(predictor.predict_probabilities(framed))
+    batch = np.stack(framed).transpose(0, 3, 1, 2).astype(np.float32)
+    _, found = OnnxSession(model.SerializeToString()).run(batch)
     np.testing.assert_allclose(found, expected, atol=1e-2)
     assert np.mean((found > 0.5) == (expected > 0.5)) >= 0.9999

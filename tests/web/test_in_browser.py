@@ -22,8 +22,6 @@ pytestmark = pytest.mark.slow
 
 ORIENTATION = 0x0112
 LEAST_DICE = {".png": 0.999, ".bmp": 0.999, ".jpg": 0.995}
-# The ONNX file normalises a picture with its black margin, nnU-Net without it.
-LEAST_DICE_IN_A_FRAME = 0.99
 # What 80 images more may cost, beyond what is kept of each: a thumbnail and the probabilities, 0.3 MB.
 MOST_GROWTH_MB = 120
 
@@ -117,8 +115,7 @@ def assert_agree(browser, files, masks):
         expected = np.asarray(Image.open(masks[file]))
         assert saved.shape == expected.shape, file.name
         assert set(np.unique(saved)) <= {0, 255}, file.name
-        least = LEAST_DICE_IN_A_FRAME if file.stem == "framed" else LEAST_DICE[file.suffix.lower()]
-        assert dice(saved > 0, expected > 0) >= least, file.name
+        assert dice(saved > 0, expected > 0) >= LEAST_DICE[file.suffix.lower()], file.name
 
 
 def test_masks_are_those_of_predict(opened, images, tmp_path):

@@ -19,7 +19,7 @@ def exported(tmp_path):
         network.write_bytes(b"an ONNX file")
         told = {
             "sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
-            "normalization": {"is_inside": True},
+            "normalization": {"is_inside": True, "cuts_margin": True},
             "model": description_to_json(open_model("isic").description),
             **entries,
         }
@@ -49,6 +49,7 @@ def test_missing_files_are_told_with_the_way_out(exported, tmp_path):
     [
         ({"sha256": "0" * 64}, "export the model anew"),
         ({"normalization": {"is_inside": False}}, "pixels from 0 to 255"),
+        ({"normalization": {"is_inside": True}}, "has no entry 'cuts_margin'; export the model anew"),
         ({"model": {}}, "own.onnx.json has no entry"),
     ],
 )

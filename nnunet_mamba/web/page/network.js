@@ -100,20 +100,13 @@ export function contentBox(pixels, { width, height }) {
 }
 
 /**
- * Return the planes (3, height, width) of a picture whose content has been moved to the middle.
+ * Return the planes (3, height, width) of a picture whose content has been moved to the middle, black around it.
  *
- * nnU-Net normalises the content and puts zeros around it. The ONNX file normalises all that it sees: around the
- * content, its mean becomes zero, too, and moves no other mean.
+ * The ONNX file would move it, too, but not all mirrored copies as nnU-Net does; what is in the middle it leaves there.
  */
 function channelsFirst(pixels, { width, height }, box) {
   const n = width * height;
   const planes = new Float32Array(pixels.length);
-  const sums = new Float64Array(CHANNELS);
-  for (let y = box.y; y < box.y + box.height; y++) {
-    let from = (y * width + box.x) * CHANNELS;
-    for (let x = 0; x < box.width; x++) for (let channel = 0; channel < CHANNELS; channel++) sums[channel] += pixels[from++];
-  }
-  sums.forEach((sum, channel) => planes.fill(sum / (box.width * box.height), channel * n, (channel + 1) * n));
   for (let y = box.y; y < box.y + box.height; y++) {
     let from = (y * width + box.x) * CHANNELS;
     let to = (y + box.shift.y) * width + box.x + box.shift.x;

@@ -1,0 +1,76 @@
+"""What torch traces of an export: the module, an image, and which of its sizes stay open."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnunet_mamba.export.image_network import ImageNetwork
+from nnunet_mamba.export.subject import ExportSubject
+
+_LARGEST_BATCH = 1 << 16
+# Multiples of the network's along both axes of the image that is traced. Small, and neither 0 nor 1 nor equal, which
+# torch would take for constants.
+_TRACED = (3, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traced:
+    """A module and what it is traced with.
+
+    Args:
+        module: from pixels to logits and probabilities.
+        image: (b, c, h, w).
+        open_sizes: axes of the image that may have other sizes later, with what torch must know of them.
+    """
+
+    module: ImageNetwork
+    image: Tensor
+    open_sizes: dict[int, Any]
+
+
+def traced(subject: ExportSubject, *, largest_side: int) -> Traced:
+    """Return what is traced of networks.
+
+    Args:
+        subject: what is exported.
+        largest_side: pixels along an axis that images may have, where the size is open.
+    """
+    network = subject.networks[0]
+    module = ImageNetwork(
+        subject.networks,
+        subject.plan.normalizations if subject.normalises else (),
+        has_regions=subject.has_regions,
+        has_fixed_size=subject.has_fixed_size,
+        cuts_margin=subject.cuts_margin,
+    )
+    rows, columns = network.size_multiple
+    open_sizes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)}
+    if subject.has_fixed_size:
+        size = subject.size
+    else:
+        size = (_TRACED[0] * rows, _TRACED[1] * columns)
+        open_sizes[2] = rows * torch.export.Dim("rows", min=1, max=largest_side // rows)
+        open_sizes[3] = columns * torch.export.Dim("columns", min=1, max=largest_side // columns)
+    return Traced(module=module.eval(), image=torch.rand(2, network.input_channels, *size), open_sizes=open_sizes)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what torch and onnxscript tell of their own insides."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
