@@ -1,4 +1,4 @@
-"""``nnunet-mamba export``: a trained model as an ONNX file that is proved equal before it is written."""
+"""``nnunet-mamba export``: a trained model as one file that is proved equal before it is written."""
 
 import sys
 from enum import Enum
@@ -23,13 +23,15 @@ from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
 if TYPE_CHECKING:
-    from nnunet_mamba.export.onnx_export import ExportedFile
+    from nnunet_mamba.export.exported_file import ExportedFile
+    from nnunet_mamba.export.subject import ExportSubject
 
 
 class ExportFormat(str, Enum):
     """What a model is exported as."""
 
     ONNX = "onnx"
+    TORCH_EXPORT = "torch-export"
 
 
 def export(
@@ -48,14 +50,16 @@ def export(
         ),
     ] = None,
     checkpoint_name: CheckpointName = FINAL,
-    file_format: Annotated[ExportFormat, typer.Option("--format", help="Kind of file.")] = ExportFormat.ONNX,
+    file_format: Annotated[
+        ExportFormat, typer.Option("--format", help="onnx for onnxruntime, torch-export (.pt2) for PyTorch alone.")
+    ] = ExportFormat.ONNX,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
 ) -> None:
-    """Write a model of images as an ONNX file of standard operators, and OUTPUT.json beside it, and print its name.
+    """Write a model of images as a file of standard operators, and OUTPUT.json beside it, and print its name.
 
     The file takes images (b, c, h, w) and returns logits and probabilities; OUTPUT.json tells channels, normalization,
-    labels and licences. Nothing is written unless onnxruntime computes what torch computes, also with extreme inputs.
-    nnunet-mamba verify repeats that later without torch.
+    labels and licences. Nothing is written unless onnxruntime, or PyTorch without nnunet-mamba, computes what the
+    network computes. nnunet-mamba verify repeats that later for ONNX files, without torch.
     """
     with errors_of_usage():
         named_folds = parse_folds(folds)
@@ -67,9 +71,9 @@ def export(
     with errors_as_text(is_conversion=False, continues=False, workers=""):
         from nnunet_mamba.onnx_models.optional_packages import require_packages
 
-        require_packages("onnx", "onnxscript", "onnxruntime")
+        if file_format is ExportFormat.ONNX:
+            require_packages("onnx", "onnxscript", "onnxruntime")
         _refuse_output(output, overwrite=overwrite)
-        from nnunet_mamba.export.onnx_export import write_onnx
         from nnunet_mamba.export.subject import subject_of
         from nnunet_mamba.models.opening import open_model
 
@@ -78,7 +82,17 @@ def export(
             names = {"trainer": trainer, "plans": plans, "configuration": configuration}
             source = results_folder(dataset, names, checkpoint_name)
         subject = subject_of(open_model(source, folds=named_folds, checkpoint_name=checkpoint_name))
-        _print_written(write_onnx(subject, output))
+        _print_written(_written(subject, output, file_format))
+
+
+def _written(subject: "ExportSubject", output: Path, file_format: ExportFormat) -> "ExportedFile":
+    if file_format is ExportFormat.TORCH_EXPORT:
+        from nnunet_mamba.export.torch_export import write_program
+
+        return write_program(subject, output)
+    from nnunet_mamba.export.onnx_export import write_onnx
+
+    return write_onnx(subject, output)
 
 
 def _refuse_output(output: Path, *, overwrite: bool) -> None:

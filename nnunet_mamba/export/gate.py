@@ -1,31 +1,27 @@
-"""The gate: an exported model leaves it only if onnxruntime computes what torch computes."""
+"""The gate: an export leaves it only if it computes what its networks compute."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import onnx
+import numpy.typing as npt
 import torch
 
 from nnunet_mamba.export.content import OUTSIDE
-from nnunet_mamba.export.scan_function import scan_kinds
-from nnunet_mamba.export.scan_trials import scan_difference
 from nnunet_mamba.export.subject import ExportSubject
 from nnunet_mamba.export.trial_images import MARGINS, blacken, like_photographs, random_images
 from nnunet_mamba.onnx_models.agreement import Agreement, FloatArray, agreement, probabilities_of
 from nnunet_mamba.onnx_models.check_images import CheckImages
-from nnunet_mamba.onnx_models.session import OnnxSession
 from nnunet_mamba.prediction.preprocessing import prepare
 
+OutputsOf: TypeAlias = Callable[[Sequence[FloatArray]], Iterable[tuple[FloatArray, FloatArray]]]
 # Where the content of an image lies in it, and in what the network is shown: rows and columns.
 WayBack: TypeAlias = tuple[tuple[slice, slice], tuple[slice, slice]]
 
-_WAY_OUT = "nothing was written; please report it with what nnunet-mamba doctor prints"
+WAY_OUT = "nothing was written; please report it with what nnunet-mamba doctor prints"
 # Pixels of photographs are brought near 0 and 1 by these where images are normalised already.
 _SUBTRACT, _DIVIDE = 128.0, 64.0
-# Of a scan's largest number, or of 1 where that is less.
-_ALLOWED_IN_SCAN = 1e-4
 # A batch's logits beside the file, at most: 16 KiB.
 _MOST_LOGITS = 4096
 # Pixels of a check image along an axis, before it is enlarged, where the size allows.
@@ -50,57 +46,42 @@ class GateResult:
     n_batches: int
     check_images: tuple[CheckImages, ...]
 
+    def to_json(self, subject: ExportSubject) -> dict[str, float]:
+        """Return what was found, as JSON values.
 
-def passed(model: onnx.ModelProto, subject: ExportSubject) -> GateResult:
-    """Compare an exported model with its networks.
+        Args:
+            subject: that was exported.
+        """
+        return {
+            "allowed_error": subject.allowed_error,
+            "largest_logit_error": self.worst.error,
+            "largest_logit": self.worst.largest,
+            "equal_labels": self.worst.equal_labels,
+            "batches": self.n_batches,
+        }
+
+
+def passed(subject: ExportSubject, outputs_of: OutputsOf) -> GateResult:
+    """Compare an export with its networks.
 
     Args:
-        model: of ``exported_model``.
         subject: that was exported.
+        outputs_of: returns logits and probabilities of the export for each of some batches of images, (b, c, h, w).
 
     Raises:
-        UnequalExportError: it has an operator that is not standard, does not run, or computes something else.
+        UnequalExportError: it fails, or computes something else.
     """
-    _check_operators(model)
-    functions = {function.name: function for function in model.functions}
-    for kind in sorted(scan_kinds(model), key=lambda kind: kind.name):
-        if not (difference := scan_difference(functions[kind.name], kind)) <= _ALLOWED_IN_SCAN:
-            raise UnequalExportError(f"the function {kind.name} differs from the scan by {difference:.2g}; {_WAY_OUT}")
     try:
-        session = OnnxSession(model.SerializeToString())
-        found = [_compared(session, subject, images) for images in _batches(subject)]
+        batches = [*_batches(subject)]
+        found = [
+            _compared(subject, images, *outputs) for images, outputs in zip(batches, outputs_of(batches), strict=True)
+        ]
         kept = tuple(_check_images(subject))
     except ValueError as error:
         if isinstance(error, UnequalExportError):
             raise
-        raise UnequalExportError(f"{error}; {_WAY_OUT}") from error
+        raise UnequalExportError(f"{error}; {WAY_OUT}") from error
     return GateResult(worst=max(found, key=lambda one: one.relative_error), n_batches=len(found), check_images=kept)
-
-
-def _check_operators(model: onnx.ModelProto) -> None:
-    """Refuse operators that are neither standard nor functions of the model's own."""
-    functions = {(function.domain, function.name) for function in model.functions}
-    called = {(node.domain, node.op_type) for node in _all_nodes(model)}
-    if missing := sorted(f"{domain}::{name}" for domain, name in called - functions if domain):
-        raise UnequalExportError(f"the model needs {', '.join(missing)}, which is no standard operator; {_WAY_OUT}")
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise UnequalExportError(f"the model is not valid: {' '.join(str(error).split())}; {_WAY_OUT}") from error
-
-
-def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    yield from _with_inner(model.graph.node)
-    for function in model.functions:
-        yield from _with_inner(function.node)
-
-
-def _with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _with_inner(attribute.g.node)
 
 
 def _other_size(subject: ExportSubject) -> tuple[int, int]:
@@ -114,31 +95,34 @@ def _other_size(subject: ExportSubject) -> tuple[int, int]:
 
 
 def _batches(subject: ExportSubject) -> Iterator[FloatArray]:
-    """Yield batches of 1 and of 5 images of both sizes, (b, c, h, w), with values from 1 to 255 in black margins."""
+    """Yield batches of 1 and of 5 images of both sizes, (b, c, h, w): values from 1 to 255, some in black margins."""
     c = subject.networks[0].input_channels
     for seed, (h, w) in enumerate((subject.size, _other_size(subject))):
-        yield like_photographs((1, c, h, w), seed).astype(np.float32)
+        yield _as_taken(subject, like_photographs((1, c, h, w), seed))
         photographs, noise = like_photographs((3, c, h, w), seed + 10), random_images((2, c, h, w), seed)
         images = np.concatenate([photographs, noise])
         if subject.cuts_margin:
             for image, margins in zip(images, MARGINS, strict=False):
                 blacken(image, margins)
-        yield images.astype(np.float32)
+        yield _as_taken(subject, images)
 
 
-def _compared(session: OnnxSession, subject: ExportSubject, pixels: FloatArray) -> Agreement:
-    images = pixels if subject.normalises else (pixels - _SUBTRACT) / _DIVIDE
+def _as_taken(subject: ExportSubject, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+    images = pixels.astype(np.float32)
+    return images if subject.normalises else (images - np.float32(_SUBTRACT)) / np.float32(_DIVIDE)
+
+
+def _compared(subject: ExportSubject, images: FloatArray, logits: FloatArray, probabilities: FloatArray) -> Agreement:
     expected = logits_of(subject, images)
-    logits, probabilities = session.run(images)
     found = agreement(logits, expected, has_regions=subject.has_regions)
     if not found.is_within(subject.allowed_error):
         raise UnequalExportError(
             f"with images {images.shape} {found.in_words()}, expected at most {subject.allowed_error:g} of the largest "
-            f"logit and 99.99% of the pixels; {_WAY_OUT}"
+            f"logit and 99.99% of the pixels; {WAY_OUT}"
         )
     difference = float(np.abs(probabilities - probabilities_of(expected, has_regions=subject.has_regions)).max())
     if not difference <= subject.allowed_error * max(1.0, found.largest):
-        raise UnequalExportError(f"the probabilities differ by {difference:.2g}; {_WAY_OUT}")
+        raise UnequalExportError(f"the probabilities differ by {difference:.2g}; {WAY_OUT}")
     return found
 
 

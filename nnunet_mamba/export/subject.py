@@ -179,7 +179,7 @@ def _facts(
         "not_inside": _not_inside(description, normalises=normalises, size=size),
         "model": description_to_json(description),
         "licences": description_to_json(description)["licences"],
-        "versions": {name: version(name) for name in ("nnunet-mamba", "torch", "onnx", "onnxscript", "onnxruntime")},
+        "versions": {name: version(name) for name in ("nnunet-mamba", "torch")},
     }
 
 

@@ -34,12 +34,13 @@ class Traced:
     open_sizes: dict[int, Any]
 
 
-def traced(subject: ExportSubject, *, largest_side: int) -> Traced:
+def traced(subject: ExportSubject, *, largest_side: int, fewest_multiples: int = 1) -> Traced:
     """Return what is traced of networks.
 
     Args:
         subject: what is exported.
         largest_side: pixels along an axis that images may have, where the size is open.
+        fewest_multiples: of the network's ``size_multiple`` along an axis, at least.
     """
     network = subject.networks[0]
     module = ImageNetwork(
@@ -55,8 +56,8 @@ def traced(subject: ExportSubject, *, largest_side: int) -> Traced:
         size = subject.size
     else:
         size = (_TRACED[0] * rows, _TRACED[1] * columns)
-        open_sizes[2] = rows * torch.export.Dim("rows", min=1, max=largest_side // rows)
-        open_sizes[3] = columns * torch.export.Dim("columns", min=1, max=largest_side // columns)
+        open_sizes[2] = rows * torch.export.Dim("rows", min=fewest_multiples, max=largest_side // rows)
+        open_sizes[3] = columns * torch.export.Dim("columns", min=fewest_multiples, max=largest_side // columns)
     return Traced(module=module.eval(), image=torch.rand(2, network.input_channels, *size), open_sizes=open_sizes)
 
 

@@ -36,6 +36,8 @@ def verify_onnx(file: Path) -> VerifiedFile:
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist, or is no file; expected an ONNX file of nnunet-mamba export")
+    if file.suffix.lower() == ".pt2":
+        raise ValueError(f"{file} is a program of PyTorch, expected an ONNX file; export the model anew to verify it")
     require_packages("onnxruntime")
     sidecar = read_sidecar(file)
     if (found := sha256_of(file)) != sidecar.sha256:

@@ -6,6 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
+from nnunet_mamba.export.exported_file import ExportedFile
+from nnunet_mamba.onnx_models.agreement import Agreement
 
 
 def _run(*arguments):
@@ -30,6 +32,18 @@ def test_export_names_the_command_that_installs_a_missing_package(tmp_path, monk
     if find("onnx") and find("onnxruntime"):
         expected = "ONNX files need onnxscript, which is not installed: pip install 'nnunet-mamba[onnx]'"
         assert expected in " ".join(found.stderr.split())
+
+
+def test_export_for_pytorch_needs_no_package_of_onnx(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnunet_mamba.onnx_models.optional_packages.find_spec", lambda name: None)
+    worst = Agreement(error=1e-5, largest=8.0, equal_labels=1.0)
+    monkeypatch.setattr(
+        "nnunet_mamba.export.torch_export.write_program",
+        lambda subject, file: ExportedFile(file=file, sidecar=file, n_bytes=len(subject.networks), worst=worst),
+    )
+    found = _run("export", "--model", "isic", "--format", "torch-export", "-o", tmp_path / "a.pt2")
+    assert found.exit_code == 0, found.output
+    assert found.stdout.strip() == str(tmp_path / "a.pt2")
 
 
 def test_export_keeps_what_is_there(tmp_path):

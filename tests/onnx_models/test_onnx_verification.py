@@ -114,3 +114,9 @@ def test_verifies_without_torch_and_nnunet(file):
         "assert not {'torch', 'nnunetv2', 'numba', 'onnx'} & set(sys.modules), sorted(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(file)], check=True)
+
+
+def test_a_program_of_pytorch_is_told_apart(tmp_path):
+    (tmp_path / "lesion.pt2").write_bytes(b"a program")
+    with pytest.raises(ValueError, match="a program of PyTorch, expected an ONNX file"):
+        verify_onnx(tmp_path / "lesion.pt2")

@@ -6,7 +6,8 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
-from nnunet_mamba.export.gate import UnequalExportError, passed  # noqa: E402
+from nnunet_mamba.export.gate import UnequalExportError  # noqa: E402
+from nnunet_mamba.export.onnx_gate import onnx_passed  # noqa: E402
 
 
 def _initializer(model, is_wanted):
@@ -23,7 +24,7 @@ def _set(tensor, numbers):
 
 
 def test_lets_an_export_through_that_computes_the_same(model, subject):
-    found = passed(model, subject)
+    found = onnx_passed(model, subject)
     assert found.worst.is_within(1e-4)
     assert found.n_batches == 4
     assert [images.pixels.shape[0] for images in found.check_images] == [1, 2]
@@ -34,7 +35,7 @@ def test_refuses_one_changed_weight(model, subject):
     numbers.flat[0] += 0.5
     _set(tensor, numbers)
     with pytest.raises(UnequalExportError, match=r"largest logit error.*nothing was written"):
-        passed(model, subject)
+        onnx_passed(model, subject)
 
 
 def test_refuses_another_axis(model, subject):
@@ -44,7 +45,7 @@ def test_refuses_another_axis(model, subject):
     (axes,) = (tensor for tensor in tensors if onnx.numpy_helper.to_array(tensor).tolist() == [2, 3])
     _set(axes, np.array([2]))
     with pytest.raises(UnequalExportError, match="largest logit error"):
-        passed(model, subject)
+        onnx_passed(model, subject)
 
 
 def test_refuses_a_black_margin_that_counts(model, subject):
@@ -53,13 +54,13 @@ def test_refuses_a_black_margin_that_counts(model, subject):
         if node.op_type == "And":
             node.op_type = "Or"
     with pytest.raises(UnequalExportError, match="largest logit error"):
-        passed(model, subject)
+        onnx_passed(model, subject)
 
 
 def test_refuses_a_missing_operator(model, subject):
     del model.functions[:]
     with pytest.raises(UnequalExportError, match=r"nnunet_mamba::SelectiveScan.*no standard operator"):
-        passed(model, subject)
+        onnx_passed(model, subject)
 
 
 def test_refuses_an_operator_that_onnxruntime_cannot_run(model, subject):
@@ -67,7 +68,7 @@ def test_refuses_an_operator_that_onnxruntime_cannot_run(model, subject):
         onnx.helper.make_attribute("auto_pad", "SOMEHOW")
     )
     with pytest.raises(UnequalExportError, match="nothing was written"):
-        passed(model, subject)
+        onnx_passed(model, subject)
 
 
 def test_refuses_a_step_size_that_is_wrong_where_no_image_leads(model, subject):
@@ -77,4 +78,4 @@ def test_refuses_a_step_size_that_is_wrong_where_no_image_leads(model, subject):
         node.op_type = "Identity"
         del node.input[1:]
     with pytest.raises(UnequalExportError, match="differs from the scan"):
-        passed(model, subject)
+        onnx_passed(model, subject)
