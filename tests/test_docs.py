@@ -3,28 +3,22 @@
 import importlib.util
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from typer.main import get_command
 
 from nnunet_mamba import create_network
 from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.cli.main import app
-from nnunet_mamba.demo.lesions import draw_photograph
 from nnunet_mamba.demo.pipeline import Settings
-from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.generated_trainers import load_trainer, load_trainer_with_suffixes
 from nnunet_mamba.training.plans_names import plans_name
-from nnunet_mamba.web.shipped_page import DEFAULT_MODEL, network_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -170,23 +164,6 @@ def test_the_page_on_use_without_nnunet_runs(tmp_path, monkeypatch):
         torch.testing.assert_close(names["compiled"](images), names["network"](images))
     assert names["logits"].isfinite().all()
     assert sum(p.numel() for p in names["unshared"].parameters()) > 49_457
-
-
-def test_the_page_on_onnx_runs(tmp_path, monkeypatch):
-    """Its code block, on a drawn photograph and the network that comes along."""
-    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(network_of(open_model(DEFAULT_MODEL).description.name), "lesion.onnx")
-    drawn = draw_photograph(seed=0, number=0, shape=(300, 400))
-    Image.fromarray(drawn.image).save("photo.jpg")
-    page = (ROOT / "docs/how-to/export-to-onnx.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-
-    exec(block, {})
-
-    mask, truth = np.asarray(Image.open("mask.png")) > 0, drawn.mask > 0
-    assert mask.shape == (300, 400)
-    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.8
 
 
 def test_an_exported_program_is_loaded_by_a_process_that_imports_the_operators(tmp_path):

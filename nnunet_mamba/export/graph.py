@@ -10,7 +10,7 @@ from onnx import helper
 
 from nnunet_mamba.export.scan_function import DOMAIN, DOMAIN_VERSION, OPSET, scan_function, scan_kinds, translated_scan
 from nnunet_mamba.export.subject import ExportSubject
-from nnunet_mamba.export.tracing import quiet, traced
+from nnunet_mamba.export.tracing import traced, tracing
 from nnunet_mamba.onnx_models.session import FACTS, IMAGE, LOGITS, PROBABILITIES
 
 # The first that has functions, and what opset 18 came with: older programs refuse what they do not know.
@@ -26,7 +26,7 @@ def exported_model(subject: ExportSubject) -> onnx.ModelProto:
         subject: what is exported.
     """
     given = traced(subject, largest_side=_LARGEST_SIDE)
-    with torch.no_grad(), quiet():
+    with tracing():
         program = torch.onnx.export(
             given.module,
             (given.image,),

@@ -110,12 +110,14 @@ def _normalized(x: Tensor, normalization: Normalization, where: Tensor | None) -
 
 def _z_scores(x: Tensor, where: Tensor | None) -> Tensor:
     # Not Tensor.std, which ONNX has not, either.
-    if where is None:
-        centred = x - x.mean(dim=(2, 3), keepdim=True)
-        return centred / centred.square().mean(dim=(2, 3), keepdim=True).sqrt().clamp(min=_EPS)
-    n_pixels = where.to(x.dtype).sum(dim=(2, 3), keepdim=True)
-    centred = _inside(x - x.sum(dim=(2, 3), keepdim=True) / n_pixels, where)
-    return centred / (centred.square().sum(dim=(2, 3), keepdim=True) / n_pixels).sqrt().clamp(min=_EPS)
+    n_pixels = x.shape[2] * x.shape[3] if where is None else _sum(where.to(x.dtype))
+    centred = _inside(x - _sum(x) / n_pixels, where)
+    return centred / (_sum(centred.square()) / n_pixels).sqrt().clamp(min=_EPS)
+
+
+def _sum(x: Tensor) -> Tensor:
+    """Return the sums of maps, (b, c, 1, 1), of rows first: onnxruntime loses digits in a single long sum."""
+    return x.sum(dim=3, keepdim=True).sum(dim=2, keepdim=True)
 
 
 def _inside(x: Tensor, where: Tensor | None) -> Tensor:

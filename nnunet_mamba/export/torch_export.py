@@ -18,7 +18,7 @@ from nnunet_mamba.export.exported_file import ExportedFile, write_exported
 from nnunet_mamba.export.gate import WAY_OUT, UnequalExportError, passed
 from nnunet_mamba.export.plain_scan import plain_scan
 from nnunet_mamba.export.subject import ExportSubject
-from nnunet_mamba.export.tracing import quiet, traced
+from nnunet_mamba.export.tracing import quiet, traced, tracing
 from nnunet_mamba.onnx_models.agreement import FloatArray
 from nnunet_mamba.onnx_models.session import FACTS
 
@@ -53,7 +53,7 @@ def exported_program(subject: ExportSubject) -> ExportedProgram:
         subject: what is exported.
     """
     given = traced(subject, largest_side=_LARGEST_SIDE, fewest_multiples=_FEWEST_MULTIPLES)
-    with torch.no_grad(), quiet():
+    with tracing():
         with_our_scan = torch.export.export(given.module, (given.image,), dynamic_shapes=(given.open_sizes,))
         program: ExportedProgram = with_our_scan.run_decompositions(
             {torch.ops.nnunet_mamba.selective_scan.default: plain_scan}
