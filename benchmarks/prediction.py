@@ -131,7 +131,7 @@ def warm(model: TrainedModel, images: Path, repeats: int) -> None:
     print("warm,mirroring,images,predictor_ms_per_image,passes_ms_per_image,ratio")
     for mirroring in (False, True):
         predictor = nnunet_mamba.Predictor.from_results(model.folder, folds=[0], device="cpu", mirroring=mirroring)
-        network = predictor.engine._networks[0]
+        network = predictor.engine._networks._networks[0]
         copies = 4 if mirroring else 1
 
         def passes(n: int, batch: int, network: torch.nn.Module = network, copies: int = copies) -> None:

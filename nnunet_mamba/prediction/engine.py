@@ -1,36 +1,76 @@
-"""From images to label maps with a trained model that stays in memory: prepare, run together, bring back."""
+"""From images to label maps with a trained model that stays in memory: prepare, run together, bring back.
+
+What runs the networks is exchangeable: torch (``torch_engine``), or onnxruntime (``onnx_engine``).
+"""
 
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from nnunet_mamba.prediction.label_maps import (
     LabelMap,
+    Logits,
     label_map_back,
     label_map_of,
     probabilities_back,
     probabilities_of,
 )
-from nnunet_mamba.prediction.nnunet_way import NnunetWay
 from nnunet_mamba.prediction.plan import PredictionPlan
 from nnunet_mamba.prediction.postprocessing import postprocess
 from nnunet_mamba.prediction.preprocessing import FloatArray, Prepared, check_image, prepare
-from nnunet_mamba.prediction.sliding_window import (
-    NOT_FINITE,
-    NonFiniteLogitsError,
-    SlidingWindow,
-    is_lack_of_memory,
-    padded,
-)
-from nnunet_mamba.system.machine import available_cores
+
+NOT_FINITE = "the network's output is not finite; are the weights damaged?"
+# Our own way back, or nnU-Net's properties of an image.
+WayBack: TypeAlias = Prepared | Mapping[str, Any]
+
+
+class NonFiniteLogitsError(ValueError):
+    """A network's output is not finite; the text does not name the image."""
+
+
+class SliceNetworks(Protocol):
+    """The networks of a model that sees slices, one for each fold."""
+
+    @property
+    def slices_at_once(self) -> int:
+        """How many slices of one window fill a pass."""
+
+    def logits(self, slices: FloatArray) -> Logits:
+        """Return the logits of slices of one size, averaged over the networks: (k, heads, y, x).
+
+        Args:
+            slices: (k, c, y, x), a window large at least.
+
+        Raises:
+            NonFiniteLogitsError: the networks' outputs are NaN or infinite.
+            MemoryError: not even a single window fits into the memory.
+        """
+
+
+class NnunetFunctions(Protocol):
+    """What only nnU-Net's own functions can do: resampling, and networks that see volumes."""
+
+    def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> tuple[FloatArray, dict[str, Any]]:
+        """Return an image (c, z, y, x) as the network sees it, and what leads back."""
+
+    def logits_of_volume(self, data: FloatArray) -> Logits:
+        """Return the logits of a prepared volume (c, z, y, x), averaged over the networks: (heads, z, y, x).
+
+        Raises:
+            NonFiniteLogitsError: the networks' outputs are NaN or infinite.
+            MemoryError: not even a single window fits into the memory.
+        """
+
+    def finish(
+        self, logits: Logits, properties: Mapping[str, Any], *, with_probabilities: bool
+    ) -> tuple[LabelMap, FloatArray | None]:
+        """Return the label map (z, y, x), and the probabilities (heads, z, y, x) if they are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +80,12 @@ class PreparedImage:
     Args:
         slices: (z, c, y, x), a window large at least; for a network that sees volumes, (c, z, y, x).
         inside: where the image is in the logits of its slices.
-        way_back: our own way back, or nnU-Net's properties.
+        way_back: to the image's own grid.
     """
 
-    slices: Tensor
+    slices: FloatArray
     inside: tuple[slice, ...]
-    way_back: Prepared | Mapping[str, Any]
+    way_back: WayBack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,77 +94,61 @@ class Segmented:
 
     Args:
         way_back: of the image that it saw.
-        logits: (heads, z, y, x), float16; None where the label map is all that is wanted.
+        logits: (heads, z, y, x); None where the label map is all that is wanted.
         label: (z, y, x); None where nnU-Net makes it of the logits.
     """
 
-    way_back: Prepared | Mapping[str, Any]
-    logits: Tensor | None
+    way_back: WayBack
+    logits: Logits | None
     label: LabelMap | None
 
 
 class Engine:
-    """A trained model in memory, with one network for each fold.
+    """A trained model in memory.
 
     Images may be prepared and brought back in any threads; the networks run in one at a time.
 
     Args:
         plan: what the plans say.
-        networks: one for each fold; they are moved to ``device``.
-        mirror_axes: axes of the network's input along which copies are mirrored and averaged.
-        device: that the networks run on.
-        plans: nnU-Net's plans.json, for what only nnU-Net can do; so is ``dataset_json``.
-        dataset_json: of the training data.
+        networks: that see slices; None for a model that sees volumes.
+        nnunet: makes nnU-Net's functions for this model, once an image or the plan needs them. It raises a ValueError
+            where there are none.
         postprocessing: what is done to label maps, see ``postprocessing.postprocess``.
+        leaves_cores_idle: tells now whether other threads would not slow a pass down.
     """
 
     def __init__(
         self,
         plan: PredictionPlan,
-        networks: Sequence[nn.Module],
+        networks: SliceNetworks | None,
         *,
-        mirror_axes: Sequence[int],
-        device: torch.device,
-        plans: Mapping[str, Any],
-        dataset_json: Mapping[str, Any],
+        nnunet: Callable[[], NnunetFunctions],
         postprocessing: Sequence[str] = (),
+        leaves_cores_idle: Callable[[], bool] = lambda: False,
     ) -> None:
         self.plan = plan
-        self._networks = [network.to(device).eval() for network in networks]
-        self._mirror_axes = tuple(mirror_axes)
-        self._device = device
-        self._plans = plans
-        self._dataset_json = dataset_json
+        self._networks = networks
+        self._make_nnunet = nnunet
         self._postprocessing = postprocessing
+        self._leaves_cores_idle = leaves_cores_idle
         self._one_at_a_time = threading.Lock()
         if plan.needs_nnunet:
             # Now, so that plans which make no sense are told before an image is read.
             assert self._nnunet is not None
 
     @cached_property
-    def _nnunet(self) -> NnunetWay:
-        return NnunetWay(self._plans, self.plan.configuration, self._dataset_json)
-
-    @cached_property
-    def _window(self) -> SlidingWindow:
-        rows, columns = self.plan.patch_size
-        return SlidingWindow(
-            self._networks,
-            window=(rows, columns),
-            n_heads=self.plan.heads.n_heads,
-            mirror_axes=self._mirror_axes,
-            device=self._device,
-        )
+    def _nnunet(self) -> NnunetFunctions:
+        return self._make_nnunet()
 
     @property
     def slices_at_once(self) -> int:
         """How many slices fill a pass; 1 for networks that see volumes."""
-        return self._window.slices_at_once if self.plan.is_2d else 1
+        return 1 if self._networks is None else self._networks.slices_at_once
 
     @property
     def leaves_cores_idle(self) -> bool:
         """Whether other threads would not slow a pass down: it runs on a GPU, or on a few of many processor cores."""
-        return self._device.type != "cpu" or torch.get_num_threads() < available_cores()
+        return self._leaves_cores_idle()
 
     def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> PreparedImage:
         """Return an image as the network sees it.
@@ -143,10 +167,10 @@ class Engine:
         data, properties = self._nnunet.prepare(image, spacing)
         if self.plan.is_2d:
             return self._sliced(data, properties)
-        return PreparedImage(slices=torch.from_numpy(data), inside=(), way_back=properties)
+        return PreparedImage(slices=data, inside=(), way_back=properties)
 
-    def _sliced(self, data: FloatArray, way_back: Prepared | Mapping[str, Any]) -> PreparedImage:
-        slices, inside = padded(torch.from_numpy(data).movedim(1, 0), self.plan.patch_size)
+    def _sliced(self, data: FloatArray, way_back: WayBack) -> PreparedImage:
+        slices, inside = padded(data.swapaxes(0, 1), self.plan.patch_size)
         return PreparedImage(slices=slices, inside=(slice(None), slice(None), *inside), way_back=way_back)
 
     def has_room(self, group: Sequence[PreparedImage], image: PreparedImage) -> bool:
@@ -172,25 +196,20 @@ class Engine:
             NonFiniteLogitsError: the networks' outputs are NaN or infinite.
             MemoryError: not even a single window fits into the memory.
         """
-        with self._one_at_a_time, _errors_of_images():
-            if not self.plan.is_2d:
-                return [self._of_volume(image) for image in images]
-            logits = self._window.logits(torch.cat([image.slices for image in images]))
-            parts = torch.split(logits, [len(image.slices) for image in images])
+        with self._one_at_a_time:
+            if self._networks is None:
+                return [
+                    Segmented(way_back=image.way_back, logits=self._nnunet.logits_of_volume(image.slices), label=None)
+                    for image in images
+                ]
+            logits = self._networks.logits(np.concatenate([image.slices for image in images]))
+            ends = np.cumsum([len(image.slices) for image in images])
             return [
-                self._labelled(image, part[image.inside].movedim(1, 0), with_probabilities)
-                for image, part in zip(images, parts, strict=True)
+                self._labelled(image, part[image.inside].swapaxes(0, 1), with_probabilities)
+                for image, part in zip(images, np.split(logits, ends[:-1]), strict=True)
             ]
 
-    def _of_volume(self, image: PreparedImage) -> Segmented:
-        logits = self._nnunet.logits_of_volume(
-            image.slices.numpy(), self._networks, mirror_axes=self._mirror_axes, device=self._device
-        )
-        if not bool(torch.isfinite(logits).all()):
-            raise NonFiniteLogitsError(NOT_FINITE)
-        return Segmented(way_back=image.way_back, logits=logits, label=None)
-
-    def _labelled(self, image: PreparedImage, logits: Tensor, with_probabilities: bool) -> Segmented:
+    def _labelled(self, image: PreparedImage, logits: Logits, with_probabilities: bool) -> Segmented:
         if not isinstance(image.way_back, Prepared):
             return Segmented(way_back=image.way_back, logits=logits, label=None)
         label = label_map_of(logits, self.plan.heads)
@@ -216,15 +235,20 @@ class Engine:
         return label, probabilities_back(probabilities_of(found.logits, self.plan.heads), way_back, self.plan)
 
 
-@contextmanager
-def _errors_of_images() -> Iterator[None]:
-    """Tell what torch and nnU-Net say of one image's numbers and size apart from other errors."""
-    try:
-        yield
-    except RuntimeError as error:
-        if is_lack_of_memory(error):
-            raise MemoryError("too large for the memory that is left") from error
-        # nnU-Net's own words for volumes.
-        if str(error).startswith("Encountered inf in predicted array"):
-            raise NonFiniteLogitsError(NOT_FINITE) from error
-        raise
+def padded(slices: FloatArray, window: Sequence[int]) -> tuple[FloatArray, tuple[slice, ...]]:
+    """Return slices with zeros around them where they are smaller than a window, and where the slices are in them.
+
+    Args:
+        slices: (k, c, y, x).
+        window: pixels per axis.
+    """
+    inside = []
+    for size, length in zip(slices.shape[2:], window, strict=True):
+        before = max(length - size, 0) // 2
+        inside.append(slice(before, before + size))
+    shape = tuple(map(max, slices.shape[2:], window))
+    if shape == slices.shape[2:]:
+        return slices, tuple(inside)
+    whole = np.zeros((*slices.shape[:2], *shape), dtype=slices.dtype)
+    whole[:, :, inside[0], inside[1]] = slices
+    return whole, tuple(inside)

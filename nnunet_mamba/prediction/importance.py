@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 # nnU-Net's own: neighbours overlap by half, and a window's centre counts most.
 _STEP_SHARE = 0.5
@@ -27,26 +26,26 @@ def window_starts(size: int, window: int) -> list[int]:
     return [int(np.round(step * index)) for index in range(n_steps)]
 
 
-def importance(window: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return how much each pixel of a window counts: a Gaussian bell, 10 at its centre, float16.
+def importance(window: Sequence[int]) -> npt.NDArray[np.float16]:
+    """Return how much each pixel of a window counts: a Gaussian bell, 10 at its centre, above 0 everywhere.
 
     Args:
         window: pixels per axis.
-        device: that it lies on.
     """
     bell = np.ones(())
     for size in window:
         bell = np.multiply.outer(bell, _bell(size))
     bell /= np.max(bell) / _HIGHEST
-    found = torch.from_numpy(bell).to(device=device, dtype=torch.float16)
+    # Rounded twice, as torch does it.
+    found = bell.astype(np.float32).astype(np.float16)
     # Half precision rounds the tails to zero, and what no window counts would be divided by zero.
     is_zero = found == 0
-    if bool(is_zero.any()):
+    if is_zero.any():
         found[is_zero] = found[~is_zero].min()
     return found
 
 
-def _bell(size: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _bell(size: int) -> npt.NDArray[np.float64]:
     """Return a Gaussian of one axis around its middle, as scipy's filter makes it of a single one."""
     sigma = size * _SIGMA_SHARE
     radius = int(_SIGMAS_TO_EITHER_SIDE * sigma + 0.5)

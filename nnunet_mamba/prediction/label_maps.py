@@ -4,20 +4,31 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from nnunet_mamba.onnx_models import agreement
 from nnunet_mamba.prediction.plan import Heads, PredictionPlan
 from nnunet_mamba.prediction.preprocessing import FloatArray, Prepared
 
 LabelMap: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Logits: TypeAlias = npt.NDArray[np.float16]
+
+# The bits of half-precision numbers but the sign's, and those of infinity.
+_WITHOUT_SIGN, _BITS_OF_INFINITY = 0x7FFF, 0x7C00
+# The largest number, in bits, whose sigmoid in float32 is a half: 2 ** -24.
+_BITS_OF_LARGEST_OUTSIDE = 1
 
 
-def label_map_of(logits: Tensor, heads: Heads) -> LabelMap:
+def are_finite(logits: Logits) -> bool:
+    """Return whether half-precision numbers are neither NaN nor infinite, in a tenth of the time of np.isfinite."""
+    # Without the sign, bits of numbers are ordered as the numbers; infinity comes after all, and NaN after it.
+    return int((logits.view(np.int16) & _WITHOUT_SIGN).max()) < _BITS_OF_INFINITY
+
+
+def label_map_of(logits: Logits, heads: Heads) -> LabelMap:
     """Return the label of every pixel.
 
     Args:
-        logits: (heads, *spatial), float16.
+        logits: (heads, *spatial), finite.
         heads: what they mean.
 
     Returns:
@@ -26,36 +37,45 @@ def label_map_of(logits: Tensor, heads: Heads) -> LabelMap:
     dtype = np.uint8 if heads.n_foreground < 255 else np.uint16
     if not heads.region_values:
         return _largest(logits, dtype)
-    # nnU-Net's own comparison: sigmoid in float32, whose smallest steps around a half are wider than those of logits.
-    is_inside = (torch.sigmoid(logits.float()) > 0.5).numpy()
+    # nnU-Net's own comparison is that of a sigmoid in float32 with a half, whose smallest steps there are wider than
+    # those of logits. As whole numbers, bits of positive numbers are ordered as these, and those of others below 1.
+    is_inside = logits.view(np.int16) > _BITS_OF_LARGEST_OUTSIDE
     found: npt.NDArray[Any] = np.zeros(logits.shape[1:], dtype=dtype)
     for region, value in zip(is_inside, heads.region_values, strict=True):
         found[region] = value
     return found
 
 
-def _largest(logits: Tensor, dtype: type[np.uint8] | type[np.uint16]) -> LabelMap:
+def _largest(logits: Logits, dtype: type[np.uint8] | type[np.uint16]) -> LabelMap:
     """Return the index of the largest of every pixel's logits, the first of equal ones."""
-    if len(logits) == 2:
-        second: npt.NDArray[Any] = (logits[1] > logits[0]).numpy().astype(dtype)
+    ordered = _ordered(logits)
+    if len(ordered) == 2:
+        second: npt.NDArray[Any] = (ordered[1] > ordered[0]).astype(dtype)
         return second
-    # In float32, whose comparisons are vectorised; numpy's argmax takes the first of equals, torch's need not.
-    found: npt.NDArray[Any] = logits.float().numpy().argmax(axis=0).astype(dtype)
+    found: npt.NDArray[Any] = ordered.argmax(axis=0).astype(dtype)
     return found
 
 
-def probabilities_of(logits: Tensor, heads: Heads) -> FloatArray:
+def _ordered(logits: Logits) -> npt.NDArray[np.int16]:
+    """Return whole numbers that compare as finite half-precision numbers do, for which processors have no operation."""
+    bits = logits.view(np.int16)
+    # All bits of a negative number's sign are ones, with which exclusive or and subtraction negate the rest.
+    sign = bits >> 15
+    return ((bits & _WITHOUT_SIGN) ^ sign) - sign
+
+
+def probabilities_of(logits: Logits, heads: Heads) -> FloatArray:
     """Return the probability of every label, or of every region, in every pixel.
 
     Args:
-        logits: (heads, *spatial), float16.
+        logits: (heads, *spatial).
         heads: what they mean.
 
     Returns:
         (heads, *spatial), float32.
     """
-    logits = logits.float()
-    found: FloatArray = (torch.sigmoid(logits) if heads.region_values else torch.softmax(logits, 0)).numpy()
+    batch = logits[None].astype(np.float32)
+    found: FloatArray = agreement.probabilities_of(batch, has_regions=bool(heads.region_values))[0]
     return found
 
 

@@ -12,8 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nnunet_mamba.prediction.label_maps import LabelMap
+from nnunet_mamba.prediction.engine import NOT_FINITE, NonFiniteLogitsError
+from nnunet_mamba.prediction.label_maps import LabelMap, Logits
 from nnunet_mamba.prediction.preprocessing import FloatArray
+from nnunet_mamba.prediction.sliding_window import lack_of_memory_as_such
+
+# nnU-Net's own words for volumes.
+_INFINITE = "Encountered inf in predicted array"
 
 _one_at_a_time = Lock()
 
@@ -25,15 +30,30 @@ class NnunetWay:
         plans: nnU-Net's plans.json.
         configuration: "2d", "3d_fullres", …
         dataset_json: of the training data.
+        networks: one for each fold, on ``device``.
+        mirror_axes: axes of the networks' input along which copies are mirrored.
+        device: of the networks.
 
     Raises:
         ValueError: nnU-Net does not know what they name.
     """
 
-    def __init__(self, plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        plans: Mapping[str, Any],
+        configuration: str,
+        dataset_json: Mapping[str, Any],
+        *,
+        networks: Sequence[nn.Module],
+        mirror_axes: Sequence[int],
+        device: torch.device,
+    ) -> None:
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
         self._dataset_json = dict(dataset_json)
+        self._networks = networks
+        self._mirror_axes = tuple(mirror_axes)
+        self._device = device
         try:
             self._plans = PlansManager(dict(plans))
             self._configuration = self._plans.get_configuration(configuration)
@@ -75,21 +95,33 @@ class NnunetWay:
         )
         return np.ascontiguousarray(data, dtype=np.float32), properties
 
-    @torch.inference_mode()
-    def logits_of_volume(
-        self, data: FloatArray, networks: Sequence[nn.Module], *, mirror_axes: Sequence[int], device: torch.device
-    ) -> Tensor:
+    def logits_of_volume(self, data: FloatArray) -> Logits:
         """Return the logits of a prepared volume, averaged over the networks: (heads, z, y, x).
 
         Args:
             data: (c, z, y, x), float32.
-            networks: one for each fold, on ``device``.
-            mirror_axes: 0, 1 or 2, along which copies are mirrored.
-            device: of the networks.
+
+        Raises:
+            NonFiniteLogitsError: some are NaN or infinite.
+            MemoryError: not even a single window fits into the memory.
         """
-        predictor = _predictor_of_nnunet(is_mirroring=bool(mirror_axes), device=device)
+        try:
+            with lack_of_memory_as_such():
+                logits = self._mean_logits(torch.from_numpy(data))
+        except RuntimeError as error:
+            if str(error).startswith(_INFINITE):
+                raise NonFiniteLogitsError(NOT_FINITE) from error
+            raise
+        if not bool(torch.isfinite(logits).all()):
+            raise NonFiniteLogitsError(NOT_FINITE)
+        found: Logits = logits.numpy()
+        return found
+
+    @torch.inference_mode()
+    def _mean_logits(self, data: Tensor) -> Tensor:
+        predictor = _predictor_of_nnunet(is_mirroring=bool(self._mirror_axes), device=self._device)
         total: Tensor | None = None
-        for network in networks:
+        for network in self._networks:
             predictor.manual_initialization(
                 network,
                 self._plans,
@@ -97,17 +129,17 @@ class NnunetWay:
                 None,
                 self._dataset_json,
                 "",
-                tuple(mirror_axes) or None,
+                self._mirror_axes or None,
             )
-            found = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
+            found = predictor.predict_sliding_window_return_logits(data).cpu()
             total = found if total is None else total.add_(found)
         assert total is not None, "no networks"
-        if len(networks) > 1:
-            total /= len(networks)
+        if len(self._networks) > 1:
+            total /= len(self._networks)
         return total
 
     def finish(
-        self, logits: Tensor, properties: Mapping[str, Any], *, with_probabilities: bool
+        self, logits: Logits, properties: Mapping[str, Any], *, with_probabilities: bool
     ) -> tuple[LabelMap, FloatArray | None]:
         """Return the label map, (z, y, x) of the image, and the probabilities if they are wanted.
 
@@ -119,7 +151,7 @@ class NnunetWay:
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
         found = convert_predicted_logits_to_segmentation_with_correct_shape(
-            logits.numpy(),
+            logits,
             self._plans,
             self._configuration,
             self._labels,

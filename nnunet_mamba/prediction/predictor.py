@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import torch
 
 from nnunet_mamba.data.formats.image_files import Shape
 from nnunet_mamba.models.model import Model
@@ -13,12 +12,13 @@ from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.prediction.array_images import ArrayImage, image_of_array
 from nnunet_mamba.prediction.engine import Engine, PreparedImage
 from nnunet_mamba.prediction.label_maps import LabelMap
-from nnunet_mamba.prediction.networks import trained_networks
-from nnunet_mamba.prediction.plan import read_prediction_plan
+from nnunet_mamba.prediction.plan import PredictionPlan, read_prediction_plan
 from nnunet_mamba.prediction.preprocessing import FloatArray, UnsuitableImageError
-from nnunet_mamba.prediction.run_record import digest_of_weights
 from nnunet_mamba.prediction.stream import Stream
 from nnunet_mamba.results.checkpoints import FINAL
+
+if TYPE_CHECKING:
+    import torch
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +43,7 @@ class Predictor:
         self,
         model: Model,
         *,
-        device: str | torch.device | None = None,
+        device: "str | torch.device | None" = None,
         mirroring: bool = True,
         postprocessing: bool = True,
     ) -> None:
@@ -54,16 +54,8 @@ class Predictor:
         plan = read_prediction_plan(
             description.plans, description.configuration, description.dataset_json, where=description.name
         )
-        networks = trained_networks(model)
-        self.weights_digest = digest_of_weights(network.state_dict() for network in networks)
-        self.engine = Engine(
-            plan,
-            networks,
-            mirror_axes=description.mirror_axes if mirroring else (),
-            device=chosen_device(device),
-            plans=description.plans,
-            dataset_json=description.dataset_json,
-            postprocessing=self.postprocessing,
+        self.weights_digest, self.engine = _in_torch(
+            model, plan, device=device, mirroring=mirroring, postprocessing=self.postprocessing
         )
 
     @classmethod
@@ -183,38 +175,31 @@ class Predictor:
         return self.engine.prepare(image.channels(), image.spacing)
 
 
-def chosen_device(device: str | torch.device | None) -> torch.device:
-    """Return the device that is meant; None means a GPU if there is one.
+def _in_torch(
+    model: Model,
+    plan: PredictionPlan,
+    *,
+    device: "str | torch.device | None",
+    mirroring: bool,
+    postprocessing: Sequence[str],
+) -> tuple[str, Engine]:
+    """Return the digest of a model's weights, and its engine in torch."""
+    # Not at the top: a model in an ONNX file needs no torch.
+    from nnunet_mamba.prediction.devices import chosen_device
+    from nnunet_mamba.prediction.networks import trained_networks
+    from nnunet_mamba.prediction.run_record import digest_of_weights
+    from nnunet_mamba.prediction.torch_engine import torch_engine
 
-    Raises:
-        ValueError: torch has no such device here.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    there = devices_there()
-    expected = f"expected one of {', '.join(there)}"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"`device` {device}: none of torch's, {expected}") from error
-    if chosen.type not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"`device` {device}: nothing is predicted there, {expected}")
-    if chosen.type not in there:
-        what = "GPU" if chosen.type == "cuda" else "Apple GPU"
-        raise ValueError(
-            f"`device` {device}: torch finds no {what} here, {expected}; leave it out to take the best one"
-        )
-    is_numbered = chosen.type == "cuda" or chosen.index not in (None, 0)
-    if is_numbered and chosen.index is not None and str(chosen) not in there:
-        raise ValueError(f"`device` {device}: torch finds no {chosen} here, {expected}")
-    return chosen
-
-
-def devices_there() -> list[str]:
-    """Return the names of the devices that can predict here: "cpu", then GPUs, "cuda" before "cuda:0"."""
-    found = ["cpu"]
-    if torch.cuda.is_available():
-        found += ["cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return found
+    description = model.description
+    networks = trained_networks(model)
+    digest = digest_of_weights(network.state_dict() for network in networks)
+    engine = torch_engine(
+        plan,
+        networks,
+        mirror_axes=description.mirror_axes if mirroring else (),
+        device=chosen_device(device),
+        plans=description.plans,
+        dataset_json=description.dataset_json,
+        postprocessing=postprocessing,
+    )
+    return digest, engine

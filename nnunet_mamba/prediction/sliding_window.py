@@ -7,26 +7,20 @@ another size.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import combinations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from nnunet_mamba.prediction.engine import NOT_FINITE, NonFiniteLogitsError
 from nnunet_mamba.prediction.importance import importance, windows_over
+from nnunet_mamba.prediction.label_maps import Logits, are_finite
+from nnunet_mamba.prediction.preprocessing import FloatArray
 
 # Pixels that share one pass: batches of 8 windows of 256×256, beyond which a CPU is no faster, and of 128 on a GPU.
 _PIXELS_ON_CPU = 8 * 256 * 256
 _PIXELS_ELSEWHERE = 128 * 256 * 256
-
-_WITHOUT_SIGN, _BITS_OF_INFINITY = 0x7FFF, 0x7C00
-
-NOT_FINITE = "the network's output is not finite; are the weights damaged?"
-
-
-class NonFiniteLogitsError(ValueError):
-    """A network's output is not finite; the text does not name the image."""
 
 
 class SlidingWindow:
@@ -53,7 +47,7 @@ class SlidingWindow:
         self._window = window
         self._n_heads = n_heads
         self._device = device
-        self._importance = importance(window, device)
+        self._importance = torch.from_numpy(importance(window)).to(device)
         axes = [axis + 2 for axis in mirror_axes]
         self._flips = [flip for n in range(1, len(axes) + 1) for flip in combinations(axes, n)]
         pixels = _PIXELS_ON_CPU if device.type == "cpu" else _PIXELS_ELSEWHERE
@@ -64,23 +58,28 @@ class SlidingWindow:
         """How many slices of one window fill a pass."""
         return max(1, self._most_windows // (1 + len(self._flips)))
 
-    @torch.inference_mode()
-    def logits(self, slices: Tensor) -> Tensor:
+    def logits(self, slices: FloatArray) -> Logits:
         """Return the logits of slices of one size, averaged over the networks.
 
         Args:
-            slices: (k, c, y, x), float32, on the CPU; a window large at least, see ``padded``.
+            slices: (k, c, y, x); a window large at least, see ``engine.padded``.
 
         Returns:
-            (k, heads, y, x), float16, on the CPU.
+            (k, heads, y, x).
 
         Raises:
             NonFiniteLogitsError: some are NaN or infinite.
-            RuntimeError: a single window, or all logits, do not fit into the memory, see ``is_lack_of_memory``.
+            MemoryError: a single window, or all logits, do not fit into the memory.
         """
+        with lack_of_memory_as_such():
+            found: Logits = self._mean_logits(torch.from_numpy(slices)).numpy()
+        return found
+
+    @torch.inference_mode()
+    def _mean_logits(self, slices: Tensor) -> Tensor:
         total: Tensor | None = None
         for network in self._networks:
-            found = self._of_network(network, slices).cpu()
+            found = self._of_network(network, slices)
             total = found if total is None else total.add_(found)
         assert total is not None, "no networks"
         if len(self._networks) > 1:
@@ -101,7 +100,8 @@ class SlidingWindow:
                 # Added in float32 and rounded, as torch does it for `+=`, which converts one number after the other.
                 logits[place] = part.add_(logits[place].float())
         logits.div_(weights)
-        if not _are_finite(logits):
+        logits = logits.cpu()
+        if not are_finite(logits.numpy()):
             raise NonFiniteLogitsError(NOT_FINITE)
         return logits
 
@@ -143,30 +143,17 @@ class SlidingWindow:
         return torch.autocast(self._device.type) if self._device.type == "cuda" else nullcontext()
 
 
-def _are_finite(logits: Tensor) -> bool:
-    """Return whether half-precision numbers are neither NaN nor infinite, in a tenth of the time of torch.isfinite."""
-    # Without the sign, bits of numbers are ordered as the numbers; infinity comes after all, and NaN after it.
-    return int((logits.view(torch.int16) & _WITHOUT_SIGN).max()) < _BITS_OF_INFINITY
+@contextmanager
+def lack_of_memory_as_such() -> Iterator[None]:
+    """Raise a MemoryError where torch says in other words that memory is full."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_lack_of_memory(error):
+            raise
+        raise MemoryError("too large for the memory that is left") from error
 
 
 def is_lack_of_memory(error: RuntimeError) -> bool:
     """Return whether torch says with an error that the memory of a device, or of the computer, is full."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def padded(slices: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
-    """Return slices with zeros around them where they are smaller than a window, and where the slices are in them.
-
-    Args:
-        slices: (k, c, y, x).
-        window: pixels per axis.
-    """
-    inside: list[slice] = []
-    padding: list[int] = []
-    for size, length in zip(slices.shape[2:], window, strict=True):
-        missing = max(length - size, 0)
-        before = missing // 2
-        inside.append(slice(before, before + size))
-        # torch counts from the last axis.
-        padding = [before, missing - before, *padding]
-    return (functional.pad(slices, padding) if any(padding) else slices), tuple(inside)

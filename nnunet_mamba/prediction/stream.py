@@ -8,10 +8,9 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from nnunet_mamba.prediction.engine import Engine, PreparedImage, Segmented
+from nnunet_mamba.prediction.engine import Engine, NonFiniteLogitsError, PreparedImage, Segmented
 from nnunet_mamba.prediction.label_maps import LabelMap
 from nnunet_mamba.prediction.preprocessing import FloatArray
-from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError
 
 # What one image may raise without ending the others: it is unsuitable, or too large for the memory.
 IMAGE_ERRORS = (ValueError, MemoryError)

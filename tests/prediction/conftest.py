@@ -170,9 +170,10 @@ def make_engine():
     """A function that returns our engine with the networks of nnU-Net's own prediction."""
     from nnunet_mamba.prediction.engine import Engine
     from nnunet_mamba.prediction.plan import read_prediction_plan
+    from nnunet_mamba.prediction.torch_engine import torch_engine
 
     def make(stock: Stock) -> Engine:
-        return Engine(
+        return torch_engine(
             read_prediction_plan(stock.plans, "2d", stock.dataset_json, where="the model"),
             copy.deepcopy(stock.networks),
             mirror_axes=stock.mirror_axes,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.prediction import engine as engine_module
+from nnunet_mamba.prediction import torch_engine
+from nnunet_mamba.prediction.engine import NonFiniteLogitsError
 from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
-from nnunet_mamba.prediction.sliding_window import NonFiniteLogitsError, _are_finite
 
 PICTURE, VOLUME = (999.0, 1.0, 1.0), (3.0, 1.0, 1.0)
 REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "order": (1, 2)}
@@ -26,6 +26,11 @@ def _ours(engine, image, spacing, *, with_probabilities=False):
     prepared = engine.prepare(image, spacing)
     found = engine.segment([prepared], with_probabilities=with_probabilities)[0]
     return engine.bring_back(found, with_probabilities=with_probabilities)
+
+
+def _windows(engine):
+    """What runs the networks of slices."""
+    return engine._networks
 
 
 def _agree(ours, theirs):
@@ -102,7 +107,7 @@ def test_neighbours_of_one_size_share_their_passes(make_stock, make_engine, make
     images = [make_image(1, 1, 16, 24, seed=seed) for seed in range(5)]
     prepared = [engine.prepare(image, PICTURE) for image in images]
     n_passes = []
-    engine._networks[0].register_forward_hook(lambda *_: n_passes.append(1))
+    _windows(engine)._networks[0].register_forward_hook(lambda *_: n_passes.append(1))
     alone = [engine.segment([one], with_probabilities=False)[0].label for one in prepared]
     assert len(n_passes) == 5
     together = [found.label for found in engine.segment(prepared, with_probabilities=False)]
@@ -115,7 +120,7 @@ def test_images_of_other_sizes_have_no_room_in_a_group(make_stock, make_engine, 
     small, padded, large = (engine.prepare(make_image(1, 1, *shape), PICTURE) for shape in ((16, 24), (5, 6), (17, 24)))
     assert engine.has_room([small], padded)
     assert not engine.has_room([small], large)
-    many = engine.prepare(make_image(1, engine._window.slices_at_once, 16, 24), VOLUME)
+    many = engine.prepare(make_image(1, engine.slices_at_once, 16, 24), VOLUME)
     assert not engine.has_room([small], many)
 
 
@@ -166,8 +171,9 @@ def test_passes_become_smaller_where_memory_is_short(make_stock, make_engine, ma
     image = make_image(1, 40, 16, 24)
     expected, _ = _ours(make_engine(stock), image, VOLUME)
     engine = make_engine(stock)
-    engine._networks[0] = _Small(engine._networks[0], most, lack)
-    engine._window._most_windows = 32
+    windows = _windows(engine)
+    windows._networks[0] = _Small(windows._networks[0], most, lack)
+    windows._most_windows = 32
     for _ in range(2):
         label, _ = _ours(engine, image, VOLUME)
         assert (label != expected).mean() <= MOST_TIES
@@ -175,7 +181,8 @@ def test_passes_become_smaller_where_memory_is_short(make_stock, make_engine, ma
 
 def test_a_window_without_memory_is_a_lack_of_memory(make_stock, make_engine, make_image):
     engine = make_engine(make_stock())
-    engine._networks[0] = _Small(engine._networks[0], 0, LACKS[0])
+    windows = _windows(engine)
+    windows._networks[0] = _Small(windows._networks[0], 0, LACKS[0])
     with pytest.raises(MemoryError, match="too large for the memory that is left"):
         _ours(engine, make_image(1, 1, 16, 24), PICTURE)
 
@@ -193,16 +200,8 @@ def test_values_that_no_photograph_has_are_refused_on_nnunets_way_too(make_stock
         engine.prepare(np.linspace(0, 300, 600).reshape(1, 1, 20, 30), (999.0, 1.0, 2.0))
 
 
-@pytest.mark.parametrize(("bad", "finite"), [(float("nan"), False), (float("-inf"), False), (65504.0, True)])
-def test_a_single_number_that_is_none_is_found(bad, finite):
-    logits = torch.zeros((2, 1, 3, 5), dtype=torch.float16)
-    logits[1, 0, 2, 4] = bad
-    assert _are_finite(logits) is finite
-    assert _are_finite(-logits) is finite
-
-
 @pytest.mark.parametrize(("n_threads", "is_idle"), [(2, False), (1, True)])
 def test_networks_on_all_cores_leave_none_to_other_threads(make_stock, make_engine, monkeypatch, n_threads, is_idle):
-    monkeypatch.setattr(engine_module, "available_cores", lambda: 2)
+    monkeypatch.setattr(torch_engine, "available_cores", lambda: 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
     assert make_engine(make_stock()).leaves_cores_idle is is_idle

@@ -14,8 +14,9 @@ from nnunet_mamba.data.formats.image_files import resized_image, resized_mask
 from nnunet_mamba.models.description import FILL_HOLES, KEEP_LARGEST_PART
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.packing import AuthorStatements, pack_model
+from nnunet_mamba.prediction.devices import chosen_device
 from nnunet_mamba.prediction.postprocessing import postprocess
-from nnunet_mamba.prediction.predictor import Predictor, chosen_device
+from nnunet_mamba.prediction.predictor import Predictor
 from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
 
 
@@ -102,7 +103,7 @@ def test_without_mirroring_a_network_sees_an_image_once(trained, photographs):
     for mirroring in (False, True):
         predictor = Predictor.from_results(folder, device="cpu", mirroring=mirroring)
         counts[mirroring] = []
-        predictor.engine._networks[0].register_forward_hook(
+        predictor.engine._networks._networks[0].register_forward_hook(
             lambda _, given, __, mirroring=mirroring: counts[mirroring].append(len(given[0]))
         )
         predictor.predict(photographs[0])
@@ -223,7 +224,7 @@ def test_a_model_of_nnunets_own_trainer_predicts_too(trained, photographs):
     found = predictor.predict_probabilities(photographs[0].transpose(2, 0, 1)[:, None])
     prepared = predictor.engine.prepare(photographs[0].transpose(2, 0, 1)[:, None], (999, 1, 1))
     with torch.no_grad():
-        expected = network.eval()(prepared.slices).softmax(1)[0]
+        expected = network.eval()(torch.from_numpy(prepared.slices)).softmax(1)[0]
     # Logits are weighted and divided in half precision.
     assert np.abs(found[:, 0] - expected.numpy()).max() <= 1e-2
 
