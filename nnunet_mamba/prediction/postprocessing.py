@@ -1,15 +1,14 @@
 """What a model does to its label maps, where it says so: nnU-Net's largest part, and filled holes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nnunet_mamba.models.description import FILL_HOLES, KEEP_LARGEST_PART
+from nnunet_mamba.prediction.connected_parts import Mask, connected_parts
 from nnunet_mamba.prediction.label_maps import LabelMap
-
-_Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 def postprocess(label: LabelMap, steps: Sequence[str]) -> LabelMap:
@@ -28,7 +27,7 @@ def postprocess(label: LabelMap, steps: Sequence[str]) -> LabelMap:
         for value in np.flatnonzero(np.bincount(plane.ravel())[1:]) + 1:
             # Nothing changes outside of the box around a label.
             inside = plane[_box(plane == value)]
-            before: _Mask = inside == value
+            before: Mask = inside == value
             after = _STEPS[step](before)
             inside[before & ~after] = 0
             # Another label inside of this one stays.
@@ -36,7 +35,7 @@ def postprocess(label: LabelMap, steps: Sequence[str]) -> LabelMap:
     return found
 
 
-def _box(mask: _Mask) -> tuple[slice, ...]:
+def _box(mask: Mask) -> tuple[slice, ...]:
     """Return the smallest box around all that is True; something must be."""
     box = []
     for axis in range(mask.ndim):
@@ -46,26 +45,18 @@ def _box(mask: _Mask) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _largest_part(mask: _Mask) -> _Mask:
+def _largest_part(mask: Mask) -> Mask:
     """Return the largest part whose pixels share edges (voxels: faces), the first of equal ones."""
-    from scipy import ndimage
-
-    parts, n_parts = ndimage.label(mask)
-    if n_parts < 2:
-        return mask
-    largest: _Mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    return largest
+    parts = connected_parts(mask)
+    sizes = np.bincount(parts.ravel())[1:]
+    return mask if len(sizes) < 2 else parts == 1 + int(np.argmax(sizes))
 
 
-def _without_holes(mask: _Mask) -> _Mask:
+def _without_holes(mask: Mask) -> Mask:
     """Return a mask with what it encloses; what touches the border of the image is not enclosed."""
-    from scipy import ndimage
-
-    # As scipy's binary_fill_holes, which grows the outside pixel by pixel and takes ten times as long.
-    parts, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    outside = parts.flat[0]
-    filled: _Mask = parts[(slice(1, -1),) * mask.ndim] != outside
+    parts = connected_parts(np.pad(~mask, 1, constant_values=True))
+    filled: Mask = parts[(slice(1, -1),) * mask.ndim] != parts.flat[0]
     return filled
 
 
-_STEPS: Mapping[str, Callable[[_Mask], _Mask]] = {KEEP_LARGEST_PART: _largest_part, FILL_HOLES: _without_holes}
+_STEPS: Mapping[str, Callable[[Mask], Mask]] = {KEEP_LARGEST_PART: _largest_part, FILL_HOLES: _without_holes}
