@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from PIL import Image
 
 from nnunet_mamba.system import allocator
+from nnunet_mamba.system.file_lock import FileLock
 from nnunet_mamba.system.machine import available_memory, usable_cores
 
 DATASET = "Dataset901_Tiny"
@@ -137,7 +137,7 @@ def once_for_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
     def once(name: str, fill: Callable[[Path], None]) -> Path:
         folder = run / f"{name}_of_all_workers"
-        with FileLock(f"{folder}.lock"):
+        with FileLock(folder.with_suffix(".lock")):
             if not folder.exists():
                 unfinished = folder.with_suffix(".unfinished")
                 shutil.rmtree(unfinished, ignore_errors=True)

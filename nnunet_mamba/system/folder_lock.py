@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from nnunet_mamba.system.atomic import folder_unless_empty
+from nnunet_mamba.system.file_lock import FileLock
 
 # Hidden, and inside of the folder: its user may have no right to write beside it.
 LOCK_FILE = ".nnunet_mamba.lock"
@@ -82,17 +81,16 @@ def _held(file: Path, folder: Path, *, seconds: float = 0.0) -> Iterator[None]:
         seconds: to wait for it.
     """
     lock = FileLock(file)
-    try:
-        lock.acquire(timeout=seconds)
-        # Whoever held it before has removed the file in the moment after it was opened.
-        while not file.exists():
-            lock.release()
-            lock.acquire(timeout=seconds)
-    except Timeout as error:
+    is_held = lock.acquire(seconds=seconds)
+    # Whoever held it before has removed the file in the moment after it was opened.
+    while is_held and not file.exists():
+        lock.release()
+        is_held = lock.acquire(seconds=seconds)
+    if not is_held:
         raise FileExistsError(
             f"{folder}: another process is writing there, expected to be the only one; wait for it, or choose another "
             f"folder"
-        ) from error
+        )
     try:
         yield
     finally:

@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Literal, TextIO, TypeVar
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from nnunet_mamba.system.durations import duration, rough_duration
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Item = TypeVar("Item")
 
@@ -115,8 +117,11 @@ class ShownProgress:
         self._bar: tqdm[Any] | None = None
         self._lines: PacedLines | None = None
         self._has_spoken = False
-        if is_shown and is_terminal(sys.stderr):
-            self._bar = tqdm(total=total, desc=description, unit=unit, unit_scale=unit == "B", leave=stays)
+        # An environment for ONNX files need not have tqdm, and then lines are shown there, too.
+        if is_shown and is_terminal(sys.stderr) and find_spec("tqdm") is not None:
+            import tqdm as bars
+
+            self._bar = bars.tqdm(total=total, desc=description, unit=unit, unit_scale=unit == "B", leave=stays)
         elif is_shown:
             self._lines = PacedLines(pace)
             self._clock = self._lines.pace.clock

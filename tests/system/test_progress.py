@@ -215,6 +215,13 @@ def test_into_a_file_there_are_lines_in_their_order_and_no_bar(tmp_path):
     assert [line.partition(",")[0] for line in written] == [f"writing: {n} of 10 cases" for n in range(1, 11)]
 
 
+def test_without_tqdm_a_terminal_has_lines(clock, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(progress, "find_spec", lambda _: None)
+    work(clock, 100)
+    assert terminal.written.splitlines()[0] == "writing: 10 of 100 cases, 10 s, about 2 min left"
+
+
 @pytest.mark.parametrize("columns", [80, 0])
 def test_into_a_pseudo_terminal_there_is_a_bar_and_no_line_unless_it_has_no_columns(columns):
     ours, theirs = pty.openpty()
