@@ -36,7 +36,7 @@ HOUSE = {
     "trainers": "presets training",
     "planning": "bundled networks ops presets system training",
     "training": "bundled data models networks ops presets results system trainer_name",
-    "models": "data networks presets results system trainer_name",
+    "models": "data networks onnx_models presets results system trainer_name",
     "onnx_models": "system",
     "networks": "blocks ops presets system",
     "blocks": "ops",

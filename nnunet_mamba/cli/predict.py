@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnunet_mamba.cli.options.model_options import (
+    MODEL_HELP,
     CheckpointName,
     ModelConfiguration,
     ModelDataset,
     ModelPlans,
     ModelTrainer,
-    NamedModel,
     checked_source,
     parse_folds,
     results_folder,
@@ -47,7 +47,15 @@ def predict(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the masks, new or empty.", show_default=False)
     ],
-    model: NamedModel = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|PATH",
+            help=f"{MODEL_HELP} Or an ONNX file of nnunet-mamba export, which needs neither torch nor nnU-Net.",
+        ),
+    ] = None,
     dataset: ModelDataset = None,
     trainer: ModelTrainer = None,
     configuration: ModelConfiguration = None,
@@ -163,12 +171,14 @@ def _opened(source: str | Path, folds: "Sequence[str] | None", checkpoint_name: 
 
 
 def _predictor(model: "Model", **options: Any) -> "Predictor":
-    from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
     from nnunet_mamba.prediction.predictor import Predictor
 
     made = Predictor(model, **options)
-    # Other programs run beside this one.
-    let_waiting_threads_sleep()
+    if model.onnx is None:
+        from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
+
+        # Other programs run beside this one.
+        let_waiting_threads_sleep()
     return made
 
 
@@ -184,7 +194,7 @@ def _write_report(path: Path, done: "Run", model: "Model") -> None:
     from nnunet_mamba.system.atomic import replacing
 
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(done.report(model.description), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(done.report(model), indent=1) + "\n", encoding="utf-8")
 
 
 def _print_outcome(done: "Run", part: str | None) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
+    from nnunet_mamba.onnx_models.sidecar import OnnxFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +24,19 @@ class Model:
         weights: reads the weights of a fold by its name.
         place: of the model, for texts.
         stored_card: reads the model card; None makes one of the description.
+        onnx: the networks of all folds in one file, which needs no torch; None for weights.
     """
 
     description: ModelDescription
     weights: "Callable[[str], dict[str, Tensor]]" = field(repr=False)
     place: str
     stored_card: Callable[[], str] | None = field(default=None, repr=False)
+    onnx: "OnnxFile | None" = None
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What computes its predictions besides this package, as it is installed."""
+        return ("onnxruntime", "numpy") if self.onnx is not None else ("nnunetv2", "torch", "numpy")
 
     def card(self) -> str:
         """Return the model card, as Markdown.
@@ -46,13 +54,22 @@ class Model:
             folds: at least one of the description's, in the order in which they are to predict.
 
         Raises:
-            ValueError: there is no such fold.
+            ValueError: there is no such fold, or its file cannot leave out the others.
         """
+        if self.onnx is not None and set(map(str, folds)) != set(self.description.fold_names):
+            raise self.folds_are_inside()
         known = {fold.name: fold for fold in self.description.folds}
         for fold in folds:
             self._refuse_unknown(fold)
         kept = tuple(known[name] for name in dict.fromkeys(map(str, folds)))
         return replace(self, description=replace(self.description, folds=kept))
+
+    def folds_are_inside(self) -> ValueError:
+        """Return what to raise where folds of an ONNX file are named."""
+        return ValueError(
+            f"{self.place} averages what its folds say (fold {', '.join(self.description.fold_names)}) inside of the "
+            "file; leave `folds` out, or export the folds that are wanted"
+        )
 
     def fold_weights(self, fold: int | str) -> "dict[str, Tensor]":
         """Read the weights of a fold: finite numbers by their names in the network, on the CPU.

@@ -11,9 +11,10 @@ from nnunet_mamba.models.shipped_models import find_shipped_model, other_names
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.trained_model import is_results_folder
 
+ONNX_SUFFIX = ".onnx"
 _KINDS = (
     "the name of a model, a bundle (a folder or a zip archive), a folder TRAINER__PLANS__CONFIGURATION of nnU-Net's "
-    "results, or a zip archive of nnUNetv2_export_model_to_zip"
+    "results, a zip archive of nnUNetv2_export_model_to_zip, or an ONNX file of nnunet-mamba export"
 )
 
 
@@ -21,10 +22,11 @@ def open_model(source: str | Path, *, folds: Sequence[int | str] | None = None, 
     """Open a trained model. Nothing in its files is run.
 
     Args:
-        source: name of a model that comes with nnunet-mamba, or path of a bundle, of nnU-Net's results, or of a zip
-            archive of either. A name comes first; write "./isic" for a folder of that name.
+        source: name of a model that comes with nnunet-mamba, or path of a bundle, of nnU-Net's results, of a zip
+            archive of either, or of an ONNX file with its sidecar. A name comes first; write "./isic" for a folder of
+            that name.
         folds: to take, each a number or "all"; None takes all of a bundle, and of nnU-Net's results all numbered ones
-            that have the checkpoint, or else "all".
+            that have the checkpoint, or else "all". ONNX files have theirs inside: none may be named.
         checkpoint_name: name of the file in each fold's folder of nnU-Net's results.
 
     Raises:
@@ -44,6 +46,13 @@ def open_model(source: str | Path, *, folds: Sequence[int | str] | None = None, 
 
         model = read_results(path, folds=folds, checkpoint_name=checkpoint_name)
         return replace(model, description=with_data_records(model.description))
+    if path.suffix.lower() == ONNX_SUFFIX:
+        from nnunet_mamba.models.onnx_model import read_onnx_model
+
+        model = read_onnx_model(path)
+        if folds is not None:
+            raise model.folds_are_inside()
+        return model
     if path.suffix == ".pth":
         raise ValueError(f"{path} is a checkpoint, expected {_KINDS}; give the folder above that of its fold")
     if holds_bundle(files_in(path)):

@@ -30,6 +30,8 @@ def verify_model(
 ) -> VerifiedModel:
     """Open a model, compare its hashes, build its network and load the weights of every fold.
 
+    The network of an ONNX file is built already, and computes the logits of its check images.
+
     Args:
         source: see ``open_model``, as for the others.
         folds: to look at.
@@ -42,6 +44,11 @@ def verify_model(
     """
     model = open_model(source, folds=folds, checkpoint_name=checkpoint_name)
     model.card()
+    if model.onnx is not None:
+        from nnunet_mamba.onnx_models.verification import verify_onnx
+
+        verify_onnx(model.onnx.path)
+        return VerifiedModel(model=model, n_parameters=model.onnx.facts.at("n_parameters").whole(least=1))
     path = model_path(source)
     if is_results_folder(path):
         for fold in model.description.fold_names:

@@ -1,6 +1,6 @@
-"""The optional packages that ONNX files need, told in one sentence where they are missing."""
+"""The optional packages that ONNX files need."""
 
-from importlib.util import find_spec
+from nnunet_mamba.system import optional_packages
 
 EXTRA = "onnx"
 
@@ -14,9 +14,6 @@ def require_packages(*names: str) -> None:
     Raises:
         ModuleNotFoundError: names those that are missing, and the command that installs them.
     """
-    if missing := [name for name in names if find_spec(name) is None]:
-        verb = "is" if len(missing) == 1 else "are"
-        raise ModuleNotFoundError(
-            f"ONNX files need {' and '.join(missing)}, which {verb} not installed: pip install 'nnunet-mamba[{EXTRA}]'",
-            name=missing[0],
-        )
+    # Whoever runs files alone need not install what writes them, nor torch with the extra.
+    install = "onnxruntime" if names == ("onnxruntime",) else f"'nnunet-mamba[{EXTRA}]'"
+    optional_packages.require_packages(names, what="ONNX files", install=install)

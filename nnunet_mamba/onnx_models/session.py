@@ -32,6 +32,8 @@ class OnnxSession:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ALONE
+        # Threads that spin while they wait would take the cores from other programs, and from those that read images.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if n_threads is not None:
             options.intra_op_num_threads = options.inter_op_num_threads = n_threads
         self._place = str(source) if isinstance(source, Path) else "the file"

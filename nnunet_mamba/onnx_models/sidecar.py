@@ -35,6 +35,24 @@ class Sidecar:
     check_images: tuple[CheckImages, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnnxFile:
+    """An ONNX file that is the one of its sidecar.
+
+    Args:
+        path: of the file.
+        sidecar: that stands beside it.
+    """
+
+    path: Path
+    sidecar: Sidecar
+
+    @property
+    def facts(self) -> Entry:
+        """What is known of its model, to be checked entry by entry."""
+        return Entry(self.sidecar.facts, str(sidecar_path(self.path)), WAY_OUT)
+
+
 def sidecar_path(file: Path) -> Path:
     """Return where the sidecar of an ONNX file lies."""
     return file.with_name(f"{file.name}.json")
@@ -61,6 +79,24 @@ def sidecar_text(facts: Mapping[str, Any], *, sha256: str, check_images: Sequenc
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def read_onnx_file(file: Path) -> OnnxFile:
+    """Read the sidecar of an ONNX file, whose hash must be that of the file.
+
+    Args:
+        file: the ONNX file.
+
+    Raises:
+        FileNotFoundError: one of the two is missing.
+        ValueError: one of the two is damaged, or the sidecar is of a newer nnunet-mamba.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist, or is no file; expected an ONNX file of nnunet-mamba export")
+    sidecar = read_sidecar(file)
+    if (found := sha256_of(file)) != sidecar.sha256:
+        raise ValueError(f"{file} has the SHA-256 {found}, and its sidecar expects {sidecar.sha256}; {WAY_OUT}")
+    return OnnxFile(path=file, sidecar=sidecar)
+
+
 def read_sidecar(file: Path) -> Sidecar:
     """Read the sidecar of an ONNX file.
 
@@ -74,7 +110,8 @@ def read_sidecar(file: Path) -> Sidecar:
     path = sidecar_path(file)
     if not path.exists():
         raise FileNotFoundError(
-            f"{path} does not exist; it belongs to {file.name}: copy both, or export the model anew"
+            f"{path} does not exist; nnunet-mamba export writes it beside {file.name}: copy both, or export the model "
+            "anew"
         )
     content = read_json_object(path)
     entry = Entry(content, str(path), WAY_OUT)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.onnx_models.agreement import Agreement, agreement, probabilities_of
-from nnunet_mamba.onnx_models.optional_packages import require_packages
 from nnunet_mamba.onnx_models.session import OnnxSession
-from nnunet_mamba.onnx_models.sidecar import WAY_OUT, Sidecar, read_sidecar, sha256_of
+from nnunet_mamba.onnx_models.sidecar import WAY_OUT, Sidecar, read_onnx_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +33,9 @@ def verify_onnx(file: Path) -> VerifiedFile:
         ModuleNotFoundError: onnxruntime is not installed.
         ValueError: something differs; says what.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist, or is no file; expected an ONNX file of nnunet-mamba export")
     if file.suffix.lower() == ".pt2":
         raise ValueError(f"{file} is a program of PyTorch, expected an ONNX file; export the model anew to verify it")
-    require_packages("onnxruntime")
-    sidecar = read_sidecar(file)
-    if (found := sha256_of(file)) != sidecar.sha256:
-        raise ValueError(f"{file} has the SHA-256 {found}, and its sidecar expects {sidecar.sha256}; {WAY_OUT}")
+    sidecar = read_onnx_file(file).sidecar
     session = OnnxSession(file)
     if session.facts is None or json.loads(session.facts) != sidecar.facts:
         raise ValueError(f"{file} and its sidecar do not tell the same of the model; {WAY_OUT}")

@@ -202,7 +202,8 @@ class Engine:
                     Segmented(way_back=image.way_back, logits=self._nnunet.logits_of_volume(image.slices), label=None)
                     for image in images
                 ]
-            logits = self._networks.logits(np.concatenate([image.slices for image in images]))
+            slices = [image.slices for image in images]
+            logits = self._networks.logits(slices[0] if len(slices) == 1 else np.concatenate(slices))
             ends = np.cumsum([len(image.slices) for image in images])
             return [
                 self._labelled(image, part[image.inside].swapaxes(0, 1), with_probabilities)
@@ -235,12 +236,15 @@ class Engine:
         return label, probabilities_back(probabilities_of(found.logits, self.plan.heads), way_back, self.plan)
 
 
-def padded(slices: FloatArray, window: Sequence[int]) -> tuple[FloatArray, tuple[slice, ...]]:
-    """Return slices with zeros around them where they are smaller than a window, and where the slices are in them.
+def padded(
+    slices: FloatArray, window: Sequence[int], *, around: float | npt.NDArray[Any] = 0.0
+) -> tuple[FloatArray, tuple[slice, ...]]:
+    """Return slices in the middle of a window where they are smaller than it, and where the slices are in them.
 
     Args:
         slices: (k, c, y, x).
         window: pixels per axis.
+        around: the value around slices; or (c, 1, 1), that of each channel.
     """
     inside = []
     for size, length in zip(slices.shape[2:], window, strict=True):
@@ -249,6 +253,7 @@ def padded(slices: FloatArray, window: Sequence[int]) -> tuple[FloatArray, tuple
     shape = tuple(map(max, slices.shape[2:], window))
     if shape == slices.shape[2:]:
         return slices, tuple(inside)
-    whole = np.zeros((*slices.shape[:2], *shape), dtype=slices.dtype)
+    whole = np.empty((*slices.shape[:2], *shape), dtype=slices.dtype)
+    whole[:] = around
     whole[:, :, inside[0], inside[1]] = slices
     return whole, tuple(inside)

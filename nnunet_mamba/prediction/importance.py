@@ -1,7 +1,8 @@
-"""Where the windows of a sliding window lie, and how much each of their pixels counts, as in nnU-Net."""
+"""Where the windows of a sliding window lie, how they are mirrored, and how much each pixel counts, as in nnU-Net."""
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -72,3 +73,13 @@ def windows_over(shape: Sequence[int], window: Sequence[int]) -> list[tuple[slic
     return [
         tuple(slice(start, start + length) for start, length in zip(corner, window, strict=True)) for corner in corners
     ]
+
+
+def flips_of(mirror_axes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the axes of a batch (k, c, *spatial) along which each mirrored copy is flipped.
+
+    Args:
+        mirror_axes: spatial axes, from 0.
+    """
+    axes = [axis + 2 for axis in mirror_axes]
+    return [flip for n in range(1, len(axes) + 1) for flip in combinations(axes, n)]

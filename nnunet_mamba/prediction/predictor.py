@@ -16,6 +16,7 @@ from nnunet_mamba.prediction.plan import PredictionPlan, read_prediction_plan
 from nnunet_mamba.prediction.preprocessing import FloatArray, UnsuitableImageError
 from nnunet_mamba.prediction.stream import Stream
 from nnunet_mamba.results.checkpoints import FINAL
+from nnunet_mamba.system.optional_packages import require_packages
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ class Predictor:
 
     Args:
         model: that predicts; the logits of its folds are averaged.
-        device: "cpu", "cuda", "cuda:1", "mps" …; None takes a GPU if there is one.
+        device: "cpu", "cuda", "cuda:1", "mps" …; None takes a GPU if there is one. ONNX files are for the CPU.
         mirroring: average over mirrored copies too, along the axes that were mirrored in training.
         postprocessing: do to label maps what the model says; probabilities stay as they are.
 
@@ -54,7 +55,8 @@ class Predictor:
         plan = read_prediction_plan(
             description.plans, description.configuration, description.dataset_json, where=description.name
         )
-        self.weights_digest, self.engine = _in_torch(
+        make = _in_torch if model.onnx is None else _in_onnxruntime
+        self.weights_digest, self.engine = make(
             model, plan, device=device, mirroring=mirroring, postprocessing=self.postprocessing
         )
 
@@ -63,7 +65,7 @@ class Predictor:
         """Return the predictor of a model that is shared as a file, or comes with this package.
 
         Args:
-            model: name of a model that comes with this package, or path of a model file or folder.
+            model: name of a model that comes with this package, or path of a model file or folder, or of an ONNX file.
             folds: of the model, each a number or "all"; None takes all.
             options: ``device``, ``mirroring`` and ``postprocessing``, see the class.
 
@@ -185,6 +187,11 @@ def _in_torch(
 ) -> tuple[str, Engine]:
     """Return the digest of a model's weights, and its engine in torch."""
     # Not at the top: a model in an ONNX file needs no torch.
+    require_packages(
+        ["torch", "nnunetv2"],
+        what="the weights of a model",
+        install="nnunet-mamba, or predict with an ONNX file of nnunet-mamba export",
+    )
     from nnunet_mamba.prediction.devices import chosen_device
     from nnunet_mamba.prediction.networks import trained_networks
     from nnunet_mamba.prediction.run_record import digest_of_weights
@@ -203,3 +210,22 @@ def _in_torch(
         postprocessing=postprocessing,
     )
     return digest, engine
+
+
+def _in_onnxruntime(
+    model: Model,
+    plan: PredictionPlan,
+    *,
+    device: "str | torch.device | None",
+    mirroring: bool,
+    postprocessing: Sequence[str],
+) -> tuple[str, Engine]:
+    """Return the digest of an ONNX file, and its engine."""
+    from nnunet_mamba.prediction.onnx_engine import OnnxEngine
+
+    assert model.onnx is not None
+    if device is not None and str(device) != "cpu":
+        raise ValueError(f"`device` {device}: {model.place} is predicted on the CPU, expected cpu; leave it out")
+    mirror_axes = model.description.mirror_axes if mirroring else ()
+    engine = OnnxEngine(model.onnx, plan, mirror_axes=mirror_axes, postprocessing=postprocessing)
+    return model.onnx.sidecar.sha256, engine

@@ -21,11 +21,12 @@ from nnunet_mamba.prediction.outputs import OVERLAYS, PROBABILITIES, WantedFiles
 from nnunet_mamba.prediction.run_record import DATASET, FOLDS, continue_or_begin
 from nnunet_mamba.system.atomic import remove_partial_files
 from nnunet_mamba.system.folder_lock import first_of_writers, one_of_writers, only_writer, refuse_if_unwritable
+from nnunet_mamba.system.optional_packages import require_packages
 from nnunet_mamba.system.progress import ShownProgress
 
 if TYPE_CHECKING:
     from nnunet_mamba.measurements.statistics_table import StatisticsTable
-    from nnunet_mamba.models.description import ModelDescription
+    from nnunet_mamba.models.model import Model
     from nnunet_mamba.prediction.engine import PreparedImage
     from nnunet_mamba.prediction.predictor import Predictor
     from nnunet_mamba.prediction.stream import Outcome
@@ -81,16 +82,17 @@ class Run:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    def report(self, model: "ModelDescription") -> dict[str, Any]:
+    def report(self, model: "Model") -> dict[str, Any]:
         """Return all of it, with the model and the versions, as JSON values.
 
         Args:
             model: that has predicted.
         """
+        description = model.description
         return {
-            "model": model.name,
-            "trainer": model.trainer,
-            "folds": list(model.fold_names),
+            "model": description.name,
+            "trainer": description.trainer,
+            "folds": list(description.fold_names),
             "images": self.n_images,
             "written_by_this_run": self.n_written,
             "without_label": self.n_empty,
@@ -98,7 +100,7 @@ class Run:
             "left_out": list(self.notes),
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.n_written / self.seconds, 3) if self.n_written else None,
-            "versions": {name: version(name) for name in ("nnunet-mamba", "nnunetv2", "torch", "numpy")},
+            "versions": {name: version(name) for name in ("nnunet-mamba", *model.packages)},
         }
 
 
@@ -131,10 +133,12 @@ def predict_images(
         FileExistsError: ``output`` holds something else, or another process is writing there that predicts anything
             but another share of the same prediction.
         ValueError: the model is damaged.
+        ModuleNotFoundError: an option needs a package that is not installed.
         OSError: writing failed; whole files stay, and a second run continues.
     """
-    refuse_if_unwritable(output, way_out=UNWRITABLE)
     options = options or RunOptions()
+    _require_packages(options)
+    refuse_if_unwritable(output, way_out=UNWRITABLE)
     with unpacked_archives(images, output=output, progress=options.progress) as places:
         found = find_images(places, conversion, output=output, part=options.part)
         return predict_found(found, output, conversion=conversion, predictor=predictor, options=options)
@@ -179,6 +183,16 @@ def predict_found(
         )
     with _right_to_write(output, options):
         return _predict(found, output, conversion, predictor(), options)
+
+
+def _require_packages(options: RunOptions) -> None:
+    """Raise before anything is read if an environment for ONNX files lacks what an option needs."""
+    for is_wanted, what, package in (
+        (options.overlays, "overlays", "contourpy"),
+        (options.statistics, "statistics", "scipy"),
+    ):
+        if is_wanted:
+            require_packages([package], what=what, install=package)
 
 
 def _in_the_way(cases: Sequence[UnlabelledCase], output: Path, options: RunOptions) -> Iterator[Problem]:

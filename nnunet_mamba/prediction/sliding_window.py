@@ -8,13 +8,12 @@ another size.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.prediction.engine import NOT_FINITE, NonFiniteLogitsError
-from nnunet_mamba.prediction.importance import importance, windows_over
+from nnunet_mamba.prediction.importance import flips_of, importance, windows_over
 from nnunet_mamba.prediction.label_maps import Logits, are_finite
 from nnunet_mamba.prediction.preprocessing import FloatArray
 
@@ -48,8 +47,7 @@ class SlidingWindow:
         self._n_heads = n_heads
         self._device = device
         self._importance = torch.from_numpy(importance(window)).to(device)
-        axes = [axis + 2 for axis in mirror_axes]
-        self._flips = [flip for n in range(1, len(axes) + 1) for flip in combinations(axes, n)]
+        self._flips = flips_of(mirror_axes)
         pixels = _PIXELS_ON_CPU if device.type == "cpu" else _PIXELS_ELSEWHERE
         self._most_windows = max(1, pixels // (window[0] * window[1]))
 

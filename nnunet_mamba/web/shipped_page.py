@@ -1,22 +1,16 @@
 """The page of a model that comes with nnunet-mamba, or of an exported one."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.models.bundles.model_json import CARD_FILE, WEIGHTS_FILE, description_from_json
-from nnunet_mamba.models.card import model_card
 from nnunet_mamba.models.description import ModelDescription
-from nnunet_mamba.models.opening import open_model
-from nnunet_mamba.system.checked_entries import Entry
-from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.models.opening import ONNX_SUFFIX, open_model
 from nnunet_mamba.web.page_model import page_model
 from nnunet_mamba.web.single_file import single_file
 
 DEFAULT_MODEL = "isic"
 # The longest page that a telephone can be asked to open.
 LARGEST_PAGE = 6_000_000
-_WAY_OUT = "export the model anew"
 
 
 def network_folder() -> Path:
@@ -60,7 +54,7 @@ def page_of_model(source: str | Path = DEFAULT_MODEL) -> str:
         OSError: a file cannot be read.
         ValueError: a file is damaged, the page cannot serve this model, or it would be too large.
     """
-    model = _exported(Path(source)) if Path(source).suffix.lower() == ".onnx" else _shipped(str(source))
+    model = _exported(Path(source)) if Path(source).suffix.lower() == ONNX_SUFFIX else _shipped(str(source))
     content = model.network.read_bytes()
     page = single_file(content, page_model(model.description, model.card))
     n_bytes = len(page.encode("utf-8"))
@@ -86,20 +80,11 @@ def _shipped(name: str) -> _ExportedModel:
 def _exported(network: Path) -> _ExportedModel:
     if not network.is_file():
         raise FileNotFoundError(f"{network} does not exist; write it with nnunet-mamba export")
-    sidecar = network.with_name(f"{network.name}.json")
-    if not sidecar.is_file():
-        raise FileNotFoundError(f"{sidecar} does not exist; it belongs to {network.name}: copy both, or {_WAY_OUT}")
-    entry = Entry(read_json_object(sidecar), str(sidecar), _WAY_OUT)
-    expected = entry.at("sha256").text()
-    found = hashlib.sha256(network.read_bytes()).hexdigest()
-    if found != expected:
-        raise ValueError(f"{network} has the SHA-256 {found}, and {sidecar.name} says {expected}; {_WAY_OUT}")
-    normalises = entry.at("normalization").at("is_inside")
+    model = open_model(network)
+    assert model.onnx is not None
+    normalises = model.onnx.facts.at("normalization").at("is_inside")
     if not normalises.flag():
         normalises.refuse("true: the page gives pixels from 0 to 255")
     # An older export, which would leave black margins to the page, has no such entry.
-    entry.at("normalization").at("cuts_margin").flag()
-    # A bundle's description names two of its files, too; here the weights are in the network.
-    told = {"hashes": {WEIGHTS_FILE: expected}, "card": CARD_FILE, **entry.at("model").object()}
-    stored = description_from_json(told, str(sidecar), way_out=_WAY_OUT)
-    return _ExportedModel(description=stored.description, card=model_card(stored.description), network=network)
+    model.onnx.facts.at("normalization").at("cuts_margin").flag()
+    return _ExportedModel(description=model.description, card=model.card(), network=network)

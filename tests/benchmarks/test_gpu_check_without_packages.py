@@ -1,40 +1,17 @@
 """The check of a GPU runs where there is nothing but torch, triton and numba, and what these bring."""
 
 import json
-import os
 import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from hidden_packages import environment_with
 
 pytest.importorskip("triton", reason="triton is not installed")
 
 ROOT = Path(__file__).parents[2]
-# Python imports this module at every start, in all processes that a process starts too.
-SITECUSTOMIZE = """
-import sys
-from importlib.machinery import PathFinder
-
-HIDDEN = set({hidden!r})
-
-
-class WithoutHidden:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        return None if name.partition(".")[0] in HIDDEN else PathFinder.find_spec(name, path, target)
-
-    @staticmethod
-    def find_distributions(*arguments, **options):
-        return PathFinder.find_distributions(*arguments, **options)
-
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutHidden
-"""
 MODULES = [
     ".".join(file.relative_to(ROOT).with_suffix("").parts)
     for folder in ("ops", "blocks", "networks")
@@ -43,36 +20,12 @@ MODULES = [
 ]
 
 
-def _with_what_they_need(*names):
-    """The distributions and all that they require, extras apart."""
-    found, left = set(), list(names)
-    while left:
-        name = canonicalize_name(left.pop())
-        if name in found:
-            continue
-        found.add(name)
-        try:
-            requirements = [Requirement(text) for text in requires(name) or ()]
-        except PackageNotFoundError:
-            continue
-        left += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
-    return found
-
-
 @pytest.fixture
 def bare(tmp_path):
     """The environment of a process that finds no package but these, and the checkout."""
-    kept = _with_what_they_need("torch", "triton", "numba") | {"nnunet-mamba"}
-    hidden = sorted(
-        package
-        for package, owners in packages_distributions().items()
-        # Old copies of Python's own modules are packages too.
-        if package not in sys.stdlib_module_names and not kept & {canonicalize_name(owner) for owner in owners}
-    )
-    assert {"nnunetv2", "dynamic_network_architectures", "SimpleITK", "scipy", "PIL", "tqdm", "typer"} <= set(hidden)
-    (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE.format(hidden=hidden))
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("nnUNet", "NNUNET_MAMBA"))}
-    return {**variables, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "OMP_WAIT_POLICY": "passive"}
+    variables, hidden = environment_with(tmp_path, "torch", "triton", "numba")
+    assert {"nnunetv2", "dynamic_network_architectures", "SimpleITK", "scipy", "PIL", "tqdm", "typer"} <= hidden
+    return variables
 
 
 def _python(code, environment):

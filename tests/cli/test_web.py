@@ -10,19 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
-from nnunet_mamba.models.bundles.model_json import description_to_json
-from nnunet_mamba.models.opening import open_model
+from nnunet_mamba.web.shipped_page import network_folder
 
 
 @pytest.fixture
 def network(tmp_path):
     file = tmp_path / "own.onnx"
     file.write_bytes(b"an ONNX file")
-    told = {
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "normalization": {"is_inside": True, "cuts_margin": True},
-        "model": description_to_json(open_model("isic").description),
-    }
+    told = json.loads((network_folder() / "ultralight-isic.onnx.json").read_text())
+    told["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     file.with_name("own.onnx.json").write_text(json.dumps(told))
     return file
 

@@ -282,7 +282,7 @@ def test_a_folder_that_appears_in_the_place_of_a_mask_costs_only_its_image(predi
 def test_the_report_tells_what_was_done(predict, photographs, model):
     (photographs / "damaged.jpg").write_bytes(b"no image")
     done = predict(photographs)
-    report = done.report(Predictor.from_model(model, device="cpu").model.description)
+    report = done.report(Predictor.from_model(model, device="cpu").model)
     assert (report["images"], report["written_by_this_run"]) == (4, 3)
     assert report["failures"][0]["image"].endswith("damaged.jpg")
     assert report["versions"]["nnunetv2"]

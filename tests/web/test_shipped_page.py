@@ -4,10 +4,8 @@ import re
 
 import pytest
 
-from nnunet_mamba.models.bundles.model_json import description_to_json
-from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.web import shipped_page
-from nnunet_mamba.web.shipped_page import LARGEST_PAGE, page_of_model
+from nnunet_mamba.web.shipped_page import LARGEST_PAGE, network_folder, page_of_model
 
 
 @pytest.fixture
@@ -18,9 +16,9 @@ def exported(tmp_path):
         network = tmp_path / "own.onnx"
         network.write_bytes(b"an ONNX file")
         told = {
+            **json.loads((network_folder() / "ultralight-isic.onnx.json").read_text()),
             "sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
             "normalization": {"is_inside": True, "cuts_margin": True},
-            "model": description_to_json(open_model("isic").description),
             **entries,
         }
         network.with_name("own.onnx.json").write_text(json.dumps(told))
@@ -49,8 +47,8 @@ def test_missing_files_are_told_with_the_way_out(exported, tmp_path):
     [
         ({"sha256": "0" * 64}, "export the model anew"),
         ({"normalization": {"is_inside": False}}, "pixels from 0 to 255"),
-        ({"normalization": {"is_inside": True}}, "has no entry 'cuts_margin'; export the model anew"),
-        ({"model": {}}, "own.onnx.json has no entry"),
+        ({"normalization": {"is_inside": True}}, "has no entry 'cuts_margin'"),
+        ({"model": {}}, "own.onnx.json: model has no entry"),
     ],
 )
 def test_a_sidecar_of_something_else_is_refused(exported, entries, told):

@@ -39,7 +39,10 @@ def errors_as_text(*, is_conversion: bool, continues: bool, workers: str) -> Ite
         print(f"Error: {with_option_names(text)}", file=sys.stderr)
         raise typer.Exit(1) from None
     except ModuleNotFoundError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        # Python's own words for a package that an environment without all of them lacks.
+        is_unexpected = str(error) == f"No module named {error.name!r}"
+        told = f"{error.name} is not installed, and this needs it: pip install {error.name}" if is_unexpected else error
+        print(f"Error: {told}", file=sys.stderr)
         raise typer.Exit(1) from None
     except MemoryError:
         again = f"with {workers}, or on a larger machine" if workers else "on a larger machine"

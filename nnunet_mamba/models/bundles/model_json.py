@@ -105,6 +105,22 @@ def description_from_json(content: Any, file: str, *, way_out: str = WAY_OUT) ->
         ValueError: an entry is missing, makes no sense, or contradicts another one; or the format is a newer one.
     """
     entry = Entry(content, file, way_out)
+    return StoredDescription(
+        description=description_in(entry),
+        weights_sha256=_sha256(entry.at("hashes").at(WEIGHTS_FILE)),
+        card=_card(entry.at("card")),
+    )
+
+
+def description_in(entry: Entry) -> ModelDescription:
+    """Return what an entry says that has all of a model.json but the names and hashes of other files.
+
+    Args:
+        entry: an object.
+
+    Raises:
+        ValueError: see ``description_from_json``.
+    """
     _check_format(entry.at("format"))
     trainer, configuration = entry.at("trainer"), check_name(entry.at("configuration"), "the name of a configuration")
     if not trainer.text("the name of a class").isidentifier() or "__" in trainer.text():
@@ -118,25 +134,21 @@ def description_from_json(content: Any, file: str, *, way_out: str = WAY_OUT) ->
         "num_classes": labels.n_outputs,
         "spatial_dims": len(planned["patch_size"]),
     }
-    return StoredDescription(
-        description=ModelDescription(
-            name=check_name(entry.at("name"), "a name"),
-            network=_network(entry.at("network"), wanted, trainer.text()),
-            trainer=trainer.text(),
-            configuration=configuration,
-            plans=plans,
-            dataset_json=entry.at("dataset_json").object(),
-            mirror_axes=check_mirror_axes(entry.at("mirror_axes"), wanted["spatial_dims"]),
-            folds=_folds(entry.at("folds")),
-            postprocessing=_postprocessing(entry.optional("postprocessing")),
-            conversion=_conversion(entry.at("conversion"), n_channels, labels),
-            data=_data(entry.at("data")),
-            scores=scores_from(entry.at("scores")),
-            training=_training(entry.at("training")),
-            licences=_licences(entry.at("licences")),
-        ),
-        weights_sha256=_sha256(entry.at("hashes").at(WEIGHTS_FILE)),
-        card=_card(entry.at("card")),
+    return ModelDescription(
+        name=check_name(entry.at("name"), "a name"),
+        network=_network(entry.at("network"), wanted, trainer.text()),
+        trainer=trainer.text(),
+        configuration=configuration,
+        plans=plans,
+        dataset_json=entry.at("dataset_json").object(),
+        mirror_axes=check_mirror_axes(entry.at("mirror_axes"), wanted["spatial_dims"]),
+        folds=_folds(entry.at("folds")),
+        postprocessing=_postprocessing(entry.optional("postprocessing")),
+        conversion=_conversion(entry.at("conversion"), n_channels, labels),
+        data=_data(entry.at("data")),
+        scores=scores_from(entry.at("scores")),
+        training=_training(entry.at("training")),
+        licences=_licences(entry.at("licences")),
     )
 
 
