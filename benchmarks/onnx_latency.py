@@ -2,7 +2,8 @@
 
 python benchmarks/onnx_latency.py [NETWORK ...]
 
-Networks have new weights: time and size do not depend on them. One image, one thread, torch and onnxruntime in turns.
+Networks have new weights: time and size do not depend on them. One image, one thread, torch and onnxruntime in turns,
+and what predicts a photograph in memory with the file, from its pixels to its label map.
 Seconds of the export are the processor's, which other programs disturb less than the clock, and include the gate's.
 """
 
@@ -12,6 +13,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from timing import machine, medians
 
@@ -19,6 +21,8 @@ from nnunet_mamba import create_network, list_networks
 from nnunet_mamba.export.onnx_export import write_onnx
 from nnunet_mamba.export.subject import ExportSubject
 from nnunet_mamba.onnx_models.session import OnnxSession
+from nnunet_mamba.onnx_models.sidecar import read_onnx_file
+from nnunet_mamba.prediction.onnx_engine import OnnxEngine
 from nnunet_mamba.prediction.plan import Heads, Normalization, PredictionPlan
 from nnunet_mamba.presets import PRESETS
 
@@ -37,7 +41,8 @@ def main() -> None:
     packages = ("onnx", "onnxscript", "onnxruntime")
     print(machine())
     print(*(f"{name} {version(name)}" for name in packages))
-    print("network                  parameters  export s  file MB  error/largest  torch ms  onnx ms   ratio")
+    columns = "network                  parameters  export s  file MB  error/largest  torch ms  onnx ms   ratio"
+    print(f"{columns}  predict ms   ratio")
     for name in arguments.networks:
         print(measured(name, arguments.size), flush=True)
 
@@ -56,14 +61,26 @@ def measured(name: str, size: int) -> str:
             return f"{name:24} {subject.n_parameters:10}  refused: {error}"
         seconds = time.process_time() - start
         session, pixels = OnnxSession(file, n_threads=1), image.numpy()
+        engine = OnnxEngine(read_onnx_file(file), subject.plan, mirror_axes=(), n_threads=1)
+        photograph = pixels[0][:, None].astype(np.uint8)
         with torch.inference_mode():
-            tasks = {"torch": (lambda: subject.networks[0](image), 1), "onnx": (lambda: session.run(pixels), 1)}
+            tasks = {
+                "torch": (lambda: subject.networks[0](image), 1),
+                "onnx": (lambda: session.run(pixels), 1),
+                "predict": (lambda: label_map(engine, photograph), 1),
+            }
             found = medians(tasks, RUNS)
     return (
         f"{name:24} {subject.n_parameters:10}  {seconds:8.1f}  {written.n_bytes / 1e6:7.3f}  "
         f"{written.worst.relative_error:13.1e}  {found['torch']:8.1f}  {found['onnx']:7.1f}  "
-        f"{found['onnx'] / found['torch']:6.2f}"
+        f"{found['onnx'] / found['torch']:6.2f}  {found['predict']:10.1f}  {found['predict'] / found['torch']:6.2f}"
     )
+
+
+def label_map(engine: OnnxEngine, photograph: np.ndarray) -> np.ndarray:
+    """Return what is predicted of an image, (c, 1, h, w)."""
+    found = engine.segment([engine.prepare(photograph, (999.0, 1.0, 1.0))], with_probabilities=False)
+    return engine.bring_back(found[0], with_probabilities=False)[0]
 
 
 def untrained(name: str, size: int) -> ExportSubject:
@@ -83,9 +100,12 @@ def untrained(name: str, size: int) -> ExportSubject:
         "format": 1,
         "name": name,
         "outputs": {"has_regions": True},
+        "normalization": {"is_inside": True, "cuts_margin": True},
         "versions": {"nnunet-mamba": version("nnunet-mamba")},
     }
-    return ExportSubject(networks=(network,), plan=plan, normalises=True, size=(size, size), facts=facts)
+    return ExportSubject(
+        networks=(network,), plan=plan, normalises=True, sees_whole_images=True, size=(size, size), facts=facts
+    )
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ class OnnxEngine(Engine):
         plan: what the plans say.
         mirror_axes: axes of a slice along which copies are mirrored and averaged.
         postprocessing: what is done to label maps, see ``postprocessing.postprocess``.
+        n_threads: that compute; None lets onnxruntime choose.
 
     Raises:
         ModuleNotFoundError: onnxruntime is not installed.
@@ -113,7 +114,13 @@ class OnnxEngine(Engine):
     """
 
     def __init__(
-        self, file: OnnxFile, plan: PredictionPlan, *, mirror_axes: Sequence[int], postprocessing: Sequence[str] = ()
+        self,
+        file: OnnxFile,
+        plan: PredictionPlan,
+        *,
+        mirror_axes: Sequence[int],
+        postprocessing: Sequence[str] = (),
+        n_threads: int | None = None,
     ) -> None:
         if plan.needs_nnunet:
             raise ValueError(f"{file.path}: only nnU-Net prepares images for this model; {_WITH_THE_MODEL}")
@@ -124,7 +131,7 @@ class OnnxEngine(Engine):
             normalization.at("cuts_margin").refuse("true, as nnunet-mamba export writes it for whole images")
         self._prepared_by = replace(plan, normalizations=(_NONE,) * len(plan.normalizations)) if normalises else plan
         self._around = _before_normalizing(plan.normalizations) if normalises else np.float32(0)
-        networks = OnnxNetworks(OnnxSession(file.path), plan, mirror_axes=mirror_axes)
+        networks = OnnxNetworks(OnnxSession(file.path, n_threads=n_threads), plan, mirror_axes=mirror_axes)
         super().__init__(plan, networks, nnunet=_refuse_resampling, postprocessing=postprocessing)
 
     def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> PreparedImage:

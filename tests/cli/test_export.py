@@ -24,7 +24,7 @@ def test_export_wants_one_model(tmp_path):
 def test_export_names_the_command_that_installs_a_missing_package(tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "nnunet_mamba.onnx_models.optional_packages.find_spec",
+        "nnunet_mamba.system.optional_packages.find_spec",
         lambda name: None if name == "onnxscript" else find(name),
     )
     found = _run("export", "--model", "isic", "-o", tmp_path / "a.onnx")

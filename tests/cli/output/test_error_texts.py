@@ -19,6 +19,11 @@ CONVERSION = {"is_conversion": True, "continues": True, "workers": "--jobs 1"}
         (OSError(errno.ENOSPC, "No space left", "/x"), 1, "Error: No space left: /x\n"),
         (OSError(errno.ENOSPC, "No space left"), 1, "Error: No space left\n"),
         (ModuleNotFoundError("x needs y, which is not installed"), 1, "Error: x needs y, which is not installed\n"),
+        (
+            ModuleNotFoundError("No module named 'nibabel'", name="nibabel"),
+            1,
+            "Error: nibabel is not installed, and this needs it: pip install nibabel\n",
+        ),
         (MemoryError(), 1, "Error: the memory is full; run the same command again with --jobs 1, or on a larger"),
         (KeyboardInterrupt(), 130, "Stopped; run the same command again, it continues.\n"),
         (InvalidDatasetError([Problem("a", "is empty")], Path("/raw")), 1, "Error: 1 problem found"),
