@@ -55,7 +55,7 @@ def write_exported(
         **subject.facts,
         "versions": {**subject.facts["versions"], **{name: version(name) for name in packages}},
         "n_parameters": subject.n_parameters,
-        "gate": gate.to_json(subject),
+        "gate": gate.to_json(),
     }
     content = packed(facts)
     text = sidecar_text(facts, sha256=hashlib.sha256(content).hexdigest(), check_images=gate.check_images)

@@ -1,7 +1,8 @@
 """The gate: an export leaves it only if it computes what its networks compute."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +23,8 @@ WayBack: TypeAlias = tuple[tuple[slice, slice], tuple[slice, slice]]
 WAY_OUT = "nothing was written; please report it with what nnunet-mamba doctor prints"
 # Pixels of photographs are brought near 0 and 1 by these where images are normalised already.
 _SUBTRACT, _DIVIDE = 128.0, 64.0
+# Of the network's own rounding error, where that is more: onnxruntime adds in another order.
+_OWN_ROUNDINGS = 3
 # A batch's logits beside the file, at most: 16 KiB.
 _MOST_LOGITS = 4096
 # Pixels of a check image along an axis, before it is enlarged, where the size allows.
@@ -38,22 +41,20 @@ class GateResult:
 
     Args:
         worst: the agreement of the batch that agrees least.
+        allowed_error: the largest ``Agreement.relative_error`` that was let through.
         n_batches: that were compared.
         check_images: with the network's own logits, to compare with later.
     """
 
     worst: Agreement
+    allowed_error: float
     n_batches: int
     check_images: tuple[CheckImages, ...]
 
-    def to_json(self, subject: ExportSubject) -> dict[str, float]:
-        """Return what was found, as JSON values.
-
-        Args:
-            subject: that was exported.
-        """
+    def to_json(self) -> dict[str, float]:
+        """Return what was found, as JSON values."""
         return {
-            "allowed_error": subject.allowed_error,
+            "allowed_error": self.allowed_error,
             "largest_logit_error": self.worst.error,
             "largest_logit": self.worst.largest,
             "equal_labels": self.worst.equal_labels,
@@ -81,7 +82,12 @@ def passed(subject: ExportSubject, outputs_of: OutputsOf) -> GateResult:
         if isinstance(error, UnequalExportError):
             raise
         raise UnequalExportError(f"{error}; {WAY_OUT}") from error
-    return GateResult(worst=max(found, key=lambda one: one.relative_error), n_batches=len(found), check_images=kept)
+    return GateResult(
+        worst=max((one for one, _ in found), key=lambda one: one.relative_error),
+        allowed_error=max(allowed for _, allowed in found),
+        n_batches=len(found),
+        check_images=kept,
+    )
 
 
 def _other_size(subject: ExportSubject) -> tuple[int, int]:
@@ -112,32 +118,46 @@ def _as_taken(subject: ExportSubject, pixels: npt.NDArray[np.uint8]) -> FloatArr
     return images if subject.normalises else (images - np.float32(_SUBTRACT)) / np.float32(_DIVIDE)
 
 
-def _compared(subject: ExportSubject, images: FloatArray, logits: FloatArray, probabilities: FloatArray) -> Agreement:
+def _compared(
+    subject: ExportSubject, images: FloatArray, logits: FloatArray, probabilities: FloatArray
+) -> tuple[Agreement, float]:
+    """Return how an export agrees with its networks on images, and the error that was allowed."""
     expected = logits_of(subject, images)
-    found = agreement(logits, expected, has_regions=subject.has_regions)
-    if not found.is_within(subject.allowed_error):
+    found, allowed = agreement(logits, expected, has_regions=subject.has_regions), subject.allowed_error
+    if not found.is_within(allowed):
+        # Deep networks with new weights may multiply the rounding of one operator by thousands, in torch as here.
+        allowed = max(allowed, _OWN_ROUNDINGS * _own_rounding(subject, images, expected))
+    if not found.is_within(allowed):
         raise UnequalExportError(
-            f"with images {images.shape} {found.in_words()}, expected at most {subject.allowed_error:g} of the largest "
+            f"with images {images.shape} {found.in_words()}, expected at most {allowed:.2g} of the largest "
             f"logit and 99.99% of the pixels; {WAY_OUT}"
         )
     difference = float(np.abs(probabilities - probabilities_of(expected, has_regions=subject.has_regions)).max())
-    if not difference <= subject.allowed_error * max(1.0, found.largest):
+    if not difference <= allowed * max(1.0, found.largest):
         raise UnequalExportError(f"the probabilities differ by {difference:.2g}; {WAY_OUT}")
-    return found
+    return found, allowed
 
 
-def logits_of(subject: ExportSubject, images: FloatArray) -> FloatArray:
+def _own_rounding(subject: ExportSubject, images: FloatArray, logits: FloatArray) -> float:
+    """Return the relative error of the networks' logits beside those of double precision."""
+    networks = tuple(copy.deepcopy(network).double() for network in subject.networks)
+    exact = logits_of(replace(subject, networks=networks), images, dtype=torch.float64)
+    return agreement(logits, exact, has_regions=subject.has_regions).relative_error
+
+
+def logits_of(subject: ExportSubject, images: FloatArray, *, dtype: torch.dtype = torch.float32) -> FloatArray:
     """Return the logits that nnU-Net's preprocessing and the networks themselves give for images.
 
     Args:
         subject: that is exported.
         images: (b, c, h, w), as the exported file takes them.
+        dtype: of the networks' weights.
     """
     ways_back: list[WayBack] = []
     if subject.normalises:
         prepared = [_prepared(subject, image) for image in images]
         images, ways_back = np.concatenate([data for data, _ in prepared]), [way for _, way in prepared]
-    x = torch.from_numpy(np.ascontiguousarray(images, np.float32))
+    x = torch.from_numpy(np.ascontiguousarray(images, np.float32)).to(dtype)
     with torch.inference_mode():
         logits = torch.stack([_output(network(x)) for network in subject.networks]).mean(dim=0).numpy()
     if not subject.cuts_margin:

@@ -44,7 +44,7 @@ def test_it_is_small_and_predicts(tmp_path):
     assert _size(environment) <= MOST_INSTALLED
 
     Image.effect_noise((300, 200), 40).convert("RGB").save(tmp_path / "photo.png")
-    command, file = environment / "bin" / "nnunet-mamba", network_folder() / "ultralight-isic.onnx"
+    command, file = environment / "bin" / "nnunet-mamba", network_folder() / "ultralbm-isic.onnx"
     done = _run(command, "predict", tmp_path / "photo.png", "-m", file, "-o", tmp_path / "masks")
     assert (done.returncode, done.stderr) == (0, "")
     assert Image.open(tmp_path / "masks" / "photo.png").size == (300, 200)

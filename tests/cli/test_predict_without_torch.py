@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 from nnunet_mamba.prediction.predictor import Predictor
 from nnunet_mamba.web.shipped_page import network_folder
 
-FILE = network_folder() / "ultralight-isic.onnx"
+FILE = network_folder() / "ultralbm-isic.onnx"
 PACKAGES = ("onnxruntime", "numpy", "pillow", "typer", "rich")
 HIDDEN = {"torch", "nnunetv2", "numba", "scipy", "skimage", "pandas", "SimpleITK", "nibabel", "contourpy", "matplotlib"}
 
@@ -66,7 +66,7 @@ def test_photographs_get_the_masks_of_torch(command, photographs, tmp_path):
         assert (mask != expected).mean() <= 1e-4
         assert (output / "probabilities" / name).with_suffix(".npz").is_file()
     told = json.loads(report.read_text())
-    assert told["model"] == "ultralight-isic"
+    assert told["model"] == "ultralbm-isic"
     assert told["versions"].keys() == {"nnunet-mamba", "onnxruntime", "numpy"}
 
 
@@ -113,7 +113,7 @@ def test_files_are_verified_and_pages_written(command, tmp_path):
         page = tmp_path / "page.html"
         assert command("web", "-m", model, "-o", page).returncode == 0
         assert page.stat().st_size > 1e6
-    assert command("models", "show", FILE).stdout.startswith("# ultralight-isic")
+    assert command("models", "show", FILE).stdout.startswith("# ultralbm-isic")
 
 
 def test_python_predicts_too(bare, photographs):

@@ -17,7 +17,7 @@ from nnunet_mamba.web.shipped_page import network_folder
 def network(tmp_path):
     file = tmp_path / "own.onnx"
     file.write_bytes(b"an ONNX file")
-    told = json.loads((network_folder() / "ultralight-isic.onnx.json").read_text())
+    told = json.loads((network_folder() / "ultralbm-isic.onnx.json").read_text())
     told["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     file.with_name("own.onnx.json").write_text(json.dumps(told))
     return file

@@ -14,20 +14,20 @@ from nnunet_mamba.web.shipped_page import network_folder
 
 @pytest.fixture
 def file(tmp_path):
-    for name in ("ultralight-isic.onnx", "ultralight-isic.onnx.json"):
+    for name in ("ultralbm-isic.onnx", "ultralbm-isic.onnx.json"):
         shutil.copy(network_folder() / name, tmp_path / name)
-    return tmp_path / "ultralight-isic.onnx"
+    return tmp_path / "ultralbm-isic.onnx"
 
 
 def test_a_file_tells_of_the_model_that_it_was_exported_from(file):
-    model, original = open_model(file), open_model("ultralight-isic")
+    model, original = open_model(file), open_model("ultralbm-isic")
     assert model.description == original.description
     assert model.onnx.sidecar.sha256 == sha256_of(file)
     assert model.onnx.path == file
     assert "onnxruntime" in model.packages
     assert "torch" not in model.packages
     assert "torch" in original.packages
-    assert model.card().startswith("# ultralight-isic")
+    assert model.card().startswith("# ultralbm-isic")
 
 
 def test_its_folds_cannot_be_chosen(file):

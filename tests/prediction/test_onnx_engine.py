@@ -17,7 +17,7 @@ from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
 from nnunet_mamba.prediction.sliding_window import SlidingWindow
 from nnunet_mamba.web.shipped_page import network_folder
 
-FILE = network_folder() / "ultralight-isic.onnx"
+FILE = network_folder() / "ultralbm-isic.onnx"
 WINDOW = (16, 24)
 
 

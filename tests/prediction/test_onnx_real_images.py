@@ -37,7 +37,7 @@ def photographs():
 def test_masks_are_equal_but_for_ties(photographs, mirroring):
     in_torch, ours = (
         Predictor.from_model(model, device="cpu", mirroring=mirroring)
-        for model in ("ultralight-isic", network_folder() / "ultralight-isic.onnx")
+        for model in ("ultralbm-isic", network_folder() / "ultralbm-isic.onnx")
     )
     equal = []
     for found, expected in zip(ours.predict(photographs), in_torch.predict(photographs), strict=True):
