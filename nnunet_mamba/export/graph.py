@@ -8,7 +8,9 @@ import onnx
 import torch
 from onnx import helper
 
-from nnunet_mamba.export.scan_function import DOMAIN, DOMAIN_VERSION, OPSET, scan_function, scan_kinds, translated_scan
+from nnunet_mamba.export.function_nodes import DOMAIN, DOMAIN_VERSION, OPSET
+from nnunet_mamba.export.norm_function import GROUP_NORM, norm_function, translated_norms
+from nnunet_mamba.export.scan_function import scan_function, scan_kinds, translated_scan
 from nnunet_mamba.export.subject import ExportSubject
 from nnunet_mamba.export.tracing import traced, tracing
 from nnunet_mamba.onnx_models.session import FACTS, IMAGE, LOGITS, PROBABILITIES
@@ -35,7 +37,10 @@ def exported_model(subject: ExportSubject) -> onnx.ModelProto:
             input_names=[IMAGE],
             output_names=[LOGITS, PROBABILITIES],
             dynamic_shapes=(given.open_sizes,),
-            custom_translation_table={torch.ops.nnunet_mamba.selective_scan.default: translated_scan()},
+            custom_translation_table={
+                torch.ops.nnunet_mamba.selective_scan.default: translated_scan(),
+                **translated_norms(),
+            },
             optimize=False,
             verbose=False,
         )
@@ -69,6 +74,8 @@ def _finished(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model of torch's with the scan's functions and without torch's remarks."""
     strip(model)
     model.functions.extend(scan_function(kind) for kind in sorted(scan_kinds(model), key=lambda kind: kind.name))
+    if any((node.domain, node.op_type) == (DOMAIN, GROUP_NORM) for node in model.graph.node):
+        model.functions.append(norm_function())
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", OPSET))
     if model.functions:

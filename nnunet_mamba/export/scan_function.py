@@ -6,16 +6,15 @@ is a function of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-DOMAIN = "nnunet_mamba"
-DOMAIN_VERSION = 1
-OPSET = 18
+from nnunet_mamba.export.function_nodes import DOMAIN, OPSET, FunctionNodes, call_of
+
 _FLOAT = TensorProto.FLOAT
 # Numbers of a token's state. Above, the arithmetic of a token outweighs what a step of Scan costs, and arrays of all
 # states, which a small state computes at once, would take hundreds of megabytes.
@@ -56,7 +55,7 @@ class ScanKind:
 def scan_kinds(model: onnx.ModelProto) -> set[ScanKind]:
     """Return which scans the nodes of a model call."""
     kinds = {kind.name: kind for kind in all_kinds()}
-    return {kinds[node.op_type] for node in model.graph.node if node.domain == DOMAIN}
+    return {kinds[node.op_type] for node in model.graph.node if node.domain == DOMAIN and node.op_type in kinds}
 
 
 def all_kinds() -> Iterator[ScanKind]:
@@ -68,9 +67,6 @@ def all_kinds() -> Iterator[ScanKind]:
 
 def translated_scan() -> Callable[..., Any]:
     """Return what ``torch.onnx.export`` writes for ``nnunet_mamba::selective_scan``: a call of the function."""
-    from onnxscript import values
-
-    opset = values.Opset(DOMAIN, DOMAIN_VERSION)
 
     def selective_scan(
         u: Any,
@@ -91,25 +87,10 @@ def translated_scan() -> Callable[..., Any]:
             delta_softplus=bool(delta_softplus),
             by_token=int(d) * int(n) > _LARGEST_STATE_AT_ONCE,
         )
-        call = values.Op(opset, kind.name, _schema(kind))
-        y = call(*(operand for operand in (u, delta, A, B, C, D, z, delta_bias) if operand is not None))
-        # torch reads both from what a translation returns.
-        y.dtype, y.shape = u.dtype, u.shape
-        return y
+        given = [operand for operand in (u, delta, A, B, C, D, z, delta_bias) if operand is not None]
+        return call_of(kind.name, dict(zip(kind.operands, given, strict=True)), like=u)
 
     return selective_scan
-
-
-def _schema(kind: ScanKind) -> onnx.defs.OpSchema:
-    parameter = onnx.defs.OpSchema.FormalParameter
-    return onnx.defs.OpSchema(
-        kind.name,
-        DOMAIN,
-        DOMAIN_VERSION,
-        inputs=[parameter(name, "T") for name in kind.operands],
-        outputs=[parameter("y", "T")],
-        type_constraints=[("T", ["tensor(float)"], "float32")],
-    )
 
 
 def scan_function(kind: ScanKind) -> onnx.FunctionProto:
@@ -117,7 +98,7 @@ def scan_function(kind: ScanKind) -> onnx.FunctionProto:
 
     Its operands are those of ``selective_scan``, float32, with B and C as (b, g, n, l); its result is y, (b, d, l).
     """
-    graph = _Nodes()
+    graph = FunctionNodes()
     step = "delta"
     if kind.has_delta_bias:
         step = graph.add("Add", step, graph.add("Unsqueeze", "delta_bias", graph.list_of(-1)))
@@ -136,7 +117,7 @@ def scan_function(kind: ScanKind) -> onnx.FunctionProto:
     )
 
 
-def _softplus(graph: "_Nodes", x: str) -> str:
+def _softplus(graph: FunctionNodes, x: str) -> str:
     """Add max(x, 0) + log(1 + e) with e = exp(-|x|), in less than half the time of onnxruntime's Softplus.
 
     Of 1 + e the small digits of e are lost, equally to log(1 + e) and to (1 + e) - 1: their ratio times e has them.
@@ -150,7 +131,7 @@ def _softplus(graph: "_Nodes", x: str) -> str:
     return graph.add("Add", graph.add("Mul", ratio, e), graph.add("Relu", x))
 
 
-def _operands_by_token(graph: "_Nodes", step: str) -> dict[str, str]:
+def _operands_by_token(graph: FunctionNodes, step: str) -> dict[str, str]:
     """Add what a scan reads token by token, for g groups of k channels each.
 
     The channels lie innermost: a state has few numbers, and broadcasting over short runs costs more than arithmetic.
@@ -178,13 +159,13 @@ def _operands_by_token(graph: "_Nodes", step: str) -> dict[str, str]:
     }
 
 
-def _first_state(graph: "_Nodes", A: str) -> str:
+def _first_state(graph: FunctionNodes, A: str) -> str:
     """Add a state of zeros, (b, g, n, k)."""
     shape = graph.joined(graph.add("Shape", "u", start=0, end=1), graph.add("Shape", A))
     return graph.add("Expand", graph.constant(np.zeros((), np.float32)), shape)
 
 
-def _at_once(graph: "_Nodes", step: str) -> str:
+def _at_once(graph: FunctionNodes, step: str) -> str:
     """Add the recurrence; what does not depend on the state is computed for all tokens at once."""
     by_token = _operands_by_token(graph, step)
     decay = graph.add("Exp", graph.add("Mul", by_token["step"], by_token["A"]))
@@ -204,7 +185,7 @@ def _at_once(graph: "_Nodes", step: str) -> str:
     return graph.add("MatMul", by_token["C"], seen)
 
 
-def _by_token(graph: "_Nodes", step: str) -> str:
+def _by_token(graph: FunctionNodes, step: str) -> str:
     """Add the recurrence with all that belongs to a token computed in its turn."""
     by_token = _operands_by_token(graph, step)
     state, row = ("b", "g", "n", "k"), ("b", "g", "one", "k")
@@ -234,32 +215,3 @@ def _by_token(graph: "_Nodes", step: str) -> str:
 
 def _value(name: str, shape: Sequence[str]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, _FLOAT, [1 if size == "one" else size for size in shape])
-
-
-@dataclass
-class _Nodes:
-    """The nodes of a function, each of which gets a name for its result."""
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-
-    def add(self, kind: str, *operands: str, result: str = "", **attributes: Any) -> str:
-        name = result or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, operands, [name], **attributes))
-        return name
-
-    def constant(self, value: np.ndarray[Any, Any]) -> str:
-        return self.add("Constant", value=numpy_helper.from_array(value))
-
-    def list_of(self, *numbers: int) -> str:
-        return self.constant(np.array(numbers, np.int64))
-
-    def joined(self, *lists: str) -> str:
-        return self.add("Concat", *lists, axis=0)
-
-    def scan(self, body: onnx.GraphProto, first: str, per_token: Sequence[str]) -> str:
-        number = len(self.nodes)
-        results = [f"last_{number}", f"seen_{number}"]
-        self.nodes.append(
-            helper.make_node("Scan", [first, *per_token], results, body=body, num_scan_inputs=len(per_token))
-        )
-        return results[1]

@@ -8,7 +8,8 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor
 
-from nnunet_mamba.export.scan_function import DOMAIN, DOMAIN_VERSION, OPSET, ScanKind
+from nnunet_mamba.export.function_nodes import DOMAIN, DOMAIN_VERSION, OPSET
+from nnunet_mamba.export.scan_function import ScanKind
 from nnunet_mamba.ops.scan import reference
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
 
