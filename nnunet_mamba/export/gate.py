@@ -28,7 +28,7 @@ _OWN_ROUNDINGS = 3
 # A batch's logits beside the file, at most: 16 KiB.
 _MOST_LOGITS = 4096
 # Pixels of a check image along an axis, before it is enlarged, where the size allows.
-_SMALL_SIDE = 48
+_SMALL_SIDE, _SMALL_SIDE_OF_VOLUMES = 48, 16
 
 
 class UnequalExportError(ValueError):
@@ -90,22 +90,26 @@ def passed(subject: ExportSubject, outputs_of: OutputsOf) -> GateResult:
     )
 
 
-def _other_size(subject: ExportSubject) -> tuple[int, int]:
+def _other_size(subject: ExportSubject) -> tuple[int, ...]:
     """Return a smaller size of another shape, or the only one."""
     if subject.has_fixed_size:
         return subject.size
-    (h, w), (rows, columns) = subject.size, subject.networks[0].size_multiple
+    multiples = subject.networks[0].size_multiple
+    shares = (*(1 / 2 for _ in subject.size[1:]), 3 / 4)
     # Twice the multiple at least: the deepest map would be a single pixel, which instance norms refuse.
-    other = max(2, h // (2 * rows)) * rows, max(2, 3 * w // (4 * columns)) * columns
-    return other if other != subject.size else (other[0], other[1] + columns)
+    other = tuple(
+        max(2, int(share * size / multiple)) * multiple
+        for size, multiple, share in zip(subject.size, multiples, shares, strict=True)
+    )
+    return other if other != subject.size else (*other[:-1], other[-1] + multiples[-1])
 
 
 def _batches(subject: ExportSubject) -> Iterator[FloatArray]:
-    """Yield batches of 1 and of 5 images of both sizes, (b, c, h, w): values from 1 to 255, some in black margins."""
+    """Yield batches of 1 and of 5 images of both sizes: values from 1 to 255, some in black margins."""
     c = subject.networks[0].input_channels
-    for seed, (h, w) in enumerate((subject.size, _other_size(subject))):
-        yield _as_taken(subject, like_photographs((1, c, h, w), seed))
-        photographs, noise = like_photographs((3, c, h, w), seed + 10), random_images((2, c, h, w), seed)
+    for seed, size in enumerate((subject.size, _other_size(subject))):
+        yield _as_taken(subject, like_photographs((1, c, *size), seed))
+        photographs, noise = like_photographs((3, c, *size), seed + 10), random_images((2, c, *size), seed)
         images = np.concatenate([photographs, noise])
         if subject.cuts_margin:
             for image, margins in zip(images, MARGINS, strict=False):
@@ -150,7 +154,7 @@ def logits_of(subject: ExportSubject, images: FloatArray, *, dtype: torch.dtype 
 
     Args:
         subject: that is exported.
-        images: (b, c, h, w), as the exported file takes them.
+        images: (b, c, *spatial), as the exported file takes them.
         dtype: of the networks' weights.
     """
     ways_back: list[WayBack] = []
@@ -202,7 +206,7 @@ def _check_images(subject: ExportSubject) -> Iterator[CheckImages]:
     for b, size, draw in ((1, subject.size, like_photographs), (2, _other_size(subject), random_images)):
         factor = _enlargement(size)
         images = CheckImages(
-            pixels=draw((b, c, size[0] // factor, size[1] // factor), 100),
+            pixels=draw((b, c, *(length // factor for length in size)), 100),
             enlarged_by=factor,
             subtract=0.0 if subject.normalises else _SUBTRACT,
             divide=1.0 if subject.normalises else _DIVIDE,
@@ -212,12 +216,13 @@ def _check_images(subject: ExportSubject) -> Iterator[CheckImages]:
         if subject.cuts_margin:
             blacken(images.pixels[-1], MARGINS[-1])
         logits = logits_of(subject, images.images())
-        every = next(every for every in range(1, max(size) + 1) if logits[:, :, ::every, ::every].size <= _MOST_LOGITS)
-        kept = CheckImages(**{**vars(images), "every": every})
-        yield CheckImages(**{**vars(kept), "logits": kept.kept(logits)})
+        tries = (replace(images, every=every) for every in range(1, max(size) + 1))
+        kept = next(one for one in tries if one.kept(logits).size <= _MOST_LOGITS)
+        yield replace(kept, logits=kept.kept(logits))
 
 
-def _enlargement(size: tuple[int, int]) -> int:
+def _enlargement(size: tuple[int, ...]) -> int:
     """Return a factor that leaves few pixels of a size."""
-    factors = [n for n in range(1, min(size) + 1) if size[0] % n == 0 and size[1] % n == 0]
-    return max((n for n in factors if max(size) // n >= _SMALL_SIDE), default=1)
+    factors = [n for n in range(1, min(size) + 1) if all(length % n == 0 for length in size)]
+    small = _SMALL_SIDE if len(size) == 2 else _SMALL_SIDE_OF_VOLUMES
+    return max((n for n in factors if max(size) // n >= small), default=1)

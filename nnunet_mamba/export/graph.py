@@ -73,6 +73,7 @@ def _simplify(model: Any) -> None:
 def _finished(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model of torch's with the scan's functions and without torch's remarks."""
     strip(model)
+    _drop_foreign_biases(model)
     model.functions.extend(scan_function(kind) for kind in sorted(scan_kinds(model), key=lambda kind: kind.name))
     if any((node.domain, node.op_type) == (DOMAIN, GROUP_NORM) for node in model.graph.node):
         model.functions.append(norm_function())
@@ -83,6 +84,17 @@ def _finished(model: onnx.ModelProto) -> onnx.ModelProto:
     model.ir_version = _IR_VERSION
     model.producer_name = _PRODUCER
     return model
+
+
+def _drop_foreign_biases(model: onnx.ModelProto) -> None:
+    """Take out biases that no convolution can have, in place.
+
+    onnxscript (0.7.2) gives convolutions of volumes that have none zeros of the shape (channels, 2).
+    """
+    axes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Conv" and len(node.input) == 3 and axes.get(node.input[2], 1) != 1:
+            del node.input[2:]
 
 
 def with_facts(model: onnx.ModelProto, facts: Mapping[str, Any]) -> onnx.ModelProto:

@@ -31,7 +31,7 @@ class ExportSubject:
         plan: what nnU-Net does with their images.
         normalises: whether the file normalises images itself.
         sees_whole_images: and not windows of them.
-        size: (y, x), of the images that it is made for.
+        size: (y, x), or (z, y, x), of the images that it is made for.
         facts: what is known of the model, JSON values.
     """
 
@@ -39,7 +39,7 @@ class ExportSubject:
     plan: PredictionPlan
     normalises: bool
     sees_whole_images: bool
-    size: tuple[int, int]
+    size: tuple[int, ...]
     facts: Mapping[str, Any]
 
     @property
@@ -81,7 +81,7 @@ def subject_of(model: Model) -> ExportSubject:
         model: with the folds that are wanted.
 
     Raises:
-        ValueError: its network sees volumes, or only nnU-Net can build it; or its weights are damaged.
+        ValueError: only nnU-Net can build its network; or its weights are damaged.
         ModuleNotFoundError: its network needs an optional package that is not installed.
     """
     description = model.description
@@ -93,11 +93,6 @@ def subject_of(model: Model) -> ExportSubject:
     plan = read_prediction_plan(
         description.plans, description.configuration, description.dataset_json, where=description.name
     )
-    if not plan.is_2d:
-        raise ValueError(
-            f"{model.place}: {description.configuration} sees volumes, expected a network of images; export a 2d "
-            "configuration"
-        )
     networks = trained_networks(model)
     return _subject(networks, plan, description)
 
@@ -106,13 +101,12 @@ def _subject(networks: list[nn.Module], plan: PredictionPlan, description: Model
     ours = tuple(network for network in networks if isinstance(network, SegmentationNetwork))
     size = _size_of_whole_images(plan, description)
     normalises = _normalises(plan, sees_whole_images=size is not None)
-    window = (plan.patch_size[0], plan.patch_size[1])
     return ExportSubject(
         networks=ours,
         plan=plan,
         normalises=normalises,
         sees_whole_images=size is not None,
-        size=window if size is None else size,
+        size=plan.patch_size if size is None else size,
         facts=_facts(plan, description, network=ours[0], normalises=normalises, size=size),
     )
 
@@ -126,6 +120,9 @@ def _size_of_whole_images(plan: PredictionPlan, description: ModelDescription) -
 
 
 def _normalises(plan: PredictionPlan, *, sees_whole_images: bool) -> bool:
+    if not plan.is_2d:
+        # nnU-Net normalises volumes before it resamples them.
+        return False
     possible = (*_PIXEL_BY_PIXEL, *_OF_WHOLE_IMAGES) if sees_whole_images else _PIXEL_BY_PIXEL
     return all(one.scheme in possible and not one.uses_mask for one in plan.normalizations)
 
@@ -149,7 +146,7 @@ def _facts(
         "folds": list(description.fold_names),
         "input": {
             "name": IMAGE,
-            "layout": ["b", "c", "h", "w"],
+            "layout": ["b", "c", "h", "w"] if plan.is_2d else ["b", "c", "d", "h", "w"],
             "dtype": "float32",
             "channels": names,
             "values": values,
@@ -176,7 +173,7 @@ def _facts(
         "tiling": None if size is not None else {"window": list(plan.patch_size), "step": 0.5, "weights": "gaussian"},
         "mirror_axes": list(description.mirror_axes),
         "postprocessing": list(description.postprocessing),
-        "not_inside": _not_inside(description, normalises=normalises, size=size),
+        "not_inside": _not_inside(plan, description, normalises=normalises, size=size),
         "model": description_to_json(description),
         "licences": description_to_json(description)["licences"],
         "versions": {name: version(name) for name in ("nnunet-mamba", "torch")},
@@ -189,13 +186,19 @@ def _needed_intensities(intensities: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _not_inside(description: ModelDescription, *, normalises: bool, size: tuple[int, int] | None) -> list[str]:
+def _not_inside(
+    plan: PredictionPlan, description: ModelDescription, *, normalises: bool, size: tuple[int, int] | None
+) -> list[str]:
     """Return what a program that uses the file has to do itself, in sentences."""
     steps = []
     if size is not None:
         steps.append(f"Resize images to {size[0]}×{size[1]} (y, x) with antialiasing, and masks back.")
     else:
         steps.append("Predict images of other sizes in overlapping windows, as nnU-Net does.")
+    if not plan.is_2d:
+        spacing = " × ".join(f"{step:g}" for step in plan.spacing)
+        order = "" if plan.transpose_forward == (0, 1, 2) else f", and axes in the order {plan.transpose_forward}"
+        steps.append(f"Resample volumes to voxels of {spacing} mm{order}, after they are normalised, and logits back.")
     if normalises and size is not None:
         steps.append(
             "A margin that is 0 in all channels is cut off inside, as nnU-Net does; but what lies one pixel beyond the "

@@ -1,6 +1,7 @@
 """What torch traces of an export: the module, an image, and which of its sizes stay open."""
 
 import logging
+import operator
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ from nnunet_mamba.export.image_network import ImageNetwork
 from nnunet_mamba.export.subject import ExportSubject
 
 _LARGEST_BATCH = 1 << 16
-# Multiples of the network's along both axes of the image that is traced. Small, and neither 0 nor 1 nor equal, which
+# Multiples of the network's along each axis of the image that is traced. Small, and neither 0 nor 1 nor equal, which
 # torch would take for constants.
-_TRACED = (3, 4)
+_TRACED = (3, 4, 5)
+_AXES = ("rows", "columns", "slices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Traced:
 
     Args:
         module: from pixels to logits and probabilities.
-        image: (b, c, h, w).
+        image: (b, c, h, w), or (b, c, d, h, w).
         open_sizes: axes of the image that may have other sizes later, with what torch must know of them.
     """
 
@@ -51,14 +53,13 @@ def traced(subject: ExportSubject, *, largest_side: int, fewest_multiples: int =
         has_fixed_size=subject.has_fixed_size,
         cuts_margin=subject.cuts_margin,
     )
-    rows, columns = network.size_multiple
     open_sizes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)}
-    if subject.has_fixed_size:
-        size = subject.size
-    else:
-        size = (_TRACED[0] * rows, _TRACED[1] * columns)
-        open_sizes[2] = rows * torch.export.Dim("rows", min=fewest_multiples, max=largest_side // rows)
-        open_sizes[3] = columns * torch.export.Dim("columns", min=fewest_multiples, max=largest_side // columns)
+    size = subject.size
+    if not subject.has_fixed_size:
+        size = tuple(map(operator.mul, network.size_multiple, _TRACED))
+        for axis, (multiple, name) in enumerate(zip(network.size_multiple, _AXES, strict=False), start=2):
+            multiples = torch.export.Dim(name, min=fewest_multiples, max=largest_side // multiple)
+            open_sizes[axis] = multiple * multiples
     return Traced(module=module.eval(), image=torch.rand(2, network.input_channels, *size), open_sizes=open_sizes)
 
 

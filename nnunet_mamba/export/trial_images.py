@@ -12,21 +12,21 @@ _DARKEST, _BRIGHTEST = 1, 255
 MARGINS = ((0.0, 0.0, 0.125, 0.25), (0.25, 0.0, 0.0, 0.13), (0.0, 0.0, 0.0, 0.0), (0.11, 0.25, 0.25, 0.0))
 
 
-def like_photographs(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray[np.uint8]:
-    """Return images of a dark, blurred, irregular spot on a brighter ground with uneven light.
+def like_photographs(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.uint8]:
+    """Return images of a dark, blurred, irregular spot on a brighter ground with uneven light; in volumes, a cone.
 
     Args:
-        shape: (b, c, h, w).
+        shape: (b, c, h, w), or (b, c, d, h, w).
         seed: other images for another one.
     """
-    h, w = shape[2:]
     random = np.random.default_rng(seed)
-    y, x = np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij")
+    *z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape[2:]), indexing="ij")
+    narrower = z[0] / 4 if z else 0
     images = np.empty(shape)
     for image in images:
         centre, radius, phase = random.uniform(-0.3, 0.3, 2), random.uniform(0.3, 0.6), random.uniform(0, 6.3)
         angle = np.arctan2(y - centre[0], x - centre[1])
-        edge = radius * (1 + 0.2 * np.sin(3 * angle + phase) + 0.1 * np.sin(7 * angle))
+        edge = (radius - narrower) * (1 + 0.2 * np.sin(3 * angle + phase) + 0.1 * np.sin(7 * angle))
         spot = 1 / (1 + np.exp(12 * (np.hypot(y - centre[0], x - centre[1]) - edge)))
         light = 1 + 0.15 * (x * np.cos(phase) + y * np.sin(phase))
         for channel in image:
@@ -35,8 +35,8 @@ def like_photographs(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray
     return _pixels(images)
 
 
-def random_images(shape: tuple[int, int, int, int], seed: int) -> npt.NDArray[np.uint8]:
-    """Return images whose pixels have nothing to do with each other, (b, c, h, w)."""
+def random_images(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.uint8]:
+    """Return images of a shape whose pixels have nothing to do with each other."""
     return np.random.default_rng(seed).integers(_DARKEST, _BRIGHTEST + 1, shape, dtype=np.uint8)
 
 

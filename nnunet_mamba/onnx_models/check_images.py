@@ -22,12 +22,12 @@ class CheckImages:
     """A batch of images, and some of the logits that are expected.
 
     Args:
-        pixels: (b, c, h, w), uint8.
-        enlarged_by: how often every pixel is repeated along both axes.
+        pixels: (b, c, *spatial), uint8.
+        enlarged_by: how often every pixel is repeated along each axis.
         subtract: from the pixels, before they are divided.
         divide: the pixels by this.
-        every: along both axes, which pixels' logits are kept: the first of every so many.
-        logits: (b, heads, h', w'), float32.
+        every: along each axis, which pixels' logits are kept: the first of every so many.
+        logits: (b, heads, *spatial), float32.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -38,14 +38,17 @@ class CheckImages:
     logits: FloatArray
 
     def images(self) -> FloatArray:
-        """Return what the network is given, (b, c, h * enlarged_by, w * enlarged_by)."""
-        large = self.pixels.repeat(self.enlarged_by, axis=2).repeat(self.enlarged_by, axis=3)
+        """Return what the network is given, (b, c, *spatial), ``enlarged_by`` times as long along each axis."""
+        large = self.pixels
+        for axis in range(2, large.ndim):
+            large = large.repeat(self.enlarged_by, axis=axis)
         images: FloatArray = (large.astype(np.float32) - np.float32(self.subtract)) / np.float32(self.divide)
         return images
 
     def kept(self, logits: FloatArray) -> FloatArray:
         """Return those of all logits that are compared."""
-        return np.ascontiguousarray(logits[:, :, :: self.every, :: self.every])
+        places = (slice(None), slice(None), *[slice(None, None, self.every)] * (logits.ndim - 2))
+        return np.ascontiguousarray(logits[places])
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
@@ -81,7 +84,10 @@ def check_images_from(entry: Entry) -> CheckImages:
 
 
 def _array(entry: Entry, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    shape = [size.whole(least=1) for size in entry.at("shape" if name == "pixels" else f"{name}_shape").items(n=4)]
+    place = entry.at("shape" if name == "pixels" else f"{name}_shape")
+    shape = [size.whole(least=1) for size in place.items()]
+    if len(shape) not in (4, 5):
+        place.refuse("a list of 4 or 5")
     n_bytes = math.prod(shape) * dtype.itemsize
     text = entry.at(name)
     if n_bytes > _MOST_NUMBERS:
