@@ -36,3 +36,9 @@ def test_functions_are_short():
 def test_folders_hold_few_files(place):
     folders = {file.parent for name, file in FILES.items() if name.startswith(f"{place}/")}
     assert not {folder.name: n for folder in folders if (n := len(list(folder.glob("*.py")))) > FILES_OF_A_FOLDER}
+
+
+def test_test_files_have_names_of_their_own():
+    """pytest imports them by their names alone, and fails with two of one name where both are collected."""
+    names = [file.name for name, file in FILES.items() if name.startswith("tests/") and file.name.startswith("test_")]
+    assert not {name for name in names if names.count(name) > 1}

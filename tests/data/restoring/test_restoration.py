@@ -295,7 +295,7 @@ def test_mistyped_folders_are_told(raw, tmp_path):
         restore(raw / "labelsTx", raw, tmp_path / "restored")
     with pytest.raises(NotADirectoryError, match="is a file, expected the folder of the converted data set"):
         restore(raw / "labelsTr", raw / "dataset.json", tmp_path / "restored")
-    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder .* choose another `output`"):
+    with pytest.raises(NotADirectoryError, match=r"is a file, expected a folder.* choose another `output`"):
         restore(raw / "labelsTr", raw, raw / "dataset.json")
 
 
