@@ -55,11 +55,12 @@ def export(
     ] = ExportFormat.ONNX,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
 ) -> None:
-    """Write a model of images as a file of standard operators, and OUTPUT.json beside it, and print its name.
+    """Write a model as a file of standard operators, and OUTPUT.json beside it, and print its name.
 
-    The file takes images (b, c, h, w) and returns logits and probabilities; OUTPUT.json tells channels, normalization,
-    labels and licences. Nothing is written unless onnxruntime, or PyTorch without nnunet-mamba, computes what the
-    network computes. nnunet-mamba verify repeats that later for ONNX files, without torch.
+    The file takes images (b, c, h, w), or normalised volumes (b, c, d, h, w), and returns logits and probabilities;
+    OUTPUT.json tells channels, normalization, labels and licences. Nothing is written unless onnxruntime, or PyTorch
+    without nnunet-mamba, computes what the network computes. nnunet-mamba verify repeats that later for ONNX files,
+    without torch.
     """
     with errors_of_usage():
         named_folds = parse_folds(folds)
