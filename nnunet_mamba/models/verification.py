@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.models.model import Model
-from nnunet_mamba.models.nnunet.checkpoint_reading import check_whole
 from nnunet_mamba.models.opening import model_path, open_model
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import fold_name
@@ -51,6 +50,9 @@ def verify_model(
         return VerifiedModel(model=model, n_parameters=model.onnx.facts.at("n_parameters").whole(least=1))
     path = model_path(source)
     if is_results_folder(path):
+        # Not at the top: torch is imported with it, which an ONNX file does not need.
+        from nnunet_mamba.models.nnunet.checkpoint_reading import check_whole
+
         for fold in model.description.fold_names:
             check_whole(path / fold_name(fold) / checkpoint_name)
     described = model.description.network

@@ -1,7 +1,6 @@
 """Images with the logits that a network gave for them, small enough to lie beside its file as JSON."""
 
 import base64
-import binascii
 import math
 import zlib
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ import numpy.typing as npt
 from nnunet_mamba.onnx_models.agreement import FloatArray
 from nnunet_mamba.system.checked_entries import Entry
 
-# Of the pixels of a batch, and of its logits: more than is ever written, less than fills a memory.
-_MOST_NUMBERS = 1 << 24
+# Of the pixels of a batch, of its logits, and of the pixels that are made of it: more than is ever written, less than
+# fills a memory.
+_MOST_BYTES = 1 << 24
+_MOST_ENLARGED = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +74,12 @@ def check_images_from(entry: Entry) -> CheckImages:
     divide = entry.at("divide")
     if divide.number() == 0:
         divide.refuse("a number other than 0")
+    pixels, enlarged_by = _array(entry, "pixels", np.dtype(np.uint8)), entry.at("enlarged_by")
+    if pixels.size * enlarged_by.whole(least=1) ** 2 > _MOST_ENLARGED:
+        enlarged_by.refuse(f"a number that makes {_MOST_ENLARGED} pixels at most")
     return CheckImages(
-        pixels=_array(entry, "pixels", np.dtype(np.uint8)),
-        enlarged_by=entry.at("enlarged_by").whole(least=1),
+        pixels=pixels,
+        enlarged_by=enlarged_by.whole(),
         subtract=entry.at("subtract").number(),
         divide=divide.number(),
         every=entry.at("every").whole(least=1),
@@ -90,13 +94,13 @@ def _array(entry: Entry, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         place.refuse("a list of 4 or 5")
     n_bytes = math.prod(shape) * dtype.itemsize
     text = entry.at(name)
-    if n_bytes > _MOST_NUMBERS:
-        text.refuse(f"{_MOST_NUMBERS} bytes at most")
+    if n_bytes > _MOST_BYTES:
+        text.refuse(f"{_MOST_BYTES} bytes at most")
     try:
         packed = base64.b64decode(text.text("compressed numbers"), validate=True)
         # One byte more than is expected shows that there are too many, and is all that a bomb gets.
         found = zlib.decompressobj().decompress(packed, n_bytes + 1)
-    except (binascii.Error, zlib.error):
+    except (ValueError, zlib.error):
         text.refuse("numbers, compressed and in base64")
     if len(found) != n_bytes:
         text.refuse(f"{n_bytes} bytes of numbers")

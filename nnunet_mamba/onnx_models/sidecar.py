@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_mamba.onnx_models.check_images import CheckImages, check_images_from
+from nnunet_mamba.onnx_models.session import OnnxSession
 from nnunet_mamba.system.checked_entries import Entry
 from nnunet_mamba.system.json_files import read_json_object
 
@@ -51,6 +52,21 @@ class OnnxFile:
     def facts(self) -> Entry:
         """What is known of its model, to be checked entry by entry."""
         return Entry(self.sidecar.facts, str(sidecar_path(self.path)), WAY_OUT)
+
+    def session(self, *, n_threads: int | None = None) -> OnnxSession:
+        """Return the file ready to run.
+
+        Args:
+            n_threads: see ``OnnxSession``.
+
+        Raises:
+            ModuleNotFoundError: onnxruntime is not installed.
+            ValueError: onnxruntime cannot run the file, or the sidecar tells something else than the file itself.
+        """
+        session = OnnxSession(self.path, n_threads=n_threads)
+        if session.facts is None or json.loads(session.facts) != self.sidecar.facts:
+            raise ValueError(f"{self.path} and its sidecar do not tell the same of the model; {WAY_OUT}")
+        return session
 
 
 def sidecar_path(file: Path) -> Path:

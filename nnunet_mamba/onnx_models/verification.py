@@ -1,11 +1,9 @@
 """Whether an ONNX file still computes what its network computed, with onnxruntime alone."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_mamba.onnx_models.agreement import Agreement, agreement, probabilities_of
-from nnunet_mamba.onnx_models.session import OnnxSession
 from nnunet_mamba.onnx_models.sidecar import WAY_OUT, Sidecar, read_onnx_file
 
 
@@ -35,10 +33,8 @@ def verify_onnx(file: Path) -> VerifiedFile:
     """
     if file.suffix.lower() == ".pt2":
         raise ValueError(f"{file} is a program of PyTorch, expected an ONNX file; export the model anew to verify it")
-    sidecar = read_onnx_file(file).sidecar
-    session = OnnxSession(file)
-    if session.facts is None or json.loads(session.facts) != sidecar.facts:
-        raise ValueError(f"{file} and its sidecar do not tell the same of the model; {WAY_OUT}")
+    found = read_onnx_file(file)
+    sidecar, session = found.sidecar, found.session()
     found_agreements = []
     for images in sidecar.check_images:
         logits, probabilities = session.run(images.images())

@@ -15,6 +15,7 @@ from nnunet_mamba.prediction.importance import flips_of, importance, windows_ove
 from nnunet_mamba.prediction.label_maps import Logits, are_finite
 from nnunet_mamba.prediction.plan import Normalization, PredictionPlan
 from nnunet_mamba.prediction.preprocessing import FloatArray, UnsuitableImageError, check_image, prepare
+from nnunet_mamba.system.counts import how_many
 
 # Pixels that share one pass: more are no faster.
 _PIXELS = 4 * 256 * 256
@@ -109,8 +110,8 @@ class OnnxEngine(Engine):
 
     Raises:
         ModuleNotFoundError: onnxruntime is not installed.
-        ValueError: only nnU-Net can prepare images for the model, onnxruntime cannot run the file, or it is of an older
-            nnunet-mamba.
+        ValueError: only nnU-Net can prepare images for the model, onnxruntime cannot run the file, it is of an older
+            nnunet-mamba, or its sidecar was changed.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class OnnxEngine(Engine):
             normalization.at("cuts_margin").refuse("true, as nnunet-mamba export writes it for whole images")
         self._prepared_by = replace(plan, normalizations=(_NONE,) * len(plan.normalizations)) if normalises else plan
         self._around = _before_normalizing(plan.normalizations) if normalises else np.float32(0)
-        networks = OnnxNetworks(OnnxSession(file.path, n_threads=n_threads), plan, mirror_axes=mirror_axes)
+        networks = OnnxNetworks(file.session(n_threads=n_threads), plan, mirror_axes=mirror_axes)
         super().__init__(plan, networks, nnunet=_refuse_resampling, postprocessing=postprocessing)
 
     def prepare(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> PreparedImage:
@@ -148,8 +149,8 @@ class OnnxEngine(Engine):
         (k, *size), window = prepared.data.shape[1:], self.plan.patch_size
         if self._sees_whole_images and (k != 1 or any(map(operator.gt, size, window))):
             raise UnsuitableImageError(
-                f"the image has {k} slices of {_times(size)} pixels, and the ONNX file takes one of {_times(window)} "
-                f"at most, of which it sees all; {_WITH_THE_MODEL}"
+                f"the image has {how_many(k, 'slice')} of {_times(size)} pixels, and the ONNX file takes one of "
+                f"{_times(window)} at most, of which it sees all; {_WITH_THE_MODEL}"
             )
         slices, inside = padded(prepared.data.swapaxes(0, 1), window, around=self._around)
         return PreparedImage(slices=slices, inside=(slice(None), slice(None), *inside), way_back=prepared)

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -50,6 +52,17 @@ def test_it_has_no_weights_to_train_or_pack(file):
 def test_it_is_verified_as_other_models_are(file):
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     assert verify_model(file).n_parameters == open_model("isic").description.network.n_parameters
+
+
+def test_it_is_verified_without_torch(file):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['nnunetv2'] = None\n"
+        "from nnunet_mamba.models.verification import verify_model\n"
+        "verify_model(sys.argv[1])\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(file)], check=True)
 
 
 def _without_sidecar(file):

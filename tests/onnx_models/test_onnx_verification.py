@@ -105,6 +105,16 @@ def test_damaged_check_images_are_refused(file):
         verify_onnx(file)
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"), [("pixels", "äöü"), ("logits", "äöü"), ("enlarged_by", 100_000), ("every", 0)]
+)
+def test_check_images_that_make_no_sense_are_refused_with_their_place(file, entry, value):
+    images = json.loads(sidecar_path(file).read_text())["check_images"]
+    _change(file, check_images=[{**images[0], entry: value}])
+    with pytest.raises(ValueError, match=rf"check_images\[0\].{entry} is .*, expected .*; .*export the model anew"):
+        verify_onnx(file)
+
+
 def test_verifies_without_torch_and_nnunet(file):
     program = (
         "import sys\n"

@@ -55,7 +55,7 @@ def network():
 @pytest.mark.parametrize("size", [WINDOW, (16, 40), (50, 61)], ids=str)
 @pytest.mark.parametrize("mirror_axes", [(), (1,), (0, 1)], ids=str)
 @pytest.mark.parametrize("n_slices", [1, 3])
-def test_windows_are_added_as_in_torch_to_the_last_bit(network, size, mirror_axes, n_slices):
+def test_windows_are_added_as_in_torch(network, size, mirror_axes, n_slices):
     slices = np.random.default_rng(0).normal(size=(n_slices, 2, *size)).astype(np.float32)
     ours = OnnxNetworks(InTorch(network), plan(), mirror_axes=mirror_axes)
     in_torch = SlidingWindow([network], window=WINDOW, n_heads=3, mirror_axes=mirror_axes, device=torch.device("cpu"))
@@ -143,10 +143,16 @@ def test_the_predictor_tells_what_decides_its_masks(predictors):
     assert Predictor.from_model(FILE, postprocessing=False).postprocessing == ()
 
 
-@pytest.mark.parametrize("shape", [(3, 2, 256, 256), (3, 1, 300, 256)], ids=str)
-def test_what_the_file_does_not_see_as_a_whole_is_refused(predictors, shape):
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((3, 2, 256, 256), "has 2 slices of 256×256 pixels, and the ONNX file takes one of 256×256 at most"),
+        ((3, 1, 300, 256), "has 1 slice of 300×256 pixels, and the ONNX file takes one of 256×256 at most"),
+    ],
+)
+def test_what_the_file_does_not_see_as_a_whole_is_refused(predictors, shape, told):
     image = np.random.default_rng(0).integers(1, 255, shape).astype(np.float32)
-    with pytest.raises(UnsuitableImageError, match="the ONNX file takes one of 256×256 at most"):
+    with pytest.raises(UnsuitableImageError, match=told):
         predictors[False][1].predict(image)
 
 
@@ -170,6 +176,12 @@ def _with_facts(model, **normalization):
 def test_a_file_that_counts_black_margins_is_refused():
     with pytest.raises(ValueError, match=r"cuts_margin is false, expected true.*export the model anew"):
         Predictor(_with_facts(open_model(FILE), cuts_margin=False))
+
+
+@pytest.mark.parametrize("entries", [{"is_inside": False}, {"schemes": "other"}], ids=str)
+def test_a_file_whose_sidecar_was_changed_is_refused(entries):
+    with pytest.raises(ValueError, match=r"its sidecar do not tell the same of the model.*export the model anew"):
+        Predictor(_with_facts(open_model(FILE), **entries))
 
 
 def test_plans_that_only_nnunet_knows_are_refused():
