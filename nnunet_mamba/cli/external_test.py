@@ -44,7 +44,12 @@ def external_test(
     ],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", metavar="NAME|PATH", help=f"{MODEL_HELP} May be repeated."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|PATH",
+            help=f"{MODEL_HELP} Or an ONNX file of nnunet-mamba export. May be repeated.",
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Data set whose trainings are tested, such as 101.")

@@ -13,6 +13,7 @@ from nnunet_mamba.prediction.run_record import digest_of_weights
 from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.layout import fold_name
 from nnunet_mamba.results.trained_model import TrainedModel
+from nnunet_mamba.system.counts import numbered
 from nnunet_mamba.trainer_name import TrainerName
 
 
@@ -84,7 +85,8 @@ def open_models(
     """Open the models of an external test.
 
     Args:
-        sources: names of models that come with nnunet-mamba, bundles, folders of nnU-Net's results, or zip archives.
+        sources: names of models that come with nnunet-mamba, bundles, folders of nnU-Net's results, zip archives, or
+            ONNX files.
         trainings: of nnU-Net's results, with the folds to take of each, see ``find_trainings``.
         ensemble: also all folds of a model together, where it has several.
         checkpoint_name: name of the file in each fold's folder of nnU-Net's results.
@@ -92,7 +94,7 @@ def open_models(
     Raises:
         FileNotFoundError: there is no such model.
         OSError: one cannot be read.
-        ValueError: one is damaged, or two would write into one folder, or have the same weights.
+        ValueError: one is damaged, or two would write into one folder, or have the same weights, or may have them.
     """
     models: list[ModelUnderTest] = []
     taken = list(trainings)
@@ -119,7 +121,7 @@ def _name(source: str | Path, path: Path) -> str:
 
 
 def _folds_apart(model: Model, name: str, *, ensemble: bool, is_suffixed: bool = False) -> Iterator[ModelUnderTest]:
-    """Yield each fold of a model, and all of them together.
+    """Yield each fold of a model, and all of them together; an ONNX file, which averages its folds, as it is.
 
     Args:
         model: with all folds that are wanted.
@@ -128,6 +130,9 @@ def _folds_apart(model: Model, name: str, *, ensemble: bool, is_suffixed: bool =
         is_suffixed: whether the only fold is told in its name: others may be trained later.
     """
     folds = model.description.fold_names
+    if model.onnx is not None:
+        yield ModelUnderTest(name=name, model=model)
+        return
     for fold in folds:
         suffix = f"__{fold_name(fold)}" if is_suffixed or len(folds) > 1 else ""
         yield ModelUnderTest(name=name + suffix, model=_with_only(model, fold))
@@ -152,11 +157,17 @@ def _refuse_same_names(models: Sequence[ModelUnderTest]) -> None:
 
 
 def _refuse_same_weights(models: Sequence[ModelUnderTest]) -> None:
-    """Raise if two models whose scores are averaged are one, such as a fold and what was packed of it."""
+    """Raise if two models whose scores are averaged are one, such as a fold and what was packed or exported of it."""
     alike: dict[tuple[ModelGroup, int | None, tuple[str, ...]], list[ModelUnderTest]] = {}
     for one in models:
         alike.setdefault((one.group, one.seed, one.folds), []).append(one)
     for several in alike.values():
+        if len(several) > 1 and any(one.model.onnx is not None for one in several):
+            raise ValueError(
+                f"{' and '.join(one.name for one in several)} are of the same training and "
+                f"{numbered('fold', several[0].folds)}, and an ONNX file does not show whether its weights are those "
+                "of another: a mean might count them twice; test them apart, each into its own `output`"
+            )
         first: dict[str, ModelUnderTest] = {}
         for one in several if len(several) > 1 else ():
             other = first.setdefault(digest_of_weights(map(one.model.fold_weights, one.folds)), one)

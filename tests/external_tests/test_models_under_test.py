@@ -1,9 +1,11 @@
+import json
 import shutil
 
 import pytest
 
 from nnunet_mamba.external_tests.models_under_test import open_models
 from nnunet_mamba.external_tests.trainings import training_in
+from nnunet_mamba.web.shipped_page import network_of
 
 TRAINER = "nnUNetTrainerUltraLightVM"
 
@@ -49,3 +51,33 @@ def test_a_fold_and_what_was_packed_of_it_are_refused(packed, tmp_path):
     folder = next((tmp_path / "nnUNet_results").glob("*/*"))
     with pytest.raises(ValueError, match=r"one and .*__fold_0 have the same weights"):
         open_models([file, folder])
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Return what copies an ONNX file that comes along, with other folds if they are given."""
+
+    def copy(name, folds=None):
+        file = tmp_path / name
+        source = network_of("ultralbm-isic")
+        shutil.copy(source, file)
+        facts = json.loads(source.with_name(f"{source.name}.json").read_text(encoding="utf-8"))
+        if folds is not None:
+            facts["model"]["folds"] = [{**facts["model"]["folds"][0], "name": fold} for fold in folds]
+        file.with_name(f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
+        return file
+
+    return copy
+
+
+def test_an_onnx_file_is_one_model_whose_folds_stay_together(exported):
+    (one,) = open_models([exported("lesion.onnx", folds=["0", "3"])], ensemble=True)
+    assert (one.name, one.folds, one.group.is_ensemble) == ("lesion", ("0", "3"), True)
+
+
+def test_an_onnx_file_is_not_averaged_with_what_may_be_the_same_model(exported):
+    files = [exported("a.onnx"), exported("b.onnx")]
+    for sources in (files, [files[0], "isic"], ["isic", files[0]]):
+        with pytest.raises(ValueError, match=r"of the same training and fold 0, .*; test them apart"):
+            open_models(sources)
+    assert [one.name for one in open_models([files[0], "ultralight-isic"])] == ["a", "ultralight-isic"]
