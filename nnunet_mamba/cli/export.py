@@ -34,6 +34,10 @@ class ExportFormat(str, Enum):
     TORCH_EXPORT = "torch-export"
 
 
+# By their names other commands tell files apart.
+_SUFFIXES = {ExportFormat.ONNX: ".onnx", ExportFormat.TORCH_EXPORT: ".pt2"}
+
+
 def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write, such as lesion.onnx.", show_default=False)
@@ -68,6 +72,11 @@ def export(
             raise ValueError("name one model: --model NAME (nnunet-mamba models lists them), or -d DATASET")
         if model is not None and any((trainer, configuration, plans)):
             raise ValueError("-tr, -c and -p choose among the models of a data set: give -d instead of --model")
+        if output.suffix.lower() != _SUFFIXES[file_format]:
+            raise ValueError(
+                f"--output {output}: expected the name of a file that ends in {_SUFFIXES[file_format]}, as --format "
+                f"{file_format.value} writes it"
+            )
         source: str | Path | None = None if model is None else checked_source(model)
     with errors_as_text(is_conversion=False, continues=False, workers=""):
         from nnunet_mamba.onnx_models.optional_packages import require_packages

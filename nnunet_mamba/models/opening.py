@@ -12,6 +12,7 @@ from nnunet_mamba.results.checkpoints import FINAL
 from nnunet_mamba.results.trained_model import is_results_folder
 
 ONNX_SUFFIX = ".onnx"
+_SIDECAR_SUFFIX = f"{ONNX_SUFFIX}.json"
 _KINDS = (
     "the name of a model, a bundle (a folder or a zip archive), a folder TRAINER__PLANS__CONFIGURATION of nnU-Net's "
     "results, a zip archive of nnUNetv2_export_model_to_zip, or an ONNX file of nnunet-mamba export"
@@ -55,6 +56,13 @@ def open_model(source: str | Path, *, folds: Sequence[int | str] | None = None, 
         return model
     if path.suffix == ".pth":
         raise ValueError(f"{path} is a checkpoint, expected {_KINDS}; give the folder above that of its fold")
+    if path.suffix.lower() == ".pt2":
+        raise ValueError(
+            f"{path} is a program for PyTorch alone, expected {_KINDS}; export the model as an ONNX file, or give the "
+            "model itself"
+        )
+    if path.name.lower().endswith(_SIDECAR_SUFFIX):
+        raise ValueError(f"{path} tells of an ONNX file; give the file itself, {path.with_suffix('')}")
     if holds_bundle(files_in(path)):
         return _with_folds(read_bundle(path), folds)
     from nnunet_mamba.models.nnunet.archives import read_archive

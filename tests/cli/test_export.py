@@ -21,6 +21,17 @@ def test_export_wants_one_model(tmp_path):
         assert "name one model" in found.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "file_format", "suffix"),
+    [("a.pt2", "onnx", ".onnx"), ("a", "onnx", ".onnx"), ("a.onnx", "torch-export", ".pt2")],
+)
+def test_a_file_is_called_as_its_format(tmp_path, name, file_format, suffix):
+    found = _run("export", "--model", "isic", "--format", file_format, "-o", tmp_path / name)
+    assert found.exit_code == 2
+    assert f"that ends in {suffix}, as --format {file_format} writes it" in " ".join(found.stderr.split())
+    assert not (tmp_path / name).exists()
+
+
 def test_export_names_the_command_that_installs_a_missing_package(tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(

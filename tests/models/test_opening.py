@@ -45,6 +45,19 @@ def test_without_any_shipped_model_a_name_is_told_too(tmp_path, monkeypatch):
         open_model("isic")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("lesion.pt2", "is a program for PyTorch alone, expected the name of a model, .*; export the model as an ONNX"),
+        ("lesion.onnx.json", r"tells of an ONNX file; give the file itself, .*lesion\.onnx$"),
+    ],
+)
+def test_what_export_writes_besides_onnx_files_is_told(tmp_path, name, told):
+    (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(ValueError, match=told):
+        open_model(tmp_path / name)
+
+
 def test_results_and_bundles_of_all_kinds_have_equal_weights(trained, tmp_path):
     folder = trained(folds=(0, 1))
     expected = stored_weights(folder, 1)
