@@ -57,6 +57,21 @@ def test_python_outlines_the_lesion(drawn):
 
 
 @pytest.mark.usefixtures("drawn")
+def test_python_turns_a_photograph_upright():
+    upright = np.asarray(Image.open("mask.png")) > 0
+    turned = Image.open("photo.jpg").transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    turned.save("photo.jpg", exif=exif, quality=95)
+
+    exec(program("python"), {})
+
+    found = np.asarray(Image.open("mask.png")) > 0
+    assert found.shape == SHAPE
+    assert 2 * (found & upright).sum() / (found.sum() + upright.sum()) > 0.95
+
+
+@pytest.mark.usefixtures("drawn")
 def test_javascript_gives_the_same_mask():
     node = shutil.which("node")
     if node is None:
