@@ -13,7 +13,7 @@ class FileLock:
     """The lock of a file, also between threads and between two of the same path in one thread.
 
     Args:
-        path: of the file, which is made where it is missing, and stays.
+        path: of the file, which is made where it is missing, and stays; whoever has the lock may remove it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,17 +30,34 @@ class FileLock:
             OSError: the file cannot be made or opened, or its file system knows no locks.
         """
         end = None if seconds is None else time.monotonic() + seconds
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            while not _is_locked_now(file):
-                if end is not None and time.monotonic() >= end:
-                    return False
-                time.sleep(_PAUSE)
-            self._file = file
-        finally:
-            if self._file is None:
-                os.close(file)
+        while not self._is_taken_now():
+            if end is not None and time.monotonic() >= end:
+                return False
+            time.sleep(_PAUSE)
         return True
+
+    def _is_taken_now(self) -> bool:
+        """Take the lock if nobody has it, and return whether that is so."""
+        is_locked = True
+        while is_locked and self._file is None:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                is_locked = _is_locked_now(file)
+                # Whoever had it before may have removed the file since it was opened, and another one have made a new
+                # one: that file's lock is the one which counts.
+                if is_locked and self._is_path_of(file):
+                    self._file = file
+            finally:
+                if self._file is None:
+                    os.close(file)
+        return is_locked
+
+    def _is_path_of(self, file: int) -> bool:
+        """Return whether the path still is that of an open file."""
+        try:
+            return os.path.samestat(os.fstat(file), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Give the lock to the next one."""

@@ -81,12 +81,7 @@ def _held(file: Path, folder: Path, *, seconds: float = 0.0) -> Iterator[None]:
         seconds: to wait for it.
     """
     lock = FileLock(file)
-    is_held = lock.acquire(seconds=seconds)
-    # Whoever held it before has removed the file in the moment after it was opened.
-    while is_held and not file.exists():
-        lock.release()
-        is_held = lock.acquire(seconds=seconds)
-    if not is_held:
+    if not lock.acquire(seconds=seconds):
         raise FileExistsError(
             f"{folder}: another process is writing there, expected to be the only one; wait for it, or choose another "
             f"folder"

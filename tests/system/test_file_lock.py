@@ -35,6 +35,29 @@ def test_whoever_waits_has_it_next(tmp_path):
     assert has_waited
 
 
+def test_whoever_waits_for_a_file_that_was_removed_waits_for_the_new_one(tmp_path):
+    path, has_waited = tmp_path / "lock", []
+
+    def wait():
+        with FileLock(path):
+            has_waited.append(True)
+
+    first, third = FileLock(path), FileLock(path)
+    assert first.acquire(seconds=0)
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join(0.2)
+    # As a folder's lock ends, and a process that comes at this moment.
+    path.unlink()
+    assert third.acquire(seconds=0)
+    first.release()
+    thread.join(0.3)
+    assert not has_waited
+    third.release()
+    thread.join()
+    assert has_waited
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path
