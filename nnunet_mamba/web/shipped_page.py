@@ -82,9 +82,11 @@ def _exported(network: Path) -> _ExportedModel:
         raise FileNotFoundError(f"{network} does not exist; write it with nnunet-mamba export")
     model = open_model(network)
     assert model.onnx is not None
-    normalises = model.onnx.facts.at("normalization").at("is_inside")
-    if not normalises.flag():
-        normalises.refuse("true: the page gives pixels from 0 to 255")
+    if not model.onnx.facts.at("normalization").at("is_inside").flag():
+        raise ValueError(
+            f"{network} takes images that are normalised already, and the page gives pixels from 0 to 255; use "
+            "nnunet-mamba predict for this model"
+        )
     # An older export, which would leave black margins to the page, has no such entry.
     model.onnx.facts.at("normalization").at("cuts_margin").flag()
     return _ExportedModel(description=model.description, card=model.card(), network=network)

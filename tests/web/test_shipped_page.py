@@ -46,7 +46,10 @@ def test_missing_files_are_told_with_the_way_out(exported, tmp_path):
     ("entries", "told"),
     [
         ({"sha256": "0" * 64}, "export the model anew"),
-        ({"normalization": {"is_inside": False}}, "pixels from 0 to 255"),
+        (
+            {"normalization": {"is_inside": False}},
+            "the page gives pixels from 0 to 255; use nnunet-mamba predict for this model",
+        ),
         ({"normalization": {"is_inside": True}}, "has no entry 'cuts_margin'"),
         ({"model": {}}, "own.onnx.json: model has no entry"),
     ],
