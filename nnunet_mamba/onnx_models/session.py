@@ -7,6 +7,7 @@ import numpy as np
 
 from nnunet_mamba.onnx_models.agreement import FloatArray
 from nnunet_mamba.onnx_models.optional_packages import require_packages
+from nnunet_mamba.system.machine import available_cores
 
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 # The entry of the file's own metadata that holds the facts, as JSON.
@@ -19,7 +20,7 @@ class OnnxSession:
 
     Args:
         source: the file, or what is in it.
-        n_threads: that compute; None lets onnxruntime choose.
+        n_threads: that compute; None takes as many as ``available_cores``.
 
     Raises:
         ModuleNotFoundError: onnxruntime is not installed.
@@ -34,8 +35,8 @@ class OnnxSession:
         options.log_severity_level = _ERRORS_ALONE
         # Threads that spin while they wait would take the cores from other programs, and from those that read images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if n_threads is not None:
-            options.intra_op_num_threads = options.inter_op_num_threads = n_threads
+        # onnxruntime's own choice knows neither OMP_NUM_THREADS nor the limit of a container.
+        options.intra_op_num_threads = available_cores() if n_threads is None else n_threads
         self._place = str(source) if isinstance(source, Path) else "the file"
         given = str(source) if isinstance(source, Path) else source
         try:

@@ -106,7 +106,7 @@ class OnnxEngine(Engine):
         plan: what the plans say.
         mirror_axes: axes of a slice along which copies are mirrored and averaged.
         postprocessing: what is done to label maps, see ``postprocessing.postprocess``.
-        n_threads: that compute; None lets onnxruntime choose.
+        n_threads: that compute, see ``OnnxSession``.
 
     Raises:
         ModuleNotFoundError: onnxruntime is not installed.

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 from onnx import TensorProto, helper  # noqa: E402
 
 from nnunet_mamba.onnx_models.check_images import CheckImages  # noqa: E402
-from nnunet_mamba.onnx_models.session import FACTS  # noqa: E402
+from nnunet_mamba.onnx_models.session import FACTS, OnnxSession  # noqa: E402
 from nnunet_mamba.onnx_models.sidecar import sha256_of, sidecar_path, sidecar_text  # noqa: E402
 from nnunet_mamba.onnx_models.verification import verify_onnx  # noqa: E402
 
@@ -113,6 +113,13 @@ def test_check_images_that_make_no_sense_are_refused_with_their_place(file, entr
     _change(file, check_images=[{**images[0], entry: value}])
     with pytest.raises(ValueError, match=rf"check_images\[0\].{entry} is .*, expected .*; .*export the model anew"):
         verify_onnx(file)
+
+
+def test_computes_with_as_many_threads_as_the_user_asks_for(file, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    for n_threads, expected in ((None, 3), (1, 1)):
+        session = OnnxSession(file, n_threads=n_threads)
+        assert session._session.get_session_options().intra_op_num_threads == expected
 
 
 def test_verifies_without_torch_and_nnunet(file):
