@@ -5,9 +5,9 @@
 
 ISIC2017 is the folder with the challenge's training and validation parts, under ISIC's names, centre-cropped to squares
 or whole. The validation part validates; a test part is not used. Everything lies in --folder: started again, the
-command continues where it was interrupted, a training by nnU-Net's --c. A model whose teacher is not trained is
-trained after it. --test may be repeated: --test PH2 ph2 /data/PH2Dataset scores with photographs that are not trained
-on.
+command continues where it was interrupted, a training by nnU-Net's --c. A model is taught by the teacher that lies in
+--output; where none does, or where --models asks for the teacher too, the teacher is trained before it. --test may be
+repeated: --test PH2 ph2 /data/PH2Dataset scores with photographs that are not trained on.
 
 Each model is a stock nnUNetv2_train with its seed (NNUNET_MAMBA_SEED); what it is trained with stands in
 model_trainings/models.py. 100 epochs take about two hours on two idle cores, and a model is 300 kilobytes at most. The
@@ -17,7 +17,7 @@ best one by the Dice of the validation part, mean over cases, gets the short nam
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from timing import machine
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE
 from nnunet_mamba.demo.steps import program
+from nnunet_mamba.models.bundles.reading import is_bundle
 from nnunet_mamba.models.shipped_models import shipped_folder
 from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE
 from nnunet_mamba.training.plans_names import plans_name
@@ -83,14 +84,30 @@ def converted(source: Path, root: Path, checkout: Checkout) -> None:
     run(command, checkout.environment(root), output=root / "conversion.txt")
 
 
-def in_order(names: Sequence[str]) -> list[ModelOfTheWheel]:
-    """Return models after their teachers, which are trained even where they were not asked for.
+def in_order(names: Sequence[str], shipped: Path) -> list[ModelOfTheWheel]:
+    """Return the models to train, after their teachers, which are trained unless they lie among the shipped ones.
 
     Args:
         names: of the wanted models.
+        shipped: the folder of models.
     """
-    wanted = {*names, *(model.teacher for model in MODELS if model.name in names)}
+    teachers = {model.teacher for model in MODELS if model.name in names and model.teacher is not None}
+    wanted = {*names, *(teacher for teacher in teachers if not is_bundle(shipped / teacher))}
     return sorted((model for model in MODELS if model.name in wanted), key=lambda model: model.teacher is not None)
+
+
+def taught_by(model: ModelOfTheWheel, trainings: Mapping[str, SeededTraining], shipped: Path) -> dict[str, str]:
+    """Return the environment variable that names a model's teacher; without a teacher, none.
+
+    Args:
+        model: the pupil, or a model without a teacher.
+        trainings: finished ones, by the name of their model.
+        shipped: the folder of models, which has the teacher if it was not trained here.
+    """
+    if model.teacher is None:
+        return {}
+    training = trainings.get(model.teacher)
+    return {TEACHER_VARIABLE: str(shipped.resolve() / model.teacher if training is None else training.model_folder)}
 
 
 def data_words(root: Path) -> str:
@@ -120,12 +137,11 @@ def main(arguments: list[str] | None = None) -> None:
     print(machine())
     print(f"commit,{checkout.commit()}", flush=True)
     converted(options.source.resolve(), root, checkout)
-    models = in_order(options.models)
+    models = in_order(options.models, options.output)
     trainers = [model.trainer for model in models]
     data = planned_data(root, checkout, source=None, n_cases=0, trainers=trainers, batch_size=BATCH)
     trainings: dict[str, SeededTraining] = {}
     for model in models:
-        teacher = None if model.teacher is None else trainings[model.teacher]
         training = SeededTraining(
             root=root,
             checkout=checkout,
@@ -135,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
             fold=0,
             seed=model.seed,
             device=options.device,
-            variables={} if teacher is None else {TEACHER_VARIABLE: str(teacher.model_folder)},
+            variables=taught_by(model, trainings, options.output),
         )
         print(f"{model.name}: {training.trainer}", file=sys.stderr, flush=True)
         training.train()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from PIL import Image
 
 from nnunet_mamba.demo.lesions import write_isic_folder
 from nnunet_mamba.models.opening import open_model
+from nnunet_mamba.models.shipped_models import shipped_folder
 from nnunet_mamba.trainer_name import TrainerName
+from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -30,11 +33,27 @@ def test_the_trainers_of_all_models_exist_and_have_a_budget_in_their_name():
         assert TrainerName.parse(model.trainer_name(2, 3)).iterations == 3
 
 
-def test_a_model_is_trained_after_its_teacher_which_is_trained_too():
+def test_a_model_is_trained_after_its_teacher_which_is_trained_too(tmp_path):
     from train_models import in_order
 
-    assert [model.name for model in in_order(["ultralbm-t-isic"])] == ["ultralbm-isic", "ultralbm-t-isic"]
-    assert [model.name for model in in_order(["ultralight-isic"])] == ["ultralight-isic"]
+    assert [model.name for model in in_order(["ultralbm-t-isic"], tmp_path)] == ["ultralbm-isic", "ultralbm-t-isic"]
+    assert [model.name for model in in_order(["ultralight-isic"], tmp_path)] == ["ultralight-isic"]
+
+
+def test_a_teacher_that_is_there_teaches_unless_it_is_asked_for():
+    from model_trainings.models import MODELS
+    from train_models import in_order, taught_by
+
+    shipped = shipped_folder()
+    pupil = next(model for model in MODELS if model.name == "ultralbm-t-isic")
+    assert in_order(["ultralbm-t-isic"], shipped) == [pupil]
+    assert taught_by(pupil, {}, shipped) == {TEACHER_VARIABLE: str(shipped / "ultralbm-isic")}
+    assert [model.name for model in in_order(["ultralbm-t-isic", "ultralbm-isic"], shipped)] == [
+        "ultralbm-isic",
+        "ultralbm-t-isic",
+    ]
+    trained = SimpleNamespace(model_folder=Path("trainings/ultralbm"))
+    assert taught_by(pupil, {"ultralbm-isic": trained}, shipped) == {TEACHER_VARIABLE: "trainings/ultralbm"}
 
 
 def test_the_short_name_is_the_models_with_the_best_validation_score(tmp_path):
