@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nnunet_mamba.web.runtime_files import LOADER, MODULE, PARTS, WASM, read_runtime
 
@@ -129,7 +129,11 @@ def timed(driver: Any, name: str, *, size: int, runs: int) -> InBrowser | str:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
+    extensions_map: ClassVar = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
