@@ -11,9 +11,12 @@ def examine(on_start: Callable[[str], None] = lambda area: None) -> Iterator[tup
     Args:
         on_start: called with the area that is looked at next. The scan takes longest, because it compiles.
     """
-    from nnunet_mamba.doctor.software import software, torch_failure
+    from nnunet_mamba.doctor.software import has_files_alone, software, software_for_files, torch_failure
 
     on_start("software")
+    if has_files_alone():
+        yield from (("software", finding) for finding in software_for_files())
+        return
     yield from (("software", finding) for finding in software())
     on_start("torch")
     failure = torch_failure()

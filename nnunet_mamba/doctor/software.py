@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from nnunet_mamba import __version__
@@ -13,12 +13,34 @@ _SHOWN = ("torch", "nnunetv2", "numba")
 _TRAINS_WITHOUT = frozenset({"contourpy", "jinja2", "markupsafe", "numba"})
 
 
+# All that predicting with ONNX files needs, besides onnxruntime.
+_PREDICTS_WITH = frozenset({"numpy", "pillow", "rich", "typer"})
+
+
+def has_files_alone() -> bool:
+    """Return whether what is installed can predict with ONNX files, and was never meant to train."""
+    return _is_installed("onnxruntime") and not _is_installed("torch") and not _is_installed("nnunetv2")
+
+
+def software_for_files() -> Iterator[Finding]:
+    """Compare what is installed with what predicting with ONNX files needs."""
+    yield Finding(name="Python", text=f"{platform.python_version()} ({sys.executable})")
+    yield Finding(name="nnunet-mamba", text=__version__)
+    yield Finding(name="onnxruntime", text=f"{version('onnxruntime')}: predicts with files of nnunet-mamba export")
+    yield from _packages(_required(), only=_PREDICTS_WITH)
+    yield Finding(
+        name="torch, nnunetv2",
+        level="problem",
+        text="are not installed: models that are no ONNX files cannot predict here, and nothing can train",
+        remedy="to train, pip install nnunet-mamba without --no-deps",
+    )
+
+
 def software() -> Iterator[Finding]:
     """Compare what is installed with what our package's metadata asks for."""
     yield Finding(name="Python", text=f"{platform.python_version()} ({sys.executable})")
-    try:
-        required = requires("nnunet-mamba") or []
-    except PackageNotFoundError:
+    required = _required()
+    if not required:
         yield Finding(
             name="nnunet-mamba",
             level="hint",
@@ -30,13 +52,36 @@ def software() -> Iterator[Finding]:
     yield from _packages(required)
 
 
-def _packages(required: list[str]) -> Iterator[Finding]:
-    """Yield a finding for each package that does not fit or is worth its line, and one for the others."""
+def _required() -> list[str]:
+    """Return what our package's metadata asks for; nothing where it is not installed."""
+    try:
+        return requires("nnunet-mamba") or []
+    except PackageNotFoundError:
+        return []
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _packages(required: list[str], *, only: Container[str] | None = None) -> Iterator[Finding]:
+    """Yield a finding for each package that does not fit or is worth its line, and one for the others.
+
+    Args:
+        required: of our package's metadata.
+        only: names of those to look at; None for all.
+    """
     from packaging.requirements import Requirement
 
     fitting = 0
     for requirement in map(Requirement, required):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if only is not None and requirement.name not in only:
             continue
         level: Level = "hint" if requirement.name in _TRAINS_WITHOUT else "problem"
         asked = str(requirement.specifier)

@@ -23,12 +23,14 @@ class ExportedFile:
         sidecar: beside it.
         n_bytes: of the file.
         worst: the agreement of the batch that agrees least.
+        facts: that are in both, JSON values.
     """
 
     file: Path
     sidecar: Path
     n_bytes: int
     worst: Agreement
+    facts: Mapping[str, Any]
 
 
 def write_exported(
@@ -62,4 +64,4 @@ def write_exported(
     with replacing(sidecar_path(file)) as sidecar, replacing(file) as temporary:
         temporary.write_bytes(content)
         sidecar.write_text(text, encoding="utf-8")
-    return ExportedFile(file=file, sidecar=sidecar_path(file), n_bytes=len(content), worst=gate.worst)
+    return ExportedFile(file=file, sidecar=sidecar_path(file), n_bytes=len(content), worst=gate.worst, facts=facts)

@@ -73,7 +73,7 @@ def passed(subject: ExportSubject, outputs_of: OutputsOf) -> GateResult:
         UnequalExportError: it fails, or computes something else.
     """
     try:
-        batches = [*_batches(subject)]
+        batches = [*gate_batches(subject)]
         found = [
             _compared(subject, images, *outputs) for images, outputs in zip(batches, outputs_of(batches), strict=True)
         ]
@@ -104,8 +104,15 @@ def _other_size(subject: ExportSubject) -> tuple[int, ...]:
     return other if other != subject.size else (*other[:-1], other[-1] + multiples[-1])
 
 
-def _batches(subject: ExportSubject) -> Iterator[FloatArray]:
-    """Yield batches of 1 and of 5 images of both sizes: values from 1 to 255, some in black margins."""
+def gate_batches(subject: ExportSubject) -> Iterator[FloatArray]:
+    """Yield batches of 1 and of 5 images of two sizes: values from 1 to 255, some in black margins.
+
+    Args:
+        subject: that is exported.
+
+    Yields:
+        (b, c, *spatial), as the exported file takes them.
+    """
     c = subject.networks[0].input_channels
     for seed, size in enumerate((subject.size, _other_size(subject))):
         yield _as_taken(subject, like_photographs((1, c, *size), seed))

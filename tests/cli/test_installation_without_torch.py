@@ -1,5 +1,6 @@
 """A new environment that has what the documentation says for ONNX files, and nothing else."""
 
+import json
 import os
 import subprocess
 import sys
@@ -48,5 +49,9 @@ def test_it_is_small_and_predicts(tmp_path):
     done = _run(command, "predict", tmp_path / "photo.png", "-m", file, "-o", tmp_path / "masks")
     assert (done.returncode, done.stderr) == (0, "")
     assert Image.open(tmp_path / "masks" / "photo.png").size == (300, 200)
+    examined = _run(command, "doctor", "--json")
+    assert examined.returncode == 1
+    problems = [finding for finding in json.loads(examined.stdout)["findings"] if finding["level"] == "problem"]
+    assert [finding["name"] for finding in problems] == ["torch, nnunetv2"]
     missing = _run(environment / "bin" / "python", "-c", "import torch")
     assert "No module named 'torch'" in missing.stderr

@@ -1,5 +1,5 @@
 import sys
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -68,3 +68,24 @@ def test_what_keeps_torch_from_being_imported_is_told(monkeypatch):
     finding = software.torch_failure()
     assert finding.level == "problem"
     assert "torch" in finding.text
+
+
+def test_an_installation_for_onnx_files_has_one_problem(monkeypatch):
+    from nnunet_mamba.doctor.examination import examine
+
+    there = {"onnxruntime": "1.25.0", "numpy": version("numpy"), "pillow": version("pillow")}
+    there |= {name: version(name) for name in ("typer", "rich", "nnunet-mamba")}
+
+    def pretended(name):
+        if name not in there:
+            raise software.PackageNotFoundError(name)
+        return there[name]
+
+    monkeypatch.setattr(software, "version", pretended)
+    findings = [finding for _, finding in examine()]
+    assert [finding.name for finding in findings if finding.level != "ok"] == ["torch, nnunetv2"]
+    assert ("other packages", "4 required packages have the right versions") in [
+        (finding.name, finding.text) for finding in findings
+    ]
+    del there["pillow"]
+    assert [finding.name for _, finding in examine() if finding.level != "ok"] == ["pillow", "torch, nnunetv2"]
