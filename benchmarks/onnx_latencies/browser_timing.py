@@ -1,7 +1,6 @@
 """Run an ONNX file in headless Chromium, by the onnxruntime-web that the page has, on one thread."""
 
 import gzip
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+from headless_chromium import chromium
+
 from nnunet_mamba.web.runtime_files import LOADER, MODULE, PARTS, WASM, read_runtime
 
-PATIENCE_SECONDS = 600
 _PAGE = "<!doctype html><meta charset=utf-8><title>timing</title>"
 # The memory of WebAssembly only grows, so its size at the end is the most that was needed.
 _TIME = f"""
@@ -77,31 +77,25 @@ def browser(folder: Path) -> Iterator[Any]:
     Yields:
         Selenium's driver with an empty page, or None where Chromium, its driver or Selenium is missing.
     """
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    try:
-        from selenium import webdriver
-    except ModuleNotFoundError:
-        webdriver = None
-    if webdriver is None or None in programs:
-        yield None
-        return
+    with chromium() as driver:
+        if driver is None:
+            yield None
+            return
+        with _served(folder) as address:
+            driver.get(address)
+            yield driver
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
     for part in PARTS:
         (folder / part).write_bytes(gzip.decompress(read_runtime().packed[part]))
     (folder / "index.html").write_text(_PAGE, encoding="utf-8")
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    # Root may not run Chromium's sandbox, and in containers shared memory is small.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
-        driver.set_script_timeout(PATIENCE_SECONDS)
-        driver.get(f"http://127.0.0.1:{server.server_address[1]}/")
         try:
-            yield driver
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
         finally:
-            driver.quit()
             server.shutdown()
 
 

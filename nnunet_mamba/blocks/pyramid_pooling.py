@@ -58,23 +58,27 @@ class PyramidPooling(nn.Module):
 
     def _pool(self, x: Tensor, n_cells: int) -> Tensor:
         """Return the averages (b, channels, *(n_cells, …)) of a grid over ``x``."""
-        if self.spatial_dims == 2:
-            return grid_means(x, n_cells) if is_exporting() else functional.adaptive_avg_pool2d(x, n_cells)
-        return functional.adaptive_avg_pool3d(x, n_cells)
+        if is_exporting():
+            return grid_means(x, n_cells)
+        pool = functional.adaptive_avg_pool2d if self.spatial_dims == 2 else functional.adaptive_avg_pool3d
+        return pool(x, n_cells)
 
 
 def grid_means(x: Tensor, n_cells: int) -> Tensor:
-    """Return ``functional.adaptive_avg_pool2d(x, n_cells)`` as products with matrices.
+    """Return ``functional.adaptive_avg_pool2d(x, n_cells)``, or ``3d``, as products with matrices.
 
     An exported graph would take the borders of the cells from the size of the image that was traced, and average over
     wrong ones in every other size.
 
     Args:
-        x: (b, c, h, w).
+        x: (b, c, h, w) or (b, c, d, h, w).
         n_cells: along each axis.
     """
-    rows, columns = (_averaging(size, n_cells, x) for size in x.shape[2:])
-    return torch.matmul(rows, torch.matmul(x, columns.mT))
+    *slices, rows, columns = (_averaging(size, n_cells, x) for size in x.shape[2:])
+    means = torch.matmul(rows, torch.matmul(x, columns.mT))
+    for weights in slices:
+        means = torch.matmul(weights, means.flatten(3)).reshape(*means.shape[:2], n_cells, n_cells, n_cells)
+    return means
 
 
 def _averaging(size: int, n_cells: int, x: Tensor) -> Tensor:

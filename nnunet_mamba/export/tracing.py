@@ -12,6 +12,7 @@ import torch
 import torch._dynamo.config
 from torch import Tensor
 
+from nnunet_mamba.export.gate import WAY_OUT
 from nnunet_mamba.export.image_network import ImageNetwork
 from nnunet_mamba.export.subject import ExportSubject
 
@@ -68,9 +69,23 @@ def tracing() -> Iterator[None]:
     """Let torch trace without gradients, without remarks, and without its cache of shapes.
 
     With sizes that stay open the cache costs more than it saves: a quarter of the time of VM-UNet's export.
+
+    Raises:
+        ValueError: torch cannot trace the network, or write an operator of it; says which.
     """
-    with torch.no_grad(), quiet(), torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
-        yield
+    try:
+        with torch.no_grad(), quiet(), torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
+            yield
+    # Whatever torch raises while it traces and translates is one.
+    except RuntimeError as error:
+        raise ValueError(f"torch cannot export the network: {_first_cause(error)}; {WAY_OUT}") from error
+
+
+def _first_cause(error: BaseException) -> str:
+    """Return in a line what began the chain of an error: torch's own text tells of all of it, over pages."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

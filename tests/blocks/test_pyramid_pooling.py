@@ -72,7 +72,8 @@ def test_refuses_maps_of_another_width_or_rank(shape):
 
 
 @pytest.mark.parametrize("n_cells", BINS)
-@pytest.mark.parametrize("size", [(1, 1), (2, 5), (6, 7), (8, 12), (13, 16)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (6, 7), (8, 12), (13, 16), (1, 1, 1), (2, 5, 7), (13, 6, 8)])
 def test_an_exported_graph_averages_over_the_same_cells(size, n_cells):
     x = torch.randn(2, 3, *size, dtype=torch.float64)
-    torch.testing.assert_close(grid_means(x, n_cells), torch.nn.functional.adaptive_avg_pool2d(x, n_cells))
+    pool = torch.nn.functional.adaptive_avg_pool2d if len(size) == 2 else torch.nn.functional.adaptive_avg_pool3d
+    torch.testing.assert_close(grid_means(x, n_cells), pool(x, n_cells))
