@@ -26,7 +26,11 @@ LABELS = {"background": 0, "liver": 1, "spleen": 2}
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """nnU-Net's results of a network of volumes, with new weights."""
+    return results_of(TRAINER, tmp_path_factory.mktemp("results"))
+
+
+def results_of(trainer, folder):
+    """Write nnU-Net's results of a network of volumes, with new weights."""
     plans = plans_of_nnunet(n_channels=1, scheme="CTNormalization")
     numbers = {"mean": 80.0, "std": 130.0, "percentile_00_5": -900.0, "percentile_99_5": 300.0}
     plans["foreground_intensity_properties_per_channel"] = {"0": numbers}
@@ -40,12 +44,12 @@ def results(tmp_path_factory):
     )
     plans["configurations"][CONFIGURATION] = {"inherits_from": "base"}
     dataset = {"channel_names": {"0": "CT"}, "labels": LABELS, "numTraining": 10, "file_ending": ".nii.gz"}
-    described = planned_network(TRAINER, planned, input_channels=1, num_classes=len(LABELS))
+    described = planned_network(trainer, planned, input_channels=1, num_classes=len(LABELS))
     torch.manual_seed(0)
-    network = create_network(described.preset, 1, len(LABELS), **described.arguments)
-    folder = tmp_path_factory.mktemp("results") / "Dataset902_CT" / f"{TRAINER}__nnUNetPlans__{CONFIGURATION}"
+    network = create_network(described.preset, 1, len(LABELS), **{"spatial_dims": 3, **described.arguments})
+    folder = folder / "Dataset902_CT" / f"{trainer}__nnUNetPlans__{CONFIGURATION}"
     (folder / "fold_0").mkdir(parents=True)
-    content = checkpoint_of_nnunet(TRAINER, network.state_dict(), fold=0, plans=plans, dataset=dataset)
+    content = checkpoint_of_nnunet(trainer, network.state_dict(), fold=0, plans=plans, dataset=dataset)
     content["init_args"]["configuration"] = CONFIGURATION
     content["inference_allowed_mirroring_axes"] = (0, 1, 2)
     torch.save(content, folder / "fold_0/checkpoint_final.pth")
@@ -80,3 +84,12 @@ def test_other_sizes_and_batches_of_volumes_are_taken(exported):
 def test_volumes_are_predicted_with_the_model_itself(exported):
     with pytest.raises(ValueError, match="predict with the model that the file was exported from"):
         Predictor.from_model(exported)
+
+
+# Each has what no other network of volumes has: pyramid pooling, and weights that are tied to one size.
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["nnUNetTrainerUMambaBotPP", "nnUNetTrainerUMambaEnc"])
+def test_u_mamba_of_volumes_computes_the_same(trainer, tmp_path):
+    written = write_onnx(subject_of(open_model(results_of(trainer, tmp_path))), tmp_path / "ct.onnx")
+    assert written.worst.is_within(written.facts["gate"]["allowed_error"])
+    assert verify_onnx(written.file).sidecar.facts["input"]["layout"] == ["b", "c", "d", "h", "w"]
