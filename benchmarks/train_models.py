@@ -33,6 +33,7 @@ from timing import machine
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE
 from nnunet_mamba.demo.steps import program
+from nnunet_mamba.models.bundles.model_json import WEIGHTS_FILE
 from nnunet_mamba.models.bundles.reading import is_bundle
 from nnunet_mamba.models.shipped_models import shipped_folder
 from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE
@@ -125,6 +126,19 @@ def data_words(root: Path) -> str:
     )
 
 
+def teacher_words(model: ModelOfTheWheel, shipped: Path) -> str:
+    """Return in a sentence who taught a model; nothing for one without a teacher.
+
+    Args:
+        model: the pupil, or a model without a teacher.
+        shipped: the folder of models, which has the teacher.
+    """
+    if model.teacher is None:
+        return ""
+    weights = sha256((shipped / model.teacher / WEIGHTS_FILE).read_bytes()).hexdigest()
+    return f"\n\nIt was distilled from {model.teacher}, whose weights have the SHA-256 {weights}."
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train, score and pack what is not yet done."""
     options = options_of(arguments)
@@ -160,7 +174,8 @@ def main(arguments: list[str] | None = None) -> None:
         for test in options.tests:
             datasets = test.prepared(root / "tests", checkout)
             scores += test_scores(training, test.name, datasets, model.postprocessing)
-        words = CARD_WORDS.read_text(encoding="utf-8").replace("\n## Limits", f"{data_words(root)}\n\n## Limits")
+        learned = data_words(root) + teacher_words(model, options.output)
+        words = CARD_WORDS.read_text(encoding="utf-8").replace("\n## Limits", f"{learned}\n\n## Limits")
         statements = Statements(words=words, scores=scores, postprocessing=model.postprocessing)
         made = put_into(options.output, model.name, training, statements, scratch=root / "packed")
         print(f"{model.name},{made}", flush=True)

@@ -56,6 +56,22 @@ def test_a_teacher_that_is_there_teaches_unless_it_is_asked_for():
     assert taught_by(pupil, {"ultralbm-isic": trained}, shipped) == {TEACHER_VARIABLE: "trainings/ultralbm"}
 
 
+def test_the_card_of_a_pupil_names_its_teacher():
+    from model_trainings.models import MODELS
+    from train_models import teacher_words
+
+    shipped = shipped_folder()
+    words = {model.name: teacher_words(model, shipped) for model in MODELS}
+    assert (
+        words.pop("ultralbm-t-isic").split()
+        == (
+            "It was distilled from ultralbm-isic, whose weights have the SHA-256 "
+            f"{json.loads((shipped / 'ultralbm-isic/model.json').read_text())['hashes']['weights.safetensors']}."
+        ).split()
+    )
+    assert set(words.values()) == {""}
+
+
 def test_the_short_name_is_the_models_with_the_best_validation_score(tmp_path):
     from model_trainings.packing import give_alias
 
