@@ -4,9 +4,9 @@
 
 Networks have new weights: time and size do not depend on them. One image, one thread: torch and onnxruntime in turns,
 what predicts a photograph in memory with the file, from its pixels to its label map, and onnxruntime-web in headless
-Chromium where chromium, chromedriver and selenium are installed. Seconds of the export are the processor's, which other
-programs disturb less than the clock, and include the gate's. Memory is what a new process takes for the network and one
-image beyond its imports (MiB, Linux), and in the browser that of WebAssembly (MB).
+Chromium where chromium, chromedriver and selenium are installed. Seconds of the export are the processor's, which
+other programs disturb less than the clock, and include the gate's. Memory is the most that a new process takes that
+loads the network and runs it once, imports and all (Linux), and in the browser that of WebAssembly.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx_latencies.browser_timing import InBrowser, browser, timed
+from chromium_runs.onnx_file import InBrowser, browser, timed
 from onnx_latencies.memory import megabytes
 from onnx_latencies.untrained import N_CHANNELS, untrained
 from timing import machine, medians
@@ -33,7 +33,7 @@ from nnunet_mamba.presets import PRESETS
 
 COLUMNS = (
     *("network", "parameters", "export s", "file MB", "error", "torch ms", "onnxruntime ms", "ratio"),
-    *("predict ms", "ratio", "browser ms", "torch MiB", "onnxruntime MiB", "browser MB"),
+    *("predict ms", "ratio", "browser ms", "torch MB", "onnxruntime MB", "browser MB"),
 )
 NOTHING = "–"
 
@@ -95,12 +95,17 @@ def measured(name: str, folder: Path, driver: Any, *, size: int, runs: int) -> l
         *(name, f"{subject.n_parameters:,}", f"{seconds:.1f}", f"{written.n_bytes / 1e6:.2f}"),
         *(f"{written.worst.relative_error:.0e}", f"{found['torch']:.1f}", f"{found['onnx']:.1f}"),
         *(f"{found['onnx'] / found['torch']:.2f}", f"{found['predict']:.1f}"),
-        *(f"{found['predict'] / found['torch']:.2f}", NOTHING if web is None else f"{web.run_ms:.0f}"),
-        *(f"{megabytes(name, file, pixels):.0f}", f"{megabytes('onnx', file, pixels):.0f}"),
-        NOTHING if web is None else f"{web.megabytes:.0f}",
+        *(f"{found['predict'] / found['torch']:.2f}", rounded(None if web is None else web.run_ms)),
+        *(rounded(megabytes(way, file, pixels)) for way in (name, "onnx")),
+        rounded(None if web is None else web.megabytes),
     ]
     file.unlink()
     return cells
+
+
+def rounded(value: float | None) -> str:
+    """Return a cell of whole numbers."""
+    return NOTHING if value is None else f"{value:.0f}"
 
 
 def in_browser(driver: Any, name: str, *, size: int, runs: int) -> InBrowser | None:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from headless_chromium import chromium
+from chromium_runs.headless import chromium
 from PIL import Image
 from timing import machine
 
@@ -63,25 +63,28 @@ def main() -> None:
     parser.add_argument("--model", default="isic", help="as for nnunet-mamba web")
     parser.add_argument("--runs", type=int, default=5, help="openings of the page for each image")
     arguments = parser.parse_args()
+    if arguments.runs < 1:
+        parser.error(f"--runs {arguments.runs}: expected at least 1")
     with tempfile.TemporaryDirectory() as folder, chromium() as driver:
         if driver is None:
-            raise SystemExit("chromium, chromedriver or selenium is missing")
+            print("nothing is measured: chromium, chromedriver or selenium is missing")
+            return
         page = Path(folder) / "page.html"
         page.write_text(page_of_model(arguments.model), encoding="utf-8")
         images = [image.resolve() for image in arguments.images] or drawn(Path(folder))
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH})
-        times: dict[str, list[tuple[float, float]]] = {"usable": []}
+        times: dict[str, list[tuple[float, float]]] = {"usable": [], **{str(image): [] for image in images}}
         for _ in range(arguments.runs):
             for image in images:
                 usable, outlined = opened(driver, page.as_uri(), image)
                 times["usable"].append(usable)
-                times.setdefault(image.name, []).append(outlined)
+                times[str(image)].append(outlined)
         print(machine())
         print(f"chromium {driver.capabilities['browserVersion']}; {page.stat().st_size / 1e6:.2f} MB")
         print("what,ms,longest pause ms")
         for name, found in times.items():
             milliseconds, pauses = zip(*found, strict=True)
-            print(f"{name},{statistics.median(milliseconds):.0f},{max(pauses):.0f}")
+            print(f"{Path(name).name},{statistics.median(milliseconds):.0f},{max(pauses):.0f}")
 
 
 def drawn(folder: Path) -> list[Path]:

@@ -72,9 +72,12 @@ def put_into(shipped: Path, name: str, training: SeededTraining, statements: Sta
     n_bytes = sum(file.stat().st_size for file in packed.iterdir())
     if n_bytes > MOST_BYTES:
         raise RuntimeError(f"{packed} has {n_bytes} bytes, and a model of the package at most {MOST_BYTES}")
+    # Never half a model under its name: it may be another one's teacher.
+    beside = shipped / f".{name}.new"
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(packed, beside)
     shutil.rmtree(shipped / name, ignore_errors=True)
-    shutil.copytree(packed, shipped / name)
-    return shipped / name
+    return beside.rename(shipped / name)
 
 
 def give_alias(shipped: Path, alias: str, *, data: str, protocol: str) -> str:

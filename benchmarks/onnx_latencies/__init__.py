@@ -1,1 +1,1 @@
-"""What ``onnx_latency.py`` measures: networks to export, a browser that runs their files, memory of a process."""
+"""What ``onnx_latency.py`` measures: networks to export, and the memory of a process."""

@@ -21,7 +21,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     """Check that this installation can train and predict, and compile the scan's kernels once for all.
 
     A hint (!) tells what could work better. A problem (✗) keeps a training from running; then the exit code is 1. Where
-    neither torch nor nnU-Net is installed, but onnxruntime is, that is the only problem: ONNX files predict there.
+    onnxruntime is installed, but neither torch nor nnU-Net, their lack is one problem: ONNX files predict there.
     """
     from nnunet_mamba.cli.output.console import progress_console, results_console, shown_status
     from nnunet_mamba.doctor.examination import examine

@@ -66,7 +66,7 @@ def export(
     ] = ExportFormat.ONNX,
     weights: Annotated[
         Weights,
-        typer.Option("--weights", help="float16 halves the files of networks of a million parameters and more."),
+        typer.Option("--weights", help="float16 halves the file; for a million parameters and more."),
     ] = Weights.FLOAT32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing OUTPUT.")] = False,
 ) -> None:
@@ -75,8 +75,8 @@ def export(
     The file takes images (b, c, h, w), or normalised volumes (b, c, d, h, w), and returns logits and probabilities;
     OUTPUT.json tells channels, normalization, labels and licences. Nothing is written unless onnxruntime, or PyTorch
     without nnunet-mamba, computes what the network computes. nnunet-mamba verify repeats that later for ONNX files,
-    without torch. Weights that are stored as float16 are computed with in float32; OUTPUT.json tells what the rounding
-    costs.
+    without torch. With --weights float16 the network is the one with rounded weights, computed in float32 as before;
+    OUTPUT.json tells what the rounding costs.
     """
     with errors_of_usage():
         named_folds = parse_folds(folds)
@@ -130,18 +130,15 @@ def _refuse_output(output: Path, *, overwrite: bool) -> None:
 
 
 def _print_written(written: "ExportedFile") -> None:
-    is_rounded = "weights" in written.facts
-    network = "the network with rounded weights" if is_rounded else "torch"
+    network = "the network with its rounded weights" if "weights" in written.facts else "torch"
     print(f"{written.n_bytes / 1000:.0f} kB; against {network} {written.worst.in_words()}.", file=sys.stderr)
-    if is_rounded:
+    if "weights" in written.facts:
         cost = written.facts["weights"]["beside_float32"]
         print(
-            f"Rounding them changes logits by {cost['largest_logit_difference']:.2g} at most and leaves "
-            f"{cost['equal_labels']:.4%} of the labels of made-up images as they were; measure the Dice on your own.",
+            f"On made-up images rounding the weights left {cost['equal_labels']:.4%} of the labels as they were, and "
+            f"changed logits by up to {cost['largest_logit_difference']:.2g} where the largest is "
+            f"{cost['largest_logit']:.3g}; measure the Dice on images of your own.",
             file=sys.stderr,
         )
-    print(
-        f"Facts and check images: {written.sidecar}",
-        file=sys.stderr,
-    )
+    print(f"Facts and check images: {written.sidecar}", file=sys.stderr)
     print(written.file)

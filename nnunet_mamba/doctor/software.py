@@ -4,6 +4,7 @@ import platform
 import sys
 from collections.abc import Container, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 
 from nnunet_mamba import __version__
 from nnunet_mamba.doctor.findings import Finding, Level
@@ -19,15 +20,16 @@ _PREDICTS_WITH = frozenset({"numpy", "pillow", "rich", "typer"})
 
 def has_files_alone() -> bool:
     """Return whether what is installed can predict with ONNX files, and was never meant to train."""
-    return _is_installed("onnxruntime") and not _is_installed("torch") and not _is_installed("nnunetv2")
+    # By its import: onnxruntime comes under several names.
+    return find_spec("onnxruntime") is not None and not _is_installed("torch") and not _is_installed("nnunetv2")
 
 
 def software_for_files() -> Iterator[Finding]:
     """Compare what is installed with what predicting with ONNX files needs."""
-    yield Finding(name="Python", text=f"{platform.python_version()} ({sys.executable})")
-    yield Finding(name="nnunet-mamba", text=__version__)
-    yield Finding(name="onnxruntime", text=f"{version('onnxruntime')}: predicts with files of nnunet-mamba export")
-    yield from _packages(_required(), only=_PREDICTS_WITH)
+    required = _required()
+    yield from _interpreter(required)
+    yield _onnxruntime(required)
+    yield from _packages(required, only=_PREDICTS_WITH)
     yield Finding(
         name="torch, nnunetv2",
         level="problem",
@@ -38,18 +40,42 @@ def software_for_files() -> Iterator[Finding]:
 
 def software() -> Iterator[Finding]:
     """Compare what is installed with what our package's metadata asks for."""
-    yield Finding(name="Python", text=f"{platform.python_version()} ({sys.executable})")
     required = _required()
-    if not required:
-        yield Finding(
-            name="nnunet-mamba",
-            level="hint",
-            text=f"{__version__} runs from a folder, but is not installed in this Python",
-            remedy="in its checkout, pip install ., or pip install --editable .",
-        )
+    yield from _interpreter(required)
+    if required:
+        yield from _packages(required)
+
+
+def _interpreter(required: list[str]) -> Iterator[Finding]:
+    """Yield what Python and which nnunet-mamba this is."""
+    yield Finding(name="Python", text=f"{platform.python_version()} ({sys.executable})")
+    if required:
+        yield Finding(name="nnunet-mamba", text=__version__)
         return
-    yield Finding(name="nnunet-mamba", text=__version__)
-    yield from _packages(required)
+    yield Finding(
+        name="nnunet-mamba",
+        level="hint",
+        text=f"{__version__} runs from a folder, but is not installed in this Python",
+        remedy="in its checkout, pip install ., or pip install --editable .",
+    )
+
+
+def _onnxruntime(required: list[str]) -> Finding:
+    """Import onnxruntime, and compare its version with what the extra asks for."""
+    from packaging.requirements import Requirement
+
+    asked = next((one.specifier for one in map(Requirement, required) if one.name == "onnxruntime"), None)
+    remedy = f"pip install 'onnxruntime{asked or ''}'"
+    try:
+        import onnxruntime
+    except (ImportError, OSError) as error:
+        text = f"cannot be imported: {error}"
+        return Finding(name="onnxruntime", level="problem", text=text, remedy=remedy)
+    found = onnxruntime.__version__
+    if asked is not None and not asked.contains(found, prereleases=True):
+        text = f"{found} is installed, expected {asked}"
+        return Finding(name="onnxruntime", level="problem", text=text, remedy=remedy)
+    return Finding(name="onnxruntime", text=f"{found}, for files of nnunet-mamba export")
 
 
 def _required() -> list[str]:

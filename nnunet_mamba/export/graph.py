@@ -26,6 +26,9 @@ def exported_model(subject: ExportSubject) -> onnx.ModelProto:
 
     Args:
         subject: what is exported.
+
+    Raises:
+        ValueError: torch cannot export them.
     """
     given = traced(subject, largest_side=_LARGEST_SIDE)
     with tracing():

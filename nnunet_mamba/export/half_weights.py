@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from nnunet_mamba.blocks.state_parameters import is_of_state
 from nnunet_mamba.export.gate import gate_batches, logits_of
 from nnunet_mamba.export.subject import ExportSubject
 from nnunet_mamba.onnx_models.agreement import Agreement, agreement
@@ -19,6 +20,9 @@ from nnunet_mamba.onnx_models.agreement import Agreement, agreement
 LEAST_PARAMETERS = 1_000_000
 # Numbers in a tensor: what is smaller saves nothing.
 _LEAST_NUMBERS = 1024
+# Of made-up images: what is below was not trained for so few digits.
+_LEAST_EQUAL_LABELS = 0.99
+_NOTE = "measured with float32 weights"
 
 
 def refuse_small(subject: ExportSubject) -> None:
@@ -28,12 +32,13 @@ def refuse_small(subject: ExportSubject) -> None:
         subject: that is exported.
 
     Raises:
-        ValueError: its network has too few parameters.
+        ValueError: its networks have too few parameters.
     """
-    if subject.n_parameters < LEAST_PARAMETERS:
+    n_parameters = subject.n_parameters * len(subject.networks)
+    if n_parameters < LEAST_PARAMETERS:
         raise ValueError(
-            f"--weights float16 is for networks of {LEAST_PARAMETERS:,} parameters and more, and this one has "
-            f"{subject.n_parameters:,}: its file is small already; leave --weights out"
+            f"half precision is for files of {LEAST_PARAMETERS:,} parameters and more, and this one has "
+            f"{n_parameters:,}: it is small already; store them as float32"
         )
 
 
@@ -47,20 +52,18 @@ def rounded(subject: ExportSubject) -> ExportSubject:
         subject: that is exported; not changed.
 
     Raises:
-        ValueError: a weight is too large for half precision; names it.
+        ValueError: a weight is too large for half precision, or the rounding changes too many labels.
     """
     networks = copy.deepcopy(subject.networks)
     for network in networks:
-        for name, weight in _large_weights(network):
-            found = weight.data.half().float()
-            if not found.isfinite().all():
-                raise ValueError(
-                    f"{name} of {subject.facts['name']} has weights up to {float(weight.abs().max()):.3g}, and half "
-                    "precision ends at 65504; leave --weights out"
-                )
-            weight.data.copy_(found)
+        round_weights(network)
     halved = replace(subject, networks=networks)
     cost = _cost(subject, halved)
+    if cost.equal_labels < _LEAST_EQUAL_LABELS:
+        raise ValueError(
+            f"half precision would leave only {cost.equal_labels:.2%} of the labels of {subject.facts['name']} as they "
+            f"are, expected at least {_LEAST_EQUAL_LABELS:.0%}; nothing was written: store its weights as float32"
+        )
     stored = {
         "stored_as": "float16",
         "beside_float32": {
@@ -69,7 +72,28 @@ def rounded(subject: ExportSubject) -> ExportSubject:
             "equal_labels": cost.equal_labels,
         },
     }
-    return replace(halved, facts={**subject.facts, "weights": stored})
+    return replace(halved, facts={**_with_foreign_scores(subject.facts), "weights": stored})
+
+
+def round_weights(network: nn.Module) -> None:
+    """Round the large weights of layers to half precision, in place.
+
+    Args:
+        network: of which norms, biases and the state space's parameters stay.
+
+    Raises:
+        ValueError: a weight is too large for half precision; names it.
+    """
+    for name, weight in network.named_parameters():
+        if weight.ndim < 2 or weight.numel() < _LEAST_NUMBERS or is_of_state(name, weight):
+            continue
+        found = weight.data.half().float()
+        if not found.isfinite().all():
+            raise ValueError(
+                f"{name} has weights up to {float(weight.detach().abs().max()):.3g}, and half precision ends at 65504; "
+                "store them as float32"
+            )
+        weight.data.copy_(found)
 
 
 def halve(model: onnx.ModelProto) -> None:
@@ -96,11 +120,15 @@ def halve(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _large_weights(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    for name, parameter in network.named_parameters():
-        is_of_state: Any = getattr(parameter, "_no_weight_decay", False)
-        if parameter.ndim > 1 and parameter.numel() >= _LEAST_NUMBERS and not is_of_state:
-            yield name, parameter
+def _with_foreign_scores(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts whose scores tell that other weights made them."""
+    model = facts.get("model")
+    if model is None:
+        return dict(facts)
+    scores = [
+        {**score, "note": "; ".join(part for part in (score["note"], _NOTE) if part)} for score in model["scores"]
+    ]
+    return {**facts, "model": {**model, "scores": scores}}
 
 
 def _cost(subject: ExportSubject, halved: ExportSubject) -> Agreement:

@@ -19,7 +19,7 @@ def write_onnx(subject: ExportSubject, file: Path, *, half_weights: bool = False
             whose weights are rounded, and what that costs stands among the facts.
 
     Raises:
-        ValueError: half precision does not suit the networks; nothing is written.
+        ValueError: torch cannot export the networks, or half precision does not suit them; nothing is written.
         UnequalExportError: the exported model computes something else; nothing is written.
         OSError: the file cannot be written; nothing is written.
     """

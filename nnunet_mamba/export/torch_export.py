@@ -51,6 +51,9 @@ def exported_program(subject: ExportSubject) -> ExportedProgram:
 
     Args:
         subject: what is exported.
+
+    Raises:
+        ValueError: torch cannot export them.
     """
     given = traced(subject, largest_side=_LARGEST_SIDE, fewest_multiples=_FEWEST_MULTIPLES)
     with tracing():
@@ -90,6 +93,7 @@ def write_program(subject: ExportSubject, file: Path) -> ExportedFile:
 
     Raises:
         UnequalExportError: the program computes something else, or needs more than PyTorch; nothing is written.
+        ValueError: torch cannot export the networks; nothing is written.
         OSError: the file cannot be written; nothing is written.
     """
     program = exported_program(subject)

@@ -20,6 +20,9 @@ _LARGEST_BATCH = 1 << 16
 # Multiples of the network's along each axis of the image that is traced. Small, and neither 0 nor 1 nor equal, which
 # torch would take for constants.
 _TRACED = (3, 4, 5)
+# What torch lets through of a network's own errors while it traces, besides its own, which are RuntimeErrors.
+_OF_TRACING = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_NO_MEMORY = "DefaultCPUAllocator"
 _AXES = ("rows", "columns", "slices")
 
 
@@ -71,21 +74,29 @@ def tracing() -> Iterator[None]:
     With sizes that stay open the cache costs more than it saves: a quarter of the time of VM-UNet's export.
 
     Raises:
-        ValueError: torch cannot trace the network, or write an operator of it; says which.
+        ValueError: torch cannot trace the network, or translate an operator of it; tells the first cause.
+        MemoryError: the memory is full.
     """
     try:
         with torch.no_grad(), quiet(), torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
             yield
-    # Whatever torch raises while it traces and translates is one.
-    except RuntimeError as error:
-        raise ValueError(f"torch cannot export the network: {_first_cause(error)}; {WAY_OUT}") from error
+    except _OF_TRACING as error:
+        cause = _first_cause(error)
+        if isinstance(cause, MemoryError) or _NO_MEMORY in str(cause):
+            raise MemoryError from error
+        raise ValueError(f"torch cannot export the network: {_in_a_line(cause)}; {WAY_OUT}") from error
 
 
-def _first_cause(error: BaseException) -> str:
-    """Return in a line what began the chain of an error: torch's own text tells of all of it, over pages."""
+def _first_cause(error: BaseException) -> BaseException:
+    """Return what began the chain of an error: torch's own text tells of all of it, over pages."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return error
+
+
+def _in_a_line(error: BaseException) -> str:
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-_OF_STATE = ("A_log", "A_logs", "D", "Ds")
+from nnunet_mamba.blocks.state_parameters import is_of_state
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -20,8 +20,5 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     kept: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            # By name too: torch's deep copies of a network lose the mark.
-            is_of_state = name.rpartition(".")[2] in _OF_STATE
-            keep = parameter.ndim <= 1 or is_of_state or getattr(parameter, "_no_weight_decay", False)
-            (kept if keep else decayed).append(parameter)
+            (kept if parameter.ndim <= 1 or is_of_state(name, parameter) else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]

@@ -1,9 +1,11 @@
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 
 import pytest
 
 from nnunet_mamba.doctor import software
+from nnunet_mamba.doctor.examination import examine
 
 
 @pytest.fixture
@@ -70,22 +72,45 @@ def test_what_keeps_torch_from_being_imported_is_told(monkeypatch):
     assert "torch" in finding.text
 
 
-def test_an_installation_for_onnx_files_has_one_problem(monkeypatch):
-    from nnunet_mamba.doctor.examination import examine
+@pytest.fixture
+def for_files(monkeypatch):
+    """Problems and hints of an installation for ONNX files that lacks some of its packages."""
+    monkeypatch.setattr(software, "find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.25.0"))
 
-    there = {"onnxruntime": "1.25.0", "numpy": version("numpy"), "pillow": version("pillow")}
-    there |= {name: version(name) for name in ("typer", "rich", "nnunet-mamba")}
+    def look(without=()):
+        there = {"numpy": "2.2", "pillow": "11.0", "typer": "0.20", "rich": "14.0"}
 
-    def pretended(name):
-        if name not in there:
-            raise software.PackageNotFoundError(name)
-        return there[name]
+        def pretended(name):
+            if name not in there or name in without:
+                raise PackageNotFoundError(name)
+            return there[name]
 
-    monkeypatch.setattr(software, "version", pretended)
-    findings = [finding for _, finding in examine()]
-    assert [finding.name for finding in findings if finding.level != "ok"] == ["torch, nnunetv2"]
-    assert ("other packages", "4 required packages have the right versions") in [
-        (finding.name, finding.text) for finding in findings
-    ]
-    del there["pillow"]
-    assert [finding.name for _, finding in examine() if finding.level != "ok"] == ["pillow", "torch, nnunetv2"]
+        required = [*there, "torch>=2.6", "nnunetv2>=2.8", 'onnxruntime>=1.20; extra == "onnx"']
+        monkeypatch.setattr(software, "requires", lambda name: required)
+        monkeypatch.setattr(software, "version", pretended)
+        return {finding.name: finding for _, finding in examine() if finding.level != "ok"}
+
+    return look
+
+
+def test_an_installation_for_onnx_files_has_one_problem(for_files):
+    assert [*for_files()] == ["torch, nnunetv2"]
+    assert [*for_files(without=("pillow",))] == ["pillow", "torch, nnunetv2"]
+
+
+def test_onnxruntime_must_be_new_enough_and_work(for_files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.2.0"))
+    assert for_files()["onnxruntime"].text == "1.2.0 is installed, expected >=1.20"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert for_files()["onnxruntime"].text.startswith("cannot be imported")
+
+
+def test_a_folder_that_is_not_installed_is_told_where_only_files_predict(for_files, monkeypatch):
+    for_files()
+
+    def requires(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(software, "requires", requires)
+    assert [finding.name for finding in software.software_for_files() if finding.level == "hint"] == ["nnunet-mamba"]

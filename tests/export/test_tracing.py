@@ -31,3 +31,22 @@ def test_a_branch_that_depends_on_values_is_told():
     with pytest.raises(ValueError, match=r"^torch cannot export the network: .*nothing was written") as told, tracing():
         torch.export.export(Network(), (torch.eye(3),))
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (KeyError("a"), "KeyError: 'a'; "),
+        (AssertionError(), "AssertionError; "),
+        (IndexError("b\nc"), "IndexError: b; "),
+    ],
+)
+def test_errors_of_the_network_itself_are_told_in_a_line(raised, told):
+    with pytest.raises(ValueError, match=f"^torch cannot export the network: {told}nothing was written"), tracing():
+        raise raised
+
+
+@pytest.mark.parametrize("raised", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_lack_of_memory_is_none_of_the_network(raised):
+    with pytest.raises(MemoryError), tracing():
+        raise RuntimeError("while tracing") from raised

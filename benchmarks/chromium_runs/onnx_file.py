@@ -10,8 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from headless_chromium import chromium
-
+from chromium_runs.headless import chromium
 from nnunet_mamba.web.runtime_files import LOADER, MODULE, PARTS, WASM, read_runtime
 
 _PAGE = "<!doctype html><meta charset=utf-8><title>timing</title>"
@@ -32,10 +31,10 @@ WebAssembly.Memory.prototype = Memory.prototype;
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = {{ mjs: `${{location.origin}}/{LOADER}`, wasm: `${{location.origin}}/{WASM}` }};
   ort.env.logLevel = "error";
-  const content = new Uint8Array(await (await fetch(file)).arrayBuffer());
-  const loading = performance.now();
+  const answer = await fetch(file);
+  if (!answer.ok) throw new Error(`${{file}}: ${{answer.status}}`);
+  const content = new Uint8Array(await answer.arrayBuffer());
   const session = await ort.InferenceSession.create(content, {{ executionProviders: ["wasm"] }});
-  const loaded = performance.now() - loading;
   const values = Float32Array.from({{ length: 3 * size * size }}, (_, place) => place % 251);
   const times = [];
   for (let run = 0; run <= runs; run++) {{
@@ -45,7 +44,7 @@ WebAssembly.Memory.prototype = Memory.prototype;
     times.push(performance.now() - start);
   }}
   const bytes = Math.max(...memories.map((memory) => memory.buffer.byteLength));
-  done({{ loaded, first: times[0], times: times.slice(1), megabytes: bytes / 1e6 }});
+  done({{ times: times.slice(1), megabytes: bytes / 1e6 }});
 }})().catch((error) => done({{ error: String(error) }}));
 """
 
@@ -55,14 +54,10 @@ class InBrowser:
     """What one file took.
 
     Args:
-        version: of Chromium.
-        load_ms: until the session is there.
         run_ms: median of the runs after the first.
         megabytes: of WebAssembly's memory.
     """
 
-    version: str
-    load_ms: float
     run_ms: float
     megabytes: float
 
@@ -108,15 +103,19 @@ def timed(driver: Any, name: str, *, size: int, runs: int) -> InBrowser | str:
         size: pixels along both axes.
         runs: to take the median of; one more goes first.
     """
-    # A new page gives the memory of the last file back.
-    driver.refresh()
-    found = driver.execute_async_script(_TIME, f"/{name}", size, runs)
+    from selenium.common.exceptions import WebDriverException
+
+    try:
+        # A new page gives the memory of the last file back.
+        driver.refresh()
+        found = driver.execute_async_script(_TIME, f"/{name}", size, runs)
+    except WebDriverException as error:
+        # A tab that ended, such as for want of memory, or never answered.
+        return str(error.msg).splitlines()[0]
     if "error" in found:
         return str(found["error"])
     times = sorted(found["times"])
     return InBrowser(
-        version=str(driver.capabilities["browserVersion"]),
-        load_ms=found["loaded"],
         run_ms=times[len(times) // 2],
         megabytes=found["megabytes"],
     )

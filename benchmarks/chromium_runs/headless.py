@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 PATIENCE_SECONDS = 600
@@ -16,13 +17,11 @@ def chromium() -> Iterator[Any]:
         Selenium's driver, or None where Chromium, its driver or Selenium is missing.
     """
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    try:
-        from selenium import webdriver
-    except ModuleNotFoundError:
-        webdriver = None
-    if webdriver is None or None in programs:
+    if find_spec("selenium") is None or None in programs:
         yield None
         return
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
     # Root may not run Chromium's sandbox, and in containers shared memory is small.

@@ -1,0 +1,1 @@
+"""What runs in Chromium without a window: the page, and single ONNX files."""
