@@ -11,9 +11,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from nnunet_mamba.blocks.state_parameters import is_of_state
 from nnunet_mamba.export.gate import gate_batches, logits_of
 from nnunet_mamba.export.subject import ExportSubject
+from nnunet_mamba.networks.state_parameters import is_of_state
 from nnunet_mamba.onnx_models.agreement import Agreement, agreement
 
 # Smaller networks are a few hundred kilobytes, whose half is worth no error.

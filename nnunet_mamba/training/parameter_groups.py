@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from nnunet_mamba.blocks.state_parameters import is_of_state
+from nnunet_mamba.networks.state_parameters import is_of_state
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def test_export_for_pytorch_needs_no_package_of_onnx(tmp_path, monkeypatch):
     worst = Agreement(error=1e-5, largest=8.0, equal_labels=1.0)
     monkeypatch.setattr(
         "nnunet_mamba.export.torch_export.write_program",
-        lambda subject, file: ExportedFile(file=file, sidecar=file, n_bytes=len(subject.networks), worst=worst),
+        lambda subject, file: ExportedFile(file=file, sidecar=file, n_bytes=1, worst=worst, facts={}),
     )
     found = _run("export", "--model", "isic", "--format", "torch-export", "-o", tmp_path / "a.pt2")
     assert found.exit_code == 0, found.output

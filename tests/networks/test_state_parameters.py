@@ -7,7 +7,7 @@ from torch import nn
 
 from nnunet_mamba.blocks.mamba import Mamba
 from nnunet_mamba.blocks.ss2d import SS2D
-from nnunet_mamba.blocks.state_parameters import is_of_state
+from nnunet_mamba.networks.state_parameters import is_of_state
 
 
 @pytest.mark.parametrize(("block", "names"), [(Mamba(16), {"A_log", "D"}), (SS2D(16), {"A_logs", "Ds"})])
