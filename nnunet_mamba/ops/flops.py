@@ -27,14 +27,20 @@ Formula = Callable[..., int]
 
 
 def flop_counter() -> FlopCounterMode:
-    """Return a silent counter that knows our operators, and what the gradients of a grouped convolution cost.
+    """Return a silent counter that knows our operators, and puts right what torch's own formulas leave out.
 
-    torch's own formula for the weight's gradient lets every channel meet every other, whatever the groups. A process's
-    first scans test their kernels in a thread of their own, which a counter does not see.
+    These let every channel of a grouped convolution's weight meet every other in its gradient, and miss the attention
+    that torch has fused for CPUs. A process's first scans test their kernels in a thread of their own, which a counter
+    does not see.
     """
     register_formulas()
-    gradients = {torch.ops.aten.convolution_backward: _convolution_backward}
-    return FlopCounterMode(display=False, custom_mapping=gradients)
+    aten = torch.ops.aten
+    ours: dict[Any, Formula] = {
+        aten.convolution_backward: _convolution_backward,
+        aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+        aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    }
+    return FlopCounterMode(display=False, custom_mapping=ours)
 
 
 @cache
@@ -85,6 +91,15 @@ def _few_maps(*operands: Any, **_: Any) -> int:
     x = FewMapOperands._make(operands)
     b, _channels, height, width = x.x.shape
     return 2 * b * height * width * x.weight.numel()
+
+
+def _attention(query: Sequence[int], key: Sequence[int], *_operands: Any, **_: Any) -> int:
+    *several, n_queries, d_head = query
+    return 2 * 2 * math.prod(several) * n_queries * key[-2] * d_head
+
+
+def _attention_backward(dy: Sequence[int], *operands: Any, **_: Any) -> int:
+    return 2 * _attention(*operands)
 
 
 def _backward_of(formula: Formula) -> Formula:

@@ -164,3 +164,19 @@ def test_gradients_of_a_convolution_cost_two_convolutions_whatever_its_groups(co
         assert counts(backward(x, weight, bias), counter=FlopCounterMode(display=False)) == counts(
             backward(x, weight, bias)
         )
+
+
+def test_attention_costs_its_two_products_also_where_torch_has_fused_it():
+    query, key, value = numbers(2, 3, 9, 4), numbers(2, 3, 5, 4), numbers(2, 3, 5, 4)
+    forward = 2 * (2 * 3) * 9 * 5 * (4 + 4)
+
+    def attend(*operands):
+        return functional.scaled_dot_product_attention(*operands)
+
+    def total(run):
+        return sum(counts(run).values())
+
+    y = attend(query, key, value)
+    on_meta = [x.detach().to("meta") for x in (query, key, value)]
+    assert total(lambda: attend(query, key, value)) == total(lambda: attend(*on_meta)) == forward
+    assert total(lambda: torch.autograd.grad(y.sum(), (query, key, value))) == 2 * forward
