@@ -42,7 +42,7 @@ def test_links_inside_the_project_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_trainers_in_commands_exist(page):
-    for name in re.findall(r"-tr (nnUNetTrainerU\w+)", page.read_text(encoding="utf-8")):
+    for name in re.findall(r"-tr (nnUNetTrainer[A-Z]\w+)", page.read_text(encoding="utf-8")):
         assert name in trainer_names() or load_trainer_with_suffixes(name)
 
 

@@ -71,6 +71,7 @@ ROOMS = {
         "ops/cpu_kernels": "",
     },
     "models": {"models/bundles": "models/nnunet", "models/nnunet": ""},
+    "networks": {"networks/baselines": "networks", "networks": ""},
     "evaluation": {"evaluation/distances": ""},
     "comparison": {"comparison/statistics": ""},
     "report": {"report/tables": "report/contents", "report/contents": "", "report/charts": ""},

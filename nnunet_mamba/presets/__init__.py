@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from nnunet_mamba.presets import u_mamba, u_mamba_tumour, ultralbm_unet, ultralight_vm_unet, vm_unet
+from nnunet_mamba.presets import tumour_baselines, u_mamba, u_mamba_tumour, ultralbm_unet, ultralight_vm_unet, vm_unet
 from nnunet_mamba.presets.preset import Preset, Size
+from nnunet_mamba.presets.tumour_baselines import RESNET18_SEG, RESNET50_SEG, SEGFORMER_TUMOUR, UNET_TUMOUR
 from nnunet_mamba.presets.u_mamba import U_MAMBA_BOT, U_MAMBA_ENC, U_MAMBA_NO_MAMBA
 from nnunet_mamba.presets.u_mamba_tumour import U_MAMBA_BOT_PP, U_MAMBA_BOT_TUMOUR
 from nnunet_mamba.presets.ultralbm_unet import ULTRALBM_UNET, ULTRALBM_UNET_NO_MAMBA, ULTRALBM_UNET_T
@@ -22,6 +23,9 @@ from nnunet_mamba.presets.vm_unet import VM_UNET, VM_UNET_NO_MAMBA
 
 __all__ = [
     "PRESETS",
+    "RESNET18_SEG",
+    "RESNET50_SEG",
+    "SEGFORMER_TUMOUR",
     "ULTRALBM_UNET",
     "ULTRALBM_UNET_NO_MAMBA",
     "ULTRALBM_UNET_T",
@@ -33,6 +37,7 @@ __all__ = [
     "UL_VM_UNET_V4",
     "UL_VM_UNET_V5",
     "UL_VM_UNET_V6",
+    "UNET_TUMOUR",
     "U_MAMBA_BOT",
     "U_MAMBA_BOT_PP",
     "U_MAMBA_BOT_TUMOUR",
@@ -51,6 +56,7 @@ _FAMILIES: tuple[tuple[Preset, ...], ...] = (
     vm_unet.PRESETS,
     u_mamba.PRESETS,
     u_mamba_tumour.PRESETS,
+    tumour_baselines.PRESETS,
 )
 _BY_NAME: dict[str, Preset] = {preset.name: preset for family in _FAMILIES for preset in family}
 PRESETS: Mapping[str, Preset] = MappingProxyType(_BY_NAME)

@@ -33,6 +33,12 @@ SMALL = {
     "UltraLightVMUNet": _COMPACT,
     "UltraLBMUNet": _COMPACT,
     "VMUNet": {2: {"dims": (8, 16, 32), "depths": (1, 1, 1), "depths_decoder": (1, 1, 1)}},
+    "UNetTumour": {2: {"features_per_stage": (4, 8, 16)}},
+    # torchvision fixes the channels of its stages.
+    "ResNetSeg": {2: {"blocks_per_stage": (1, 1, 1, 1), "decoder_channels": (8, 8, 8)}},
+    "SegFormerTumour": {
+        2: {"dims": (8, 16, 16, 32), "depths": (1, 1, 1, 1), "n_heads": (1, 2, 2, 4), "decoder_channels": 8}
+    },
     **dict.fromkeys(("UMambaBot", "UMambaEnc", "UMambaNoMamba", "UMambaBotTumour"), _STAGES),
 }
 

@@ -26,12 +26,14 @@ PUBLISHED = [
     ("ultralbm_unet", {"flip": "channels"}, "0.06045"),
     ("ultralbm_unet_t", {}, "0.01928"),
     ("vm_unet", {}, "4.1119"),
+    ("unet_tumour", {}, "13.746"),
     ("vm_unet", {"depths_decoder": (2, 2, 2, 2)}, "4.3501"),
     ("vm_unet", {"depths": (2, 2, 3, 2), "depths_decoder": (2, 3, 2, 2)}, "4.8090"),
     ("vm_unet", {"depths": (2, 2, 4, 2), "depths_decoder": (2, 4, 2, 2)}, "5.2679"),
     ("vm_unet", {"depths": (2, 2, 9, 2), "depths_decoder": (2, 9, 2, 2)}, "7.5623"),
 ]
 SMALL = [
+    ("segformer_tumour", {"dims": (8, 16, 16, 32), "depths": (1, 1, 1, 1), "n_heads": (1, 2, 2, 4)}),
     ("ultralight_vm_unet", {}),
     ("ultralbm_unet", {}),
     ("vm_unet", {"dims": (16, 32, 64, 128), "depths": (1, 1, 1, 1), "depths_decoder": (1, 1, 1, 1)}),

@@ -30,6 +30,10 @@ PUBLISHED = {
     ("u_mamba_enc", 3): 42_842_798,
     ("u_mamba_bot_tumour", 2): 9_813_700,
     ("u_mamba_bot_pp", 2): 10_076_356,
+    ("unet_tumour", 2): 7_765_985,
+    ("resnet18_seg", 2): 13_930_497,
+    ("resnet50_seg", 2): 42_909_633,
+    ("segformer_tumour", 2): 17_782_913,
 }
 
 
@@ -49,7 +53,9 @@ def test_presets_are_listed_under_their_own_names():
 
 def test_sizes_are_for_images_and_volumes_in_this_order():
     assert {preset.spatial_dims for preset in PRESETS.values()} <= {(2,), (3,), (2, 3)}
-    assert [name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims] == ["vm_unet", "vm_unet_no_mamba"]
+    assert {name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims} == {
+        *("vm_unet", "vm_unet_no_mamba", "unet_tumour", "resnet18_seg", "resnet50_seg", "segformer_tumour")
+    }
 
 
 def test_an_argument_that_is_the_size_of_the_counted_image_comes_from_the_plans():

@@ -36,6 +36,10 @@ FAMILIES = {
     "nnUNetTrainerUMambaNoMamba": ("U_MAMBA", "U_MAMBA"),
     "nnUNetTrainerUMambaBotTumour": ("TUMOUR", "TUMOUR_PAPER"),
     "nnUNetTrainerUMambaBotPP": ("NNUNET", "TUMOUR_PAPER"),
+    **dict.fromkeys(
+        [f"nnUNetTrainer{name}" for name in ("UNetTumour", "ResNet18Seg", "ResNet50Seg", "SegFormerTumour")],
+        ("TUMOUR", "TUMOUR_PAPER"),
+    ),
 }
 
 

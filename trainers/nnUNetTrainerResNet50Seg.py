@@ -1,0 +1,13 @@
+"""``nnUNetv2_train DATASET 2d FOLD -tr nnUNetTrainerResNet50Seg``."""
+
+from nnunet_mamba import presets
+from nnunet_mamba.training import recipes
+from nnunet_mamba.training.preset_trainer import PresetTrainer
+
+
+class nnUNetTrainerResNet50Seg(PresetTrainer):
+    """ResNet50 as the tumour papers compare with it (Crews and Whalen 2024); 2D configurations."""
+
+    preset = presets.RESNET50_SEG
+    recipe = recipes.TUMOUR
+    paper_recipe = recipes.TUMOUR_PAPER
