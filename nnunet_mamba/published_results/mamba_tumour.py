@@ -47,6 +47,10 @@ def _networks(separator: str) -> Mapping[str, OurNetwork]:
     return {
         f"UMambaBot{separator}PP": ours("u_mamba_bot_pp"),
         "UMambaBot": ours("u_mamba_bot_tumour"),
+        "ResNet18": ours("resnet18_seg"),
+        "ResNet50": ours("resnet50_seg"),
+        "SegFormer": ours("segformer_tumour"),
+        "UNet": ours("unet_tumour"),
         "UL-VM-UNet": ours("ultralight_vm_unet"),
         **{f"UL-VM-UNet{separator}v{number}": ours(f"ul_vm_unet_v{number}") for number in range(1, 6)},
     }

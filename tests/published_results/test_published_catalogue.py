@@ -133,6 +133,21 @@ def test_networks_of_the_tumour_papers_are_linked_by_their_numbers():
             assert row.network.preset == (f"ul_vm_unet{version}" if version else "ultralight_vm_unet")
 
 
+def test_the_rows_that_the_tumour_papers_compare_with_are_networks_of_ours_with_the_printed_sizes():
+    rows = [row for row in ROWS if row.setting.dataset == "lgg"]
+    assert all(row.network is not None for row in rows)
+    for method, preset in {
+        **{"UNet": "unet_tumour", "SegFormer": "segformer_tumour"},
+        **{"ResNet18": "resnet18_seg", "ResNet50": "resnet50_seg"},
+    }.items():
+        of_method = [row for row in rows if row.method == method]
+        assert len(of_method) == 2
+        for row in of_method:
+            printed = row.printed(PARAMETERS)
+            assert row.network.preset == preset
+            assert abs(PRESETS[preset].size(2).n_parameters - printed.value) <= printed.rounding
+
+
 def test_only_ablations_have_overrides():
     assert {row.table.is_ablation for row in ROWS if row.network is not None and row.network.overrides} == {True}
 
