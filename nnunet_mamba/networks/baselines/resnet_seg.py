@@ -10,15 +10,18 @@ import re
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_sequence
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork, WeightsOrigin
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import ResNet
 
 N_STAGES = 4
 COLOURS = 3
@@ -114,7 +117,10 @@ class Decoder(nn.Module):
         return logits
 
 
-def _resnet(blocks_per_stage: Sequence[int], *, bottleneck: bool) -> ResNet:
+def _resnet(blocks_per_stage: Sequence[int], *, bottleneck: bool) -> "ResNet":
+    # Here: networks are imported, and their contract is read, where there is nothing but torch.
+    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
     return ResNet(Bottleneck if bottleneck else BasicBlock, list(blocks_per_stage))
 
 
