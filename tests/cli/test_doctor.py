@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.cli.doctor import doctor
 from nnunet_mamba.doctor import examination
 from nnunet_mamba.doctor.findings import Finding
@@ -134,4 +135,4 @@ def test_a_broken_numba_and_trainers_that_nnunet_does_not_find(tmp_path):
     assert "Numba needs another NumPy" in findings["selective scan", "on cpu"]["remedy"]
     assert findings["nnU-Net", "start-up file"]["level"] == "problem"
     assert "unset NNUNET_MAMBA_NO_STARTUP" in findings["nnU-Net", "start-up file"]["remedy"]
-    assert "does not find nnUNetTrainerUMambaBot, " in findings["nnU-Net", "trainers"]["text"]
+    assert f"does not find {trainer_names()[0]}, " in findings["nnU-Net", "trainers"]["text"]
