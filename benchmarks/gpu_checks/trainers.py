@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from gpu_checks.checks import Check, Finding, Setting, equal, require_cuda, verdict
+from gpu_checks.checks import Check, Finding, Setting, SkipCheck, equal, require_cuda, verdict
 from gpu_checks.nnunet_dataset import NAME, NUMBER, nnunet_root, planned_folder, require_nnunet, run_command, trainer
+from nnunet_mamba.training.precision import cpu_multiplies_bf16
 
 TRAINER = "nnUNetTrainerUltraLightVM"
 ITERATIONS, ITERATIONS_OF_DRY_RUN = 20, 2
@@ -123,6 +124,8 @@ def _nan_batch(setting: Setting) -> Iterator[Finding]:
 
 
 def _checkpoint(setting: Setting, before: str, after: str) -> Iterator[Finding]:
+    if setting.device == "cpu" and not cpu_multiplies_bf16():
+        raise SkipCheck("this processor has no products of bf16")
     first = trainer(TRAINER, setting.device, precision=before)
     for _ in range(3):
         first.train_step(_batch(first))
