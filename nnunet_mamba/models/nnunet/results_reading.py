@@ -47,9 +47,15 @@ def read_results(folder: Path, *, folds: Sequence[int | str] | None = None, chec
 
     Raises:
         FileNotFoundError: a file of it is missing, or no fold has the checkpoint.
+        NotADirectoryError: ``folder`` is a file.
         CodeInCheckpointError: a checkpoint asks for more than tensors and plain values.
         ValueError: a file is damaged, or makes no sense; names it.
     """
+    if folder.is_file():
+        raise NotADirectoryError(
+            f"{folder} is a file, expected a folder TRAINER__PLANS__CONFIGURATION of nnU-Net's results; name the one "
+            "that the model was trained in"
+        )
     names = tuple(map(str, folds)) if folds is not None else _folds_with(folder, checkpoint_name)
     files = {name: folder / fold_name(name) / checkpoint_name for name in dict.fromkeys(names)}
     for name, file in files.items():

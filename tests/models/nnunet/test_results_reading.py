@@ -75,6 +75,12 @@ def test_an_unfinished_training_is_told(trained):
         read_results(folder)
 
 
+def test_a_file_is_no_training(tmp_path):
+    (tmp_path / "lesion.onnx").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match=r"lesion\.onnx is a file, expected a folder TRAINER__PLANS__CONF"):
+        read_results(tmp_path / "lesion.onnx")
+
+
 def test_a_renamed_folder_is_what_its_checkpoints_say(trained):
     folder = trained("nnUNetTrainerUltraLBMT")
     renamed = folder.rename(folder.with_name("my favourite model"))
