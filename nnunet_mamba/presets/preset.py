@@ -1,9 +1,11 @@
 """What a preset is: one published network as data, with what was counted for each of its sizes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+Variants = Mapping[str, Mapping[str, Any]]
 
 # What nnU-Net's plans say about the stages of a U-Net.
 STAGES = ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage", "n_conv_per_stage_decoder")
@@ -55,6 +57,10 @@ class Preset:
         requires: optional packages that the network needs, as Python imports them.
         extra: of nnunet-mamba, the extra that installs them.
         other_trainers: further ones of this network, which differ in how they train.
+        variants: networks of its papers' ablations, by the name that follows a trainer's: the keyword arguments that
+            replace those of every size, none of which the plans decide.
+        training_variants: of ``other_trainers``, by trainer and by the name that follows it: the settings of the
+            trainer that the variant replaces.
         weights_known_by: a regular expression for a part of the names that only published weights of this network, or
             of a classification network that it begins with, have; "" where none are published.
     """
@@ -71,6 +77,8 @@ class Preset:
     requires: tuple[str, ...] = ()
     extra: str = ""
     other_trainers: tuple[str, ...] = ()
+    variants: Variants = field(default_factory=lambda: NO_VARIANTS)
+    training_variants: Mapping[str, Variants] = field(default_factory=lambda: MappingProxyType({}))
     weights_known_by: str = ""
 
     @property
@@ -90,6 +98,18 @@ class Preset:
     def size(self, spatial_dims: int) -> Size:
         """Return the size with this number of axes, one of ``spatial_dims``."""
         return next(size for size in self.sizes if size.spatial_dims == spatial_dims)
+
+    def overrides(self, variant: str | None) -> Mapping[str, Any]:
+        """Return the keyword arguments that a variant replaces: none for one that trains otherwise, or without one."""
+        return {} if variant is None else self.variants.get(variant, {})
+
+
+def variants(**by_name: Mapping[str, Any]) -> Variants:
+    """Return variants by their names, which nobody can change."""
+    return MappingProxyType({name: MappingProxyType(dict(values)) for name, values in by_name.items()})
+
+
+NO_VARIANTS = variants()
 
 
 def counted(reference_input: tuple[int, int], image_size: tuple[int, ...]) -> Callable[..., Size]:

@@ -1,12 +1,20 @@
 """UltraLight VM-UNet, its six variants of the tumour papers, and the twin without Mamba."""
 
-from nnunet_mamba.presets.preset import Preset, Size, photograph, volume
+from nnunet_mamba.presets.preset import NO_VARIANTS, Preset, Size, Variants, photograph, variants, volume
 
 _WU = "Wu et al. 2024, arXiv:2403.20035; github.com/wurenkai/UltraLight-VM-UNet"
 _CREWS = "Crews and Whalen 2024, Mamba vs SOTA for Vision Tasks; github.com/lxaw/mamba-tumor-seg"
 
 
-def _preset(*, name: str, title: str, trainer: str, source: str, sizes: tuple[Size, ...]) -> Preset:
+def _preset(
+    *,
+    name: str,
+    title: str,
+    trainer: str,
+    source: str,
+    sizes: tuple[Size, ...],
+    variants: Variants = NO_VARIANTS,
+) -> Preset:
     return Preset(
         name=name,
         title=title,
@@ -15,6 +23,7 @@ def _preset(*, name: str, title: str, trainer: str, source: str, sizes: tuple[Si
         source=source,
         sizes=sizes,
         from_plans_in_3d=("strides",),
+        variants=variants,
         weights_known_by=r"\bebn\d",
     )
 
@@ -27,6 +36,14 @@ ULTRALIGHT_VM_UNET = _preset(
     sizes=(
         photograph(49_457, 0.06024, 0.14695, channels=(8, 16, 24, 32, 48, 64), n_parallel=4),
         volume(68_594, 1.049, 2.1315, channels=(8, 16, 24, 32, 48, 64), n_parallel=4),
+    ),
+    variants=variants(
+        # Table 4.
+        parallel1={"n_parallel": 1},
+        parallel2={"n_parallel": 2},
+        # Table 5; the network with convolutions on both sides is ULTRALIGHT_VM_UNET_NO_MAMBA.
+        convEncoder={"encoder_mixer": "conv"},
+        convDecoder={"decoder_mixer": "conv"},
     ),
 )
 

@@ -1,6 +1,6 @@
 """VM-UNet, and the twin without its scans."""
 
-from nnunet_mamba.presets.preset import Preset, photograph
+from nnunet_mamba.presets.preset import Preset, photograph, variants
 
 _RUAN = "Ruan et al. 2024, arXiv:2402.02491; github.com/JCruan519/VM-UNet"
 # Of VM-UNet, of VMamba, with whose weights it begins, and of VMamba's second generation, with whose it cannot.
@@ -22,6 +22,17 @@ VM_UNET = Preset(
             depths_decoder=(2, 2, 2, 1),
             drop_path_rate=0.2,
         ),
+    ),
+    variants=variants(
+        # Table IV; 0.2 is the paper's own.
+        dropPath0={"drop_path_rate": 0.0},
+        dropPath01={"drop_path_rate": 0.1},
+        dropPath03={"drop_path_rate": 0.3},
+        # Table V, whose decoders have as many blocks as the encoder, mirrored.
+        depths2222={"depths": (2, 2, 2, 2), "depths_decoder": (2, 2, 2, 2)},
+        depths2232={"depths": (2, 2, 3, 2), "depths_decoder": (2, 3, 2, 2)},
+        depths2242={"depths": (2, 2, 4, 2), "depths_decoder": (2, 4, 2, 2)},
+        depths2292={"depths": (2, 2, 9, 2), "depths_decoder": (2, 9, 2, 2)},
     ),
     weights_known_by=_WEIGHTS,
 )

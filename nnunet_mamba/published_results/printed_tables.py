@@ -89,6 +89,11 @@ def ours(preset: str, **overrides: Any) -> OurNetwork:
     return OurNetwork(preset=preset, overrides=MappingProxyType(overrides))
 
 
+def ours_by(trainer: str, preset: str) -> OurNetwork:
+    """Return a network that we have, trained by another trainer than its preset's own."""
+    return OurNetwork(preset=preset, trainer=trainer)
+
+
 def _read_number(text: str, column: Column) -> PrintedValue:
     found = _NUMBER.fullmatch(text)
     if found is None:

@@ -149,15 +149,19 @@ class OurNetwork:
     Args:
         preset: its name in ``presets.PRESETS``.
         overrides: arguments of ``create_network`` beside it, which make the network of an ablation.
+        trainer: name of ours, where the row was trained in another way than by the preset's own trainer; "" elsewhere.
+            ``presets.trainer_names.trainer_of`` takes all three.
     """
 
     preset: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    trainer: str = ""
 
     @property
     def shown(self) -> str:
-        """Its name, and its overrides as they are written in Python."""
-        return ", ".join([self.preset, *(f"{name}={value!r}" for name, value in self.overrides.items())])
+        """Its name, its overrides as they are written in Python, and the trainer if it is not the preset's own."""
+        overrides = (f"{name}={value!r}" for name, value in self.overrides.items())
+        return ", ".join([self.preset, *overrides]) + (f" by {self.trainer}" if self.trainer else "")
 
 
 @dataclass(frozen=True, kw_only=True)

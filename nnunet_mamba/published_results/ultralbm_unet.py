@@ -1,6 +1,6 @@
 """The tables of UltraLBM-UNet: sixteen light networks on three data sets of skin lesions, and six ablations."""
 
-from nnunet_mamba.published_results.printed_tables import for_datasets, ours, read_rows
+from nnunet_mamba.published_results.printed_tables import for_datasets, ours, ours_by, read_rows
 from nnunet_mamba.published_results.row import (
     DICE,
     FLOPS,
@@ -50,6 +50,7 @@ _PH2 = Setting(
 )
 _DATASETS = (_ISIC17, _ISIC18, _PH2)
 
+_DISTILLED = "nnUNetTrainerUltraLBMTDistill"
 _SCORES = (Column(heading="IoU(%)", metric=IOU, unit="%"), Column(heading="DSC(%)", metric=DICE, unit="%"))
 _TABLE_1 = read_rows(
     Table(
@@ -86,7 +87,7 @@ _TABLE_1 = read_rows(
         # By its numbers: both are ours to the last digit.
         "U-Net": ours("unet_tumour"),
         "UltraLight VM-UNet": ours("ultralight_vm_unet"),
-        "UltraLBM-UNet-T": ours("ultralbm_unet_t"),
+        "UltraLBM-UNet-T": ours_by(_DISTILLED, "ultralbm_unet_t"),
         "UltraLBM-UNet": ours("ultralbm_unet"),
     },
     remarks={
@@ -226,7 +227,6 @@ _TABLE_6 = read_rows(
         "w": ours("ultralbm_unet"),
     },
 )
-_STUDENT = ours("ultralbm_unet_t")
 _TABLE_7 = read_rows(
     Table(paper=PAPER, number="Table 7", topic="terms of the distillation for UltraLBM-UNet-T", is_ablation=True),
     [_ISIC17],
@@ -240,12 +240,12 @@ _TABLE_7 = read_rows(
     """,
     columns=_ABLATION,
     networks={
-        "w/o Distill": _STUDENT,
-        "KL-Distill": _STUDENT,
-        "DKL-Distill": _STUDENT,
-        "DKL+Att": _STUDENT,
-        "DKL+Grad": _STUDENT,
-        "Full Strategy": _STUDENT,
+        "w/o Distill": ours("ultralbm_unet_t"),
+        "KL-Distill": ours_by(f"{_DISTILLED}_kl", "ultralbm_unet_t"),
+        "DKL-Distill": ours_by(f"{_DISTILLED}_dkl", "ultralbm_unet_t"),
+        "DKL+Att": ours_by(f"{_DISTILLED}_dklAtt", "ultralbm_unet_t"),
+        "DKL+Grad": ours_by(f"{_DISTILLED}_dklGrad", "ultralbm_unet_t"),
+        "Full Strategy": ours_by(_DISTILLED, "ultralbm_unet_t"),
     },
 )
 

@@ -71,6 +71,7 @@ def test_a_network_is_shown_as_create_network_takes_it():
     assert OurNetwork(preset="vm_unet").shown == "vm_unet"
     overrides = {"depths": (2, 2), "mixer": "conv"}
     assert OurNetwork(preset="vm_unet", overrides=overrides).shown == "vm_unet, depths=(2, 2), mixer='conv'"
+    assert OurNetwork(preset="vm_unet", trainer="nnUNetTrainerMine").shown == "vm_unet by nnUNetTrainerMine"
 
 
 def test_columns_are_in_the_order_of_the_row_that_has_most():
