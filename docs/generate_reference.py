@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from nnunet_mamba.presets import PRESETS, Size
+from nnunet_mamba.presets.trainer_names import preset_of_file, trainer_of
 from nnunet_mamba.published_results import ROWS, Paper, PublishedRow, Setting, Table, columns_of
 
 if TYPE_CHECKING:
@@ -113,8 +115,32 @@ def trainers_page() -> str:
         "|---|---|---|---|---|---|---|---|",
         *(_recipe_line(name, value) for name, value in vars(recipes).items() if isinstance(value, recipes.Recipe)),
         _robust_line(recipes.robust(recipes.NNUNET)),
+        "",
+        "## Variants",
+        "",
+        "Rows of the papers' ablations, directly behind a trainer's name: the arguments of the network that they",
+        "change, or, of the trainer that distils, the weights of the terms of its loss.",
+        "",
+        "| trainer | changes | rows |",
+        "|---|---|---|",
+        *(line for trainer in trainers for line in _variant_lines(trainer.__name__)),
     ]
     return "\n".join(lines) + f"\n\n{BY_HAND}{by_hand}"
+
+
+def _variant_lines(trainer: str) -> Iterator[str]:
+    """Yield a line for each variant of a trainer."""
+    preset = preset_of_file(trainer)
+    assert preset is not None
+    rows: dict[str, list[str]] = {}
+    for row in ROWS:
+        if (network := row.network) is not None:
+            of_row = rows.setdefault(trainer_of(network.preset, network.overrides, network.trainer), [])
+            of_row.append(f"{row.table.paper.title}, {row.table.number}: {row.method}")
+    for name, changes in {**preset.variants, **preset.training_variants.get(trainer, {})}.items():
+        told = ", ".join(f"`{key}={value!r}`" for key, value in changes.items())
+        of_variant = dict.fromkeys(rows[f"{trainer}_{name}"])
+        yield f"| `{trainer}_{name}` | {told} | {'; '.join(of_variant)} |"
 
 
 def _trainer_line(trainer: type["PresetTrainer"]) -> str:
@@ -198,7 +224,8 @@ def published_results_page() -> str:
         "",
         "Numbers have the decimals of print. GFLOPs and FLOPs are",
         "[multiply-adds as the papers count them](../explanation/counting.md). The last column has the network as",
-        '`create_network` makes it, where we have it; methods stand without reference numbers and without "(Ours)".',
+        "`create_network` makes it, where we have it, and ablations have [trainers](trainers.md#variants), too;",
+        'methods stand without reference numbers and without "(Ours)".',
         "Remarks say where a paper contradicts itself, another paper or its code. Tests find them by arithmetic:",
         "DSC = 2 IoU / (1 + IoU), DSC from sensitivity, specificity and accuracy, means of organs, and our counts of",
         "parameters.",

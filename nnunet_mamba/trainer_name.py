@@ -1,9 +1,10 @@
 """The name of a trainer, which says how it trains: ``nnUNetTrainerUltraLightVM_nnunet_deep_20epochs``.
 
 The name is the only thing about a trainer that nnU-Net's commands, results folders and checkpoints carry. What is part
-of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Four suffixes
-may follow the name of a bundled trainer, in this order: the recipe (``_paper``, ``_nnunet`` or ``_robust``), ``_deep``
-for deep supervision, the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1), and the seed
+of the name therefore needs no flag, keeps its own results folder and is found again when predicting. Five suffixes
+may follow the name of a bundled trainer, in this order: a variant, which is a row of its paper's ablations, such as
+``_dropPath01`` (``presets.trainer_names`` knows them); the recipe (``_paper``, ``_nnunet`` or ``_robust``); ``_deep``
+for deep supervision; the budget (``_<N>epochs`` or ``_<N>epochs_<M>iterations``, N and M >= 1); and the seed
 (``_seed<N>``, N >= 0).
 """
 
@@ -11,6 +12,7 @@ import re
 from dataclasses import dataclass, replace
 
 from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.presets.trainer_names import variants_of_file
 
 # As few characters as possible are unknown, so that every suffix in its place is read.
 _PARTS = re.compile(
@@ -27,7 +29,8 @@ class TrainerName:
 
     Args:
         base: what stands before the first underscore; for one of our trainers, the name of its file.
-        unknown: what follows the base and is none of the suffixes; empty for all of our trainers.
+        variant: one that the base has; None for the network, and the training, of the base.
+        unknown: what follows the base or its variant and is none of the suffixes; empty for all of our trainers.
         recipe: "paper", "nnunet" or "robust"; None for the trainer's own.
         deep: whether the name asks for deep supervision.
         epochs: None for as many as the recipe has.
@@ -36,6 +39,7 @@ class TrainerName:
     """
 
     base: str
+    variant: str | None = None
     unknown: str = ""
     recipe: str | None = None
     deep: bool = False
@@ -49,9 +53,12 @@ class TrainerName:
         found = _PARTS.fullmatch(name)
         assert found is not None
         epochs, iterations, seed = found["epochs"], found["iterations"], found["seed"]
+        base, unknown = found["base"], found["unknown"]
+        variant = next((name for name in variants_of_file(base) if f"{unknown}_".startswith(f"_{name}_")), None)
         return cls(
-            base=found["base"],
-            unknown=found["unknown"],
+            base=base,
+            variant=variant,
+            unknown=unknown if variant is None else unknown.removeprefix(f"_{variant}"),
             recipe=found["recipe"],
             deep=found["deep"] is not None,
             epochs=int(epochs) if epochs else None,
@@ -73,6 +80,7 @@ class TrainerName:
         return replace(self, seed=seed)
 
     def __str__(self) -> str:
+        variant = "" if self.variant is None else f"_{self.variant}"
         suffixes = [
             self.recipe,
             "deep" if self.deep else None,
@@ -80,4 +88,4 @@ class TrainerName:
             f"{self.iterations}iterations" if self.iterations else None,
             None if self.seed is None else f"seed{self.seed}",
         ]
-        return "_".join([self.base + self.unknown, *filter(None, suffixes)])
+        return "_".join([self.base + variant + self.unknown, *filter(None, suffixes)])

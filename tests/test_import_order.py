@@ -21,7 +21,7 @@ HOUSE = {
         "bundled comparison crossval data demo doctor evaluation export external_tests models networks onnx_models ops "
         "planning prediction presets published_results report results system web"
     ),
-    "web": "models presets system",
+    "web": "models system",
     "demo": "bundled data evaluation models report results system trainer_name",
     "doctor": "_startup bundled ops system",
     "report": "comparison data evaluation overlays published_results results system trainer_name",
@@ -43,10 +43,10 @@ HOUSE = {
     "ops": "system",
     "data": "system",
     "results": "system",
+    "trainer_name": "bundled presets",
     "presets": "",
     "published_results": "",
     "_startup": "bundled",
-    "trainer_name": "bundled",
     "bundled": "",
     "system": "",
 }

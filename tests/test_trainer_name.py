@@ -3,13 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.presets.trainer_names import variants_of_file
 from nnunet_mamba.trainer_name import TrainerName
 
 BASE = "nnUNetTrainerUltraLightVM"
 counts = st.integers(1, 10**6)
+BASES = [*trainer_names(), "nnUNetTrainer", "nnUNetTrainerDiceCELoss"]
 names = st.builds(
-    lambda base, unknown, recipe, deep, epochs, iterations, seed: TrainerName(
-        base=base,
+    lambda begin, unknown, recipe, deep, epochs, iterations, seed: TrainerName(
+        base=begin[0],
+        variant=begin[1],
         unknown=unknown,
         recipe=recipe,
         deep=deep,
@@ -17,7 +20,7 @@ names = st.builds(
         iterations=iterations if epochs else None,
         seed=seed,
     ),
-    base=st.sampled_from([*trainer_names(), "nnUNetTrainer", "nnUNetTrainerDiceCELoss"]),
+    begin=st.sampled_from([(base, variant) for base in BASES for variant in (None, *variants_of_file(base))]),
     unknown=st.sampled_from(["", "_noSmooth", "_", "_deeper", "_20epochs_", "_seed1_"]),
     recipe=st.sampled_from([None, "paper", "nnunet", "robust"]),
     deep=st.booleans(),
@@ -32,12 +35,12 @@ def test_a_name_is_read_as_it_was_written(name):
     assert TrainerName.parse(str(name)) == name
 
 
-@given(st.text() | st.text("_nupaerdtsiochd10"))
+@given(st.text() | st.text("_nupaerdtsiochd10") | st.text("_dropPath01").map("nnUNetTrainerVMUNet_dropPath0{}".format))
 def test_every_name_has_parts_and_none_of_it_is_lost(name):
     parsed = TrainerName.parse(name)
     assert TrainerName.parse(str(parsed)) == parsed
     assert "_" not in parsed.base
-    assert name.startswith(parsed.base + parsed.unknown)
+    assert name.startswith(parsed.base + (f"_{parsed.variant}" if parsed.variant else "") + parsed.unknown)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,20 @@ def test_every_name_has_parts_and_none_of_it_is_lost(name):
         ("_20iterations", {"unknown": "_20iterations"}),
         ("_2epochs_0iterations", {"unknown": "_2epochs_0iterations"}),
         ("_\n", {"unknown": "_\n"}),
+        ("_parallel1", {"variant": "parallel1"}),
+        (
+            "_convEncoder_nnunet_deep_2epochs_seed1",
+            {"variant": "convEncoder", "recipe": "nnunet", "deep": True, "epochs": 2, "seed": 1},
+        ),
+        ("_parallel1_mine_paper", {"variant": "parallel1", "unknown": "_mine", "recipe": "paper"}),
+        ("_parallel1_", {"variant": "parallel1", "unknown": "_"}),
+        ("_parallel1_parallel2", {"variant": "parallel1", "unknown": "_parallel2"}),
+        ("_parallel11", {"unknown": "_parallel11"}),
+        ("_parallel", {"unknown": "_parallel"}),
+        ("_Parallel1", {"unknown": "_Parallel1"}),
+        ("_paper_parallel1", {"unknown": "_paper_parallel1"}),
+        # Of another trainer.
+        ("_dropPath0", {"unknown": "_dropPath0"}),
     ],
 )
 def test_reads_the_suffixes_in_their_order_and_leaves_the_rest_unknown(suffixes, parts):
@@ -81,6 +98,7 @@ def test_a_budget_is_written_in_the_plural():
         (f"{BASE}_seed0", BASE),
         ("nnUNetTrainer_5epochs", "nnUNetTrainer"),
         (f"{BASE}_mine", f"{BASE}_mine"),
+        (f"{BASE}_parallel2_robust_1epoch_seed1", f"{BASE}_parallel2_robust"),
     ],
 )
 def test_the_budget_and_the_seed_can_be_left_out(name, without):

@@ -180,7 +180,12 @@ def _teachers(ours: "Mapping[str, type[PresetTrainer]]") -> dict[str, list[str]]
     """Return for each of our trainers that learns from another network the trainers of that one."""
     return {
         student: _same_seed_first(
-            student, [name for name, found in ours.items() if found.preset is trainer.teacher_preset]
+            student,
+            [
+                name
+                for name, found in ours.items()
+                if found.preset is trainer.teacher_preset and found.variant_of_name is None
+            ],
         )
         for student, trainer in ours.items()
         if trainer.teacher_preset is not None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from nnunet_mamba.models.description import FILL_HOLES, KEEP_LARGEST_PART, NOT_STATED, ModelDescription, Score
+from nnunet_mamba.models.planned_network import network_title
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.system.durations import duration
 
@@ -61,7 +62,8 @@ def _what_it_is(description: ModelDescription) -> Iterator[str]:
     else:
         preset = PRESETS[network.preset]
         size = "" if network.n_parameters is None else f", {network.n_parameters} parameters"
-        yield f"- Network: {preset.title} ({preset.name}){size}; {preset.source}"
+        title = network_title(description.trainer, preset.name)
+        yield f"- Network: {title} ({preset.name}){size}; {preset.source}"
     yield f"- Trainer: {_plain(description.trainer)}, configuration {_plain(description.configuration)}"
     dataset = description.dataset_json
     channels = dataset.get("modality") or dataset.get("channel_names", {})

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from nnunet_mamba.models.description import NetworkDescription
 from nnunet_mamba.networks.catalogue import create_network
-from nnunet_mamba.networks.plan_arguments import plan_arguments
+from nnunet_mamba.networks.plan_arguments import trained_arguments
 from nnunet_mamba.presets import PRESETS, Preset
+from nnunet_mamba.presets.trainer_names import preset_of_file
 from nnunet_mamba.trainer_name import TrainerName
 
 if TYPE_CHECKING:
@@ -24,10 +25,18 @@ def preset_of_trainer(trainer: str) -> Preset | None:
         trainer: its name, with or without suffixes.
     """
     parts = TrainerName.parse(trainer)
-    if parts.unknown:
-        return None
-    trainers = {name: preset for preset in PRESETS.values() for name in (preset.trainer, *preset.other_trainers)}
-    return trainers.get(parts.base)
+    return None if parts.unknown else preset_of_file(parts.base)
+
+
+def network_title(trainer: str, preset: str) -> str:
+    """Return what a paper calls a network, with the variant of it that is trained, such as "VM-UNet, depths2222".
+
+    Args:
+        trainer: its name, with or without suffixes.
+        preset: the network's name.
+    """
+    found, variant = PRESETS[preset], TrainerName.parse(trainer).variant
+    return f"{found.title}, {variant}" if found.overrides(variant) else found.title
 
 
 def planned_network(
@@ -50,14 +59,15 @@ def planned_network(
     dims = len(planned["patch_size"])
     if dims not in preset.spatial_dims:
         raise ValueError(f"{trainer} has no network for {dims}D patches, and the plans have {planned['patch_size']}")
+    parts = TrainerName.parse(trainer)
     stages = (planned.get("architecture") or {}).get("arch_kwargs", {})
     try:
-        decided = plan_arguments(preset, {**planned, "architecture": {"arch_kwargs": stages}})
+        decided = trained_arguments(preset, {**planned, "architecture": {"arch_kwargs": stages}}, parts.variant)
     except KeyError as error:
         raise ValueError(f"the architecture has no {error}, which decides the network of {trainer}") from error
     arguments = {**preset.size(dims).arguments, **decided}
     arguments.pop("spatial_dims", None)
-    if preset.deep_supervision or TrainerName.parse(trainer).deep:
+    if preset.deep_supervision or parts.deep:
         # The checkpoint has the weights of all heads.
         arguments["deep_supervision"] = True
     return NetworkDescription(

@@ -1,4 +1,4 @@
-"""What nnU-Net's plans decide about a network."""
+"""What nnU-Net's plans and a trainer's name decide about a network."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,3 +26,14 @@ def plan_arguments(preset: Preset, configuration: Mapping[str, Any]) -> dict[str
         preset.planned(dims), {**stages, "input_size": patch_size}, published=preset.size(dims).arguments
     )
     return planned if dims == 2 else {**planned, "spatial_dims": dims}
+
+
+def trained_arguments(preset: Preset, configuration: Mapping[str, Any], variant: str | None) -> dict[str, Any]:
+    """Return the keyword arguments with which a trainer builds the preset's network: the plans' and the variant's.
+
+    Args:
+        preset: the network.
+        configuration: as in ``plan_arguments``.
+        variant: of the trainer's name, None without one.
+    """
+    return {**plan_arguments(preset, configuration), **preset.overrides(variant)}

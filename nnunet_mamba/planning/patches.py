@@ -9,7 +9,7 @@ import torch
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 
 from nnunet_mamba.networks.catalogue import create_network
-from nnunet_mamba.networks.plan_arguments import plan_arguments
+from nnunet_mamba.networks.plan_arguments import trained_arguments
 from nnunet_mamba.networks.planned_pooling import SMALLEST_POOLED
 from nnunet_mamba.presets import Preset
 
@@ -20,14 +20,15 @@ _MOST_FEATURES = {2: 512, 3: 320}
 _NO_LIMIT_OF_POOLINGS = 999999
 
 
-def network_divisor(preset: Preset, configuration: Mapping[str, Any]) -> Patch:
+def network_divisor(preset: Preset, configuration: Mapping[str, Any], variant: str | None = None) -> Patch:
     """Return the numbers that the network pads each axis to a multiple of.
 
     Args:
         preset: the network.
         configuration: of the plans; it decides where the network takes its stages from them.
+        variant: of the network, None for the preset itself.
     """
-    arguments = plan_arguments(preset, configuration)
+    arguments = trained_arguments(preset, configuration, variant)
     # Channels and classes do not matter here; on the device meta, weights take neither time nor memory.
     with torch.device("meta"):
         return create_network(preset.name, 1, 1, **arguments).size_multiple

@@ -48,7 +48,7 @@ class ResolvedTrainer:
 
     def divisor(self, configuration: str) -> Patch:
         """Return the numbers that the network pads each axis to a multiple of."""
-        return network_divisor(self.preset, self.base.configurations[configuration])
+        return network_divisor(self.preset, self.base.configurations[configuration], self.trainer.variant_of_name)
 
 
 def resolve_trainers(names: Sequence[str], base: BasePlans) -> list[ResolvedTrainer]:

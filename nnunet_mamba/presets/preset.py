@@ -109,7 +109,7 @@ def variants(**by_name: Mapping[str, Any]) -> Variants:
     return MappingProxyType({name: MappingProxyType(dict(values)) for name, values in by_name.items()})
 
 
-NO_VARIANTS = variants()
+NO_VARIANTS: Variants = variants()
 
 
 def counted(reference_input: tuple[int, int], image_size: tuple[int, ...]) -> Callable[..., Size]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nnunet_mamba.bundled import trainers_folder
 from nnunet_mamba.networks.catalogue import network_class
+from nnunet_mamba.presets.trainer_names import variants_of_file
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.preset_trainer import PresetTrainer
 from nnunet_mamba.training.recipes import NNUNET, Recipe, robust
@@ -62,6 +63,7 @@ def load_trainer_with_suffixes(name: str) -> type[PresetTrainer]:
         trainer,
         name,
         recipe,
+        variant=parts.variant,
         deep=parts.deep,
         epochs=parts.epochs,
         iterations=parts.iterations,
@@ -74,17 +76,19 @@ def derived_trainer(
     name: str,
     recipe: Recipe,
     *,
+    variant: str | None = None,
     deep: bool = False,
     epochs: int | None = None,
     iterations: int | None = None,
     seed: int | None = None,
 ) -> type[PresetTrainer]:
-    """Return a trainer that trains the network of another in another way.
+    """Return a trainer that trains the network of another in another way, or a variant of it.
 
     Args:
         trainer: the other.
         name: of the new class, by which nnU-Net must find it again when it predicts.
         recipe: of the new one.
+        variant: that the other one has; None for the other's own network and terms of the loss.
         deep: whether it trains with deep supervision.
         epochs: None for as many as the recipe has.
         iterations: of an epoch; None for as many as nnU-Net has.
@@ -94,6 +98,7 @@ def derived_trainer(
         "__doc__": f"{trainer.__name__} as {name!r}.",
         "__module__": __name__,
         "recipe": recipe,
+        "variant_of_name": variant,
         "deep_of_name": deep,
         "epochs_of_name": epochs,
         "iterations_of_name": iterations,
@@ -109,10 +114,12 @@ def _refusal(name: str, trainer: type[PresetTrainer]) -> str:
         deep = "'_deep', "
     elif "_deep" in name:
         return f"There is no trainer {name!r}: {base!r} {_reason_without_deep_variant(trainer)}; leave '_deep' out."
+    listed = ", ".join(f"'_{variant}'" for variant in variants_of_file(base))
+    variants = f"a variant ({listed}), " if listed else ""
     return (
-        f"There is no trainer {name!r}: what may follow {base!r} is, in this order, '_paper', '_nnunet' or '_robust', "
-        f"{deep}'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, and '_seed<N>' with N >= 0, for example "
-        f"'{base}_20epochs' or '{base}_nnunet_20epochs_seed1'."
+        f"There is no trainer {name!r}: what may follow {base!r} is, in this order, {variants}'_paper', '_nnunet' or "
+        f"'_robust', {deep}'_<N>epochs' or '_<N>epochs_<M>iterations' with N and M >= 1, and '_seed<N>' with N >= 0, "
+        f"for example '{base}_20epochs' or '{base}_nnunet_20epochs_seed1'."
     )
 
 

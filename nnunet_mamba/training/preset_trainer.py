@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from nnunet_mamba.data.splits.split_files import SPLITS_FILE, adopt_splits, read_splits
 from nnunet_mamba.networks.catalogue import create_network, require_packages
-from nnunet_mamba.networks.plan_arguments import plan_arguments
+from nnunet_mamba.networks.plan_arguments import trained_arguments
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.durations import rough_duration
@@ -76,6 +76,7 @@ class PresetTrainer(CpuTrainer):
     paper_recipe: ClassVar[Recipe | None] = None
     teacher_preset: ClassVar[Preset | None] = None
     needs_single_output: ClassVar[bool] = False
+    variant_of_name: ClassVar[str | None] = None
     deep_of_name: ClassVar[bool] = False
     epochs_of_name: ClassVar[int | None] = None
     iterations_of_name: ClassVar[int | None] = None
@@ -151,7 +152,7 @@ class PresetTrainer(CpuTrainer):
         num_output_channels: int,
         enable_deep_supervision: bool = True,
     ) -> nn.Module:
-        """Build the preset's network for this data set's channels and labels.
+        """Build the preset's network, or its variant, for this data set's channels and labels.
 
         Args:
             plans_manager: unused, the configuration says all.
@@ -165,7 +166,7 @@ class PresetTrainer(CpuTrainer):
             NotImplementedError: the configuration's patches have another number of dimensions.
         """
         refuse_wrong_dimensions(cls.__name__, cls.preset, "this configuration", configuration_manager.patch_size)
-        arguments = plan_arguments(cls.preset, configuration_manager.configuration)
+        arguments = trained_arguments(cls.preset, configuration_manager.configuration, cls.variant_of_name)
         if not cls.has_deep_supervision():
             return create_network(cls.preset.name, num_input_channels, num_output_channels, **arguments)
         # A checkpoint has the heads' weights, so they exist even where one output is asked for.

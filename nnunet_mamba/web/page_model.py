@@ -6,7 +6,7 @@ from typing import Any
 
 from nnunet_mamba import __version__
 from nnunet_mamba.models.description import POSTPROCESSING, ModelDescription, Score
-from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.models.planned_network import network_title
 
 _HEADING = re.compile(r"^## +(.+?)\s*$", re.MULTILINE)
 _COLOURS = 3
@@ -32,7 +32,7 @@ def page_model(description: ModelDescription, card: str) -> dict[str, Any]:
     network = description.network
     return {
         "name": description.name,
-        "title": description.trainer if network is None else PRESETS[network.preset].title,
+        "title": description.trainer if network is None else network_title(description.trainer, network.preset),
         "version": __version__,
         "n_parameters": None if network is None else network.n_parameters,
         "size": {"height": size[0], "width": size[1]},

@@ -53,6 +53,7 @@ def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monke
     student = "nnUNetTrainerUltraLBMTDistill_2epochs"
     teachers = ["nnUNetTrainerUltraLBM", "nnUNetTrainerUltraLBM_paper_3epochs"]
     trainers = [student, *teachers, "nnUNetTrainerUltraLBMT", "nnUNetTrainerUltraLBMNoMamba_2epochs", STOCK]
+    trainers += ["nnUNetTrainerUltraLBM_allGlobal"]
     found = prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=trainers)
     assert found.teachers == {student: teachers}
     repeats = [f"{name}_seed{seed}" for seed in (1, 2) for name in ("nnUNetTrainerUltraLBM", student)]

@@ -27,6 +27,12 @@ def test_what_is_known_is_on_the_card(description):
     assert "- Time: 14 s" in card
 
 
+def test_a_variant_of_a_network_is_not_called_the_network(description):
+    card = model_card(replace(description, trainer="nnUNetTrainerUltraLightVM_parallel2_20epochs"))
+    assert "- Network: UltraLight VM-UNet, parallel2 (ultralight_vm_unet), " in card
+    assert "- Trainer: nnUNetTrainerUltraLightVM_parallel2_20epochs, configuration 2d" in card
+
+
 def test_what_nobody_has_said_is_not_stated(description):
     card = model_card(description)
     for name in ("Intended use", "Scores", "Limits"):

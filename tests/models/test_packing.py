@@ -24,6 +24,8 @@ CONVERSION = ImageConversion(
         ("nnUNetTrainerUltraLightVM", None, "ultralight_vm_unet"),
         ("nnUNetTrainerUltraLightVM_20epochs", REGIONS, "ultralight_vm_unet"),
         ("nnUNetTrainerUltraLightVM_deep", None, "ultralight_vm_unet"),
+        ("nnUNetTrainerUltraLightVM_parallel2_20epochs", None, "ultralight_vm_unet"),
+        ("nnUNetTrainerUltraLBMTDistill_dkl", None, "ultralbm_unet_t"),
         ("nnUNetTrainerUltraLBMTDistill", REGIONS, "ultralbm_unet_t"),
         ("nnUNetTrainerUMambaBot", None, "u_mamba_bot"),
     ],

@@ -13,13 +13,29 @@ def test_every_bundled_trainer_has_the_network_that_it_trains(suffix):
         assert preset_of_trainer(name + suffix) is load_trainer(name).preset
 
 
-@pytest.mark.parametrize("name", ["nnUNetTrainer", "nnUNetTrainer_20epochs", "nnUNetTrainerUltraLightVM_mine", "Mine"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nnUNetTrainer",
+        "nnUNetTrainer_20epochs",
+        "nnUNetTrainerUltraLightVM_mine",
+        "nnUNetTrainerUltraLightVM_parallel1_mine",
+        "nnUNetTrainerUltraLightVM_dropPath0",
+        "Mine",
+    ],
+)
 def test_other_trainers_have_none(name):
     assert preset_of_trainer(name) is None
 
 
 @pytest.mark.parametrize(
-    "name", ["nnUNetTrainerUltraLightVM", "nnUNetTrainerUltraLightVM_deep_2epochs", "nnUNetTrainerUMambaBotPP"]
+    "name",
+    [
+        "nnUNetTrainerUltraLightVM",
+        "nnUNetTrainerUltraLightVM_deep_2epochs",
+        "nnUNetTrainerUltraLightVM_convEncoder_deep_2epochs",
+        "nnUNetTrainerUMambaBotPP",
+    ],
 )
 def test_the_described_network_is_the_trainers_own(name):
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
 from nnunet_mamba.planning.patches import network_divisor, nnunet_patch, rounded_patch, smaller_patches, with_patch
 from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.presets.preset import variants
 from nnunet_mamba.training.generated_trainers import load_trainer
 
 SPACINGS = {"2d": (1.0, 1.0), "3d": (2.5, 0.8, 0.8)}
@@ -82,6 +84,13 @@ def test_the_divisor_is_what_the_network_pads_to(preset, patch_size, monkeypatch
     with pytest.raises(PaddedError) as padded:
         network(torch.zeros(1, 1, *patch_size, device="meta"))
     assert padded.value.args == (divisor,)
+
+
+def test_the_divisor_of_a_variant_is_that_of_its_own_network():
+    preset = replace(PRESETS["ultralight_vm_unet"], variants=variants(shallow={"channels": (8, 16, 24, 32)}))
+    planned = configuration((96, 128), (96, 128))
+    assert network_divisor(preset, planned) == (32, 32)
+    assert network_divisor(preset, planned, "shallow") == (8, 8)
 
 
 def test_a_patch_grows_to_the_divisor_where_the_image_has_the_pixels():

@@ -10,6 +10,7 @@ from nnunet_mamba.planning.resolved_trainer import resolve_trainers
         ("nnUNetTrainerUltraLightVM", "nnUNetPlans", "nnUNetUltraLightVMPlans"),
         ("nnUNetTrainerUMambaBot", "nnUNetResEncUNetMPlans", "nnUNetUMambaBotResEncUNetMPlans"),
         ("nnUNetTrainerVMUNet_20epochs_5iterations", "nnUNetPlans", "nnUNetVMUNetPlans"),
+        ("nnUNetTrainerVMUNet_depths2292_paper_1epoch", "nnUNetPlans", "nnUNetVMUNet_depths2292_paperPlans"),
         ("nnUNetTrainerVMUNet_nnunet_deep_1epoch", "nnUNetPlans", "nnUNetVMUNet_nnunet_deepPlans"),
     ],
 )

@@ -14,6 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
+from nnunet_mamba import create_network
+
 NAME = "nnUNetTrainerUltraLightVM"
 TRAINER = f"{NAME}_2epochs_3iterations"
 
@@ -69,6 +71,39 @@ def test_train_validate_and_predict(planned, tmp_path, labels):
     assert len(masks) == 10
     assert {np.asarray(Image.open(mask)).shape for mask in masks} == {(52, 60)}
     assert set(np.unique([np.asarray(Image.open(mask)) for mask in masks])) <= {0, 1, 2, 3}
+
+
+@pytest.mark.slow
+def test_a_variant_trains_and_predicts_by_its_name(planned, tmp_path):
+    trainer = f"{NAME}_parallel2_2epochs_2iterations"
+    trained = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", trainer)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    weights = torch.load(_fold(planned, trainer) / "checkpoint_final.pth", weights_only=False)["network_weights"]
+    # Two chunks instead of four: Mamba layers of twice the width.
+    with torch.device("meta"):
+        expected = create_network("ultralight_vm_unet", 3, 2, n_parallel=2).state_dict()
+    assert {name: value.shape for name, value in weights.items()} == {
+        name: value.shape for name, value in expected.items()
+    }
+
+    images = planned.root / "nnUNet_raw" / planned.dataset / "imagesTr"
+    predicted = planned.run(
+        *("nnUNetv2_predict", "-i", str(images), "-o", str(tmp_path / "masks"), "-d", "901", "-c", "2d", "-f", "0"),
+        *("-tr", trainer, "-device", "cpu", "-npp", "1", "-nps", "1"),
+    )
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    ours = planned.run(
+        *("nnunet-mamba", "predict", str(images), "-o", str(tmp_path / "ours"), "-d", "901", "-tr", trainer),
+        *("--device", "cpu"),
+    )
+    assert ours.returncode == 0, ours.stdout + ours.stderr
+    masks = sorted((tmp_path / "masks").glob("*.png"))
+    assert len(masks) == 10
+    for mask in masks:
+        # nnunet-mamba keeps the names of the images and writes 255 for the label.
+        (own,) = (tmp_path / "ours").glob(f"{mask.stem}*.png")
+        differs = (np.asarray(Image.open(own)) > 0) != (np.asarray(Image.open(mask)) > 0)
+        assert differs.mean() < 1e-2
 
 
 def test_a_killed_training_continues_where_it_was(planned):

@@ -98,6 +98,7 @@ TOY = Preset(
             giga_flops=0.014680064,
         ),
     ),
+    variants=MappingProxyType({"wide": {"channels": 12}}),
 )
 """,
     "toy_recipe.py": """
@@ -308,7 +309,11 @@ def test_is_planned_by_what_it_pads_to(build_trainer, tmp_path):
 @pytest.mark.usefixtures("_toy")
 @pytest.mark.parametrize(
     ("name", "patch_size"),
-    [("Toy_1epoch_1iteration", (9, 14)), ("Toy_deep_1epoch_1iteration", (9, 14)), ("VolumeToy_1epoch", (5, 9, 14))],
+    [
+        ("Toy_1epoch_1iteration", (9, 14)),
+        ("Toy_wide_deep_1epoch_1iteration", (9, 14)),
+        ("VolumeToy_1epoch", (5, 9, 14)),
+    ],
 )
 def test_trains_and_predicts_with_stock_nnunet(build_trainer, name, patch_size):
     trainer = build_trainer(f"nnUNetTrainer{name}", patch_size)

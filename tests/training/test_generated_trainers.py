@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.presets.trainer_names import variants_of_file
 from nnunet_mamba.training.augmentation.choices import PHOTOGRAPHS
 from nnunet_mamba.training.generated_trainers import (
     has_deep_variant,
@@ -41,17 +42,18 @@ def test_reads_the_budget_from_the_name(suffix, epochs, iterations):
 
 @settings(deadline=None)
 @given(
-    base=st.sampled_from(trainer_names()),
+    begin=st.sampled_from([(base, variant) for base in trainer_names() for variant in ("", *variants_of_file(base))]),
     recipe=st.sampled_from(["", "paper", "nnunet", "robust"]),
     deep=st.booleans(),
     epochs=st.none() | counts,
     iterations=st.none() | counts,
     seed=st.none() | st.integers(0, 10**6),
 )
-def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs, iterations, seed):
+def test_every_trainer_takes_every_suffix_that_it_has(begin, recipe, deep, epochs, iterations, seed):
+    base, variant = begin
     trainer = load_trainer(base)
     budget = [f"{epochs}epochs", *([f"{iterations}iterations"] if iterations else [])] if epochs else []
-    suffixes = [*([recipe] if recipe else []), *(["deep"] if deep else []), *budget]
+    suffixes = [*filter(None, (variant, recipe)), *(["deep"] if deep else []), *budget]
     suffixes += [] if seed is None else [f"seed{seed}"]
     name = "_".join([base, *suffixes])
 
@@ -65,6 +67,7 @@ def test_every_trainer_takes_every_suffix_that_it_has(base, recipe, deep, epochs
 
     assert issubclass(generated, trainer)
     assert generated.__name__ == name
+    assert generated.variant_of_name == (variant or None)
     assert generated.deep_of_name is deep
     assert generated.has_deep_supervision() == (deep or trainer.preset.deep_supervision)
     assert generated.epochs_of_name == epochs
@@ -125,13 +128,20 @@ def test_names_that_begin_alike_are_not_taken_for_each_other():
         "_seed-1",
         "_seed1_seed1",
         "_seed1_20epochs",
+        "_paper_parallel1",
+        "_parallel1_parallel2",
+        "_dropPath0",
+        "_parallel3",
     ],
 )
 def test_refuses_other_suffixes_and_names_the_valid_ones(suffix):
     name = f"{NAME}{suffix}"
     with pytest.raises(
         ValueError,
-        match=r"'_paper', '_nnunet' or '_robust', '_deep', .*_<M>iterations.*, and '_seed<N>' .*UltraLightVM_20epochs",
+        match=(
+            r"a variant \('_parallel1', .*\), '_paper', '_nnunet' or '_robust', '_deep', .*_<M>iterations.*, "
+            "and '_seed<N>' .*UltraLightVM_20epochs"
+        ),
     ) as error:
         load_trainer_with_suffixes(name)
     assert f"There is no trainer {name!r}" in str(error.value)
@@ -140,7 +150,7 @@ def test_refuses_other_suffixes_and_names_the_valid_ones(suffix):
 def test_u_mamba_has_its_heads_anyway_and_offers_no_other():
     with pytest.raises(ValueError, match="'nnUNetTrainerUMambaBot' trains with deep supervision anyway; leave '_deep'"):
         load_trainer_with_suffixes("nnUNetTrainerUMambaBot_deep")
-    with pytest.raises(ValueError, match="'_paper', '_nnunet' or '_robust', '_<N>epochs' or"):
+    with pytest.raises(ValueError, match="in this order, '_paper', '_nnunet' or '_robust', '_<N>epochs' or"):
         load_trainer_with_suffixes("nnUNetTrainerUMambaBot_0epochs")
 
 

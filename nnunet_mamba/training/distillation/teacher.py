@@ -37,8 +37,8 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     ``NNUNET_MAMBA_TEACHER`` names it: a checkpoint, a fold's folder, or the folder of all folds, which holds that of
     the student's fold; or a model file, or a model that comes with nnunet-mamba. Without the variable it is the only
     finished training of ``teacher_trainer`` on the student's data set, configuration and fold, with any recipe and
-    budget, and with the student's plans; if there is none, with other plans for the same preprocessed data. Those whose
-    names have the student's seed, or like the student's none, come before all others.
+    budget but no variant, and with the student's plans; if there is none, with other plans for the same preprocessed
+    data. Those whose names have the student's seed, or like the student's none, come before all others.
 
     Args:
         student: the trainer that needs a teacher.
@@ -59,7 +59,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         for model in finished_models(results)
         if str(student.fold) in model.finished_folds()
         and model.name.configuration == configuration
-        and TrainerName.parse(model.name.trainer).base == teacher_trainer
+        and _is_of(model.name.trainer, teacher_trainer)
     ]
     identifier = student.configuration_manager.data_identifier
     seed = TrainerName.parse(type(student).__name__).seed
@@ -82,6 +82,12 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
             f"  export {TEACHER_VARIABLE}=/path"
         )
     return found[0].fold(student.fold) / FINAL
+
+
+def _is_of(trainer: str, teacher_trainer: str) -> bool:
+    """Return whether a trainer, with its suffixes, trains the teacher's own network: no variant of it does."""
+    parts = TrainerName.parse(trainer)
+    return parts.base == teacher_trainer and parts.variant is None
 
 
 def named_teacher(value: str) -> Path:

@@ -18,7 +18,7 @@ from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE
 def test_takes_the_finished_training_of_the_same_fold(make, teach, name):
     checkpoint = teach(name)
     teach(TEACHER, fold=1)
-    for other in ("nnUNetTrainerUltraLBMT", "nnUNetTrainerUltraLBMNoMamba_20epochs"):
+    for other in ("nnUNetTrainerUltraLBMT", "nnUNetTrainerUltraLBMNoMamba_20epochs", f"{TEACHER}_kernels333_20epochs"):
         teach(other)
     assert make().load_teacher() == checkpoint
 
@@ -87,7 +87,7 @@ def test_of_a_named_folder_of_folds_the_students_own_teaches(make, teach, monkey
         make(fold=2).load_teacher()
 
 
-@pytest.mark.parametrize("name", ["nnUNetTrainerUltraLightVM", "nnUNetTrainer"])
+@pytest.mark.parametrize("name", ["nnUNetTrainerUltraLightVM", f"{TEACHER}_forwardMamba", "nnUNetTrainer"])
 def test_a_named_file_of_any_trainer_teaches_with_one_output(make, teach, monkeypatch, tmp_path, name):
     monkeypatch.setenv(TEACHER_VARIABLE, str(shutil.copy(teach(name), tmp_path / "teacher.pth")))
     trainer = make()
