@@ -1,11 +1,13 @@
 """What a teacher adds to the loss of a student, from the logits that both give for the same images.
 
-L = λh L_hard + λs L_soft + λa L_attention + λg L_gradient; L_hard is nnU-Net's own loss.
+L = λh L_hard + λs L_soft + λa L_attention + λg L_gradient; L_hard is nnU-Net's own loss. An ablation of the paper has
+the conventional L_kl of Hinton et al. in the place of the three terms behind L_hard.
 
 Source:
     Fan et al. 2025, UltraLBM-UNet, section 3.6, equations 12 to 17, for one sigmoid output. Their reading for several
     regions or labels is ours, and so is the mean over pixels in L_gradient, where the paper prints a squared norm:
     no term depends on the size of the patches.
+    Hinton et al. 2015, arXiv:1503.02531, section 2, for L_kl.
 """
 
 import torch
@@ -13,8 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnunet_mamba.training.distillation.settings import DistillationSettings
-
-TEACHER_TERMS = ("soft", "attention", "gradient")
 
 # Sobel's operator, scaled so that a ramp of slope 1 has gradient 1 in 2D and in 3D.
 _SMOOTHING = (0.25, 0.5, 0.25)
@@ -31,7 +31,7 @@ def teacher_terms(
     Args:
         student: logits, (b, c, *spatial).
         teacher: logits of the same shape.
-        settings: which terms, and the temperature.
+        settings: which terms, and their temperatures.
         has_regions: whether each channel is a region with a sigmoid; otherwise all are labels under one softmax.
 
     Returns:
@@ -41,6 +41,8 @@ def teacher_terms(
     terms = {}
     if settings.soft:
         terms["soft"] = soft_loss(student, teacher, has_regions=has_regions)
+    if settings.kl:
+        terms["kl"] = kl_loss(student, teacher, temperature=settings.kl_temperature, has_regions=has_regions)
     student_maps, teacher_maps = (prediction_maps(logits, has_regions=has_regions) for logits in (student, teacher))
     if settings.attention:
         terms["attention"] = attention_loss(student_maps, teacher_maps, temperature=settings.temperature)
@@ -68,6 +70,26 @@ def soft_loss(student: Tensor, teacher: Tensor, *, has_regions: bool) -> Tensor:
         log_target=True,
     )
     return divergence.sum(dim=1).mean()
+
+
+def kl_loss(student: Tensor, teacher: Tensor, *, temperature: float, has_regions: bool) -> Tensor:
+    """Return T² times the mean over pixels of KL(teacher ‖ student), with all logits over the temperature T.
+
+    This is the conventional distillation, whose T² keeps the gradients as long as they are at a temperature of 1. The
+    paper names it in Table 7 as "KL-Distill" and prints neither its formula nor its temperature. What it prints as the
+    decoupled divergence, equation 14, is this one at a temperature of 1: between inside and outside of one region
+    there is nothing more to decouple. So the temperature is what tells the two rows apart.
+
+    Args:
+        student: logits, (b, c, *spatial).
+        teacher: logits of the same shape.
+        temperature: T > 0; a large one tells more of the improbable side.
+        has_regions: as in ``teacher_terms``.
+
+    Source:
+        Hinton et al. 2015, arXiv:1503.02531, section 2.
+    """
+    return temperature**2 * soft_loss(student / temperature, teacher / temperature, has_regions=has_regions)
 
 
 def _log_probabilities(logits: Tensor, *, has_regions: bool) -> Tensor:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from nnunet_mamba.presets import Preset
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
-from nnunet_mamba.training.distillation.losses import TEACHER_TERMS, teacher_terms
-from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
+from nnunet_mamba.trainer_name import TrainerName
+from nnunet_mamba.training.distillation.losses import teacher_terms
+from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, TEACHER_TERMS, DistillationSettings
 from nnunet_mamba.training.distillation.teacher import find_teacher, load_teacher
 from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.preset_trainer import PresetTrainer
@@ -50,7 +51,7 @@ class DistillationTrainer(PresetTrainer):
             FileNotFoundError: there is no teacher.
             ValueError: the teacher is not one for this training, or the settings are not.
         """
-        self.settings = DistillationSettings.from_environment()
+        self.settings = self.chosen_settings()
         checkpoint = find_teacher(self, self.teacher_preset.trainer)
         if not self.was_initialized:
             self.initialize()
@@ -60,9 +61,19 @@ class DistillationTrainer(PresetTrainer):
             self.teacher = cast("nn.Module", torch.compile(self.teacher))
         return checkpoint
 
+    @classmethod
+    def chosen_settings(cls) -> DistillationSettings:
+        """Return the settings of the variant in the trainer's name, as the environment changes them.
+
+        Raises:
+            ValueError: the environment gives no settings, or contradicts the name.
+        """
+        variants = cls.preset.training_variants.get(TrainerName.parse(cls.__name__).base, {})
+        return DistillationSettings.from_environment(variants.get(cls.variant_of_name or "", {}))
+
     def prepare_trial_steps(self) -> None:
         """Build a teacher with untrained weights: its outputs do not matter, so that none needs to be trained yet."""
-        self.settings = DistillationSettings.from_environment()
+        self.settings = self.chosen_settings()
         teacher = load_trainer(self.teacher_preset.trainer).build_network_architecture(
             self.plans_manager,
             self.configuration_manager,

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from distillation_cases import REGIONS, THREE_LABELS, batch_for, unequal
+from distillation_cases import REGIONS, STUDENT, THREE_LABELS, batch_for, unequal
 
-from nnunet_mamba.training.distillation.losses import TEACHER_TERMS, teacher_terms
-from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, DistillationSettings
+from nnunet_mamba.training.distillation.losses import teacher_terms
+from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE, TEACHER_TERMS, DistillationSettings
 
 
 def _snapshot(network):
@@ -48,13 +48,42 @@ def test_trains_the_student_with_the_weighted_terms_and_leaves_the_teacher_alone
     assert all(not value.requires_grad and value.grad is None for value in trainer.teacher.parameters())
 
 
+@pytest.mark.parametrize(
+    ("variant", "weights"),
+    [
+        ("kl", {"kl": 1}),
+        ("dkl", {"soft": 1}),
+        ("dklAtt", {"soft": 1, "attention": 1}),
+        ("dklGrad", {"soft": 1, "gradient": 10}),
+    ],
+)
+def test_a_variant_of_the_trainer_has_its_own_terms(make, teach, monkeypatch, variant, weights):
+    checkpoint = teach()
+    monkeypatch.setenv(SETTINGS_VARIABLE, "hard=2")
+    trainer = make(STUDENT.replace("_1epoch", f"_{variant}_1epoch"))
+    assert trainer.load_teacher() == checkpoint
+    outputs = trainer.train_step(batch_for(trainer))
+    assert outputs.keys() == {"loss", "hard", *weights}
+    weighted = 2 * outputs["hard"] + sum(weight * outputs[name] for name, weight in weights.items())
+    assert outputs["loss"] == pytest.approx(weighted, rel=1e-5)
+
+
+def test_a_variable_that_contradicts_the_variant_is_refused_before_a_teacher_is_asked_for(make, monkeypatch):
+    monkeypatch.setenv(SETTINGS_VARIABLE, "gradient=1")
+    trainer = make(STUDENT.replace("_1epoch", "_dklAtt_1epoch"))
+    with pytest.raises(ValueError, match=f"{SETTINGS_VARIABLE}='gradient=1': gradient=1 asks for a term that the var"):
+        trainer.on_train_start()
+    with pytest.raises(ValueError, match="Unset gradient, or train without a variant"):
+        trainer.prepare_trial_steps()
+
+
 def test_a_step_can_be_tried_before_there_is_a_teacher(make):
     trainer = make()
     trainer.initialize()
     trainer.prepare_trial_steps()
     outputs = trainer.train_step(batch_for(trainer))
     assert np.isfinite(outputs["loss"])
-    assert {"hard", *TEACHER_TERMS} <= outputs.keys()
+    assert outputs.keys() - {"loss"} == {"hard", *TEACHER_TERMS} - {"kl"}
 
 
 def test_only_the_student_is_optimised_and_saved(make, teach, tmp_path):

@@ -4,11 +4,13 @@ from math import log
 
 import pytest
 import torch
+from torch.nn import functional
 
 from nnunet_mamba.training.distillation.losses import (
     attention_loss,
     gradient_loss,
     gradient_magnitude,
+    kl_loss,
     prediction_maps,
     soft_loss,
     teacher_terms,
@@ -68,6 +70,37 @@ def test_soft_loss_is_exact_where_probabilities_round_to_0_and_1():
     loss.backward()
     assert loss.item() == pytest.approx(2e4 / 3)
     torch.testing.assert_close(student.grad, _map(-1 / 3, 1 / 3, 0))
+
+
+def test_kl_loss_of_regions_has_a_closed_form():
+    # At a temperature of 2, logits of 2 log 3 and 0 are probabilities of 3/4 and 1/2.
+    teacher, student = _map(2 * log(3), 5), _map(0, 5)
+    divergence = 0.75 * log(0.75 / 0.5) + 0.25 * log(0.25 / 0.5)
+    assert kl_loss(student, teacher, temperature=2, has_regions=True).item() == pytest.approx(4 * divergence / 2)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["2d", "3d"])
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_kl_loss_of_labels_is_torchs_divergence_of_softened_probabilities(shape, temperature):
+    teacher, student = (4 * _logits(shape, seed, torch.float64) for seed in (0, 1))
+    # One pixel a row, so that the mean over the batch is that over pixels.
+    rows = [logits.movedim(1, -1).flatten(0, -2) / temperature for logits in (student, teacher)]
+    expected = functional.kl_div(rows[0].log_softmax(1), rows[1].softmax(1), reduction="batchmean") * temperature**2
+    found = kl_loss(student, teacher, temperature=temperature, has_regions=False)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("has_regions", HEADS)
+def test_kl_loss_is_the_soft_loss_at_a_temperature_of_1_and_tends_to_a_square_at_a_large_one(has_regions):
+    teacher, student = (_logits((2, 3, 5, 6), seed, torch.float64) for seed in (0, 1))
+    soft = soft_loss(student, teacher, has_regions=has_regions)
+    assert kl_loss(student, teacher, temperature=1, has_regions=has_regions).item() == pytest.approx(soft.item())
+    # Hinton et al., equation 4: for two sides d² / 8 with d the difference of their logits, for n labels the variance
+    # of the differences over 2.
+    difference = student - teacher
+    limit = difference.square() / 8 if has_regions else difference.var(dim=1, correction=0) / 2
+    hot = kl_loss(student, teacher, temperature=1e4, has_regions=has_regions)
+    assert hot.item() == pytest.approx(limit.mean().item(), rel=1e-3)
 
 
 def test_maps_leave_the_background_out():
@@ -135,6 +168,7 @@ def test_derivatives_are_those_of_the_values(shape, has_regions):
         maps = prediction_maps(logits, has_regions=has_regions)
         return (
             soft_loss(logits, teacher, has_regions=has_regions),
+            kl_loss(logits, teacher, temperature=3, has_regions=has_regions),
             attention_loss(maps, teacher_maps, temperature=0.1),
             gradient_loss(maps, teacher_maps),
         )
@@ -170,3 +204,5 @@ def test_terms_of_weight_0_are_left_out():
     logits = _logits((1, 1, 4, 4), 0)
     terms = teacher_terms(logits, logits, DistillationSettings(soft=0, gradient=0), has_regions=True)
     assert list(terms) == ["attention"]
+    terms = teacher_terms(logits, logits, DistillationSettings(soft=0, kl=1, attention=0), has_regions=True)
+    assert list(terms) == ["kl", "gradient"]

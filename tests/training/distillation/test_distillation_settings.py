@@ -20,7 +20,7 @@ def test_is_written_as_it_is_read():
 @pytest.mark.parametrize("text", ["atention=2", "soft", "soft=", "soft=two", "soft=1;hard=2", "soft=1,soft=2", "=1"])
 def test_refuses_another_form_and_shows_the_right_one(monkeypatch, text):
     monkeypatch.setenv(SETTINGS_VARIABLE, text)
-    names = "hard, soft, attention, gradient, temperature"
+    names = "hard, soft, attention, gradient, temperature, kl, kl_temperature"
     with pytest.raises(ValueError, match=rf"{names} .*'soft=2,temperature=0.5'") as error:
         DistillationSettings.from_environment()
     assert str(error.value).startswith(f"{SETTINGS_VARIABLE}={text!r}")
@@ -33,6 +33,7 @@ def test_refuses_another_form_and_shows_the_right_one(monkeypatch, text):
         ("hard=nan", "hard=nan is not a finite number >= 0"),
         ("gradient=inf", "gradient=inf is not a finite number >= 0"),
         ("temperature=0", "temperature=0 is not a finite number > 0"),
+        ("kl_temperature=0", "kl_temperature=0 is not a finite number > 0"),
         ("hard=0,soft=0,attention=0,gradient=0", "All weights are 0"),
     ],
 )
@@ -53,3 +54,34 @@ def test_a_text_that_names_nothing_is_not_taken_for_the_defaults(monkeypatch, te
     monkeypatch.setenv(SETTINGS_VARIABLE, text)
     with pytest.raises(ValueError, match="it names nothing"):
         DistillationSettings.from_environment()
+
+
+KL = {"kl": 1.0, "soft": 0.0, "attention": 0.0, "gradient": 0.0}
+
+
+def test_a_variant_says_which_terms_there_are_and_the_variable_how_much_they_count(monkeypatch):
+    monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
+    assert DistillationSettings.from_environment(KL) == DistillationSettings(**KL)
+    monkeypatch.setenv(SETTINGS_VARIABLE, "kl=2,kl_temperature=4,hard=0,soft=0")
+    assert DistillationSettings.from_environment(KL) == DistillationSettings(
+        **{**KL, "kl": 2}, kl_temperature=4, hard=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "soft=0.5",
+            "soft=0.5 asks for a term that the variant in the trainer's name leaves out. Unset soft, or train",
+        ),
+        ("hard=2,kl=0", "kl=0 leaves out a term that the variant in the trainer's name has. Unset kl, or train"),
+    ],
+)
+def test_refuses_other_terms_than_those_of_the_variant(monkeypatch, text, problem):
+    monkeypatch.setenv(SETTINGS_VARIABLE, text)
+    with pytest.raises(ValueError, match=problem) as error:
+        DistillationSettings.from_environment(KL)
+    assert str(error.value).startswith(f"{SETTINGS_VARIABLE}={text!r}")
+    # Without a variant, the variable says all.
+    assert DistillationSettings.from_environment() == DistillationSettings.from_text(text)
