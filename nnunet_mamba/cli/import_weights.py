@@ -59,7 +59,8 @@ def import_weights(
             "use them with a trainer of your own that builds this network"
         )
         return
-    print(f"{output} (nnUNetv2_train ... -pretrained_weights {output})")
+    trainer = f"-tr {imported.variant_trainer} " if imported.variant_trainer else ""
+    print(f"{output} (nnUNetv2_train ... {trainer}-pretrained_weights {output})")
     if imported.notice:
         print(imported.notice)
 

@@ -11,7 +11,7 @@ import typer
 from nnunet_mamba.cli.output.error_texts import errors_of_usage
 
 if TYPE_CHECKING:
-    from nnunet_mamba.published_results import PublishedRow
+    from nnunet_mamba.published_results import OurNetwork, PublishedRow
 
 _MARK = (
     "Published figures, measured by others, each on its own split and under its own protocol.\n"
@@ -86,6 +86,13 @@ def _block(rows: "Sequence[PublishedRow]") -> Iterator[str]:
             yield f"! {row.method}: {remark}"
 
 
+def _trainer(network: "OurNetwork") -> str:
+    """Return the name of our trainer that trains the network as the row was trained, without budget and seed."""
+    from nnunet_mamba.presets.trainer_names import trainer_of
+
+    return trainer_of(network.preset, network.overrides, network.trainer)
+
+
 def _as_dict(row: "PublishedRow") -> dict[str, Any]:
     table, paper, setting = row.table, row.table.paper, row.setting
     return {
@@ -107,6 +114,7 @@ def _as_dict(row: "PublishedRow") -> dict[str, Any]:
         "method": row.method,
         "network": None if row.network is None else row.network.preset,
         "overrides": {} if row.network is None else dict(row.network.overrides),
+        "trainer": None if row.network is None else _trainer(row.network),
         "values": [
             {
                 "metric": value.column.metric,

@@ -18,6 +18,7 @@ from nnunet_mamba.networks.upstream_weights import (
     published_tensors,
 )
 from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.presets.trainer_names import trainer_of
 
 # Where training scripts put the weights in what they save.
 WEIGHTS_KEYS = ("network_weights", "state_dict", "model_state_dict", "model", "model_state")
@@ -33,7 +34,8 @@ class Import:
         report: what became of every key.
         input_channels: of the network that the weights belong to.
         num_classes: of the same network.
-        unlike_trainer: overrides that make it another network than its nnU-Net trainer builds.
+        unlike_trainer: overrides that make it another network than any of its nnU-Net trainers builds.
+        variant_trainer: the nnU-Net trainer whose variant has these overrides; "" for none, and where none is needed.
         notice: a sentence about weights of this network's published code, or "".
     """
 
@@ -41,6 +43,7 @@ class Import:
     input_channels: int
     num_classes: int
     unlike_trainer: tuple[str, ...] = ()
+    variant_trainer: str = ""
     notice: str = ""
 
 
@@ -78,11 +81,14 @@ def import_weights(
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     write_torch_file({"network_weights": net.state_dict()}, output)
+    changed = {name: overrides[name] for name in _unlike_trainer(network, overrides)}
+    variant_trainer = _variant_trainer(network, changed)
     return Import(
         report=report,
         input_channels=input_channels,
         num_classes=num_classes,
-        unlike_trainer=tuple(_unlike_trainer(network, overrides)),
+        unlike_trainer=() if variant_trainer else tuple(changed),
+        variant_trainer=variant_trainer,
         notice=net.published_notice,
     )
 
@@ -96,6 +102,15 @@ def _unlike_trainer(network: str, overrides: Mapping[str, Any]) -> Iterator[str]
     for name, value in overrides.items():
         if name not in free and value != arguments.get(name, known[name].default):
             yield name
+
+
+def _variant_trainer(network: str, changed: Mapping[str, Any]) -> str:
+    if not changed:
+        return ""
+    try:
+        return trainer_of(network, changed)
+    except ValueError:
+        return ""
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

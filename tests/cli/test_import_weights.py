@@ -48,6 +48,16 @@ def test_weights_of_the_trainers_own_network_end_with_its_command(tmp_path, netw
     assert ("turn the sequence" in result.output) == has_notice
 
 
+def test_weights_of_a_variant_end_with_the_command_of_its_trainer(tmp_path):
+    net = create_network("ultralight_vm_unet", 3, 1, n_parallel=2)
+    torch.save({published_name(net, key): value for key, value in net.state_dict().items()}, tmp_path / "best.pth")
+    output = tmp_path / "out.pth"
+    options = ("--network", "ultralight_vm_unet", "--set", "n_parallel=2", "--output", output)
+    result = run(tmp_path / "best.pth", *options)
+    assert result.exit_code == 0, result.output
+    assert f"-tr nnUNetTrainerUltraLightVM_parallel2 -pretrained_weights {output})" in result.output
+
+
 def test_a_terminal_that_does_not_know_a_character_gets_a_question_mark(published, tmp_path):
     arguments = ["--network", "ultralight_vm_unet", "--output", tmp_path / "out.pth", "--set", "split_att=conv"]
     process = subprocess.run(

@@ -103,6 +103,7 @@ def test_json_has_all_of_a_row():
         "method": "UltraLight VM-UNet",
         "network": "ultralight_vm_unet",
         "overrides": {},
+        "trainer": "nnUNetTrainerUltraLightVM",
         "remarks": [
             "Its own paper prints 0.049 M and 0.060 G, and so do we count.",
             "The text calls UltraLBM-UNet the second best on ISIC 2018; no row has a higher figure.",
@@ -114,8 +115,14 @@ def test_json_has_all_of_a_row():
 
 def test_json_names_overrides_and_no_network_of_ours():
     rows = json.loads(run("--paper", "vm_unet", "--json"))
-    assert {"depths": [2, 2, 9, 2], "depths_decoder": [2, 9, 2, 2]} in [row["overrides"] for row in rows]
-    assert {(row["network"], bool(row["overrides"])) for row in rows if row["method"] == "UNet"} == {(None, False)}
+    deepest = {"depths": [2, 2, 9, 2], "depths_decoder": [2, 9, 2, 2]}
+    assert {row["trainer"] for row in rows if row["overrides"] == deepest} == {"nnUNetTrainerVMUNet_depths2292"}
+    others = {(row["network"], bool(row["overrides"]), row["trainer"]) for row in rows if row["method"] == "UNet"}
+    assert others == {(None, False, None)}
+    distilled = json.loads(run("--paper", "ultralbm_unet", "--network", "ultralbm_unet_t", "--json"))
+    trainers = {row["method"]: row["trainer"] for row in distilled if row["table"] == "Table 7"}
+    assert trainers["w/o Distill"] == "nnUNetTrainerUltraLBMT"
+    assert trainers["DKL+Att"] == "nnUNetTrainerUltraLBMTDistill_dklAtt"
 
 
 @pytest.mark.parametrize("option", ["dataset", "network", "paper"])

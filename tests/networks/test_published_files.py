@@ -179,19 +179,23 @@ def test_overwritten_bytes_raise_nothing_but_a_refusal(tmp_path, is_zip):
 
 
 @pytest.mark.parametrize(
-    ("network", "overrides", "unlike"),
+    ("network", "overrides", "unlike", "trainer"),
     [
-        ("ultralight_vm_unet", {}, ()),
-        ("ultralight_vm_unet", {"n_parallel": 4, "spatial_dims": 2}, ()),
-        ("ultralight_vm_unet", {"n_parallel": 2}, ("n_parallel",)),
-        ("ultralbm_unet", {"flip": "channels"}, ("flip",)),
+        ("ultralight_vm_unet", {}, (), ""),
+        ("ultralight_vm_unet", {"n_parallel": 4, "spatial_dims": 2}, (), ""),
+        ("ultralight_vm_unet", {"n_parallel": 2}, (), "nnUNetTrainerUltraLightVM_parallel2"),
+        ("ultralight_vm_unet", {"n_parallel": 8}, ("n_parallel",), ""),
+        ("ultralight_vm_unet", {"n_parallel": 2, "encoder_mixer": "conv"}, ("n_parallel", "encoder_mixer"), ""),
+        ("ultralbm_unet", {"flip": "channels"}, ("flip",), ""),
     ],
 )
-def test_options_that_the_trainer_does_not_build_are_told(tmp_path, network, overrides, unlike):
+def test_options_that_no_trainer_builds_are_told_and_else_the_variants_trainer(
+    tmp_path, network, overrides, unlike, trainer
+):
     net = create_network(network, 3, 1, **overrides)
     weights = {published_name(net, key): value for key, value in net.state_dict().items()}
     imported = import_weights(saved(tmp_path, weights), network, tmp_path / "out.pth", overrides=overrides)
-    assert imported.unlike_trainer == unlike
+    assert (imported.unlike_trainer, imported.variant_trainer) == (unlike, trainer)
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, [torch.zeros(1)], torch.zeros(1), {}])
