@@ -53,6 +53,21 @@ def require_sequence(owner: str, name: str, value: Any, *, of: str) -> None:
         raise ValueError(f"{owner}: {name}={value!r}, expected a sequence of {of}; pass a list or tuple")
 
 
+def require_numbers(owner: str, name: str, values: Any, *, of: str, count: int) -> None:
+    """Raise a ValueError if ``values`` are not as many whole numbers of at least 1 as asked for.
+
+    Args:
+        owner: the block or network, named in the error.
+        name: of the argument.
+        values: what was passed.
+        of: what the entries are, such as "channel numbers".
+        count: of the entries.
+    """
+    require_sequence(owner, name, values, of=of)
+    if len(values) != count or not all(is_whole(value) and value >= 1 for value in values):
+        raise ValueError(f"{owner}: {name}={tuple(values)}, expected {count} {of} of at least 1; pass as many")
+
+
 def require_probability(owner: str, name: str, value: Any) -> None:
     """Raise a ValueError if ``value`` is no number in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:

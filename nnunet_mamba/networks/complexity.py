@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from nnunet_mamba.ops.flops import flop_counter
 
+# What thop charges a number of the result of ``torch.nn.Upsample``, by its mode.
+_OF_AN_INTERPOLATED_NUMBER = {"nearest": 1, "linear": 5, "bilinear": 11, "trilinear": 31}
+
 
 @runtime_checkable
 class CountedByItself(Protocol):
@@ -79,8 +82,9 @@ def count_parameters(network: nn.Module) -> int:
 def count_multiply_adds(network: nn.Module, image_shape: Sequence[int]) -> int:
     """Count as thop does, with which the papers report: only what certain layers do when they are called.
 
-    These are convolutions and linear layers without their bias, and norms at four operations per number. Scans, matrix
-    products outside such layers, GroupNorm and a Mamba block count nothing; a ``CountedByItself`` is the exception.
+    These are convolutions and linear layers without their bias, norms at four operations per number, and layers that
+    interpolate. Scans, matrix products outside such layers, functions that interpolate, GroupNorm and a Mamba block
+    count nothing; a ``CountedByItself`` is the exception.
     """
     return measure_complexity(network, image_shape).multiply_adds
 
@@ -132,3 +136,8 @@ def _(layer: nn.Linear, x: Tensor, y: Tensor) -> int:
 @_multiply_adds.register(nn.InstanceNorm3d)
 def _(layer: nn.LayerNorm | nn.BatchNorm2d, x: Tensor, y: Tensor) -> int:
     return (4 if layer.weight is not None else 2) * x.numel()
+
+
+@_multiply_adds.register
+def _(layer: nn.Upsample, x: Tensor, y: Tensor) -> int:
+    return _OF_AN_INTERPOLATED_NUMBER[layer.mode] * int(y.numel())

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from nnunet_mamba.presets import tumour_baselines, u_mamba, u_mamba_tumour, ultralbm_unet, ultralight_vm_unet, vm_unet
+from nnunet_mamba.presets import (
+    light_baselines,
+    tumour_baselines,
+    u_mamba,
+    u_mamba_tumour,
+    ultralbm_unet,
+    ultralight_vm_unet,
+    vm_unet,
+)
+from nnunet_mamba.presets.light_baselines import CMUNEXT_S, LIGHTM_UNET, LIGHTM_UNET_32, U_LITE, UNEXT
 from nnunet_mamba.presets.preset import Preset, Size
 from nnunet_mamba.presets.tumour_baselines import RESNET18_SEG, RESNET50_SEG, SEGFORMER_TUMOUR, UNET_TUMOUR
 from nnunet_mamba.presets.u_mamba import U_MAMBA_BOT, U_MAMBA_ENC, U_MAMBA_NO_MAMBA
@@ -22,6 +31,9 @@ from nnunet_mamba.presets.ultralight_vm_unet import (
 from nnunet_mamba.presets.vm_unet import VM_UNET, VM_UNET_NO_MAMBA
 
 __all__ = [
+    "CMUNEXT_S",
+    "LIGHTM_UNET",
+    "LIGHTM_UNET_32",
     "PRESETS",
     "RESNET18_SEG",
     "RESNET50_SEG",
@@ -38,6 +50,8 @@ __all__ = [
     "UL_VM_UNET_V5",
     "UL_VM_UNET_V6",
     "UNET_TUMOUR",
+    "UNEXT",
+    "U_LITE",
     "U_MAMBA_BOT",
     "U_MAMBA_BOT_PP",
     "U_MAMBA_BOT_TUMOUR",
@@ -57,6 +71,7 @@ _FAMILIES: tuple[tuple[Preset, ...], ...] = (
     u_mamba.PRESETS,
     u_mamba_tumour.PRESETS,
     tumour_baselines.PRESETS,
+    light_baselines.PRESETS,
 )
 _BY_NAME: dict[str, Preset] = {preset.name: preset for family in _FAMILIES for preset in family}
 PRESETS: Mapping[str, Preset] = MappingProxyType(_BY_NAME)

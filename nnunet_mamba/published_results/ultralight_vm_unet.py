@@ -57,7 +57,12 @@ _COLUMNS = (
     Column(heading="SP", metric=SPECIFICITY),
     Column(heading="ACC", metric=ACCURACY),
 )
-_NETWORKS = {"VM-UNet": ours("vm_unet"), "UltraLight VM-UNet": ours("ultralight_vm_unet")}
+_NETWORKS = {
+    "VM-UNet": ours("vm_unet"),
+    # By its numbers: the first version of its code, with 8 filters.
+    "LightM-UNet": ours("lightm_unet"),
+    "UltraLight VM-UNet": ours("ultralight_vm_unet"),
+}
 
 
 def _other_images(lesion: str, others: str) -> str:

@@ -39,6 +39,10 @@ SMALL = {
     "SegFormerTumour": {
         2: {"dims": (8, 16, 16, 32), "depths": (1, 1, 1, 1), "n_heads": (1, 2, 2, 4), "decoder_channels": 8}
     },
+    "UNeXt": {2: {"channels": (4, 8, 8, 16, 16)}},
+    "ULite": {2: {"channels": (4, 4, 8, 8, 8, 16)}},
+    "CMUNeXt": {2: {"channels": (4, 8, 8, 8, 16)}},
+    "LightMUNet": {2: {"base_filters": 8, "blocks_per_stage": (1, 1, 1, 1)}},
     **dict.fromkeys(("UMambaBot", "UMambaEnc", "UMambaNoMamba", "UMambaBotTumour"), _STAGES),
 }
 

@@ -34,6 +34,11 @@ PUBLISHED = {
     ("resnet18_seg", 2): 13_930_497,
     ("resnet50_seg", 2): 42_909_633,
     ("segformer_tumour", 2): 17_782_913,
+    ("unext", 2): 1_471_921,
+    ("u_lite", 2): 878_417,
+    ("cmunext_s", 2): 417_505,
+    ("lightm_unet", 2): 403_302,
+    ("lightm_unet_32", 2): 5_011_732,
 }
 
 
@@ -54,7 +59,8 @@ def test_presets_are_listed_under_their_own_names():
 def test_sizes_are_for_images_and_volumes_in_this_order():
     assert {preset.spatial_dims for preset in PRESETS.values()} <= {(2,), (3,), (2, 3)}
     assert {name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims} == {
-        *("vm_unet", "vm_unet_no_mamba", "unet_tumour", "resnet18_seg", "resnet50_seg", "segformer_tumour")
+        *("vm_unet", "vm_unet_no_mamba", "unet_tumour", "resnet18_seg", "resnet50_seg", "segformer_tumour"),
+        *("unext", "u_lite", "cmunext_s", "lightm_unet", "lightm_unet_32"),
     }
 
 

@@ -40,6 +40,13 @@ FAMILIES = {
         [f"nnUNetTrainer{name}" for name in ("UNetTumour", "ResNet18Seg", "ResNet50Seg", "SegFormerTumour")],
         ("TUMOUR", "TUMOUR_PAPER"),
     ),
+    **dict.fromkeys(
+        [f"nnUNetTrainer{name}" for name in ("UNeXt", "ULite", "CMUNeXtS")], ("ULTRALBM_UNET", "ULTRALBM_UNET_PAPER")
+    ),
+    **dict.fromkeys(
+        [f"nnUNetTrainer{name}" for name in ("LightMUNet", "LightMUNet32")],
+        ("ULTRALIGHT_VM_UNET", "ULTRALIGHT_VM_UNET"),
+    ),
 }
 
 
