@@ -1,4 +1,4 @@
-"""The skeleton that UltraLight VM-UNet and UltraLBM-UNet share: a U-Net of few channels, pooled at every level.
+"""The skeleton of UltraLight VM-UNet, UltraLBM-UNet and MALUNet: a U-Net of few channels, pooled at every level.
 
 Encoder: mix, normalise, pool, GELU. Decoder: mix, normalise, interpolate, GELU, add the skip. What mixes the positions
 and what happens to the skips is the network's own.
@@ -7,7 +7,8 @@ Source: Wu et al. 2024, "UltraLight VM-UNet", arXiv:2403.20035, section 3.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class CompactUNet(SegmentationNetwork):
         self.decoder = Decoder(
             decoder, channels[-2::-1], num_classes, strides=self.strides[::-1], deep_supervision=deep_supervision
         )
-        self.apply(_initialise)
+        self.apply(initialise)
 
     @classmethod
     def axes_named_by(cls, arguments: Mapping[str, Any]) -> int | None:
@@ -104,13 +105,7 @@ class CompactUNet(SegmentationNetwork):
     @property
     def published_names(self) -> dict[str, str]:
         """Our names and the published ones."""
-        names = {"bottleneck": f"encoder{len(self.encoder) + 1}.0", "decoder.seg_layers.0": "final"}
-        for i in range(len(self.encoder)):
-            names[f"encoder.{i}.mixer"] = f"encoder{i + 1}.0"
-            names[f"encoder.{i}.norm"] = f"ebn{i + 1}"
-            names[f"decoder.stages.{i}.mixer"] = f"decoder{i + 1}.0"
-            names[f"decoder.stages.{i}.norm"] = f"dbn{i + 1}"
-        return names
+        return published_stage_names(len(self.encoder))
 
     def segment(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of padded images ``x``, (b, input_channels, *spatial); a list with deep supervision."""
@@ -183,7 +178,7 @@ class Decoder(nn.Module):
             if self.deep_supervision and index < last:
                 coarser.append(self.seg_layers[last - index](x).contiguous())
         # Few channels are interpolated faster one by one, and what follows expects the plain layout.
-        logits = _upsample(self.seg_layers[0](x).contiguous(), self.stride)
+        logits = upsample(self.seg_layers[0](x).contiguous(), self.stride)
         return [logits, *reversed(coarser)] if self.deep_supervision else logits
 
 
@@ -199,7 +194,7 @@ class DecoderStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Turn (b, c, *spatial) into (b, out_channels, *spatial * factor)."""
         x = normalise_and_pool(self.norm, with_channels_last(self.mixer(x)), (1,) * (x.ndim - 2))
-        return functional.gelu(x if self.factor is None else _upsample(x, self.factor))
+        return functional.gelu(x if self.factor is None else upsample(x, self.factor))
 
 
 def resolve_strides(owner: str, strides: Strides | None, *, n_levels: int, spatial_dims: int) -> Strides:
@@ -231,6 +226,17 @@ def resolve_strides(owner: str, strides: Strides | None, *, n_levels: int, spati
                 f"as {(2,) * spatial_dims}"
             )
     return strides
+
+
+def published_stage_names(n_poolings: int) -> dict[str, str]:
+    """Return our names and the published ones of the stages of a network that pools so often, and of its head."""
+    names = {"bottleneck": f"encoder{n_poolings + 1}.0", "decoder.seg_layers.0": "final"}
+    for i in range(n_poolings):
+        names[f"encoder.{i}.mixer"] = f"encoder{i + 1}.0"
+        names[f"encoder.{i}.norm"] = f"ebn{i + 1}"
+        names[f"decoder.stages.{i}.mixer"] = f"decoder{i + 1}.0"
+        names[f"decoder.stages.{i}.norm"] = f"dbn{i + 1}"
+    return names
 
 
 def total_stride(strides: Strides) -> list[int]:
@@ -268,18 +274,49 @@ def convolution(in_channels: int, out_channels: int, *, spatial_dims: int) -> nn
     return layer
 
 
+def mixers_by_level(
+    input_channels: int,
+    channels: Sequence[int],
+    *,
+    deep_encoder: Callable[[int, int], nn.Module],
+    deep_decoder: Callable[[int, int], nn.Module],
+) -> tuple[list[nn.Module], list[nn.Module]]:
+    """Return what mixes the levels of an image on the way down, and on the way back, deepest first.
+
+    Args:
+        input_channels: channels of the images.
+        channels: of every level, highest resolution first.
+        deep_encoder: makes, from channels in and out, what mixes the deepest ``N_DEEP_STAGES`` levels on the way down;
+            convolutions mix the others.
+        deep_decoder: the same for as many stages on the way back.
+    """
+    shallow = partial(convolution, spatial_dims=2)
+    n_shallow = len(channels) - N_DEEP_STAGES
+    widths = (input_channels, *channels)
+    encoder = [
+        (shallow if level < n_shallow else deep_encoder)(widths[level], widths[level + 1])
+        for level in range(len(channels))
+    ]
+    decoder = [
+        (shallow if level < n_shallow else deep_decoder)(widths[level + 1], widths[level])
+        for level in reversed(range(1, len(channels)))
+    ]
+    return encoder, decoder
+
+
 def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(min(NORM_GROUPS, channels), channels)
 
 
-def _upsample(x: Tensor, factor: Sequence[int]) -> Tensor:
+def upsample(x: Tensor, factor: Sequence[int]) -> Tensor:
+    """Interpolate ``x``, (b, c, *spatial), to (b, c, *spatial * factor), with aligned corners."""
     sizes = [size * of_axis for size, of_axis in zip(x.shape[2:], factor, strict=True)]
     return functional.interpolate(
         x, size=sizes, mode="bilinear" if len(sizes) == 2 else "trilinear", align_corners=True
     )
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Set the published initial values; a Mamba block's step size projection is among the linear layers."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from nnunet_mamba.presets import (
     light_baselines,
+    malunet,
     tumour_baselines,
     u_mamba,
     u_mamba_tumour,
@@ -13,6 +14,7 @@ from nnunet_mamba.presets import (
     vm_unet,
 )
 from nnunet_mamba.presets.light_baselines import CMUNEXT_S, LIGHTM_UNET, LIGHTM_UNET_32, U_LITE, UNEXT
+from nnunet_mamba.presets.malunet import EGE_UNET, MALUNET
 from nnunet_mamba.presets.preset import Preset, Size
 from nnunet_mamba.presets.tumour_baselines import RESNET18_SEG, RESNET50_SEG, SEGFORMER_TUMOUR, UNET_TUMOUR
 from nnunet_mamba.presets.u_mamba import U_MAMBA_BOT, U_MAMBA_ENC, U_MAMBA_NO_MAMBA
@@ -34,6 +36,8 @@ __all__ = [
     "CMUNEXT_S",
     "LIGHTM_UNET",
     "LIGHTM_UNET_32",
+    "EGE_UNET",
+    "MALUNET",
     "PRESETS",
     "RESNET18_SEG",
     "RESNET50_SEG",
@@ -72,6 +76,7 @@ _FAMILIES: tuple[tuple[Preset, ...], ...] = (
     u_mamba_tumour.PRESETS,
     tumour_baselines.PRESETS,
     light_baselines.PRESETS,
+    malunet.PRESETS,
 )
 _BY_NAME: dict[str, Preset] = {preset.name: preset for family in _FAMILIES for preset in family}
 PRESETS: Mapping[str, Preset] = MappingProxyType(_BY_NAME)

@@ -68,6 +68,7 @@ _SCORES = (
     Column(heading="Spe(%)", metric=SPECIFICITY, unit="%"),
     Column(heading="Sen(%)", metric=SENSITIVITY, unit="%"),
 )
+_SKIN_NETWORKS = {"MALUNet": ours("malunet"), "VM-UNet": ours("vm_unet")}
 _TABLE_I = Table(paper=PAPER, number="Table I", topic="comparison on ISIC 2017 and ISIC 2018")
 _TABLE_I_ISIC17 = read_rows(
     _TABLE_I,
@@ -80,7 +81,7 @@ _TABLE_I_ISIC17 = read_rows(
     VM-UNet     80.23  89.03  96.29  97.58  89.90
     """,
     columns=_SCORES,
-    networks={"VM-UNet": ours("vm_unet")},
+    networks=_SKIN_NETWORKS,
     remarks={"VM-UNet": ("UltraLight VM-UNet's paper prints 0.9070 of it, on a split of 1250, 150 and 600 images.",)},
 )
 _TABLE_I_ISIC18 = read_rows(
@@ -97,7 +98,7 @@ _TABLE_I_ISIC18 = read_rows(
     VM-UNet     81.35  89.71  94.91  96.13  91.12
     """,
     columns=_SCORES,
-    networks={"VM-UNet": ours("vm_unet")},
+    networks=_SKIN_NETWORKS,
     remarks={"VM-UNet": ("UltraLight VM-UNet's paper prints 0.8891 of it, on a split of 1815, 259 and 520 images.",)},
 )
 

@@ -84,10 +84,16 @@ ULTRALBM_UNET_PAPER = Recipe(
     largest_batch_size=8,
 )
 
-# Half waves of 50 epochs, as these two papers have them, end a run of 300 at the highest rate; nnU-Net evaluates the
+MALUNET_PAPER = replace(
+    ULTRALBM_UNET_PAPER,
+    source="Ruan et al. 2022, arXiv:2211.01784, and 2023, arXiv:2307.08473; weight decay as in their VM-UNet",
+)
+
+# Half waves of 50 epochs, as these papers have them, end a run of 300 at the highest rate; nnU-Net evaluates the
 # last epoch.
 VM_UNET = replace(VM_UNET_PAPER, source=f"{VM_UNET_PAPER.source}; one half wave", half_waves=1)
 ULTRALBM_UNET = replace(ULTRALBM_UNET_PAPER, source=f"{ULTRALBM_UNET_PAPER.source}; one half wave", half_waves=1)
+MALUNET = replace(MALUNET_PAPER, source=f"{MALUNET_PAPER.source}; one half wave", half_waves=1)
 
 TUMOUR_PAPER = Recipe(
     source="Crews and Whalen 2024, Mamba-Based Tumor Segmentation, section VIII and appendix A",

@@ -32,6 +32,8 @@ _STAGES = {
 SMALL = {
     "UltraLightVMUNet": _COMPACT,
     "UltraLBMUNet": _COMPACT,
+    "MALUNet": _COMPACT,
+    "EGEUNet": _COMPACT,
     "VMUNet": {2: {"dims": (8, 16, 32), "depths": (1, 1, 1), "depths_decoder": (1, 1, 1)}},
     "UNetTumour": {2: {"features_per_stage": (4, 8, 16)}},
     # torchvision fixes the channels of its stages.

@@ -31,6 +31,8 @@ PUBLISHED = [
     ("u_lite", {}, "0.757"),
     ("cmunext_s", {}, "1.090"),
     ("lightm_unet", {}, "0.391"),
+    ("malunet", {}, "0.083"),
+    ("ege_unet", {}, "0.072"),
     ("vm_unet", {"depths_decoder": (2, 2, 2, 2)}, "4.3501"),
     ("vm_unet", {"depths": (2, 2, 3, 2), "depths_decoder": (2, 3, 2, 2)}, "4.8090"),
     ("vm_unet", {"depths": (2, 2, 4, 2), "depths_decoder": (2, 4, 2, 2)}, "5.2679"),

@@ -7,9 +7,14 @@ import pytest
 
 from nnunet_mamba import create_network, list_networks
 from nnunet_mamba.blocks.bidirectional_mamba import BidirectionalMamba
+from nnunet_mamba.blocks.channel_norm import ChannelNorm
+from nnunet_mamba.blocks.dilated_gated_attention import DilatedGatedAttention
+from nnunet_mamba.blocks.external_attention import ExternalAttention
+from nnunet_mamba.blocks.group_aggregation_bridge import GroupAggregationBridge
 from nnunet_mamba.blocks.local_global_perception import LocalGlobalPerception
 from nnunet_mamba.blocks.mamba import Mamba
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
+from nnunet_mamba.blocks.multi_axis_product import MultiAxisProduct
 from nnunet_mamba.blocks.parallel_vision_mamba import ParallelVisionMamba
 from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
 from nnunet_mamba.blocks.self_attention import SelfAttention
@@ -42,6 +47,13 @@ BLOCKS = [
         ("in_channels", "out_channels", "kernel_size", "spatial_dims"),
         ("shared_mamba",),
     ),
+    (ChannelNorm, {"channels": 8}, ("channels",), ()),
+    (ExternalAttention, {"channels": 8}, ("channels",), ()),
+    *(
+        (block, {"in_channels": 8, "out_channels": 8}, ("in_channels", "out_channels"), ())
+        for block in (DilatedGatedAttention, MultiAxisProduct)
+    ),
+    (GroupAggregationBridge, {"below_channels": 8, "channels": 8}, ("below_channels", "channels"), ()),
 ]
 SIZES = [(block, valid, name, value) for block, valid, sizes, _ in BLOCKS for name in sizes for value in NO_SIZES]
 FLAGS = [(block, valid, name, value) for block, valid, _, flags in BLOCKS for name in flags for value in NO_FLAGS]
@@ -83,6 +95,15 @@ OVERRIDES = {
         "branches": (None, 3, "conv", ("conv",) * 5, ("conv", "conv", "conv", None)),
         **dict.fromkeys(("directions", "flip", "skip_scale"), (None, 3, "other")),
         **dict.fromkeys(("shared_mamba", "deep_supervision"), NO_FLAGS),
+    },
+    "malunet": {
+        "channels": (None, (8, 16, 24), (8, 16, 23, 32), (8, 16, 24, 30), (8, 16, True, 32)),
+        "split_att": (None, 3, "other"),
+        **dict.fromkeys(("bridge", "deep_supervision"), NO_FLAGS),
+    },
+    "ege_unet": {
+        "channels": (None, (8, 16, 24), (2, 16, 24, 32), (8, 16, 24, 30)),
+        "deep_supervision": NO_FLAGS,
     },
     "vm_unet": {
         "dims": (None, 96, (), "ab", (96,), (96, 100, 200, 400), (90, 180, 360, 720), (96.0, 192, 384, 768)),

@@ -39,6 +39,8 @@ PUBLISHED = {
     ("cmunext_s", 2): 417_505,
     ("lightm_unet", 2): 403_302,
     ("lightm_unet_32", 2): 5_011_732,
+    ("malunet", 2): 177_943,
+    ("ege_unet", 2): 53_374,
 }
 
 
@@ -61,6 +63,7 @@ def test_sizes_are_for_images_and_volumes_in_this_order():
     assert {name for name, preset in PRESETS.items() if 3 not in preset.spatial_dims} == {
         *("vm_unet", "vm_unet_no_mamba", "unet_tumour", "resnet18_seg", "resnet50_seg", "segformer_tumour"),
         *("unext", "u_lite", "cmunext_s", "lightm_unet", "lightm_unet_32"),
+        *("malunet", "ege_unet"),
     }
 
 

@@ -16,6 +16,8 @@ PRINTED = {
     "VM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 32, FLIPS_AND_ROTATIONS, True),
     "ULTRALBM_UNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 8, FLIPS_AND_ROTATIONS, True),
     "ULTRALBM_UNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 8, FLIPS_AND_ROTATIONS, True),
+    "MALUNET_PAPER": ("AdamW", 1e-3, 1e-5, 300 / 50, 1e-2, 300, 8, FLIPS_AND_ROTATIONS, True),
+    "MALUNET": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 300, 8, FLIPS_AND_ROTATIONS, True),
     "TUMOUR_PAPER": ("Adam", 3e-4, 1e-5, 0, 0, 100, 32, NONE, False),
     "TUMOUR": ("AdamW", 1e-3, 1e-5, 1, 1e-2, 100, 32, FLIPS_AND_ROTATIONS, True),
     "NNUNET": ("SGD", 1e-2, None, 1, 3e-5, 1000, None, NNUNETS, True),
@@ -47,6 +49,8 @@ FAMILIES = {
         [f"nnUNetTrainer{name}" for name in ("LightMUNet", "LightMUNet32")],
         ("ULTRALIGHT_VM_UNET", "ULTRALIGHT_VM_UNET"),
     ),
+    "nnUNetTrainerMALUNet": ("MALUNET", "MALUNET_PAPER"),
+    "nnUNetTrainerEGEUNet": ("MALUNET", "MALUNET_PAPER"),
 }
 
 
