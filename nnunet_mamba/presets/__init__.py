@@ -34,9 +34,9 @@ from nnunet_mamba.presets.vm_unet import VM_UNET, VM_UNET_NO_MAMBA
 
 __all__ = [
     "CMUNEXT_S",
+    "EGE_UNET",
     "LIGHTM_UNET",
     "LIGHTM_UNET_32",
-    "EGE_UNET",
     "MALUNET",
     "PRESETS",
     "RESNET18_SEG",

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from nnunet_mamba import create_network, list_networks
+from nnunet_mamba.blocks.baselines.channel_norm import ChannelNorm
+from nnunet_mamba.blocks.baselines.dilated_gated_attention import DilatedGatedAttention
+from nnunet_mamba.blocks.baselines.external_attention import ExternalAttention
+from nnunet_mamba.blocks.baselines.group_aggregation_bridge import GroupAggregationBridge
+from nnunet_mamba.blocks.baselines.multi_axis_product import MultiAxisProduct
 from nnunet_mamba.blocks.bidirectional_mamba import BidirectionalMamba
-from nnunet_mamba.blocks.channel_norm import ChannelNorm
-from nnunet_mamba.blocks.dilated_gated_attention import DilatedGatedAttention
-from nnunet_mamba.blocks.external_attention import ExternalAttention
-from nnunet_mamba.blocks.group_aggregation_bridge import GroupAggregationBridge
 from nnunet_mamba.blocks.local_global_perception import LocalGlobalPerception
 from nnunet_mamba.blocks.mamba import Mamba
 from nnunet_mamba.blocks.mamba_layer import MambaLayer
-from nnunet_mamba.blocks.multi_axis_product import MultiAxisProduct
 from nnunet_mamba.blocks.parallel_vision_mamba import ParallelVisionMamba
 from nnunet_mamba.blocks.pyramid_pooling import PyramidPooling
 from nnunet_mamba.blocks.self_attention import SelfAttention

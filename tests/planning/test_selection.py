@@ -46,7 +46,12 @@ def test_a_trainer_is_resolved_with_its_plans(made_up_base):
         ((IN_BOTH,), {"configurations": ["3d_lowres"]}, "configuration", r"3d_lowres: .*2d, 3d_fullres"),
         ((), {"configurations": ["3d_lowres"]}, "configuration", r"3d_lowres: .*2d, 3d_fullres"),
         ((), {"configurations": ["3d_cascade_fullres"]}, "configuration", r"3d_cascade_fullres: .*2d, 3d_fullres"),
-        (("nnUNetTrainerX",), {}, "trainers", r"nnUNetTrainerX: unknown; choose one of nnUNetTrainer\w+, nnUNetTrainer"),
+        (
+            ("nnUNetTrainerX",),
+            {},
+            "trainers",
+            r"nnUNetTrainerX: unknown; choose one of nnUNetTrainer\w+, nnUNetTrainer",
+        ),
         ((IN_2D,), {"patch_size": (8, 8, 8)}, "trainers", r"nnUNetTrainerVMUNet: trains 2D, and 2d has 2 axes and"),
     ],
 )

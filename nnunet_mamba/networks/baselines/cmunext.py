@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.arguments import require_numbers
-from nnunet_mamba.blocks.large_kernel_block import EXPANSION, LargeKernelBlock
+from nnunet_mamba.blocks.baselines.large_kernel_block import EXPANSION, LargeKernelBlock
 from nnunet_mamba.blocks.max_pool import max_pool
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import require_flags
-from nnunet_mamba.blocks.group_aggregation_bridge import GroupAggregationBridge
-from nnunet_mamba.blocks.multi_axis_product import MultiAxisProduct
+from nnunet_mamba.blocks.baselines.group_aggregation_bridge import GroupAggregationBridge
+from nnunet_mamba.blocks.baselines.multi_axis_product import MultiAxisProduct
 from nnunet_mamba.networks.compact_u_net import (
     DecoderStage,
     EncoderStage,

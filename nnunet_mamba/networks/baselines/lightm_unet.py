@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_numbers
+from nnunet_mamba.blocks.baselines.residual_mamba import ResidualMamba
 from nnunet_mamba.blocks.max_pool import max_pool
 from nnunet_mamba.blocks.memory_layout import with_channels_last
-from nnunet_mamba.blocks.residual_mamba import ResidualMamba
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from nnunet_mamba.blocks.arguments import require_flags
 from nnunet_mamba.blocks.attention_bridge import AttentionBridge, SplitAttention
-from nnunet_mamba.blocks.dilated_gated_attention import DilatedGatedAttention
-from nnunet_mamba.blocks.external_attention import ExternalAttention
+from nnunet_mamba.blocks.baselines.dilated_gated_attention import DilatedGatedAttention
+from nnunet_mamba.blocks.baselines.external_attention import ExternalAttention
 from nnunet_mamba.networks.compact_u_net import (
     N_DEEP_STAGES,
     CompactUNet,

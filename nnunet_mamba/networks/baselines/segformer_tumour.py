@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import is_whole, require_sequence, require_whole
-from nnunet_mamba.blocks.reduced_attention import ReducedAttention
+from nnunet_mamba.blocks.baselines.reduced_attention import ReducedAttention
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 

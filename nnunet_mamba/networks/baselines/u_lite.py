@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import require_numbers
-from nnunet_mamba.blocks.axial_convolution import AxialConvolution
+from nnunet_mamba.blocks.baselines.axial_convolution import AxialConvolution
 from nnunet_mamba.blocks.max_pool import max_pool
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork

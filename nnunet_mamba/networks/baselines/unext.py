@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import require_numbers
+from nnunet_mamba.blocks.baselines.shifted_mlp import ShiftedMLP
 from nnunet_mamba.blocks.max_pool import max_pool
-from nnunet_mamba.blocks.shifted_mlp import ShiftedMLP
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from nnunet_mamba import create_network
-from nnunet_mamba.blocks.external_attention import ExternalAttention
+from nnunet_mamba.blocks.baselines.external_attention import ExternalAttention
 from nnunet_mamba.networks.baselines.malunet import MALUNet
 from nnunet_mamba.networks.published_files import import_weights
 from nnunet_mamba.networks.upstream_weights import WeightsMismatchError, load_upstream_weights

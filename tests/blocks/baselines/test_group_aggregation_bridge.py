@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.blocks.group_aggregation_bridge import GroupAggregationBridge
+from nnunet_mamba.blocks.baselines.group_aggregation_bridge import GroupAggregationBridge
 
 
 def test_groups_join_their_channels_of_both_skips_and_the_mask():

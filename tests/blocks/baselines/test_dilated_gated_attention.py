@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.blocks.dilated_gated_attention import DilatedGatedAttention
+from nnunet_mamba.blocks.baselines.dilated_gated_attention import DilatedGatedAttention
 
 
 def test_quarters_of_the_channels_see_neighbourhoods_from_wide_to_narrow():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import require_whole
-from nnunet_mamba.blocks.channel_norm import ChannelNorm
+from nnunet_mamba.blocks.baselines.channel_norm import ChannelNorm
 
 # One for each group of channels, in their order.
 DILATIONS = (1, 2, 5, 7)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnunet_mamba.blocks.residual_mamba import ResidualMamba
+from nnunet_mamba.blocks.baselines.residual_mamba import ResidualMamba
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnunet_mamba.blocks.reduced_attention import ReducedAttention
+from nnunet_mamba.blocks.baselines.reduced_attention import ReducedAttention
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nnunet_mamba.blocks.channel_norm import ChannelNorm
+from nnunet_mamba.blocks.baselines.channel_norm import ChannelNorm
 
 
 @pytest.mark.parametrize("spatial", [(5, 7), (1, 1), (2, 3, 4)])

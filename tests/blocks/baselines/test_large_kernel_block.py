@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nnunet_mamba.blocks.large_kernel_block import LargeKernelBlock
+from nnunet_mamba.blocks.baselines.large_kernel_block import LargeKernelBlock
 
 
 def test_adds_the_map_to_the_filtered_one_and_normalises_after_each_gelu():

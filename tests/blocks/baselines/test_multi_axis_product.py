@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.blocks.multi_axis_product import MultiAxisProduct
+from nnunet_mamba.blocks.baselines.multi_axis_product import MultiAxisProduct
 
 
 @pytest.fixture

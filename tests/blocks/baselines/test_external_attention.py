@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.blocks.external_attention import ExternalAttention
+from nnunet_mamba.blocks.baselines.external_attention import ExternalAttention
 
 
 @pytest.fixture(autouse=True)

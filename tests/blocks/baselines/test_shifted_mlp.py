@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nnunet_mamba.blocks.shifted_mlp import HEIGHT, WIDTH, ShiftedMLP, shift_channels
+from nnunet_mamba.blocks.baselines.shifted_mlp import HEIGHT, WIDTH, ShiftedMLP, shift_channels
 
 
 @pytest.fixture(autouse=True)

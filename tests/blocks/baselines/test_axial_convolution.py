@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnunet_mamba.blocks.axial_convolution import AxialConvolution
+from nnunet_mamba.blocks.baselines.axial_convolution import AxialConvolution
 
 
 @pytest.mark.parametrize(("kernel_size", "dilation"), [(7, 1), (3, 1), (3, 3)])
