@@ -72,6 +72,7 @@ ROOMS = {
     },
     "models": {"models/bundles": "models/nnunet", "models/nnunet": ""},
     "networks": {"networks/baselines": "networks", "networks": ""},
+    "blocks": {"blocks/baselines": "blocks", "blocks": ""},
     "evaluation": {"evaluation/distances": ""},
     "comparison": {"comparison/statistics": ""},
     "report": {"report/tables": "report/contents", "report/contents": "", "report/charts": ""},
