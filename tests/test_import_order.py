@@ -23,7 +23,7 @@ HOUSE = {
     ),
     "web": "models system",
     "demo": "bundled data evaluation models report results system trainer_name",
-    "doctor": "_startup bundled ops system",
+    "doctor": "_startup bundled ops presets system",
     "report": "comparison data evaluation overlays published_results results system trainer_name",
     "crossval": "data results system trainer_name training",
     "external_tests": "comparison data evaluation models prediction results system trainer_name",

@@ -5,10 +5,9 @@ from importlib.metadata import version
 from nnunet_mamba import create_network
 from nnunet_mamba.export.subject import ExportSubject
 from nnunet_mamba.prediction.plan import Heads, Normalization, PredictionPlan
+from nnunet_mamba.presets import PRESETS
 
 N_CHANNELS, N_HEADS = 3, 1
-# Tied to one size of images.
-_FIXED_SIZE = ("u_mamba_enc",)
 
 
 def untrained(name: str, size: int) -> ExportSubject:
@@ -18,7 +17,7 @@ def untrained(name: str, size: int) -> ExportSubject:
         name: of the preset.
         size: of photographs, in pixels along both axes.
     """
-    tied = {"input_size": (size, size)} if name in _FIXED_SIZE else {}
+    tied = {"input_size": (size, size)} if "input_size" in PRESETS[name].size(2).arguments else {}
     network = create_network(name, N_CHANNELS, N_HEADS, **tied).eval().requires_grad_(False)
     plan = PredictionPlan(
         configuration="2d",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -19,15 +20,18 @@ def list_networks(as_json: Annotated[bool, typer.Option("--json", help="Print th
     """List the networks by the paper they come from, with their trainers, sizes and costs.
 
     GMACs and GFLOPs are 10⁹ operations for one image of the size shown: multiply-adds as the papers count them, without
-    the scans; and all floating-point operations, two per multiply-add, with the scans.
+    the scans; and all floating-point operations, two per multiply-add, with the scans. Networks of other libraries
+    need an extra, which stands below their source: pip install 'nnunet-mamba[EXTRA]'.
     """
     if as_json:
         rows = [_as_dict(preset, size) for preset in PRESETS.values() for size in preset.sizes]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     typer.secho(_LINE.format(*_HEADINGS), bold=True)
-    for source, presets in groupby(PRESETS.values(), key=lambda preset: preset.source):
+    for (source, extra), presets in groupby(PRESETS.values(), key=lambda preset: (preset.source, _extra(preset))):
         typer.secho(f"\n{source}", dim=True)
+        if extra:
+            typer.secho(extra, dim=True)
         for preset in presets:
             for line in _lines(preset):
                 typer.echo(line)
@@ -39,6 +43,17 @@ def list_networks(as_json: Annotated[bool, typer.Option("--json", help="Print th
 
 def _trainers_of_no_network_of_their_own() -> list[str]:
     return sorted(set(trainer_names()) - {preset.trainer for preset in PRESETS.values()})
+
+
+def _extra(preset: Preset) -> str:
+    """Return which extra a network needs, and whether that is installed; nothing where it needs none."""
+    if not preset.requires:
+        return ""
+    return f"needs nnunet-mamba[{preset.extra}], {'installed' if _is_installed(preset) else 'not installed'}"
+
+
+def _is_installed(preset: Preset) -> bool:
+    return all(find_spec(package) is not None for package in preset.requires)
 
 
 def _as_dict(preset: Preset, size: Size) -> dict[str, Any]:
@@ -55,6 +70,8 @@ def _as_dict(preset: Preset, size: Size) -> dict[str, Any]:
         "n_parameters": size.n_parameters,
         "giga_macs": size.giga_macs,
         "giga_flops": size.giga_flops,
+        "extra": preset.extra or None,
+        "is_installed": _is_installed(preset),
     }
 
 

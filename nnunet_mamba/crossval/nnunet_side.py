@@ -154,6 +154,10 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
         # Other trainers than ours learn from none, and take any batch.
         if issubclass(found, PresetTrainer):
             ours[trainer] = found
+            try:
+                found.require_packages()
+            except ModuleNotFoundError as error:
+                problems.append(f"{trainer}: {error}")
     teachers, teacher_fold = _teachers(ours), None
     if teachers and (named := os.environ.get(TEACHER_VARIABLE)):
         # It is trained already, so nobody waits for it.

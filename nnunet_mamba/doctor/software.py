@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from nnunet_mamba import __version__
 from nnunet_mamba.doctor.findings import Finding, Level
+from nnunet_mamba.presets import PRESETS
 
 _SHOWN = ("torch", "nnunetv2", "numba")
 # A training runs without them: they draw the report and make the scan fast.
@@ -44,6 +45,7 @@ def software() -> Iterator[Finding]:
     yield from _interpreter(required)
     if required:
         yield from _packages(required)
+    yield from _extras_of_networks()
 
 
 def _interpreter(required: list[str]) -> Iterator[Finding]:
@@ -125,6 +127,23 @@ def _packages(required: list[str], *, only: Container[str] | None = None) -> Ite
         else:
             fitting += 1
     yield Finding(name="other packages", text=f"{fitting} required packages have the right versions")
+
+
+def _extras_of_networks() -> Iterator[Finding]:
+    """Yield for each extra that networks need whether its packages are installed; a training of ours needs none."""
+    for extra in sorted({preset.extra for preset in PRESETS.values()} - {""}):
+        of_extra = [preset for preset in PRESETS.values() if preset.extra == extra]
+        packages = sorted({package for preset in of_extra for package in preset.requires})
+        missing = [package for package in packages if find_spec(package) is None]
+        if not missing:
+            yield Finding(name=extra, text=f"{', '.join(packages)} are installed, for {len(of_extra)} networks more")
+            continue
+        lacking = [preset.trainer for preset in of_extra if set(preset.requires) & set(missing)]
+        yield Finding(
+            name=extra,
+            text=f"{', '.join(missing)} not installed, which {', '.join(lacking)} need; all others train without. "
+            f"For them: pip install 'nnunet-mamba[{extra}]'",
+        )
 
 
 def torch_failure() -> Finding | None:

@@ -36,6 +36,7 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
     if name not in PRESETS:
         raise ValueError(f"unknown network {name!r}; {_suggest(name, list_networks())}")
     preset = PRESETS[name]
+    require_packages(preset)
     network = network_class(preset)
     spatial_dims = overrides.get("spatial_dims")
     if spatial_dims is None:
@@ -61,12 +62,7 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
 
 
 def network_class(preset: Preset) -> "type[SegmentationNetwork]":
-    """Return the class of a preset's network.
-
-    Raises:
-        ModuleNotFoundError: it needs an optional package that is not installed.
-    """
-    require_packages(preset)
+    """Return the class of a preset's network; an optional package is imported only when the network is built."""
     network: type[SegmentationNetwork] = resolve_name(preset.network)
     return network
 

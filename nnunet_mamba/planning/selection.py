@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.networks.catalogue import missing_packages
 from nnunet_mamba.planning.patches import format_size
 from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import BasePlans, require_own_plans
@@ -18,13 +19,20 @@ def select(base: BasePlans, names: Sequence[str], request: PlanningRequest) -> S
 
     Args:
         base: the plans to begin with.
-        names: of trainers; empty for all that suit.
+        names: of trainers; empty for all that suit and whose packages are installed.
         request: what the user has chosen.
 
     Raises:
         ValueError: a trainer or configuration that the user named is unknown or does not suit, or nothing suits.
+        ModuleNotFoundError: a named trainer's network needs an optional package that is not installed.
     """
     trainers = resolve_trainers(names or trainer_names(), base)
+    if names:
+        for trainer in trainers:
+            trainer.trainer.require_packages()
+    else:
+        # Nobody asked for those that cannot train here.
+        trainers = [trainer for trainer in trainers if not missing_packages(trainer.preset)]
     _refuse_unknown_configurations(base, request)
     selection = []
     for trainer in trainers:

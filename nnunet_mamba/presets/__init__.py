@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from nnunet_mamba.presets import (
+    library_baselines,
     light_baselines,
     malunet,
     tumour_baselines,
@@ -12,6 +13,16 @@ from nnunet_mamba.presets import (
     ultralbm_unet,
     ultralight_vm_unet,
     vm_unet,
+)
+from nnunet_mamba.presets.library_baselines import (
+    MONAI_ATTENTION_UNET,
+    MONAI_SWIN_UNETR,
+    MONAI_UNET_PLUS_PLUS,
+    MONAI_UNETR,
+    SMP_DPT,
+    SMP_SEGFORMER,
+    SMP_UNET,
+    SMP_UNET_PLUS_PLUS,
 )
 from nnunet_mamba.presets.light_baselines import CMUNEXT_S, LIGHTM_UNET, LIGHTM_UNET_32, U_LITE, UNEXT
 from nnunet_mamba.presets.malunet import EGE_UNET, MALUNET
@@ -38,10 +49,18 @@ __all__ = [
     "LIGHTM_UNET",
     "LIGHTM_UNET_32",
     "MALUNET",
+    "MONAI_ATTENTION_UNET",
+    "MONAI_SWIN_UNETR",
+    "MONAI_UNETR",
+    "MONAI_UNET_PLUS_PLUS",
     "PRESETS",
     "RESNET18_SEG",
     "RESNET50_SEG",
     "SEGFORMER_TUMOUR",
+    "SMP_DPT",
+    "SMP_SEGFORMER",
+    "SMP_UNET",
+    "SMP_UNET_PLUS_PLUS",
     "ULTRALBM_UNET",
     "ULTRALBM_UNET_NO_MAMBA",
     "ULTRALBM_UNET_T",
@@ -77,6 +96,7 @@ _FAMILIES: tuple[tuple[Preset, ...], ...] = (
     tumour_baselines.PRESETS,
     light_baselines.PRESETS,
     malunet.PRESETS,
+    library_baselines.PRESETS,
 )
 _BY_NAME: dict[str, Preset] = {preset.name: preset for family in _FAMILIES for preset in family}
 PRESETS: Mapping[str, Preset] = MappingProxyType(_BY_NAME)

@@ -99,7 +99,7 @@ class PresetTrainer(CpuTrainer):
         refuse_senseless_dataset(dataset_json, where="dataset.json")
         patch_size = PlansManager(plans).get_configuration(configuration).patch_size
         refuse_wrong_dimensions(type(self).__name__, self.preset, f"'{configuration}'", patch_size)
-        require_packages(self.preset)
+        self.require_packages()
         self._seed = seed_of_training(type(self).__name__, self.seed_of_name)
         super().__init__(plans, configuration, fold, dataset_json, device)
         self._averaged_weights: AveragedWeights | None = None
@@ -135,6 +135,15 @@ class PresetTrainer(CpuTrainer):
 
     def prepare_trial_steps(self) -> None:
         """Make up what steps need beyond the initialised trainer, where a step is tried and no training starts."""
+
+    @classmethod
+    def require_packages(cls) -> None:
+        """Raise if the network needs an optional package that is not installed.
+
+        Raises:
+            ModuleNotFoundError: names it, and the extra that installs it.
+        """
+        require_packages(cls.preset)
 
     @classmethod
     def has_deep_supervision(cls) -> bool:

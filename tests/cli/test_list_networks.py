@@ -82,6 +82,8 @@ def test_json_has_an_object_for_every_size_with_all_digits():
         "n_parameters": 42_842_798,
         "giga_macs": 783.799887,
         "giga_flops": 1662.3,
+        "extra": None,
+        "is_installed": True,
     }
 
 

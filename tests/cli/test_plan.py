@@ -124,13 +124,13 @@ def test_a_dry_run_writes_nothing(run, folder):
 
 
 def test_without_trainers_all_are_planned_and_one_that_fails_does_not_stop_the_others(run, folder):
-    from nnunet_mamba.bundled import trainer_names
+    from optional_networks import installed_trainers
 
     result = run("--memory", "0.5")
     assert result.exit_code == 1
     assert "Error: nnUNetTrainerVMUNetNoMamba: made up" in result.output
     written = {file.stem for file in folder.glob("nnUNet*Plans.json")} - {"nnUNetPlans"}
-    good = [name for name in trainer_names() if "NoMamba" not in name]
+    good = [name for name in installed_trainers() if "NoMamba" not in name]
     assert written == {f"nnUNet{name.removeprefix('nnUNetTrainer')}Plans" for name in good}
 
 

@@ -114,3 +114,13 @@ def test_a_folder_that_is_not_installed_is_told_where_only_files_predict(for_fil
 
     monkeypatch.setattr(software, "requires", requires)
     assert [finding.name for finding in software.software_for_files() if finding.level == "hint"] == ["nnunet-mamba"]
+
+
+@pytest.mark.parametrize("missing", [(), ("monai",)])
+def test_packages_of_networks_are_optional(monkeypatch, missing):
+    monkeypatch.setattr(software, "find_spec", lambda name: None if name in missing else object())
+    (finding,) = (finding for finding in software.software() if finding.name == "baselines")
+    assert finding.level == "ok"
+    assert ("nnUNetTrainerMonaiUNETR" in finding.text) == bool(missing)
+    assert "nnUNetTrainerSmpUnet" not in finding.text
+    assert ("pip install 'nnunet-mamba[baselines]'" in finding.text) == bool(missing)

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from optional_networks import SMALL as SMALL_OF_LIBRARIES
+from optional_networks import lacking
 
 from nnunet_mamba import create_network
-from nnunet_mamba.networks.catalogue import missing_packages, network_class
+from nnunet_mamba.networks.catalogue import network_class
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 from nnunet_mamba.presets import PRESETS, Preset
 
 CHANNELS, CLASSES = 2, 3
 # No axis is a multiple of what a network pads it to, if it pads it, and all deepest maps have several positions.
 ODD = {2: (33, 47), 3: (5, 17, 23)}
+ODD_OF_CLASS = {("MonaiSwinUNETR", 3): (5, 17, 35)}
+# Their least volumes take minutes where half precision is slow.
+LONG = {"monai_swin_unetr-3d", "monai_unet_plus_plus-3d"}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 # Arguments that make a network small where its size does not matter; a class that is not here has the published size.
@@ -46,6 +51,7 @@ SMALL = {
     "CMUNeXt": {2: {"channels": (4, 8, 8, 8, 16)}},
     "LightMUNet": {2: {"base_filters": 8, "blocks_per_stage": (1, 1, 1, 1)}},
     **dict.fromkeys(("UMambaBot", "UMambaEnc", "UMambaNoMamba", "UMambaBotTumour"), _STAGES),
+    **SMALL_OF_LIBRARIES,
 }
 
 
@@ -71,7 +77,7 @@ class Case:
 
     @property
     def odd(self) -> tuple[int, ...]:
-        return ODD[self.dims]
+        return ODD_OF_CLASS.get((self.class_name, self.dims), ODD[self.dims])
 
     def build(
         self, size: tuple[int, ...] | None = None, *, num_classes: int = CLASSES, **options
@@ -97,16 +103,16 @@ CASES = {f"{name}-{dims}d": Case(preset, dims) for name, preset in PRESETS.items
 
 
 def _one_of_each_class(dims: int) -> set[str]:
-    found = {case.class_name: name for name, case in reversed(CASES.items()) if case.dims == dims}
-    return set(found.values())
+    ours = {name: case for name, case in CASES.items() if case.dims == dims and not case.preset.requires}
+    return set({case.class_name: name for name, case in reversed(ours.items())}.values())
 
 
-# What takes long runs in quick tests for one network of each class, for images.
+# What takes long runs in quick tests for one network of each class of ours, for images.
 QUICK = _one_of_each_class(2)
 
 
 def in_tiers(*, quick: Collection[str] = ()) -> list:
-    """Return all cases: of each class one for images, one for volumes that is slow, and the rest long.
+    """Return all cases: of each class of ours one for images, one for volumes that is slow, and the rest long.
 
     Args:
         quick: further cases that are not slow.
@@ -114,23 +120,19 @@ def in_tiers(*, quick: Collection[str] = ()) -> list:
     tiers = {name: [pytest.mark.long] for name in CASES}
     tiers |= {name: [pytest.mark.slow] for name in _one_of_each_class(3)}
     tiers |= {name: [] for name in {*QUICK, *quick}}
-    return [pytest.param(name, marks=[*tiers[name], *_lacking(name)]) for name in CASES]
+    return [pytest.param(name, marks=[*tiers[name], *lacking(CASES[name].preset)]) for name in CASES]
 
 
 def in_slower_tiers() -> list:
-    """Return all cases: of each class one for images that is slow, and the rest long."""
+    """Return all cases: of each class of ours one for images that is slow, and the rest long."""
     tiers = {name: pytest.mark.slow if name in QUICK else pytest.mark.long for name in CASES}
-    return [pytest.param(name, marks=[tier, *_lacking(name)]) for name, tier in tiers.items()]
+    return [pytest.param(name, marks=[tier, *lacking(CASES[name].preset)]) for name, tier in tiers.items()]
 
 
 def all_cases() -> list:
     """Return all cases, skipped where an optional package is missing."""
-    return [pytest.param(name, marks=_lacking(name)) for name in CASES]
-
-
-def _lacking(name: str) -> list:
-    missing = missing_packages(CASES[name].preset)
-    return [pytest.mark.skip(reason=f"needs {' and '.join(missing)}")] if missing else []
+    long = {name: [pytest.mark.long] if name in LONG else [] for name in CASES}
+    return [pytest.param(name, marks=[*long[name], *lacking(case.preset)]) for name, case in CASES.items()]
 
 
 def listed(result):

@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from optional_networks import all_presets
 
-from nnunet_mamba import create_network, list_networks
+from nnunet_mamba import create_network
 from nnunet_mamba.blocks.baselines.channel_norm import ChannelNorm
 from nnunet_mamba.blocks.baselines.dilated_gated_attention import DilatedGatedAttention
 from nnunet_mamba.blocks.baselines.external_attention import ExternalAttention
@@ -69,13 +70,13 @@ def test_sizes_may_be_numpys():
     assert Mamba(np.int64(4), expand=np.int32(2)).out_proj.weight.shape == (4, 8)
 
 
-@pytest.mark.parametrize("name", list_networks())
+@pytest.mark.parametrize("preset", all_presets())
 @pytest.mark.parametrize("value", [0, -3, 2.0, float("nan"), True, "3", None])
-def test_networks_name_wrong_channels_and_classes(name, value):
+def test_networks_name_wrong_channels_and_classes(preset, value):
     with pytest.raises(ValueError, match=rf": num_classes={re.escape(repr(value))}, expected"):
-        create_network(name, 3, value)
+        create_network(preset.name, 3, value)
     with pytest.raises(ValueError, match=rf": input_channels={re.escape(repr(value))}, expected"):
-        create_network(name, value, 1)
+        create_network(preset.name, value, 1)
 
 
 OVERRIDES = {

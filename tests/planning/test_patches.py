@@ -9,6 +9,7 @@ from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_en
     nnUNetPlannerResEncM,
 )
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
+from optional_networks import all_presets
 
 from nnunet_mamba.planning.patches import network_divisor, nnunet_patch, rounded_patch, smaller_patches, with_patch
 from nnunet_mamba.presets import PRESETS
@@ -62,7 +63,7 @@ def configuration(patch_size, median, spacing=None):
     return with_patch(content, tuple(patch_size))
 
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+@pytest.mark.parametrize("preset", all_presets())
 @pytest.mark.parametrize("patch_size", [(96, 128), (8, 64, 64)], ids=["2d", "3d"])
 def test_the_divisor_is_what_the_network_pads_to(preset, patch_size, monkeypatch):
     if len(patch_size) not in preset.spatial_dims:

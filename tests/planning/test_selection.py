@@ -1,8 +1,8 @@
 import json
 
 import pytest
+from optional_networks import installed_trainers
 
-from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.planning.planning_request import PlanningRequest
 from nnunet_mamba.planning.plans_files import MARK
 from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer
@@ -24,7 +24,7 @@ def test_every_configuration_that_suits_network_and_patch(made_up_base):
 
 
 def test_without_names_all_trainers_that_suit_everything_asked_for(made_up_base):
-    assert list(selected(made_up_base)) == trainer_names()
+    assert list(selected(made_up_base)) == installed_trainers()
     in_3d = selected(made_up_base, configurations=("2d", "3d_fullres"))
     assert IN_2D not in in_3d
     assert in_3d[IN_BOTH] == ["2d", "3d_fullres"]

@@ -64,6 +64,7 @@ def test_sizes_are_for_images_and_volumes_in_this_order():
         *("vm_unet", "vm_unet_no_mamba", "unet_tumour", "resnet18_seg", "resnet50_seg", "segformer_tumour"),
         *("unext", "u_lite", "cmunext_s", "lightm_unet", "lightm_unet_32"),
         *("malunet", "ege_unet"),
+        *("smp_unet", "smp_unet_plus_plus", "smp_segformer", "smp_dpt"),
     }
 
 
@@ -76,7 +77,7 @@ def test_an_argument_that_is_the_size_of_the_counted_image_comes_from_the_plans(
         if value == size.image_size
     }
 
-    assert tied == {("u_mamba_enc", "input_size")}
+    assert tied == {(name, "input_size") for name in ("u_mamba_enc", "smp_dpt", "monai_unetr")}
     assert all(argument in PRESETS[name].planned(dims) for name, argument in tied for dims in (2, 3))
 
 

@@ -236,7 +236,7 @@ def test_other_patches_than_volumes_are_refused_and_3d_is_advised(build_trainer)
 
 
 @pytest.mark.usefixtures("_toy")
-@pytest.mark.parametrize("suffix", ["_1epoch", "_deep"])
+@pytest.mark.parametrize("suffix", ["_1epoch", "_nnunet"])
 def test_one_without_its_optional_package_is_listed_and_told(build_trainer, tmp_path, monkeypatch, suffix):
     lacking = replace(presets.PRESETS["volume_toy"], requires=("no_such_package",), extra="others")
     monkeypatch.setitem(presets._BY_NAME, "volume_toy", lacking)

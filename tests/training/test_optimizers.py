@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 from batchgeneratorsv2.transforms.spatial.mirroring import MirrorTransform
+from optional_networks import all_trainers
 from torch import nn
 
 from nnunet_mamba import create_network
-from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.training import recipes
 from nnunet_mamba.training.generated_trainers import load_trainer
 from nnunet_mamba.training.optimizers import optimizer_and_schedule
@@ -67,7 +67,7 @@ def test_the_state_space_does_not_decay_whatever_the_optimiser(recipe, optimizer
 
 
 @pytest.mark.parametrize("suffix", ["", "_paper", "_nnunet", "_robust"])
-@pytest.mark.parametrize("name", trainer_names())
+@pytest.mark.parametrize("name", all_trainers())
 def test_every_trainer_configures_the_optimiser_of_its_recipe(build_trainer, name, suffix):
     trainer = build_trainer(f"{name}{suffix}_3epochs")
     recipe = type(trainer).recipe

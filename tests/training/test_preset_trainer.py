@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss, DC_and_CE_loss
+from optional_networks import all_trainers, lacking, with_small_sizes
 
+from nnunet_mamba import presets
 from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.presets import PRESETS
 from nnunet_mamba.system.progress import Pace
@@ -127,8 +129,21 @@ def test_every_preset_has_a_trainer_and_every_trainer_a_preset():
 
 
 IN_2D, IN_3D = (40, 48), (8, 32, 32)
+# Its deepest map is a thirty-second of the patch, and must have two positions.
+LARGER = {("nnUNetTrainerMonaiSwinUNETR", IN_3D): (8, 32, 40)}
+
+
+def _marks(name, patch_size):
+    slow = [pytest.mark.slow] if (name, patch_size) in LARGER else []
+    return [*slow, *lacking(load_trainer(name).preset)]
+
+
 TRAINED = [
-    pytest.param((name, patch_size), id=f"{name}-{len(patch_size)}d")
+    pytest.param(
+        (name, LARGER.get((name, patch_size), patch_size)),
+        id=f"{name}-{len(patch_size)}d",
+        marks=_marks(name, patch_size),
+    )
     for name in trainer_names()
     for patch_size in (IN_2D, IN_3D)
     if len(patch_size) in load_trainer(name).preset.spatial_dims
@@ -139,7 +154,10 @@ TRAINED = [
 def initialised(request, trainers_in, tmp_path_factory):
     """Each trainer in 2D and in 3D with its network, shared by tests that leave it able to train."""
     name, patch_size = request.param
+    preset = load_trainer(name).preset
     with pytest.MonkeyPatch.context() as patch:
+        # Those of libraries have millions of weights, with which this would take minutes.
+        patch.setitem(presets._BY_NAME, preset.name, with_small_sizes(preset))
         trainer = trainers_in(tmp_path_factory.mktemp("folders"), patch)(f"{name}_1epoch_1iteration", patch_size)
         trainer.initialize()
         yield trainer
@@ -279,7 +297,7 @@ def test_a_batch_larger_than_the_papers_is_told_in_the_log_with_the_way_to_fitti
 
 
 @pytest.mark.parametrize("suffix", ["_nnunet", "_2epochs"])
-@pytest.mark.parametrize("name", trainer_names())
+@pytest.mark.parametrize("name", all_trainers())
 def test_every_trainer_whose_recipe_limits_the_batch_tells_a_larger_one(build_trainer, name, suffix):
     trainer = build_trainer(f"{name}{suffix}")
     largest = trainer.recipe.largest_batch_size

@@ -51,6 +51,14 @@ FAMILIES = {
     ),
     "nnUNetTrainerMALUNet": ("MALUNET", "MALUNET_PAPER"),
     "nnUNetTrainerEGEUNet": ("MALUNET", "MALUNET_PAPER"),
+    **dict.fromkeys(
+        [f"nnUNetTrainerSmp{name}" for name in ("Unet", "UnetPlusPlus", "Segformer", "DPT")],
+        ("VM_UNET", "VM_UNET_PAPER"),
+    ),
+    **dict.fromkeys(
+        [f"nnUNetTrainerMonai{name}" for name in ("AttentionUnet", "UnetPlusPlus", "SwinUNETR", "UNETR")],
+        ("VM_UNET", "VM_UNET_PAPER"),
+    ),
 }
 
 
