@@ -226,6 +226,7 @@ def published_results_page() -> str:
         "[multiply-adds as the papers count them](../explanation/counting.md). The last column has the network as",
         "`create_network` makes it, where we have it, and ablations have [trainers](trainers.md#variants), too;",
         'methods stand without reference numbers and without "(Ours)".',
+        "A *stand-in* is another network, the nearest that we have; remarks say how it differs.",
         "Remarks say where a paper contradicts itself, another paper or its code. Tests find them by arithmetic:",
         "DSC = 2 IoU / (1 + IoU), DSC from sensitivity, specificity and accuracy, means of organs, and our counts of",
         "parameters.",
@@ -264,6 +265,7 @@ def _table_lines(table: Table, rows: list[PublishedRow]) -> list[str]:
             shown = {value.column: value.shown for value in row.values}
             numbers = [shown.get(column, "–") for column in columns[dataset]]
             network = "" if row.network is None else f"`{row.network.shown}`"
+            network += "" if row.stand_in is None else f"stand-in: `{row.stand_in.shown}`"
             lines.append(f"| {' | '.join([dataset, row.method, *numbers, network])} |")
     told = dict.fromkeys(f"- {row.method}: {remark}" for row in rows for remark in row.remarks)
     told |= dict.fromkeys(f"- {remark}" for remark in table.remarks)

@@ -25,7 +25,9 @@ def papers(
     ] = None,
     network: Annotated[
         str | None,
-        typer.Option(help="Only rows of this network, as nnunet-mamba list names it, and of its ablations."),
+        typer.Option(
+            help="Only rows of this network, as nnunet-mamba list names it, its ablations, and those it stands in for."
+        ),
     ] = None,
     paper: Annotated[
         str | None,
@@ -38,7 +40,8 @@ def papers(
 ) -> None:
     """List what the papers print of networks and data sets: each number with its source, protocol and oddities.
 
-    The numbers are those of the papers, with all their decimals. Remarks tell where a paper contradicts itself or
+    The numbers are those of the papers, with all their decimals. A stand-in is another network than the paper's, the
+    nearest that there is here. Remarks tell where a paper contradicts itself or
     another one. GFLOPs are the papers' multiply-adds, see nnunet-mamba list.
     """
     with errors_of_usage():
@@ -75,8 +78,7 @@ def _block(rows: "Sequence[PublishedRow]") -> Iterator[str]:
     lines = [("method", *(column.heading for column in columns), "our network")]
     for row in rows:
         shown = {value.column: value.shown for value in row.values}
-        network = "" if row.network is None else row.network.shown
-        lines.append((row.method, *(shown.get(column, "-") for column in columns), network))
+        lines.append((row.method, *(shown.get(column, "-") for column in columns), row.shown_network))
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     for method, *numbers, network in lines:
         cells = (f"{text:>{width}}" for text, width in zip(numbers, widths[1:-1], strict=True))
@@ -95,6 +97,7 @@ def _trainer(network: "OurNetwork") -> str:
 
 def _as_dict(row: "PublishedRow") -> dict[str, Any]:
     table, paper, setting = row.table, row.table.paper, row.setting
+    ours = row.network or row.stand_in
     return {
         "paper": paper.name,
         "title": paper.title,
@@ -113,8 +116,9 @@ def _as_dict(row: "PublishedRow") -> dict[str, Any]:
         "spread_over": setting.spread or None,
         "method": row.method,
         "network": None if row.network is None else row.network.preset,
-        "overrides": {} if row.network is None else dict(row.network.overrides),
-        "trainer": None if row.network is None else _trainer(row.network),
+        "stand_in": None if row.stand_in is None else row.stand_in.preset,
+        "overrides": {} if ours is None else dict(ours.overrides),
+        "trainer": None if ours is None else _trainer(ours),
         "values": [
             {
                 "metric": value.column.metric,

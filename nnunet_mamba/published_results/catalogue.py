@@ -17,7 +17,8 @@ PAPERS: Mapping[str, Paper] = MappingProxyType({paper.name: paper for paper in _
 # Paper by paper and table by table, in the order of print.
 ROWS: tuple[PublishedRow, ...] = (*ultralight_vm_unet.ROWS, *ultralbm_unet.ROWS, *vm_unet.ROWS, *mamba_tumour.ROWS)
 DATASETS = tuple(dict.fromkeys(row.setting.dataset for row in ROWS))
-NETWORKS = tuple(dict.fromkeys(row.network.preset for row in ROWS if row.network is not None))
+# Of rows with a network or a stand-in.
+NETWORKS = tuple(dict.fromkeys(found.preset for row in ROWS if (found := row.network or row.stand_in) is not None))
 
 
 def published_rows(
@@ -28,7 +29,8 @@ def published_rows(
     Args:
         dataset: of ``DATASETS``; None takes all.
         paper: of ``PAPERS``; None takes all.
-        network: a preset of ``NETWORKS``, with its ablations, whoever measured it; None takes all methods.
+        network: a preset of ``NETWORKS``, with its ablations and the rows that it stands in for, whoever measured them;
+            None takes all methods.
 
     Raises:
         ValueError: a name is unknown.
@@ -45,5 +47,5 @@ def published_rows(
         for row in ROWS
         if dataset in (None, row.setting.dataset)
         and paper in (None, row.table.paper.name)
-        and (network is None or (row.network is not None and row.network.preset == network))
+        and (network is None or ((found := row.network or row.stand_in) is not None and found.preset == network))
     )

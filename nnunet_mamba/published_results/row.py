@@ -174,6 +174,8 @@ class PublishedRow:
         method: its name as printed, without reference numbers and without "(Ours)".
         values: the numbers in the order of the table; what it leaves out with a dash is not among them.
         network: the same network as we have it; None for the others.
+        stand_in: where we have not, the nearest that we have: another network, which a remark of the row compares
+            with the printed one; None where there is none, too.
         remarks: what is odd in this row; those of its table, setting and paper belong to it, too.
     """
 
@@ -182,7 +184,15 @@ class PublishedRow:
     method: str
     values: tuple[PrintedValue, ...]
     network: OurNetwork | None = None
+    stand_in: OurNetwork | None = None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def shown_network(self) -> str:
+        """Our network, or what stands in for it and is called so; "" where we have neither."""
+        if self.network is not None:
+            return self.network.shown
+        return "" if self.stand_in is None else f"stand-in: {self.stand_in.shown}"
 
     def printed(self, metric: str, label: str = "") -> PrintedValue | None:
         """Return what is printed of a metric, None if nothing is.

@@ -1,6 +1,6 @@
 """The tables of UltraLBM-UNet: sixteen light networks on three data sets of skin lesions, and six ablations."""
 
-from nnunet_mamba.published_results.printed_tables import for_datasets, ours, ours_by, read_rows
+from nnunet_mamba.published_results.printed_tables import for_datasets, ours, ours_by, read_rows, standing_in
 from nnunet_mamba.published_results.row import (
     DICE,
     FLOPS,
@@ -94,6 +94,19 @@ _TABLE_1 = read_rows(
         "UltraLight VM-UNet": ours("ultralight_vm_unet"),
         "UltraLBM-UNet-T": ours_by(_DISTILLED, "ultralbm_unet_t"),
         "UltraLBM-UNet": ours("ultralbm_unet"),
+    },
+    # The printed numbers are exactly those of the networks that these two remarks describe, by a formula in the tests.
+    stand_ins={
+        "UNet++": standing_in(
+            "monai_unet_plus_plus",
+            "Its 9.163 M are those of UNet++ with bilinear upsampling; MONAI's, of the same widths, has transposed "
+            "convolutions that halve the channels, and 9.119 M.",
+        ),
+        "Attention U-Net": standing_in(
+            "monai_attention_unet",
+            "Its 34.879 M are those of upsampling with a convolution, and two convolutions after it; MONAI's, of the "
+            "same widths, has a transposed convolution and one after it, and 31.740 M.",
+        ),
     },
     remarks={
         "U-Net": ("Another width than the U-Net of UltraLight VM-UNet's tables, which has 2.009 M.",),

@@ -57,6 +57,10 @@ _COLUMNS = (
     Column(heading="SP", metric=SPECIFICITY),
     Column(heading="ACC", metric=ACCURACY),
 )
+_UNKNOWN_UNET = (
+    "No U-Net with these two numbers is known, and the paper states no widths: it cannot be reproduced. The one of "
+    "UltraLBM-UNet's and the tumour papers' tables has 7.766 M."
+)
 _NETWORKS = {
     "VM-UNet": ours("vm_unet"),
     # By its numbers: the first version of its code, with 8 filters.
@@ -94,6 +98,7 @@ _TABLE_1 = read_rows(
     columns=_COLUMNS,
     networks=_NETWORKS,
     remarks={
+        "U-Net": (_UNKNOWN_UNET,),
         "ATTENTION SWIN U-NET": (_other_dice("0.887"), _other_images("18.9", "19.5")),
         "VM-UNet": ("Its own paper prints 89.03 % on a split of 1500 and 650 images.",),
         "MALUNet": (_NO_GROUP_NORMS, _other_images("19.1", "19.5")),
@@ -116,6 +121,7 @@ _TABLE_2 = read_rows(
     columns=_COLUMNS,
     networks=_NETWORKS,
     remarks={
+        "U-Net": (_UNKNOWN_UNET,),
         "ATTENTION SWIN U-NET": (_other_dice("0.858"), _other_images("19.6", "20.3")),
         "VM-UNet": ("Its own paper prints 89.71 % on a split of 1886 and 808 images.",),
         "MALUNet": (_NO_GROUP_NORMS, _other_images("21.2", "20.3")),
@@ -147,6 +153,7 @@ _TABLE_3 = read_rows(
     columns=_COLUMNS,
     networks=_NETWORKS,
     remarks={
+        "U-Net": (_UNKNOWN_UNET,),
         "ATTENTION SWIN U-NET": (_other_dice("0.877"), _other_images("31.4", "32.2")),
         "MALUNet": (_NO_GROUP_NORMS,),
     },

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nnunet_mamba.published_results.printed_tables import for_datasets, ours, read_rows
+from nnunet_mamba.published_results.printed_tables import for_datasets, ours, read_rows, standing_in
 from nnunet_mamba.published_results.row import (
     ACCURACY,
     DICE,
@@ -69,6 +69,13 @@ _SCORES = (
     Column(heading="Sen(%)", metric=SENSITIVITY, unit="%"),
 )
 _SKIN_NETWORKS = {"MALUNet": ours("malunet"), "VM-UNet": ours("vm_unet")}
+_UNKNOWN_UNET = "The paper states neither widths nor parameters of this U-Net: it cannot be reproduced."
+_UNET_PLUS_PLUS = standing_in(
+    "monai_unet_plus_plus", "The paper states no size; MONAI's UNet++, of 9.119 M, stands in."
+)
+_ATTENTION_UNET = standing_in(
+    "monai_attention_unet", "The paper states no size; MONAI's Attention U-Net, of 31.740 M, stands in."
+)
 _TABLE_I = Table(paper=PAPER, number="Table I", topic="comparison on ISIC 2017 and ISIC 2018")
 _TABLE_I_ISIC17 = read_rows(
     _TABLE_I,
@@ -82,7 +89,10 @@ _TABLE_I_ISIC17 = read_rows(
     """,
     columns=_SCORES,
     networks=_SKIN_NETWORKS,
-    remarks={"VM-UNet": ("UltraLight VM-UNet's paper prints 0.9070 of it, on a split of 1250, 150 and 600 images.",)},
+    remarks={
+        "UNet": (_UNKNOWN_UNET,),
+        "VM-UNet": ("UltraLight VM-UNet's paper prints 0.9070 of it, on a split of 1250, 150 and 600 images.",),
+    },
 )
 _TABLE_I_ISIC18 = read_rows(
     _TABLE_I,
@@ -99,7 +109,11 @@ _TABLE_I_ISIC18 = read_rows(
     """,
     columns=_SCORES,
     networks=_SKIN_NETWORKS,
-    remarks={"VM-UNet": ("UltraLight VM-UNet's paper prints 0.8891 of it, on a split of 1815, 259 and 520 images.",)},
+    stand_ins={"UNet++": _UNET_PLUS_PLUS, "Att-UNet": _ATTENTION_UNET},
+    remarks={
+        "UNet": (_UNKNOWN_UNET,),
+        "VM-UNet": ("UltraLight VM-UNet's paper prints 0.8891 of it, on a split of 1815, 259 and 520 images.",),
+    },
 )
 
 _ORGANS = {
@@ -136,7 +150,19 @@ _TABLE_II = read_rows(
         *(Column(heading=heading, metric=DICE, unit="%", label=organ) for heading, organ in _ORGANS.items()),
     ),
     networks={"VM-UNet": ours("vm_unet")},
-    remarks={"R50 U-Net": ("The mean of its eight organs is 77.91 %.",)},
+    stand_ins={
+        "R50 U-Net": standing_in(
+            "smp_unet",
+            "The paper states no size; what stands in is a U-Net with ResNet-50 as its encoder, of 32.521 M, without "
+            "weights from ImageNet.",
+            encoder="resnet50",
+        ),
+        "Att-UNet": _ATTENTION_UNET,
+    },
+    remarks={
+        "R50 U-Net": ("The mean of its eight organs is 77.91 %.",),
+        "UNet": (_UNKNOWN_UNET,),
+    },
 )
 
 _TWO_SCORES = for_datasets((_IOU, _DSC), _SKIN)

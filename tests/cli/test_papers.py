@@ -102,6 +102,7 @@ def test_json_has_all_of_a_row():
         "spread_over": "three seeds",
         "method": "UltraLight VM-UNet",
         "network": "ultralight_vm_unet",
+        "stand_in": None,
         "overrides": {},
         "trainer": "nnUNetTrainerUltraLightVM",
         "remarks": [
@@ -111,6 +112,17 @@ def test_json_has_all_of_a_row():
         ],
         "notes": ["There are no validation images: in the published code, the test images choose the epoch."],
     }
+
+
+def test_a_stand_in_is_never_shown_as_the_network_itself():
+    lines = run("--network", "monai_unet_plus_plus", "--dataset", "isic17").splitlines()
+    (row,) = (line for line in lines if line.startswith("UNet++ "))
+    assert row.endswith("34.903  stand-in: monai_unet_plus_plus")
+    assert any(line.startswith("! UNet++: Its 9.163 M are those of UNet++ with bilinear upsampling") for line in lines)
+    rows = json.loads(run("--network", "smp_unet", "--json"))
+    assert [(row["method"], row["network"], row["stand_in"], row["overrides"]) for row in rows] == [
+        ("R50 U-Net", None, "smp_unet", {"encoder": "resnet50"})
+    ]
 
 
 def test_json_names_overrides_and_no_network_of_ours():

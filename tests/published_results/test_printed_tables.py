@@ -1,6 +1,6 @@
 import pytest
 
-from nnunet_mamba.published_results.printed_tables import for_datasets, ours, read_rows
+from nnunet_mamba.published_results.printed_tables import for_datasets, ours, read_rows, standing_in
 from nnunet_mamba.published_results.row import DICE, IOU, PARAMETERS, Column, Paper, Setting, Table
 
 PAPER = Paper(name="p", title="P", authors="A", year=2024, source="arXiv:1")
@@ -71,6 +71,19 @@ def test_networks_and_remarks_go_to_their_methods():
     assert second.remarks == ()
 
 
+def test_a_stand_in_is_beside_the_networks_and_has_its_remark():
+    stand_ins = {"B": standing_in("vm_unet", "smaller", depths=(1, 2))}
+    first, second = read_rows(
+        TABLE, [FIRST], "A  1.1\nB  1.2", columns=(COUNT,), stand_ins=stand_ins, remarks={"B": ("odd",)}
+    )
+
+    assert (first.stand_in, first.shown_network) == (None, "")
+    assert (second.network, second.stand_in.preset, second.remarks) == (None, "vm_unet", ("odd", "smaller"))
+    assert second.shown_network == "stand-in: vm_unet, depths=(1, 2)"
+    with pytest.raises(ValueError, match="Table 1 of p: B has a network and a stand-in, expected one of them"):
+        read_rows(TABLE, [FIRST], "B  1.2", columns=(COUNT,), networks={"B": ours("vm_unet")}, stand_ins=stand_ins)
+
+
 def test_refuses_a_line_with_too_few_or_too_many_numbers():
     with pytest.raises(ValueError, match="Table 1 of p, 'B': 1 numbers, expected 2"):
         read_rows(TABLE, [FIRST], "A  1.1  1.2\nB  1.1", columns=SCORES)
@@ -89,5 +102,7 @@ def test_refuses_what_is_no_printed_number(text):
 def test_refuses_networks_and_remarks_of_no_method():
     with pytest.raises(ValueError, match="has no method C"):
         read_rows(TABLE, [FIRST], "A  1.1", columns=(COUNT,), networks={"C": ours("vm_unet")})
+    with pytest.raises(ValueError, match="has no method C"):
+        read_rows(TABLE, [FIRST], "A  1.1", columns=(COUNT,), stand_ins={"C": standing_in("vm_unet", "x")})
     with pytest.raises(ValueError, match="has no method B, C"):
         read_rows(TABLE, [FIRST], "A  1.1", columns=(COUNT,), remarks={"B": ("x",), "C": ("x",)})
