@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nnunet_mamba.presets.preset import Preset, Size, photograph, volume
+from nnunet_mamba.presets.preset import Preset, Size, photograph, variants, volume
 
 _SMP = "github.com/qubvel-org/segmentation_models.pytorch"
 _MONAI = "github.com/Project-MONAI/MONAI"
@@ -37,6 +37,8 @@ SMP_UNET = _preset(
     title="U-Net with ResNet-18",
     source=f"Ronneberger et al. 2015, arXiv:1505.04597; {_SMP}",
     sizes=(photograph(14_328_209, 5.4273, 10.796, encoder="resnet18", decoder_channels=_SMP_DECODER),),
+    # It stands in for the R50 U-Net of VM-UNet's Table II.
+    variants=variants(resnet50={"encoder": "resnet50"}),
     weights_known_by=_SMP_WEIGHTS,
 )
 
