@@ -1,27 +1,54 @@
 """Networks by name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from nnunet_mamba.presets import PRESETS, Preset
+from nnunet_mamba.presets import CLASSIFIERS, PRESETS, ClassifierName, Preset
 
 if TYPE_CHECKING:
+    from nnunet_mamba.networks.classification_network import ClassificationNetwork
     from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 
 
-def list_networks() -> list[str]:
-    """Return the names that ``create_network`` knows, sorted."""
-    return sorted(PRESETS)
+Task = Literal["segmentation", "classification"]
 
 
-def create_network(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "SegmentationNetwork":
+def list_networks(task: Task = "segmentation") -> list[str]:
+    """Return the names that ``create_network`` knows, sorted.
+
+    Args:
+        task: "segmentation" for networks that give every pixel a class, "classification" for those that give the image
+            one.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    of_task: dict[str, Mapping[str, Any]] = {"segmentation": PRESETS, "classification": CLASSIFIERS}
+    if task not in of_task:
+        raise ValueError(f"unknown task {task!r}; {_suggest(str(task), of_task)}")
+    return sorted(of_task[task])
+
+
+@overload
+def create_network(
+    name: ClassifierName, input_channels: int, num_classes: int, **overrides: Any
+) -> "ClassificationNetwork": ...
+
+
+@overload
+def create_network(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "SegmentationNetwork": ...
+
+
+def create_network(
+    name: str, input_channels: int, num_classes: int, **overrides: Any
+) -> "SegmentationNetwork | ClassificationNetwork":
     """Build a network with new weights; a plain module that returns logits.
 
     Args:
-        name: one of ``list_networks()``.
+        name: one of ``list_networks()``, or of ``list_networks("classification")``.
         input_channels: channels of the images.
         num_classes: channels of the logits.
         overrides: keyword arguments of the network's class that replace the preset's. ``spatial_dims=3``, or
@@ -33,8 +60,10 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
         TypeError: an override is unknown.
         ModuleNotFoundError: the network needs an optional package that is not installed.
     """
+    if name in CLASSIFIERS:
+        return create_classifier(name, input_channels, num_classes, **overrides)
     if name not in PRESETS:
-        raise ValueError(f"unknown network {name!r}; {_suggest(name, list_networks())}")
+        raise ValueError(f"unknown network {name!r}; {_suggest(name, [*list_networks(), *sorted(CLASSIFIERS)])}")
     preset = PRESETS[name]
     require_packages(preset)
     network = network_class(preset)
@@ -59,6 +88,25 @@ def create_network(name: str, input_channels: int, num_classes: int, **overrides
     built = build(input_channels, num_classes, **arguments)
     built.check_heads()
     return built
+
+
+def create_classifier(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "ClassificationNetwork":
+    """Build a classification network; arguments and errors are those of ``create_network``."""
+    if name not in CLASSIFIERS:
+        raise ValueError(f"unknown classification network {name!r}; {_suggest(name, sorted(CLASSIFIERS))}")
+    network = classifier_class(name)
+    known = network.keyword_arguments()
+    for override in overrides:
+        if override not in known:
+            raise TypeError(f"{name} takes no override {override!r}; {_suggest(override, known)}")
+    build: Callable[..., ClassificationNetwork] = network
+    return build(input_channels, num_classes, **{**CLASSIFIERS[name].arguments, **overrides})
+
+
+def classifier_class(name: str) -> "type[ClassificationNetwork]":
+    """Return the class of a classification network, by the name of its preset."""
+    network: type[ClassificationNetwork] = resolve_name(CLASSIFIERS[name].network)
+    return network
 
 
 def network_class(preset: Preset) -> "type[SegmentationNetwork]":

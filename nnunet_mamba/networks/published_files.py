@@ -17,7 +17,7 @@ from nnunet_mamba.networks.upstream_weights import (
     load_upstream_weights,
     published_tensors,
 )
-from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.presets import CLASSIFIERS, PRESETS
 from nnunet_mamba.presets.trainer_names import trainer_of
 
 # Where training scripts put the weights in what they save.
@@ -66,6 +66,11 @@ def import_weights(
         FileNotFoundError: there is no ``file``.
         ValueError: it holds no weights, cannot be read without running code, or does not fit the network.
     """
+    if network in CLASSIFIERS:
+        raise ValueError(
+            f"{network} is a classification network, which nnU-Net does not train; in Python, "
+            f"load_upstream_weights(create_network({network!r}, 3, 1000), read_weights(Path({str(file)!r}))) loads it"
+        )
     weights = read_weights(file)
     overrides = overrides or {}
     input_channels, num_classes = _channels_and_classes(network, weights, overrides)

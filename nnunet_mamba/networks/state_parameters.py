@@ -2,7 +2,7 @@
 
 from torch import nn
 
-_OF_STATE = ("A_log", "A_logs", "D", "Ds")
+_OF_STATE = ("A_log", "A_logs", "A_b_log", "D", "Ds", "D_b")
 
 
 def is_of_state(name: str, parameter: nn.Parameter) -> bool:

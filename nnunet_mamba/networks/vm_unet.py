@@ -7,24 +7,23 @@ import re
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from nnunet_mamba.blocks.arguments import (
-    is_whole,
-    require_flags,
-    require_probability,
-    require_sequence,
-    require_whole,
-)
-from nnunet_mamba.blocks.patch_resampling import PatchEmbedding, PatchExpanding, PatchMerging
-from nnunet_mamba.blocks.vss_block import VSSBlock
-from nnunet_mamba.networks.input_images import require_images, require_positive
+from nnunet_mamba.blocks.arguments import require_flags, require_probability, require_whole
+from nnunet_mamba.blocks.patch_resampling import PatchExpanding
+from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork, WeightsOrigin
-
-PATCH_SIZE = 4
-# The published network reads grey images as colour ones, so that one set of pretrained weights serves both.
-COLOURS = 3
+from nnunet_mamba.networks.vss_encoder import (
+    COLOURS,
+    PATCH_SIZE,
+    check_colours,
+    check_stages,
+    drop_path_rates,
+    encoder_stages,
+    initialise,
+    patch_embedding,
+    vss_blocks,
+)
 
 
 class VMUNet(SegmentationNetwork):
@@ -66,7 +65,8 @@ class VMUNet(SegmentationNetwork):
         require_flags("VMUNet", scan=scan, deep_supervision=deep_supervision)
         require_probability("VMUNet", "drop_path_rate", drop_path_rate)
         require_whole("VMUNet", d_state=d_state)
-        _check_sizes(input_channels, num_classes, dims=dims, depths=depths, depths_decoder=depths_decoder)
+        require_positive("VMUNet", input_channels=input_channels, num_classes=num_classes)
+        check_stages("VMUNet", dims, depths=depths, depths_decoder=depths_decoder)
         # The last stage of the decoder has the patches' resolution, its logits the image's.
         reductions = [(PATCH_SIZE * 2**level,) * 2 for level in range(len(dims))]
         super().__init__(
@@ -74,20 +74,14 @@ class VMUNet(SegmentationNetwork):
             size_multiple=reductions[-1],
             output_reductions=((1, 1), *(reductions[1:] if deep_supervision else ())),
         )
-        self.patch_embed = PatchEmbedding(
-            COLOURS if input_channels == 1 else input_channels, dims[0], patch_size=PATCH_SIZE
-        )
-        last = len(dims) - 1
-        self.layers = nn.ModuleList(
-            EncoderStage(dim, rates, d_state=d_state, scan=scan, merges=level < last)
-            for level, (dim, rates) in enumerate(zip(dims, _drop_path_rates(drop_path_rate, depths), strict=True))
-        )
-        decoder_rates = _drop_path_rates(drop_path_rate, depths_decoder[::-1])
+        self.patch_embed = patch_embedding(input_channels, dims[0])
+        self.layers = encoder_stages(dims, drop_path_rates(drop_path_rate, depths), d_state=d_state, scan=scan)
+        decoder_rates = drop_path_rates(drop_path_rate, depths_decoder[::-1])
         reversed_rates = [rates[::-1] for rates in reversed(decoder_rates)]
         self.decoder = Decoder(
             num_classes, dims[::-1], reversed_rates, d_state=d_state, scan=scan, deep_supervision=deep_supervision
         )
-        self.apply(_initialise)
+        self.apply(initialise)
 
     @property
     def published_names(self) -> dict[str, str]:
@@ -100,8 +94,7 @@ class VMUNet(SegmentationNetwork):
 
     def check_images(self, x: Tensor) -> None:
         """Refuse what is no batch of images; a network for colour images takes grey ones as well."""
-        is_grey = isinstance(x, Tensor) and x.ndim == 4 and x.shape[1] == 1 and self.input_channels == COLOURS
-        require_images("VMUNet", x, input_channels=1 if is_grey else self.input_channels, spatial_dims=2)
+        check_colours("VMUNet", x, self.input_channels)
 
     def segment(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of padded images ``x``, (b, c, h, w); a list with deep supervision."""
@@ -143,27 +136,13 @@ class VMUNet(SegmentationNetwork):
         return name if name.startswith(("patch_embed.", "layers.")) else None
 
 
-class EncoderStage(nn.Module):
-    """VSS blocks at one resolution, then the way to the next one, if there is one."""
-
-    def __init__(self, dim: int, drop_paths: Sequence[float], *, d_state: int, scan: bool, merges: bool) -> None:
-        super().__init__()
-        self.blocks = _blocks(dim, drop_paths, d_state=d_state, scan=scan)
-        self.downsample = PatchMerging(dim) if merges else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Turn (b, h, w, dim) into (b, h / 2, w / 2, 2 * dim), or into its own shape at the last stage."""
-        x = self.blocks(x)
-        return x if self.downsample is None else self.downsample(x)
-
-
 class DecoderStage(nn.Module):
     """The way from the resolution below, if there is one, then VSS blocks."""
 
     def __init__(self, dim: int, drop_paths: Sequence[float], *, d_state: int, scan: bool, expands: bool) -> None:
         super().__init__()
         self.upsample = PatchExpanding(2 * dim, factor=2, out_channels=dim) if expands else None
-        self.blocks = _blocks(dim, drop_paths, d_state=d_state, scan=scan)
+        self.blocks = vss_blocks(dim, drop_paths, d_state=d_state, scan=scan)
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (b, h, w, 2 * dim) into (b, 2h, 2w, dim), or keep the shape at the first stage."""
@@ -227,53 +206,3 @@ class Decoder(nn.Module):
         logits = self.seg_layers[0](patches.reshape(b, h * w, factor * factor, c).permute(0, 3, 1, 2))
         laid_out: Tensor = logits.unflatten(3, (factor, factor)).unflatten(2, (h, w)).transpose(3, 4)
         return laid_out.flatten(4, 5).flatten(2, 3)
-
-
-def _blocks(dim: int, drop_paths: Sequence[float], *, d_state: int, scan: bool) -> nn.Sequential:
-    return nn.Sequential(*(VSSBlock(dim, drop_path=rate, d_state=d_state, scan=scan) for rate in drop_paths))
-
-
-def _drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Return rates that grow linearly from 0 to ``rate`` over all blocks, by stage."""
-    rates = torch.linspace(0, rate, sum(depths), device="cpu").tolist()
-    ends = [sum(depths[: stage + 1]) for stage in range(len(depths))]
-    return [rates[end - depth : end] for depth, end in zip(depths, ends, strict=True)]
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-
-
-def _check_sizes(
-    input_channels: int,
-    num_classes: int,
-    *,
-    dims: Sequence[int],
-    depths: Sequence[int],
-    depths_decoder: Sequence[int],
-) -> None:
-    require_positive("VMUNet", input_channels=input_channels, num_classes=num_classes)
-    require_sequence("VMUNet", "dims", dims, of="channel numbers")
-    if not dims:
-        raise ValueError("VMUNet: dims=(), expected at least one stage; the paper's are (96, 192, 384, 768)")
-    for level, dim in enumerate(dims):
-        require_whole("VMUNet", **{f"dims[{level}]": dim})
-    for name, values in {"depths": depths, "depths_decoder": depths_decoder}.items():
-        require_sequence("VMUNet", name, values, of="numbers of blocks")
-        if len(values) != len(dims) or not all(is_whole(depth) and depth >= 1 for depth in values):
-            raise ValueError(
-                f"VMUNet: {name}={tuple(values)} for dims={tuple(dims)}, expected one number >= 1 for each of the "
-                f"{len(dims)} stages; the paper's are (2, 2, 2, 2) and (2, 2, 2, 1)"
-            )
-    if dims[0] % PATCH_SIZE or dims[0] < 1:
-        raise ValueError(
-            f"VMUNet: dims[0]={dims[0]}, expected a positive multiple of {PATCH_SIZE} (the last expanding divides it); "
-            f"nearest is {max(1, round(dims[0] / PATCH_SIZE)) * PATCH_SIZE}"
-        )
-    for level in range(1, len(dims)):
-        if dims[level] != 2 * dims[level - 1]:
-            raise ValueError(
-                f"VMUNet: dims[{level}]={dims[level]} after {dims[level - 1]}, expected {2 * dims[level - 1]}: merging "
-                f"patches doubles the channels; pass dims that double from stage to stage"
-            )

@@ -14,6 +14,7 @@ from nnunet_mamba.presets import (
     ultralight_vm_unet,
     vm_unet,
 )
+from nnunet_mamba.presets.classifiers import CLASSIFIERS, ClassifierName, ClassifierPreset
 from nnunet_mamba.presets.library_baselines import (
     MONAI_ATTENTION_UNET,
     MONAI_SWIN_UNETR,
@@ -44,6 +45,7 @@ from nnunet_mamba.presets.ultralight_vm_unet import (
 from nnunet_mamba.presets.vm_unet import VM_UNET, VM_UNET_NO_MAMBA
 
 __all__ = [
+    "CLASSIFIERS",
     "CMUNEXT_S",
     "EGE_UNET",
     "LIGHTM_UNET",
@@ -82,6 +84,8 @@ __all__ = [
     "U_MAMBA_NO_MAMBA",
     "VM_UNET",
     "VM_UNET_NO_MAMBA",
+    "ClassifierName",
+    "ClassifierPreset",
     "Preset",
     "Size",
 ]

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli import list_networks
 from nnunet_mamba.cli.main import app
-from nnunet_mamba.presets import PRESETS, Preset, Size
+from nnunet_mamba.presets import CLASSIFIERS, PRESETS, Preset, Size
 
 
 def size(image_size, n_parameters, giga_macs, giga_flops):
@@ -99,6 +99,18 @@ def test_every_network_and_trainer_is_listed_in_columns_that_hold_them():
     assert lines[-2:] == ["More trainers of these networks", "  nnUNetTrainerUltraLBMTDistill"]
     numbers_end = {len(line) for line in lines if line.split() and line.split()[0] in names and len(line.split()) > 1}
     assert numbers_end == {len(lines[0])}
+
+
+def test_networks_for_classification_are_listed_by_their_task():
+    lines = run("--task", "classification").splitlines()
+    names = [line.split()[0] for line in lines if line.split() and line.split()[0] in CLASSIFIERS]
+    assert names == list(CLASSIFIERS)
+    line = next(line for line in lines if line.startswith("vim_tiny"))
+    assert " ".join(line.replace("×", "x").split()) == "vim_tiny 224x224 3→1000 7 148 008 3.1160"
+    rows = json.loads(run("--task", "classification", "--json"))
+    assert [(row["network"], row["n_parameters"]) for row in rows] == [
+        (preset.name, preset.n_parameters) for preset in CLASSIFIERS.values()
+    ]
 
 
 def test_imports_nothing_heavy():

@@ -241,3 +241,10 @@ def test_numbers_that_are_not_finite_are_not_written(tmp_path):
         import_weights(saved(tmp_path, weights), "ultralight_vm_unet", tmp_path / "out.pth")
 
     assert not (tmp_path / "out.pth").exists()
+
+
+def test_networks_that_nnunet_does_not_train_are_told_from_those_that_it_does(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"vim_tiny is a classification network, .*load_upstream_weights\(create_network"
+    ):
+        import_weights(tmp_path / "vim.pth", "vim_tiny", tmp_path / "out.pth")
