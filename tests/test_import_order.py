@@ -18,14 +18,15 @@ HOUSE = {
     "nnunet_mamba": "networks prediction",
     "dataset_conversion": "cli data",
     "cli": (
-        "bundled comparison crossval data demo doctor evaluation export external_tests models networks onnx_models ops "
-        "planning prediction presets published_results report results system web"
+        "bundled classification comparison crossval data demo doctor evaluation export external_tests models networks "
+        "onnx_models ops planning prediction presets published_results report results system web"
     ),
     "web": "models system",
     "demo": "bundled data evaluation models report results system trainer_name",
     "doctor": "_startup bundled ops presets system",
     "report": "comparison data evaluation overlays published_results results system trainer_name",
     "crossval": "data results system trainer_name training",
+    "classification": "data networks presets system training",
     "external_tests": "comparison data evaluation models prediction results system trainer_name",
     "export": "models networks onnx_models ops prediction system",
     "comparison": "data evaluation prediction results system",

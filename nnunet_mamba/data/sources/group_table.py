@@ -1,7 +1,5 @@
 """Read from a table which images show one patient or one lesion, so that a split keeps them together."""
 
-import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,14 +10,13 @@ from pathlib import Path
 from nnunet_mamba.data.cases import Case, count_groups
 from nnunet_mamba.data.formats.file_endings import PICTURE_ENDINGS, VOLUME_ENDINGS
 from nnunet_mamba.data.problems import Problem, same_name
-from nnunet_mamba.system.text_files import read_text
+from nnunet_mamba.data.sources.table_files import read_table
 
 # Headings in the tables of the ISIC archive, of its challenges and of HAM10000, and "case" as we say it.
 IMAGE_COLUMNS = ("isic_id", "image_id", "image_name", "image", "case")
 PATIENT, LESION = "patient_id", "lesion_id"
 GROUP = "group"
 
-_SEPARATORS = ",;\t"
 # Programs write these for an unknown id. Taken for an id, they would make one group of all such images.
 _EMPTY = ("", "na", "n/a", "nan", "none", "null")
 
@@ -106,7 +103,7 @@ def read_group_table(path: Path, *, group_column: str | None = None, allow_missi
         ValueError: no such table; or a lesion of two patients.
         OSError: unreadable.
     """
-    (_, heading), *rows = _read(path)
+    (_, heading), *rows = read_table(path, setting="`groups`")
     image_column = _first_known(path, IMAGE_COLUMNS, heading)
     if image_column is None:
         raise ValueError(
@@ -188,33 +185,3 @@ def _first_known(path: Path, names: Sequence[str], heading: Sequence[str]) -> in
             f"{path}: the heading has the column {known} {columns.count(known)} times; name the columns apart"
         )
     return columns.index(known)
-
-
-def _read(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the lines of a table, the heading first, each with its number; all have as many columns."""
-    try:
-        text = read_text(path)
-    except ValueError as error:
-        raise ValueError(f"`groups` {path}: {error}") from error
-    first_line = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=first_line.count)
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-    try:
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}; save the table as CSV again") from error
-    rows = [(line, row) for line, row in rows if any(row)]
-    if not rows or len(rows[0][1]) < 2:
-        raise ValueError(
-            f"{path} begins with {first_line[:80]!r}, expected a heading of at least two columns with comma, "
-            "semicolon or tab between; save the table as CSV"
-        )
-    n_columns = len(rows[0][1])
-    for line, row in rows:
-        if len(row) != n_columns:
-            raise ValueError(f"{path}, line {line}: {len(row)} columns, expected {n_columns} as in the heading")
-    if len(rows) == 1:
-        raise ValueError(
-            f"{path} has a heading and no rows, expected one for every image; give the table of these images"
-        )
-    return rows
