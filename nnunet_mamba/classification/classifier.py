@@ -33,7 +33,8 @@ class Classifier:
             self.network.load_state_dict(dict(stored.weights))
         except RuntimeError as error:
             raise ValueError(
-                f"weights and settings of {stored.settings.network} do not fit together ({error})"
+                f"weights and settings of {stored.settings.network} do not fit together "
+                f"({' '.join(str(error).split())}); train again"
             ) from error
         self.network.to(self.device).eval()
 

@@ -79,13 +79,10 @@ class LabelledImages:
 
     def chosen(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> "LabelledImages":
         """Return the images with these indices, in this order."""
+        chosen = np.asarray(indices, np.int64)
         pictures = self.pictures
-        picked = (
-            pictures[np.asarray(indices)]
-            if isinstance(pictures, np.ndarray)
-            else [pictures[int(index)] for index in indices]
-        )
-        return replace(self, labels=self.labels[np.asarray(indices, np.int64)], pictures=picked)
+        picked = pictures[chosen] if isinstance(pictures, np.ndarray) else [pictures[index] for index in chosen]
+        return replace(self, labels=self.labels[chosen], pictures=picked)
 
     def split(self, share: float, *, seed: int = 0) -> tuple["LabelledImages", "LabelledImages"]:
         """Hold a share of every class out; equal seeds hold the same images out.

@@ -39,7 +39,9 @@ def import_weights(
     (ImageNet), which begin the encoder and the decoder. Only tensors are read from it, never code.
     """
     with errors_as_text(is_conversion=False, continues=False, workers=""):
-        _check_output(output, file, overwrite=overwrite)
+        check_output(output, overwrite=overwrite)
+        if output.exists() and file.exists() and output.samefile(file):
+            raise FileExistsError(f"{output} is the file that is imported, which would be lost; choose another name")
         arguments = _parsed(overrides or [])
         from nnunet_mamba.networks import published_files
         from nnunet_mamba.networks.upstream_weights import WeightsMismatchError
@@ -51,7 +53,7 @@ def import_weights(
         except TypeError as error:
             # An argument that the network does not take.
             raise ValueError(str(error)) from error
-    _print_report(imported, network)
+    print_report(imported, network)
     if imported.unlike_trainer:
         print(
             f"{output}: weights of a network with another {' and '.join(imported.unlike_trainer)} than nnU-Net's "
@@ -65,7 +67,7 @@ def import_weights(
         print(imported.notice)
 
 
-def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:
+def check_output(output: Path, *, overwrite: bool) -> None:
     """Raise if the checkpoint cannot be written, before anything is read."""
     if output.is_dir():
         raise IsADirectoryError(
@@ -73,8 +75,6 @@ def _check_output(output: Path, file: Path, *, overwrite: bool) -> None:
         )
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists; choose another name, or pass --overwrite")
-    if output.exists() and file.exists() and output.samefile(file):
-        raise FileExistsError(f"{output} is the file that is imported, which would be lost; choose another name")
     refuse_if_unwritable(output.parent, way_out="make room, get the right to write there, or choose another --output")
 
 
@@ -120,7 +120,8 @@ def _as_tuples(value: Any) -> Any:
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
-def _print_report(imported: "Import", network: str) -> None:
+def print_report(imported: "Import", network: str) -> None:
+    """Print which weights of a network come from a file, and which keep their initial values."""
     report = imported.report
     kind = "a classification network" if report.source == "backbone" else "published code"
     print(f"{network}, {imported.input_channels} → {imported.num_classes}: weights of {kind}")

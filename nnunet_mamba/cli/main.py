@@ -23,6 +23,7 @@ from nnunet_mamba.cli import (
     papers,
     plan,
     predict,
+    pretrain,
     report,
     restore,
     scan_backends,
@@ -102,6 +103,7 @@ app.command("import-weights")(import_weights.import_weights)
 app.command("list")(list_networks.list_networks)
 app.command("pack-model")(pack_model.pack_model)
 app.command("papers")(papers.papers)
+app.command("pretrain")(pretrain.pretrain)
 app.command("restore")(restore.restore)
 app.command("scan-backends")(scan_backends.scan_backends)
 app.command("trainers-path")(trainers_path.trainers_path)
