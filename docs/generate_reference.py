@@ -13,7 +13,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from nnunet_mamba.presets import PRESETS, Size
+from nnunet_mamba.presets import CLASSIFIERS, PRESETS, ClassifierPreset, Size
 from nnunet_mamba.presets.trainer_names import preset_of_file, trainer_of
 from nnunet_mamba.published_results import ROWS, Paper, PublishedRow, Setting, Table, columns_of
 
@@ -39,8 +39,18 @@ def networks_page() -> str:
     ]
     for name, preset in PRESETS.items():
         lines += [f"| `{name}` | {_size_cells(size)} |" for size in preset.sizes]
+    lines += [
+        "",
+        '`list_networks(task="classification")` and `nnunet-mamba list --task classification` name those that',
+        "[classify images](../how-to/classify.md):",
+        "",
+        "| name | image, channels → classes | parameters | GFLOPs | published arguments |",
+        "|---|---|---|---|---|",
+        *(f"| `{name}` | {_classifier_cells(preset)} |" for name, preset in CLASSIFIERS.items()),
+    ]
     lines += ["", "## Sources", ""]
     lines += [f"- `{name}`: {preset.title}. {preset.source}" for name, preset in PRESETS.items()]
+    lines += [f"- `{name}`: {preset.title}. {preset.source}" for name, preset in CLASSIFIERS.items()]
     lines += [
         "",
         "## Overrides",
@@ -48,7 +58,8 @@ def networks_page() -> str:
         "`create_network(name, input_channels, num_classes, **overrides)` takes what the network's class takes.",
     ]
     of_class: dict[type, list[str]] = {}
-    for name, preset in PRESETS.items():
+    presets = {**PRESETS, **CLASSIFIERS}
+    for name, preset in presets.items():
         # A twin that is a class of its own has its arguments from the class above it.
         ancestors = resolve_name(preset.network).__mro__
         documented = next(ancestor for ancestor in ancestors if "Args:\n" in (ancestor.__doc__ or ""))
@@ -59,12 +70,19 @@ def networks_page() -> str:
 
 
 def _size_cells(size: Size) -> str:
+    return _cells(size, f"{size.giga_macs:.5g} | {size.giga_flops:.5g}")
+
+
+def _classifier_cells(preset: ClassifierPreset) -> str:
+    return _cells(preset, f"{preset.giga_flops:.5g}")
+
+
+def _cells(size: Size | ClassifierPreset, costs: str) -> str:
     image = "×".join(map(str, size.image_size))
     channels, classes = size.reference_input
     arguments = ", ".join(f"`{key}={value!r}`" for key, value in size.arguments.items())
     count = f"{size.n_parameters:,}".replace(",", " ")
-    numbers = f"{count} | {size.giga_macs:.5g} | {size.giga_flops:.5g}"
-    return f"{image}, {channels} → {classes} | {numbers} | {arguments}"
+    return f"{image}, {channels} → {classes} | {count} | {costs} | {arguments}"
 
 
 def _override_lines(network: type, names: list[str]) -> list[str]:
@@ -134,7 +152,7 @@ def _variant_lines(trainer: str) -> Iterator[str]:
     assert preset is not None
     rows: dict[str, list[str]] = {}
     for row in ROWS:
-        if (network := row.network) is not None:
+        if (network := row.network or row.stand_in) is not None:
             of_row = rows.setdefault(trainer_of(network.preset, network.overrides, network.trainer), [])
             of_row.append(f"{row.table.paper.title}, {row.table.number}: {row.method}")
     for name, changes in {**preset.variants, **preset.training_variants.get(trainer, {})}.items():

@@ -8,7 +8,7 @@ from typing import Any, Literal
 ClassifierName = Literal["vim_tiny", "vim_cifar", "vmamba_tiny", "vmamba_small", "vm_unet_encoder"]
 
 _ZHU = "Zhu et al. 2024, arXiv:2401.09417; github.com/hustvl/Vim"
-_CREWS = "Crews et al. 2024, Mamba vs SOTA for vision tasks, section XI; github.com/lxaw/mamba-vs-else-vision"
+_CREWS = "Crews and Whalen 2024, Mamba vs SOTA for Vision Tasks, section XI; github.com/lxaw/mamba-vs-else-vision"
 _LIU = "Liu et al. 2024, arXiv:2401.10166; github.com/MzeroMiko/VMamba, version 0"
 _RUAN = "Ruan et al. 2024, arXiv:2402.02491; github.com/JCruan519/VM-UNet"
 
@@ -70,7 +70,7 @@ VMAMBA_TINY = ClassifierPreset(
     title="VMamba-T, first generation",
     network="nnunet_mamba.networks.vmamba:VMamba",
     source=_LIU,
-    arguments=MappingProxyType({"dims": (96, 192, 384, 768), "depths": (2, 2, 9, 2), "drop_path_rate": 0.1}),
+    arguments=MappingProxyType({"dims": (96, 192, 384, 768), "depths": (2, 2, 9, 2)}),
     reference_input=(3, 1000),
     image_size=(224, 224),
     n_parameters=22_893_448,
@@ -82,7 +82,7 @@ VMAMBA_SMALL = ClassifierPreset(
     title="VMamba-S, first generation",
     network="nnunet_mamba.networks.vmamba:VMamba",
     source=_LIU,
-    arguments=MappingProxyType({"dims": (96, 192, 384, 768), "depths": (2, 2, 27, 2), "drop_path_rate": 0.3}),
+    arguments=MappingProxyType({"dims": (96, 192, 384, 768), "depths": (2, 2, 27, 2)}),
     reference_input=(3, 1000),
     image_size=(224, 224),
     n_parameters=44_417_416,
