@@ -16,6 +16,7 @@ from package_imports import NAME, ROOT, imported_modules, lines_of_rooms, packag
 PICTURE = Path(__file__).parent / "images" / "architecture.svg"
 WIDTH, GUTTER, MARGIN = 154, 30, 22  # of a package, between two, outside
 HEADER, NAME_LINE = 33, 21
+LONGEST_NAME = 13  # letters in a line
 PIXELS_PER_LINE = 0.029
 # The height of a room's name.
 SMALLEST_ROOM = 19
@@ -77,8 +78,13 @@ class Package:
     @property
     def name_lines(self) -> list[str]:
         """The name; a long one takes two lines."""
+        if len(self.name) <= LONGEST_NAME:
+            return [self.name]
         first, underscore, second = self.name.partition("_")
-        return [first + underscore, second] if len(self.name) > 13 and second else [self.name]
+        if second:
+            return [first + underscore, second]
+        cut = len(self.name) // 2 + 1
+        return [f"{self.name[:cut]}-", self.name[cut:]]
 
     @property
     def header(self) -> int:

@@ -72,7 +72,7 @@ ROOMS = {
         "ops/cpu_kernels": "",
     },
     "models": {"models/bundles": "models/nnunet", "models/nnunet": ""},
-    "networks": {"networks/baselines": "networks", "networks": ""},
+    "networks": {"networks/baselines": "networks", "networks/classifiers": "networks", "networks": ""},
     "blocks": {"blocks/baselines": "blocks", "blocks": ""},
     "evaluation": {"evaluation/distances": ""},
     "comparison": {"comparison/statistics": ""},

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnunet_mamba.networks.catalogue import classifier_class, create_classifier
+from nnunet_mamba.networks.classifiers.catalogue import classifier_class, create_classifier
 from nnunet_mamba.presets import CLASSIFIERS
 from nnunet_mamba.system.checked_entries import Entry
 
 if TYPE_CHECKING:
-    from nnunet_mamba.networks.classification_network import ClassificationNetwork
+    from nnunet_mamba.networks.classifiers.classification_network import ClassificationNetwork
 
 COLOURS = 3
 # What is another machine's business, and not the result's.

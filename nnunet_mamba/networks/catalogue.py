@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from nnunet_mamba.presets import CLASSIFIERS, PRESETS, ClassifierName, Preset
 
 if TYPE_CHECKING:
-    from nnunet_mamba.networks.classification_network import ClassificationNetwork
+    from torch import nn
+
     from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
 
 
 Task = Literal["segmentation", "classification"]
+# Imported only when a network is built, as the classes of all networks are.
+_CREATE_CLASSIFIER = "nnunet_mamba.networks.classifiers.catalogue:create_classifier"
 
 
 def list_networks(task: Task = "segmentation") -> list[str]:
@@ -28,23 +31,19 @@ def list_networks(task: Task = "segmentation") -> list[str]:
     """
     of_task: dict[str, Mapping[str, Any]] = {"segmentation": PRESETS, "classification": CLASSIFIERS}
     if task not in of_task:
-        raise ValueError(f"unknown task {task!r}; {_suggest(str(task), of_task)}")
+        raise ValueError(f"unknown task {task!r}; {suggest(str(task), of_task)}")
     return sorted(of_task[task])
 
 
 @overload
-def create_network(
-    name: ClassifierName, input_channels: int, num_classes: int, **overrides: Any
-) -> "ClassificationNetwork": ...
+def create_network(name: ClassifierName, input_channels: int, num_classes: int, **overrides: Any) -> "nn.Module": ...
 
 
 @overload
 def create_network(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "SegmentationNetwork": ...
 
 
-def create_network(
-    name: str, input_channels: int, num_classes: int, **overrides: Any
-) -> "SegmentationNetwork | ClassificationNetwork":
+def create_network(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "nn.Module":
     """Build a network with new weights; a plain module that returns logits.
 
     Args:
@@ -61,9 +60,10 @@ def create_network(
         ModuleNotFoundError: the network needs an optional package that is not installed.
     """
     if name in CLASSIFIERS:
-        return create_classifier(name, input_channels, num_classes, **overrides)
+        create: Callable[..., nn.Module] = resolve_name(_CREATE_CLASSIFIER)
+        return create(name, input_channels, num_classes, **overrides)
     if name not in PRESETS:
-        raise ValueError(f"unknown network {name!r}; {_suggest(name, [*list_networks(), *sorted(CLASSIFIERS)])}")
+        raise ValueError(f"unknown network {name!r}; {suggest(name, [*list_networks(), *sorted(CLASSIFIERS)])}")
     preset = PRESETS[name]
     require_packages(preset)
     network = network_class(preset)
@@ -80,7 +80,7 @@ def create_network(
     known = network.keyword_arguments()
     for override in overrides:
         if override not in (*known, "spatial_dims"):
-            raise TypeError(f"{name} takes no override {override!r}; {_suggest(override, known)}")
+            raise TypeError(f"{name} takes no override {override!r}; {suggest(override, known)}")
     arguments = {**preset.size(spatial_dims).arguments, **overrides, "spatial_dims": spatial_dims}
     if "spatial_dims" not in known:
         del arguments["spatial_dims"]
@@ -88,25 +88,6 @@ def create_network(
     built = build(input_channels, num_classes, **arguments)
     built.check_heads()
     return built
-
-
-def create_classifier(name: str, input_channels: int, num_classes: int, **overrides: Any) -> "ClassificationNetwork":
-    """Build a classification network; arguments and errors are those of ``create_network``."""
-    if name not in CLASSIFIERS:
-        raise ValueError(f"unknown classification network {name!r}; {_suggest(name, sorted(CLASSIFIERS))}")
-    network = classifier_class(name)
-    known = network.keyword_arguments()
-    for override in overrides:
-        if override not in known:
-            raise TypeError(f"{name} takes no override {override!r}; {_suggest(override, known)}")
-    build: Callable[..., ClassificationNetwork] = network
-    return build(input_channels, num_classes, **{**CLASSIFIERS[name].arguments, **overrides})
-
-
-def classifier_class(name: str) -> "type[ClassificationNetwork]":
-    """Return the class of a classification network, by the name of its preset."""
-    network: type[ClassificationNetwork] = resolve_name(CLASSIFIERS[name].network)
-    return network
 
 
 def network_class(preset: Preset) -> "type[SegmentationNetwork]":
@@ -139,7 +120,8 @@ def _networks_with(spatial_dims: int) -> list[str]:
     return [name for name in list_networks() if spatial_dims in PRESETS[name].spatial_dims]
 
 
-def _suggest(wrong: str, valid: Iterable[str]) -> str:
+def suggest(wrong: str, valid: Iterable[str]) -> str:
+    """Return what may have been meant by a name that is unknown, and all that are known."""
     valid = list(valid)
     nearest = get_close_matches(wrong, valid, cutoff=0.4)
     hint = f"did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""

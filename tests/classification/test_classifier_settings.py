@@ -3,7 +3,7 @@ import json
 import pytest
 
 from nnunet_mamba.classification.settings import ClassifierSettings, settings_from_json
-from nnunet_mamba.networks.vmamba import VMamba
+from nnunet_mamba.networks.classifiers.vmamba import VMamba
 
 OVERRIDES = {"dims": (8, 16), "depths": (1, 1)}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nnunet_mamba import create_network, list_networks
-from nnunet_mamba.networks.classification_network import ClassificationNetwork
+from nnunet_mamba.networks.classifiers.classification_network import ClassificationNetwork
 from nnunet_mamba.networks.complexity import measure_complexity
 from nnunet_mamba.presets import CLASSIFIERS, PRESETS, ClassifierName
 

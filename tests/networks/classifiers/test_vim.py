@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 from nnunet_mamba import create_network
+from nnunet_mamba.networks.classifiers.vim import Vim
 from nnunet_mamba.networks.published_files import read_weights
 from nnunet_mamba.networks.upstream_weights import load_upstream_weights
-from nnunet_mamba.networks.vim import Vim
 from nnunet_mamba.training.parameter_groups import parameter_groups
 
 SMALL = {"image_size": (12, 20), "patch_size": 4, "d_model": 20, "depth": 3, "d_state": 4}

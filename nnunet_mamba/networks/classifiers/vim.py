@@ -16,7 +16,7 @@ from torch.nn import functional
 from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_probability, require_whole
 from nnunet_mamba.blocks.drop_path import DropPath
 from nnunet_mamba.blocks.vim_mixer import VimMixer
-from nnunet_mamba.networks.classification_network import ClassificationNetwork
+from nnunet_mamba.networks.classifiers.classification_network import ClassificationNetwork
 from nnunet_mamba.networks.input_images import require_images, require_positive
 from nnunet_mamba.networks.padding import pad_to_multiple
 from nnunet_mamba.ops.autocast import without_autocast

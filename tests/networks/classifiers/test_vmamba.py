@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from nnunet_mamba import create_network
+from nnunet_mamba.networks.classifiers.vmamba import VMamba
 from nnunet_mamba.networks.upstream_weights import load_upstream_weights, published_name
 from nnunet_mamba.networks.vm_unet import VMUNet
-from nnunet_mamba.networks.vmamba import VMamba
 
 SMALL = {"dims": (8, 16, 32), "depths": (1, 2, 1)}
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.arguments import require_flags, require_probability, require_whole
-from nnunet_mamba.networks.classification_network import ClassificationNetwork
+from nnunet_mamba.networks.classifiers.classification_network import ClassificationNetwork
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.padding import pad_to_multiple
-from nnunet_mamba.networks.vss_encoder import (
+from nnunet_mamba.networks.vm_unet import (
     COLOURS,
     PATCH_SIZE,
     check_colours,
