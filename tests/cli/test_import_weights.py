@@ -223,6 +223,11 @@ def test_weights_of_another_kind_are_told_in_few_lines_with_the_commands_own_opt
     ("network", "asked", "way_out"),
     [
         ("ultralbm_unet", "ultralight_vm_unet", "of one of our networks; pass --network ultralbm_unet or "),
+        *(
+            (name, "ultralight_vm_unet", f"of one of our networks; pass --network {name} for them")
+            for name in ("unext", "u_lite", "cmunext_s")
+        ),
+        ("lightm_unet", "u_lite", "of one of our networks; pass --network lightm_unet or "),
         ("vm_unet", "ultralight_vm_unet", "of VM-UNet or VMamba; pass --network vm_unet for them, and the sizes"),
         (
             "ultralight_vm_unet",

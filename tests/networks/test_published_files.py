@@ -53,6 +53,11 @@ def test_counters_of_thop_are_no_weights(tmp_path):
         ("ultralight_vm_unet", 1, 2, {"split_att": "conv"}),
         ("vm_unet", 1, 9, VM_UNET),
         ("u_mamba_bot", 2, 5, {"features_per_stage": (4, 8), "kernel_sizes": 3, "strides": (1, 2)}),
+        ("unext", 4, 2, {}),
+        ("u_lite", 1, 3, {}),
+        ("cmunext_s", 2, 2, {}),
+        ("lightm_unet", 4, 6, {}),
+        ("lightm_unet", 2, 5, {"separable": True}),
     ],
 )
 def test_channels_and_classes_are_the_weights(tmp_path, name, input_channels, num_classes, overrides):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_mamba.blocks.arguments import is_whole, require_flags, require_sequence
+from nnunet_mamba.blocks.arguments import require_flags, require_numbers
 from nnunet_mamba.networks.input_images import require_positive
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork, WeightsOrigin
 
@@ -57,8 +57,8 @@ class ResNetSeg(SegmentationNetwork):
     ) -> None:
         require_positive("ResNetSeg", input_channels=input_channels, num_classes=num_classes)
         require_flags("ResNetSeg", bottleneck=bottleneck)
-        _require_numbers("blocks_per_stage", blocks_per_stage, n=N_STAGES, of="numbers of blocks")
-        _require_numbers("decoder_channels", decoder_channels, n=N_STAGES - 1, of="channel numbers")
+        require_numbers("ResNetSeg", "blocks_per_stage", blocks_per_stage, of="numbers of blocks", count=N_STAGES)
+        require_numbers("ResNetSeg", "decoder_channels", decoder_channels, of="channel numbers", count=N_STAGES - 1)
         super().__init__(input_channels, size_multiple=(TOTAL_STRIDE,) * 2, output_reductions=((1, 1),))
         resnet = _resnet(blocks_per_stage, bottleneck=bottleneck)
         if input_channels != COLOURS:
@@ -131,10 +131,3 @@ def _doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
 def _layers(names: Collection[str]) -> set[str]:
     """Return the names of the weights of a ResNet's four stages."""
     return {name for name in names if re.match(r"layer[1-4]\..*\.weight$", name)}
-
-
-def _require_numbers(name: str, values: Sequence[int], *, n: int, of: str) -> None:
-    """Refuse what is not ``n`` whole numbers of at least 1."""
-    require_sequence("ResNetSeg", name, values, of=of)
-    if len(values) != n or not all(is_whole(value) and value >= 1 for value in values):
-        raise ValueError(f"ResNetSeg: {name}={tuple(values)}, expected {n} {of} of at least 1; pass as many")
