@@ -66,7 +66,7 @@ def test_predicting_builds_the_heads_of_the_checkpoint_and_returns_one_output(bu
 
 @pytest.mark.parametrize("patch_size", [(64, 96), (33, 47), (16, 1), (257, 511)])
 def test_scales_give_the_labels_the_sizes_of_the_outputs(patch_size):
-    for name in ("ultralight_vm_unet", "ul_vm_unet_v1"):
+    for name in ("ultralight_vm_unet", "ul_vm_unet_v1", "ege_unet"):
         network = create_network(name, 1, 2, deep_supervision=True)
         downsample = DownsampleSegForDSTransform(deep_supervision_scales(network, patch_size))
         labels = downsample(segmentation=torch.zeros(1, *patch_size))["segmentation"]
