@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from enum import Enum
 from importlib.util import find_spec
 from itertools import groupby
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
 
 from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.presets import CLASSIFIERS, PRESETS, ClassifierPreset, Preset, Size
+from nnunet_mamba.presets.trainer_names import variants_of_file
 
 # Network or trainer, image, channels → classes, parameters, GMACs, GFLOPs.
 _LINE = "{:<34}{:>12}{:>8}{:>14}{:>10}{:>10}"
@@ -59,6 +61,11 @@ def list_networks(
         typer.secho("\nMore trainers of these networks", dim=True)
         for name in others:
             typer.echo(f"  {name}")
+    if variants := {name: found for name in trainer_names() if (found := variants_of_file(name))}:
+        typer.secho("\nVariants: rows of the papers' ablations, directly behind a trainer's name", dim=True)
+        for name, found in variants.items():
+            listed = " ".join(f"_{variant}" for variant in found)
+            typer.echo(fill(listed, 86, initial_indent=f"  {name}", subsequent_indent=" " * (2 + len(name))))
 
 
 def _list_classifiers(*, as_json: bool) -> None:
@@ -107,6 +114,7 @@ def _as_dict(preset: Preset, size: Size) -> dict[str, Any]:
         "network": preset.name,
         "title": preset.title,
         "trainer": preset.trainer,
+        "variants": list(preset.variants),
         "source": preset.source,
         "spatial_dims": size.spatial_dims,
         "input_channels": input_channels,

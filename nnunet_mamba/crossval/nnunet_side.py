@@ -158,6 +158,7 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
                 found.require_packages()
             except ModuleNotFoundError as error:
                 problems.append(f"{trainer}: {error}")
+    problems += _refused_settings(ours)
     teachers, teacher_fold = _teachers(ours), None
     if teachers and (named := os.environ.get(TEACHER_VARIABLE)):
         # It is trained already, so nobody waits for it.
@@ -178,6 +179,20 @@ def _answer(dataset: Path, identifier: str, trainers: Sequence[str]) -> dict[str
         **{"teachers": teachers, "teacher_fold": teacher_fold},
         "largest_batches": {name: found.recipe.largest_batch_size for name, found in ours.items()},
     }
+
+
+def _refused_settings(ours: "Mapping[str, type[PresetTrainer]]") -> list[str]:
+    """Return what stands in the way of those of our trainers that learn from another network, in their settings."""
+    from nnunet_mamba.training.distillation.trainer import DistillationTrainer
+
+    refused: dict[str, list[str]] = {}
+    for name, trainer in ours.items():
+        if issubclass(trainer, DistillationTrainer):
+            try:
+                trainer.chosen_settings()
+            except ValueError as error:
+                refused.setdefault(str(error), []).append(name)
+    return [f"{' and '.join(names)}: {problem}" for problem, names in refused.items()]
 
 
 def _teachers(ours: "Mapping[str, type[PresetTrainer]]") -> dict[str, list[str]]:

@@ -5,9 +5,11 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from nnunet_mamba.bundled import trainer_names
 from nnunet_mamba.cli import list_networks
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.presets import CLASSIFIERS, PRESETS, Preset, Size
+from nnunet_mamba.presets.trainer_names import variants_of_file
 
 
 def size(image_size, n_parameters, giga_macs, giga_flops):
@@ -74,6 +76,7 @@ def test_json_has_an_object_for_every_size_with_all_digits():
         "network": "A",
         "title": "T",
         "trainer": "nnUNetTrainerA",
+        "variants": [],
         "source": "First 2024",
         "spatial_dims": 3,
         "input_channels": 3,
@@ -96,7 +99,16 @@ def test_every_network_and_trainer_is_listed_in_columns_that_hold_them():
     assert {(row["network"], row["spatial_dims"]) for row in json.loads(run("--json"))} == {
         (preset.name, dims) for preset in PRESETS.values() for dims in preset.spatial_dims
     }
-    assert lines[-2:] == ["More trainers of these networks", "  nnUNetTrainerUltraLBMTDistill"]
+    others = lines.index("More trainers of these networks")
+    assert lines[others + 1 : others + 3] == ["  nnUNetTrainerUltraLBMTDistill", ""]
+    variants = " ".join(lines[others + 4 :]).split()
+    first = [name for name in variants if not name.startswith("_")]
+    assert first == [
+        f"{trainer}_{variants_of_file(trainer)[0]}" for trainer in trainer_names() if variants_of_file(trainer)
+    ]
+    assert {f"_{name.rpartition('_')[2]}" for name in variants} == {
+        f"_{variant}" for trainer in trainer_names() for variant in variants_of_file(trainer)
+    }
     numbers_end = {len(line) for line in lines if line.split() and line.split()[0] in names and len(line.split()) > 1}
     assert numbers_end == {len(lines[0])}
 

@@ -67,6 +67,13 @@ def test_who_learns_from_whom_is_told_unless_the_teacher_is_named(dataset, monke
     assert (found.teachers, found.teacher_fold) == ({}, "0")
 
 
+def test_settings_that_contradict_a_name_are_told_before_a_training_begins(dataset, monkeypatch):
+    monkeypatch.setenv("NNUNET_MAMBA_DISTILLATION", "gradient=2")
+    names = [f"nnUNetTrainerUltraLBMTDistill{suffix}" for suffix in ("", "_dkl", "_dklAtt_2epochs", "_dklGrad")]
+    with pytest.raises(ValueError, match=f"{names[1]} and {names[2]}: NNUNET_MAMBA_DISTILLATION='gradient=2': gradi"):
+        prepare(dataset, "2d", plans=["nnUNetPlans"], trainers=["nnUNetTrainerUltraLBM", *names])
+
+
 def test_all_problems_are_told_together(dataset):
     for case in list((dataset / "nnUNetPlans_2d").glob("disc_0[0-5]*")):
         case.unlink()

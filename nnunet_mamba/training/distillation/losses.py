@@ -78,7 +78,8 @@ def kl_loss(student: Tensor, teacher: Tensor, *, temperature: float, has_regions
     This is the conventional distillation, whose T² keeps the gradients as long as they are at a temperature of 1. The
     paper names it in Table 7 as "KL-Distill" and prints neither its formula nor its temperature. What it prints as the
     decoupled divergence, equation 14, is this one at a temperature of 1: between inside and outside of one region
-    there is nothing more to decouple. So the temperature is what tells the two rows apart.
+    there is nothing more to decouple. That the temperature tells the two rows apart is our reading; the published code
+    has no such term, but stores a temperature of 3 that none of its terms reads.
 
     Args:
         student: logits, (b, c, *spatial).

@@ -29,8 +29,7 @@ class DistillationSettings:
         gradient: λg, of the difference between the lengths of the gradients.
         temperature: τ of the spatial softmaxes, > 0.
         kl: of the conventional divergence, at ``kl_temperature``, that the paper's ablation has in the place of "soft".
-        kl_temperature: of the probabilities in that one, > 0. The paper prints none; 3 is what its published code sets
-            for them, and no term of the full strategy there reads it.
+        kl_temperature: of the probabilities in that one, > 0, see ``losses.kl_loss``.
 
     Raises:
         ValueError: a value is not a number in its range, or all weights are 0.
