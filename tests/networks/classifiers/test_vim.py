@@ -202,6 +202,13 @@ def test_autocast_keeps_the_sum_of_the_layers_in_float32(network):
     torch.testing.assert_close(logits.float(), network(images), rtol=0.1, atol=0.1)
 
 
+def test_is_one_graph_for_the_compiler_also_at_another_size(network):
+    images = torch.randn(2, 3, 22, 30)
+    with torch.no_grad():
+        compiled = torch.compile(network.float(), backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(images), network(images))
+
+
 def test_trains_without_a_weight_that_gets_no_gradient():
     torch.manual_seed(0)
     network = Vim(3, 5, **SMALL)
