@@ -7,6 +7,17 @@ import typer
 
 from nnunet_mamba.cli.options.list_options import parse_names
 from nnunet_mamba.cli.options.option_names import with_option_names
+from nnunet_mamba.cli.options.slurm_options import (
+    Executor,
+    SlurmCpus,
+    SlurmGpus,
+    SlurmMemory,
+    SlurmOption,
+    SlurmPartition,
+    SlurmSetup,
+    SlurmTime,
+    Wait,
+)
 from nnunet_mamba.cli.output.console import progress_console, results_console
 from nnunet_mamba.cli.output.error_texts import errors_as_text
 from nnunet_mamba.system.counts import how_many
@@ -22,7 +33,6 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda"]
 _WIDTH_WITHOUT_TERMINAL = 160
-_SLURM = "Slurm (with --executor slurm)"
 
 
 def crossval(
@@ -77,46 +87,15 @@ def crossval(
     npz: Annotated[
         bool, typer.Option("--npz", help="Keep probabilities of the validation cases, which ensembling needs.")
     ] = False,
-    executor: Annotated[Literal["local", "slurm"], typer.Option(help="Where to train.")] = "local",
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Follow the jobs, or only submit them.", rich_help_panel=_SLURM)
-    ] = True,
-    slurm_partition: Annotated[
-        str | None, typer.Option(help="Partition.", rich_help_panel=_SLURM, show_default="the cluster's")
-    ] = None,
-    slurm_time: Annotated[
-        str,
-        typer.Option(
-            help="Time of a job, minutes or D-HH:MM:SS; a longer training continues in another.", rich_help_panel=_SLURM
-        ),
-    ] = "24:00:00",
-    slurm_gpus: Annotated[
-        int | None,
-        typer.Option(min=0, help="GPUs of a job.", rich_help_panel=_SLURM, show_default="1, with --device cpu 0"),
-    ] = None,
-    slurm_cpus: Annotated[int, typer.Option(min=1, help="Cores of a job.", rich_help_panel=_SLURM)] = 8,
-    slurm_memory: Annotated[
-        str | None,
-        typer.Option(help="Memory of a job, such as 32G.", rich_help_panel=_SLURM, show_default="the cluster's"),
-    ] = None,
-    slurm_setup: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COMMAND",
-            help="Shell command before the training, such as 'module load cuda'; repeatable.",
-            rich_help_panel=_SLURM,
-            show_default=False,
-        ),
-    ] = None,
-    slurm_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Any other option of sbatch, such as account=imaging; repeatable.",
-            rich_help_panel=_SLURM,
-            show_default=False,
-        ),
-    ] = None,
+    executor: Executor = "local",
+    wait: Wait = True,
+    slurm_partition: SlurmPartition = None,
+    slurm_time: SlurmTime = "24:00:00",
+    slurm_gpus: SlurmGpus = None,
+    slurm_cpus: SlurmCpus = 8,
+    slurm_memory: SlurmMemory = None,
+    slurm_setup: SlurmSetup = None,
+    slurm_option: SlurmOption = None,
 ) -> None:
     """Train and validate all folds of one or more trainers with stock nnU-Net, side by side.
 
@@ -157,10 +136,10 @@ def crossval(
         for notice in prepared.notices:
             print(f"Note: {notice}", file=sys.stderr)
         if executor == "slurm":
-            if not _on_slurm(prepared, resources, console=console, wait=wait):
+            if not run_on_slurm(prepared, resources, console=console, wait=wait):
                 return
         else:
-            _here(prepared, jobs=jobs, console=console)
+            run_here(prepared, jobs=jobs, console=console)
         _print_outcome(prepared.statuses, npz=npz, console=results_console(width=_WIDTH_WITHOUT_TERMINAL))
 
 
@@ -173,8 +152,14 @@ def _the_one(argument: str | None, option: str | None) -> str:
     return named
 
 
-def _here(prepared: "CrossValidation", *, jobs: int | None, console: "Console") -> None:
-    """Run on this machine what is not complete."""
+def run_here(prepared: "CrossValidation", *, jobs: int | None, console: "Console") -> None:
+    """Run on this machine what is not complete.
+
+    Args:
+        prepared: its statuses are kept up to date.
+        jobs: trainings at the same time; None for as many as the machine has room for.
+        console: that shows how far they are.
+    """
     from nnunet_mamba.crossval.display import Display
     from nnunet_mamba.crossval.ending_signals import ending_signals_interrupt
     from nnunet_mamba.crossval.local import LocalRuns
@@ -190,8 +175,19 @@ def _here(prepared: "CrossValidation", *, jobs: int | None, console: "Console") 
         runs.run(display.show)
 
 
-def _on_slurm(prepared: "CrossValidation", resources: "Resources", *, console: "Console", wait: bool) -> bool:
-    """Submit what has no job yet and follow all; return whether all jobs are over."""
+def run_on_slurm(prepared: "CrossValidation", resources: "Resources", *, console: "Console", wait: bool) -> bool:
+    """Submit what has no job yet and follow all; return whether all jobs are over.
+
+    Args:
+        prepared: its statuses are kept up to date.
+        resources: of each job.
+        console: that shows how far they are.
+        wait: follow the jobs.
+
+    Raises:
+        ValueError: this is no Slurm cluster, or Slurm refuses the jobs.
+        ConnectionError: Slurm does not answer.
+    """
     from nnunet_mamba.crossval.display import Display
     from nnunet_mamba.crossval.slurm_runs import submit_runs
 

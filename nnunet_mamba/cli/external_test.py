@@ -144,7 +144,7 @@ def external_test(
         models = open_models(sources, trainings, ensemble=ensemble, checkpoint_name=checkpoint_name)
 
         def predictor(opened: "Model") -> "Predictor":
-            return _predictor(opened, device=device, mirroring=mirroring, postprocessing=postprocessing)
+            return predictor_of(opened, device=device, mirroring=mirroring, postprocessing=postprocessing)
 
         is_measured = distances or convention is not None or tolerance is not None
         done = run_external_test(
@@ -194,7 +194,15 @@ def chosen_trainings(given: "Given") -> "list[tuple[TrainedModel, list[str]]]":
     return find_trainings(nnunet_folder("nnUNet_results"), request)
 
 
-def _predictor(model: "Model", *, device: str | None, mirroring: bool, postprocessing: bool) -> "Predictor":
+def predictor_of(model: "Model", *, device: str | None, mirroring: bool, postprocessing: bool) -> "Predictor":
+    """Return what predicts with a model beside other programs.
+
+    Args:
+        model: with the folds that predict together.
+        device: None takes a GPU if there is one.
+        mirroring: average over mirrored copies, as in training.
+        postprocessing: do to label maps what the model's card says.
+    """
     from nnunet_mamba.ops.cpu_kernels.thread_team import let_waiting_threads_sleep
     from nnunet_mamba.prediction.predictor import Predictor
 

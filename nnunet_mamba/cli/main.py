@@ -25,6 +25,7 @@ from nnunet_mamba.cli import (
     predict,
     pretrain,
     report,
+    reproduce,
     restore,
     scan_backends,
     trainers_path,
@@ -94,6 +95,7 @@ for _name, _outputs, _inputs, _command in (
     ("plan", reported_files.all_plans, reported_files.base_plans, plan.plan),
     ("predict", reported_files.masks, reported_files.images_and_model, predict.predict),
     ("report", reported_files.page_and_files, reported_files.validations_and_references, report.report),
+    ("reproduce", reported_files.reproduced_table, reported_files.reproduced_data, reproduce.reproduce),
 ):
     app.command(_name)(with_run_report(_name, outputs=_outputs, inputs=_inputs)(_command))
 app.command("demo")(demo.demo)

@@ -1,6 +1,8 @@
-"""A few training steps on random data, and the memory that they take."""
+"""A few training steps on random data, and the memory and time that they take."""
 
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +38,21 @@ class StepRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class StepMemory:
-    """What the steps took, in bytes.
+    """What the steps took.
 
     Args:
-        peak: of the whole process on a CPU; reserved by torch on a GPU.
+        peak: bytes of the whole process on a CPU; reserved by torch on a GPU.
         before: the same before the trainer was made.
+        seconds: of the last step, without the loading of its batch.
     """
 
     peak: int
     before: int
+    seconds: float = field(default=math.nan, compare=False)
 
 
 def train_steps(request: StepRequest, budget: Budget) -> StepMemory:
-    """Train on random batches in this process, and return the memory that this takes.
+    """Train on random batches in this process, and return the memory and time that this takes.
 
     Args:
         request: what to train; the trainer writes into the folders that nnU-Net's variables name.
@@ -61,9 +65,14 @@ def train_steps(request: StepRequest, budget: Budget) -> StepMemory:
     reset_peak(budget)
     before = peak_memory(budget)
     trainer = _initialised_trainer(request, budget.device)
+    seconds = math.nan
     for _ in range(N_STEPS):
-        trainer.train_step(random_batch(trainer))
-    return StepMemory(peak=peak_memory(budget), before=before)
+        batch = random_batch(trainer)
+        began = time.perf_counter()
+        # It returns the loss, so on a GPU it has ended.
+        trainer.train_step(batch)
+        seconds = time.perf_counter() - began
+    return StepMemory(peak=peak_memory(budget), before=before, seconds=seconds)
 
 
 def _initialised_trainer(request: StepRequest, device: str) -> PresetTrainer:

@@ -19,6 +19,7 @@ SETTINGS = frozenset(
         *("checkpoint_name", "dataset", "overwrite"),
         *("network", "paper", "papers"),
         *("allow_same_names",),
+        *("data", "rows", "budget"),
         *("metric", "label", "against", "reference", "resamples", "seed", "tie", "tolerance"),
     }
 )

@@ -107,6 +107,30 @@ def validations_and_references(given: Given) -> Iterator[Path]:
         yield given["groups"]
 
 
+def reproduced_table(given: Given) -> list[Path]:
+    """Return the folder that ``reproduce`` writes, and nnU-Net's data sets and results of the table's trainings."""
+    from nnunet_mamba.reproduction.request import find_experiment
+
+    if given["table"] is None:
+        return []
+    experiment = find_experiment(given["table"])
+    folders = [
+        nnunet_folder(variable) / data.folder_name
+        for data in experiment.all_data
+        for variable in ("nnUNet_raw", "nnUNet_results")
+    ]
+    return [given["output"] or Path(experiment.name), *folders]
+
+
+def reproduced_data(given: Given) -> list[Path]:
+    """Return the data sets that ``reproduce`` is given."""
+    from nnunet_mamba.reproduction.request import find_experiment, places_of
+
+    if given["table"] is None:
+        return []
+    return list(places_of(given["data"] or [], find_experiment(given["table"])).values())
+
+
 def base_plans(given: Given) -> list[Path]:
     """Return what ``plan`` begins with."""
     folder = _of_dataset("nnUNet_preprocessed", given)

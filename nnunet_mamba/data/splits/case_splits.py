@@ -3,95 +3,36 @@
 A split is drawn from the sorted identifiers with a fixed seed, so that it is the same whatever the order of the input.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nnunet_mamba.data.cases import Case
+from nnunet_mamba.data.splits.held_out import held_out_split, is_held_out
 from nnunet_mamba.data.splits.published_splits import PUBLISHED_CASES, PUBLISHED_SIZES
+from nnunet_mamba.data.splits.split import (
+    BY_PATIENT,
+    NNUNET_SEED,
+    Fold,
+    Groups,
+    Split,
+    leak_between,
+    train_test_split,
+)
 
 N_FOLDS = 5
-# Of nnU-Net's own five folds.
-NNUNET_SEED = 12345
-BY_PATIENT = "lgg-by-patient"
 CHALLENGE = "challenge"
 SPLIT_NAMES = ("five-fold", "leave-one-out", CHALLENGE, *PUBLISHED_SIZES, BY_PATIENT, *PUBLISHED_CASES)
 SHOWN_CASES = 5
-
-# Identifier of a training case to its group, None for a case that is a group of its own.
-Groups: TypeAlias = Mapping[str, str | None]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """The training cases of one training, and those that it is validated with.
-
-    Args:
-        train: sorted identifiers.
-        val: sorted identifiers.
-    """
-
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-
-    @classmethod
-    def of(cls, train: Collection[str], val: Collection[str]) -> "Fold":
-        """Return the fold with both sides sorted."""
-        return cls(tuple(sorted(train)), tuple(sorted(val)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Split:
-    """What becomes of all cases of a data set.
-
-    Args:
-        name: one of SPLIT_NAMES.
-        folds: of the training cases; none if there is nothing to hold out.
-        test: sorted identifiers of the cases that belong into imagesTs.
-        source: where the split comes from.
-        warning: what to tell whoever trains with it.
-    """
-
-    name: str
-    folds: tuple[Fold, ...]
-    test: tuple[str, ...] = ()
-    source: str
-    warning: str | None = None
-
-    def only(self, identifiers: Collection[str]) -> "Split":
-        """Return the split of some of its cases, such as those that a conversion keeps.
-
-        Folds that lose all of their validation cases, such as those of one patient, are left out.
-
-        Args:
-            identifiers: of the cases to keep.
-
-        Raises:
-            ValueError: a fold has nothing left to train with, or no fold anything to validate with.
-        """
-        kept = set(identifiers)
-        folds = [Fold.of(kept.intersection(fold.train), kept.intersection(fold.val)) for fold in self.folds]
-        folds = [fold for fold in folds if fold.val]
-        if self.folds and not (folds and all(fold.train for fold in folds)):
-            raise ValueError(
-                f"without the cases that are left out, {self.name} has a fold with nothing to train or validate with; "
-                "repair these cases, or choose another `split`"
-            )
-        return replace(self, folds=tuple(folds), test=tuple(name for name in self.test if name in kept))
-
-    def as_json(self) -> list[dict[str, list[str]]]:
-        """Return the content of nnU-Net's splits_final.json."""
-        return [{"train": list(fold.train), "val": list(fold.val)} for fold in self.folds]
 
 
 def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
     """Split a data set before it is written: test cases of the split become test cases.
 
     Args:
-        name: one of SPLIT_NAMES.
+        name: one of SPLIT_NAMES, or what ``held_out_name`` returns.
         cases: all cases; those that are test cases already stay so.
 
     Returns:
@@ -107,7 +48,7 @@ def split_cases(name: str, cases: Sequence[Case]) -> tuple[list[Case], Split]:
         split = leave_one_out(groups)
     elif name == CHALLENGE:
         split = challenge(groups, {case.identifier for case in cases if case.is_validation})
-    elif name in SPLIT_NAMES:
+    elif name in SPLIT_NAMES or is_held_out(name):
         if n_test := len(cases) - len(groups):
             raise ValueError(
                 f"`split={name!r}` chooses the test cases itself, and there are {n_test} test cases already; "
@@ -136,6 +77,8 @@ def _leak_into_given_test_cases(cases: Sequence[Case]) -> str | None:
 
 
 def _papers_split(name: str, groups: Groups) -> Split:
+    if is_held_out(name):
+        return held_out_split(name, groups)
     if name == BY_PATIENT:
         return lgg_by_patient(groups)
     return named_split(name, groups) if name in PUBLISHED_CASES else published_split(name, groups)
@@ -217,7 +160,7 @@ def challenge(groups: Groups, validation: Collection[str]) -> Split:
         name=CHALLENGE,
         folds=(fold,),
         source="the published validation part validates",
-        warning=_leak((fold.train, fold.val), groups),
+        warning=leak_between((fold.train, fold.val), groups),
     )
 
 
@@ -244,9 +187,9 @@ def published_split(name: str, groups: Groups) -> Split:
             f"`split={name!r}` is for {sizes.n_cases} cases, {sizes.cases}, and here are {len(groups)}; give these "
             "cases, or take `split='five-fold'`"
         )
-    train, others = _train_test_split(sorted(groups), sizes.n_validation + sizes.n_test, sizes.seed)
+    train, others = train_test_split(sorted(groups), sizes.n_validation + sizes.n_test, sizes.seed)
     if sizes.n_validation:
-        validation, test = _train_test_split(others, sizes.n_test, sizes.seed)
+        validation, test = train_test_split(others, sizes.n_test, sizes.seed)
         folds: tuple[Fold, ...] = (Fold.of(train, validation),)
     else:
         validation, test = [], others
@@ -256,7 +199,7 @@ def published_split(name: str, groups: Groups) -> Split:
         folds=folds,
         test=tuple(sorted(test)),
         source=f"{sizes.source}, seed {sizes.seed}",
-        warning=_leak((train, validation, test), groups),
+        warning=leak_between((train, validation, test), groups),
     )
 
 
@@ -351,22 +294,3 @@ def _n_cases(fold: Sequence[Sequence[str]]) -> int:
 def _cross_validation(held_out: Sequence[Sequence[str]]) -> tuple[Fold, ...]:
     everything = {identifier for part in held_out for identifier in part}
     return tuple(Fold.of(everything.difference(part), part) for part in held_out)
-
-
-def _train_test_split(identifiers: Sequence[str], n_test: int, seed: int) -> tuple[list[str], list[str]]:
-    """Split as scikit-learn's function of this name does; RandomState never changes how it shuffles."""
-    order = np.random.RandomState(seed).permutation(len(identifiers))
-    shuffled = [identifiers[index] for index in order]
-    return shuffled[n_test:], shuffled[:n_test]
-
-
-def _leak(parts: Sequence[Sequence[str]], groups: Groups) -> str | None:
-    """Return a warning if cases of a group are in several parts."""
-    found = Counter(group for part in parts for group in {groups[name] for name in part} if group is not None)
-    shared = [group for group, n_parts in found.items() if n_parts > 1]
-    if not shared:
-        return None
-    return (
-        f"{len(shared)} of {len(found)} patients or lesions have cases on several sides of this split, so its scores "
-        f"are better than those on new patients; `split='five-fold'` keeps them apart, as {BY_PATIENT} does for LGG"
-    )

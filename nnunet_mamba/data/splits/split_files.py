@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnunet_mamba.data.splits.case_splits import Split
+from nnunet_mamba.data.splits.split import Split
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.counts import how_many
 from nnunet_mamba.system.json_files import json_kind, read_json_file

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from nnunet_mamba.data.cases import Case, case_files, image_file_names
 from nnunet_mamba.data.problems import CaseCheck, InvalidDatasetError, Problem
 from nnunet_mamba.data.sources.unpacked_names import problems_as_packed
-from nnunet_mamba.data.splits.case_splits import Split, split_cases
+from nnunet_mamba.data.splits.case_splits import split_cases
+from nnunet_mamba.data.splits.split import Split
 from nnunet_mamba.data.splits.split_files import refuse_other_splits, write_splits
 from nnunet_mamba.data.writing.case_inspection import CaseChecker, check_cases
 from nnunet_mamba.data.writing.case_names import name_problems

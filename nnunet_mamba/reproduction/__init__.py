@@ -1,0 +1,1 @@
+"""The papers' result tables as experiments that are declared as data, and what runs them with the house's own parts."""

@@ -1,0 +1,25 @@
+"""Sentences on what several experiments do otherwise than their papers."""
+
+LAST_EPOCH = (
+    "The published code keeps the epoch that scores best on the test images. Here they are scored once, with the "
+    "weights of the last epoch."
+)
+NO_VALIDATION = (
+    "The paper's validation images neither train nor test here: nothing is chosen by them, since the last epoch counts."
+)
+EPOCHS = "An epoch is nnU-Net's 250 batches here, and a pass over the training images in the paper."
+DRAWN = "The paper prints no list of its images: the split is a draw of these sizes with a fixed seed."
+MIRRORED = "nnU-Net averages predictions over mirrored images; the published code predicts once."
+SKIN = (LAST_EPOCH, EPOCHS, DRAWN, MIRRORED)
+
+TUMOUR = (
+    NO_VALIDATION,
+    EPOCHS,
+    "The split is that of scikit-learn with the published seed 37, but the order that it drew from is not known.",
+    "The loss is nnU-Net's, BCE and Dice; the paper names Dice alone.",
+    "Dice is pooled over batches of 16 slices in the order of their names; the paper's order is not known, and its "
+    "U-Net has batches of 64.",
+    "The paper's ResNets begin with ImageNet weights, and begin at random here.",
+)
+
+VMAMBA = "The paper's VM-UNet begins with VMamba-S's ImageNet weights, and begins at random here."

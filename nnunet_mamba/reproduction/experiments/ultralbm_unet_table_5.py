@@ -1,0 +1,14 @@
+"""Kernel sizes of UltraLBM-UNet's stages."""
+
+from nnunet_mamba.reproduction.experiment import Experiment
+from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_ULTRALBM
+from nnunet_mamba.reproduction.experiments.known_differences import SKIN
+
+EXPERIMENT = Experiment(
+    name="ultralbm-unet-table-5",
+    paper="ultralbm_unet",
+    table="Table 5",
+    data={"isic17": ISIC17_OF_ULTRALBM},
+    repeats=3,
+    differences=SKIN,
+)

@@ -1,0 +1,13 @@
+"""VM-UNet on ISIC 2017 and ISIC 2018."""
+
+from nnunet_mamba.reproduction.experiment import Experiment
+from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_VM_UNET, ISIC18_OF_VM_UNET
+from nnunet_mamba.reproduction.experiments.known_differences import SKIN, VMAMBA
+
+EXPERIMENT = Experiment(
+    name="vm-unet-table-i",
+    paper="vm_unet",
+    table="Table I",
+    data={"isic17": ISIC17_OF_VM_UNET, "isic18": ISIC18_OF_VM_UNET},
+    differences=(*SKIN, VMAMBA),
+)

@@ -1,0 +1,13 @@
+"""Rates of drop path of VM-UNet."""
+
+from nnunet_mamba.reproduction.experiment import Experiment
+from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_VM_UNET, ISIC18_OF_VM_UNET
+from nnunet_mamba.reproduction.experiments.known_differences import SKIN, VMAMBA
+
+EXPERIMENT = Experiment(
+    name="vm-unet-table-iv",
+    paper="vm_unet",
+    table="Table IV",
+    data={"isic17": ISIC17_OF_VM_UNET, "isic18": ISIC18_OF_VM_UNET},
+    differences=(*SKIN, VMAMBA),
+)

@@ -1,0 +1,121 @@
+"""The plans of each trainer, by the memory of its own training step, and how long such a step takes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nnunet_mamba.planning.memory import resolve_budget
+from nnunet_mamba.planning.planning_request import PlanningRequest
+from nnunet_mamba.planning.plans_files import read_base_plans
+from nnunet_mamba.planning.resolved_trainer import ResolvedTrainer, resolve_trainers
+from nnunet_mamba.planning.step_process import StepTooLarge, TrainingStepError, measure_step
+from nnunet_mamba.planning.trainer_plans import plan_trainer
+from nnunet_mamba.planning.training_step import StepRequest
+from nnunet_mamba.reproduction.nnunet_planning import BASE_PLANS, CONFIGURATION
+from nnunet_mamba.reproduction.planned_rows import PlannedTraining
+from nnunet_mamba.reproduction.request import ReproductionRequest
+from nnunet_mamba.system.json_files import read_json_object
+from nnunet_mamba.trainer_name import TrainerName
+from nnunet_mamba.training.plans_names import MARK
+
+# Of nnU-Net, unless the trainer's name tells.
+_ITERATIONS = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnPlans:
+    """What a trainer's plans decide.
+
+    Args:
+        batch_size: images of a batch.
+        patch_size: (y, x).
+        largest_batch: of the recipe; None where it sets no limit.
+        limited_by: what keeps the batch from being larger.
+    """
+
+    batch_size: int
+    patch_size: tuple[int, ...]
+    largest_batch: int | None
+    limited_by: str
+
+
+def make_own_plans(
+    trainings: Sequence[PlannedTraining], request: ReproductionRequest, on_step: Callable[[str], None]
+) -> tuple[dict[PlannedTraining, OwnPlans], dict[PlannedTraining, str]]:
+    """Plan for each trainer that has no plans yet, and return all plans, and why trainers have none.
+
+    Args:
+        trainings: on one data set, which nnU-Net has planned.
+        request: of the run.
+        on_step: is told what is measured next.
+
+    Raises:
+        ValueError: the plans of nnU-Net are damaged, or there is no such device.
+        FileNotFoundError: there are none.
+    """
+    plans: dict[PlannedTraining, OwnPlans] = {}
+    failed: dict[PlannedTraining, str] = {}
+    budget = resolve_budget(request.device, request.memory)
+    for training in trainings:
+        try:
+            trainer = _resolved(training)
+            if not _has_plans(trainer):
+                plan_trainer(
+                    trainer,
+                    [CONFIGURATION],
+                    budget=budget,
+                    request=PlanningRequest(configurations=[CONFIGURATION]),
+                    writes=True,
+                    on_progress=lambda _, text: on_step(text),
+                )
+            plans[training] = _read(trainer)
+        except (TrainingStepError, ValueError, NotImplementedError) as error:
+            failed[training] = f"It cannot be planned: {error}."
+    return plans, failed
+
+
+def seconds_of_training(training: PlannedTraining, request: ReproductionRequest) -> float:
+    """Return about how long a training from one seed takes: its steps alone, measured in a process of its own.
+
+    Args:
+        training: with plans of its own.
+        request: of the run.
+
+    Raises:
+        ValueError: there are no such plans.
+        TrainingStepError: a step fails, or does not fit into the memory.
+    """
+    trainer = _resolved(training)
+    plans = read_json_object(trainer.base.folder / f"{trainer.plans_name}.json")
+    step = StepRequest(
+        trainer=training.trainer,
+        plans=plans,
+        configuration=CONFIGURATION,
+        dataset_json=trainer.base.dataset_json,
+    )
+    measured = measure_step(step, resolve_budget(request.device, request.memory))
+    if isinstance(measured, StepTooLarge):
+        raise TrainingStepError(f"a step of {training.trainer} does not fit into the memory")
+    name = TrainerName.parse(training.trainer)
+    epochs = name.epochs or trainer.recipe.num_epochs
+    return epochs * (name.iterations or _ITERATIONS) * measured.seconds
+
+
+def _resolved(training: PlannedTraining) -> ResolvedTrainer:
+    base = read_base_plans(training.data.folder_name, BASE_PLANS)
+    return resolve_trainers([training.trainer], base)[0]
+
+
+def _has_plans(trainer: ResolvedTrainer) -> bool:
+    file = trainer.base.folder / f"{trainer.plans_name}.json"
+    return file.is_file() and CONFIGURATION in read_json_object(file).get(MARK, {}).get("configurations", {})
+
+
+def _read(trainer: ResolvedTrainer) -> OwnPlans:
+    content = read_json_object(trainer.base.folder / f"{trainer.plans_name}.json")
+    configuration = content["configurations"][CONFIGURATION]
+    return OwnPlans(
+        batch_size=configuration["batch_size"],
+        patch_size=tuple(configuration["patch_size"]),
+        largest_batch=trainer.recipe.largest_batch_size,
+        limited_by=str(content[MARK]["configurations"][CONFIGURATION]["limited_by"]),
+    )
