@@ -73,6 +73,7 @@ class Experiment:
         paper: of ``published_results.PAPERS``.
         table: as printed, with "Table".
         data: that its trainings take, by data set.
+        trainer: of the paper's own network: its recipe is that of the table.
         recipe: suffix of the trainers' names.
         repeats: seeds that each training is run with.
         tests: data sets that are an external test, with the data sets whose models are tested.
@@ -84,6 +85,7 @@ class Experiment:
     paper: str
     table: str
     data: Mapping[str, PreparedData]
+    trainer: str
     recipe: str = "paper"
     repeats: int = 1
     tests: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

@@ -2,10 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from nnunet_mamba.planning.trainer_lookup import trainer_class
 from nnunet_mamba.reproduction.conversion import ConvertedData
 from nnunet_mamba.reproduction.own_plans import OwnPlans
 from nnunet_mamba.reproduction.planned_rows import PlannedRow, PlannedTraining
 from nnunet_mamba.reproduction.request import ReproductionRequest
+from nnunet_mamba.trainer_name import TrainerName
+
+_OF_RECIPES = {
+    "num_epochs": "{} epochs",
+    "optimizer": "{}",
+    "initial_lr": "a first learning rate of {:g}",
+    "half_waves": "{} half waves of the cosine",
+    "weight_decay": "a weight decay of {:g}",
+    "largest_batch_size": "batches of {}",
+    "mirrors": "mirroring {}",
+}
 
 
 def differences_of(
@@ -23,7 +35,8 @@ def differences_of(
         rows: of the table, those that could be run and the others.
     """
     found = [*request.experiment.differences, *map(_images, converted)]
-    found += [f"{data.data.folder_name}: {data.warning}." for data in converted if data.warning]
+    # What follows is advice on other splits.
+    found += [f"{each.data.dataset}: {each.warning.partition(';')[0]}." for each in converted if each.warning]
     if request.budget is not None:
         found.append(f"Every network trains for {request.budget}, and as long as its paper says without a budget.")
     if request.repeats != request.experiment.repeats:
@@ -33,7 +46,7 @@ def differences_of(
             if printed > 1
             else f"Every training is run from {_seeds(request.repeats)}; the paper tells of no repeats."
         )
-    found += [*_batches(plans), *_tested_models(request, rows)]
+    found += [*_recipes(request, plans), *_batches(plans), *_tested_models(request, rows)]
     return list(dict.fromkeys(found))
 
 
@@ -50,14 +63,33 @@ def _seeds(n_seeds: int) -> str:
     return "one seed" if n_seeds == 1 else f"{n_seeds} seeds"
 
 
+def _recipes(request: ReproductionRequest, plans: Mapping[PlannedTraining, OwnPlans]) -> Iterator[str]:
+    """Yield which networks train by another recipe than that of the table's paper: networks have their own papers'."""
+    experiment = request.experiment
+    wanted = trainer_class(f"{experiment.trainer}_{experiment.recipe}").recipe
+    for training, own in plans.items():
+        differing = {
+            text: (getattr(own.recipe, name), getattr(wanted, name))
+            for name, text in _OF_RECIPES.items()
+            if getattr(own.recipe, name) != getattr(wanted, name) and not (name == "num_epochs" and request.budget)
+        }
+        if differing:
+            here = ", ".join(text.format(one) for text, (one, _) in differing.items())
+            there = ", ".join(text.format(other) for text, (_, other) in differing.items())
+            name = str(TrainerName.parse(training.trainer).without_budget_and_seed())
+            yield f"{name} trains by a recipe of its own, with {here}; that of the table's paper has {there}."
+
+
 def _batches(plans: Mapping[PlannedTraining, OwnPlans]) -> Iterator[str]:
     """Yield which trainings have smaller batches than their paper's."""
     for training, own in plans.items():
-        if own.largest_batch is not None and own.batch_size < own.largest_batch:
-            reason = {"memory": "for want of memory", "5 % rule": "since there are few images"}.get(own.limited_by, "")
+        largest = own.recipe.largest_batch_size
+        if largest is not None and own.batch_size < largest:
+            reasons = {"memory": "more do not fit into the memory", "5 % rule": "there are few images"}
+            reason = reasons.get(own.limited_by, own.limited_by)
             yield (
-                f"{training.trainer} on {training.data.dataset} has batches of {own.batch_size}, and its paper "
-                f"{own.largest_batch}{reason and ', '}{reason}."
+                f"{training.trainer} on {training.data.dataset} has batches of {own.batch_size}, and its recipe has "
+                f"{largest}: {reason}."
             )
 
 

@@ -16,6 +16,7 @@ from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.plans_names import MARK
+from nnunet_mamba.training.recipes import Recipe
 
 # Of nnU-Net, unless the trainer's name tells.
 _ITERATIONS = 250
@@ -28,13 +29,13 @@ class OwnPlans:
     Args:
         batch_size: images of a batch.
         patch_size: (y, x).
-        largest_batch: of the recipe; None where it sets no limit.
+        recipe: that the trainer trains by.
         limited_by: what keeps the batch from being larger.
     """
 
     batch_size: int
     patch_size: tuple[int, ...]
-    largest_batch: int | None
+    recipe: Recipe
     limited_by: str
 
 
@@ -116,6 +117,6 @@ def _read(trainer: ResolvedTrainer) -> OwnPlans:
     return OwnPlans(
         batch_size=configuration["batch_size"],
         patch_size=tuple(configuration["patch_size"]),
-        largest_batch=trainer.recipe.largest_batch_size,
+        recipe=trainer.recipe,
         limited_by=str(content[MARK]["configurations"][CONFIGURATION]["limited_by"]),
     )

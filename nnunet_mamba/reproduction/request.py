@@ -12,6 +12,9 @@ from nnunet_mamba.reproduction.experiments import EXPERIMENTS
 
 _BUDGET = re.compile(r"([1-9]\d*)epochs?(?:_([1-9]\d*)iterations?)?")
 
+_ROMAN = {str(number): roman for number, roman in enumerate(("i", "ii", "iii", "iv", "v", "vi", "vii"), start=1)}
+_OTHER_NUMERALS = {**_ROMAN, **{roman: number for number, roman in _ROMAN.items()}}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
@@ -77,13 +80,15 @@ def find_experiment(name: str) -> Experiment:
     """Return the experiment of a table.
 
     Args:
-        name: of ``EXPERIMENTS``, in any case.
+        name: of ``EXPERIMENTS``, in any case, with its number as the paper prints it or in other numerals.
 
     Raises:
         ValueError: there is none; names the nearest ones.
     """
-    if (found := EXPERIMENTS.get(name.lower())) is not None:
-        return found
+    paper, _, number = name.lower().rpartition("-")
+    for spelled in (name.lower(), f"{paper}-{_OTHER_NUMERALS.get(number, number)}"):
+        if (found := EXPERIMENTS.get(spelled)) is not None:
+            return found
     nearest = get_close_matches(name.lower(), EXPERIMENTS, n=3, cutoff=0.5)
     meant = f"did you mean {' or '.join(nearest)}?" if nearest else f"expected one of {', '.join(EXPERIMENTS)}"
     raise ValueError(f"{name!r} is no table of the papers: {meant}")

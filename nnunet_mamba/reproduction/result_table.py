@@ -17,7 +17,8 @@ _HERE = "here"
 _OWN = " own"
 _HOURS = Column(key="hours", heading="hours", decimals=2)
 _MODELS = Column(key="models", heading="models", decimals=0)
-_TRAINER = Column(key="trainer", heading="trainer", for_people=False)
+# What people read above the rows and below the table, programs read in each row.
+_FOR_PROGRAMS = tuple(Column(key=key, heading=key, for_people=False) for key in ("dataset", "protocol", "trainer"))
 _UNKNOWN = Number(value=math.nan)
 
 
@@ -85,7 +86,7 @@ def result_table(found: Reproduction) -> Table:
         key="table",
         title=f"{first.paper.title}, {first.number}: {first.topic}",
         first_heading="method",
-        columns=[*columns, *((_MODELS, _HOURS) if has_models else ()), _TRAINER],
+        columns=[*columns, *((_MODELS, _HOURS) if has_models else ()), *_FOR_PROGRAMS],
         rows=[
             Row(
                 name=each.row.method,
@@ -127,7 +128,10 @@ def _group(row: PublishedRow) -> Group:
 
 
 def _cells(each: ReproducedRow, printed: Mapping[str, PrintedColumn]) -> dict[str, Number | str]:
-    cells: dict[str, Number | str] = {"trainer": each.planned.trainer}
+    setting = each.row.setting
+    cells: dict[str, Number | str] = {
+        **{"dataset": setting.dataset, "protocol": setting.protocol, "trainer": each.planned.trainer}
+    }
     for key, column in printed.items():
         value = each.row.printed(column.metric, column.label)
         decimals = 2 if value is None else len(value.text.partition(".")[2])
@@ -144,8 +148,13 @@ def _cells(each: ReproducedRow, printed: Mapping[str, PrintedColumn]) -> dict[st
 
 
 def _printed_number(value: PrintedValue, decimals: int) -> Number:
-    unit = UNITS[value.column.unit]
-    return Number(value=value.value, spread=float(value.spread) * unit if value.spread else math.nan, decimals=decimals)
+    spread = float(value.spread) * UNITS[value.column.unit] if value.spread else math.nan
+    return Number(value=_exact(value.value), spread=_exact(spread), decimals=decimals)
+
+
+def _exact(value: float) -> float:
+    """Take away what multiplying by a hundredth has added in the last binary digits."""
+    return float(f"{value:.12g}")
 
 
 def _spread_notes(found: Reproduction) -> Iterator[str]:

@@ -17,7 +17,7 @@ class NoTrainerError(ValueError):
 
 
 def network_of(row: PublishedRow) -> OurNetwork | None:
-    """Return the network that stands for a row: the same as printed."""
+    """Return the network that stands for a row: the same as printed, None where there is none."""
     return row.network
 
 

@@ -70,6 +70,8 @@ def test_splits_can_be_drawn_of_the_papers_number_of_images(data):
 
 def test_a_name_is_found_in_any_case_and_the_nearest_ones_are_suggested():
     assert find_experiment("VM-UNet-Table-II") is EXPERIMENTS["vm-unet-table-ii"]
+    assert find_experiment("vm-unet-table-2") is EXPERIMENTS["vm-unet-table-ii"]
+    assert find_experiment("ultralbm-unet-table-VII") is EXPERIMENTS["ultralbm-unet-table-7"]
     with pytest.raises(ValueError, match="did you mean ultralbm-unet-table-1 or"):
         find_experiment("ultralbm-table-1")
     with pytest.raises(ValueError, match="expected one of ultralight-vm-unet-table-1, "):

@@ -9,5 +9,6 @@ EXPERIMENT = Experiment(
     paper="mamba_vs_sota",
     table="Table I",
     data={"lgg": LGG},
+    trainer="nnUNetTrainerUMambaBotTumour",
     differences=TUMOUR,
 )

@@ -9,6 +9,7 @@ EXPERIMENT = Experiment(
     paper="ultralbm_unet",
     table="Table 1",
     data={"isic17": ISIC17_OF_ULTRALBM, "isic18": ISIC18_OF_ULTRALBM, "ph2": PH2},
+    trainer="nnUNetTrainerUltraLBM",
     repeats=3,
     tests={"ph2": ("isic17", "isic18")},
     methods={"UltraLBM-UNet-T": MethodChange(trainer="nnUNetTrainerUltraLBMTDistill", teacher="nnUNetTrainerUltraLBM")},

@@ -9,6 +9,7 @@ EXPERIMENT = Experiment(
     paper="ultralbm_unet",
     table="Table 4",
     data={"isic17": ISIC17_OF_ULTRALBM},
+    trainer="nnUNetTrainerUltraLBM",
     repeats=3,
     differences=SKIN,
 )

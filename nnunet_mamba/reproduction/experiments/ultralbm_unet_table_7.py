@@ -11,6 +11,7 @@ EXPERIMENT = Experiment(
     paper="ultralbm_unet",
     table="Table 7",
     data={"isic17": ISIC17_OF_ULTRALBM},
+    trainer="nnUNetTrainerUltraLBM",
     repeats=3,
     methods={
         "KL-Distill": _NO_TERMS,

@@ -9,5 +9,6 @@ EXPERIMENT = Experiment(
     paper="ultralight_vm_unet",
     table="Table 2",
     data={"isic18": ISIC18_OF_ULTRALIGHT},
+    trainer="nnUNetTrainerUltraLightVM",
     differences=(NO_VALIDATION, *SKIN),
 )

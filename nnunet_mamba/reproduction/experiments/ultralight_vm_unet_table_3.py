@@ -9,6 +9,7 @@ EXPERIMENT = Experiment(
     paper="ultralight_vm_unet",
     table="Table 3",
     data={"isic17": ISIC17_OF_ULTRALIGHT, "ph2": PH2},
+    trainer="nnUNetTrainerUltraLightVM",
     tests={"ph2": ("isic17",)},
     differences=(NO_VALIDATION, *SKIN),
 )

@@ -9,5 +9,6 @@ EXPERIMENT = Experiment(
     paper="ultralight_vm_unet",
     table="Table 4",
     data={"isic17": ISIC17_OF_ULTRALIGHT},
+    trainer="nnUNetTrainerUltraLightVM",
     differences=(NO_VALIDATION, *SKIN),
 )

@@ -9,5 +9,6 @@ EXPERIMENT = Experiment(
     paper="vm_unet",
     table="Table I",
     data={"isic17": ISIC17_OF_VM_UNET, "isic18": ISIC18_OF_VM_UNET},
+    trainer="nnUNetTrainerVMUNet",
     differences=(*SKIN, VMAMBA),
 )

@@ -9,6 +9,7 @@ EXPERIMENT = Experiment(
     paper="vm_unet",
     table="Table II",
     data={"synapse": SYNAPSE},
+    trainer="nnUNetTrainerVMUNet",
     differences=(
         LAST_EPOCH,
         EPOCHS,

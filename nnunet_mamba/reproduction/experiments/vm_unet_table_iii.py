@@ -14,6 +14,7 @@ EXPERIMENT = Experiment(
     paper="vm_unet",
     table="Table III",
     data={"isic17": ISIC17_OF_VM_UNET, "isic18": ISIC18_OF_VM_UNET},
+    trainer="nnUNetTrainerVMUNet",
     methods={"VMamba-T": _NO_WEIGHTS, "VMamba-S": _NO_WEIGHTS},
     differences=SKIN,
 )

@@ -16,6 +16,7 @@ EXPERIMENT = Experiment(
     paper="vm_unet",
     table="Table VI",
     data={"isic17": ISIC17_OF_VM_UNET, "isic18": ISIC18_OF_VM_UNET},
+    trainer="nnUNetTrainerVMUNet",
     methods={
         "384×384": MethodChange(data={"isic17": ISIC17_384, "isic18": ISIC18_384}),
         "512×512": MethodChange(data={"isic17": ISIC17_512, "isic18": ISIC18_512}),

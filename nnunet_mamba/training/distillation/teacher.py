@@ -38,7 +38,8 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     the student's fold; or a model file, or a model that comes with nnunet-mamba. Without the variable it is the only
     finished training of ``teacher_trainer`` on the student's data set, configuration and fold, with any recipe and
     budget but no variant, and with the student's plans; if there is none, with other plans for the same preprocessed
-    data. Those whose names have the student's seed, or like the student's none, come before all others.
+    data. Those whose names have the student's seed, or like the student's none, come before all others; and where the
+    student's name has a recipe or a budget, those with the same.
 
     Args:
         student: the trainer that needs a teacher.
@@ -65,6 +66,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     seed = TrainerName.parse(type(student).__name__).seed
     of_seed = [model for model in trained if TrainerName.parse(model.name.trainer).seed == seed]
     found = _of_plans(of_seed, plans, identifier) or _of_plans(trained, plans, identifier)
+    found = _trained_alike(found, TrainerName.parse(type(student).__name__)) or found
     if len(found) > 1:
         # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
         lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(model.folder))}" for model in found)
@@ -108,6 +110,19 @@ def _of_plans(models: Sequence[TrainedModel], plans: str, identifier: str) -> li
     """Return the models with these plans; if there is none, those with others for the same preprocessed data."""
     return [model for model in models if model.name.plans == plans] or [
         model for model in models if _was_trained_on(model, identifier)
+    ]
+
+
+def _trained_alike(models: Sequence[TrainedModel], student: TrainerName) -> list[TrainedModel]:
+    """Return the models whose names have the recipe and budget of the student's; none if that has neither."""
+    if student.recipe is None and student.epochs is None:
+        return []
+    names = [TrainerName.parse(model.name.trainer) for model in models]
+    wanted = (student.recipe, student.epochs, student.iterations)
+    return [
+        model
+        for model, name in zip(models, names, strict=True)
+        if (name.recipe, name.epochs, name.iterations) == wanted
     ]
 
 

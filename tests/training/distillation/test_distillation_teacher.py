@@ -78,6 +78,15 @@ def test_of_several_teachers_one_must_be_chosen(make, teach, monkeypatch):
     assert make().load_teacher() == checkpoints[1]
 
 
+def test_of_several_teachers_the_one_with_the_recipe_and_budget_in_the_students_name_teaches(make, teach):
+    names = [f"{TEACHER}{suffix}" for suffix in ("", "_paper", "_20epochs", "_paper_20epochs")]
+    checkpoints = {name: teach(name) for name in names}
+    for suffix in ("_paper", "_20epochs", "_paper_20epochs"):
+        assert make(f"{STUDENT}{suffix}").load_teacher() == checkpoints[f"{TEACHER}{suffix}"]
+    with pytest.raises(ValueError, match="4 trainings can be the teacher"):
+        make(f"{STUDENT}_30epochs").load_teacher()
+
+
 def test_of_a_named_folder_of_folds_the_students_own_teaches(make, teach, monkeypatch):
     checkpoints = [teach(fold=fold) for fold in range(2)]
     teach(f"{TEACHER}_20epochs")

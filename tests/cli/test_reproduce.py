@@ -1,0 +1,71 @@
+"""``nnunet-mamba reproduce``: what it lists, refuses and would do."""
+
+import pytest
+from typer.testing import CliRunner
+
+from nnunet_mamba.cli.main import app
+from nnunet_mamba.reproduction.experiments import EXPERIMENTS
+
+
+@pytest.fixture
+def run(nnunet_folders, monkeypatch, tmp_path):
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        monkeypatch.setenv(name, str(nnunet_folders.root / name))
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, ["reproduce", *map(str, arguments)])
+
+
+def test_lists_all_tables(run):
+    result = run("--list")
+    assert result.exit_code == 0, result.output
+    for name in EXPERIMENTS:
+        assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "no table is named; nnunet-mamba reproduce --list names all of them"),
+        (["ultralbm-table-1"], "did you mean ultralbm-unet-table-1 or"),
+        (["vm-unet-table-ii", "--budget", "20"], "--budget '20' is none, expected such as 20epochs"),
+        (
+            ["vm-unet-table-i", "--data", "."],
+            "--data . does not tell which of isic17, isic18 it is: --data isic17=FOLDER",
+        ),
+        (["vm-unet-table-ii", "--slurm-time", "soon"], "--slurm-time 'soon' is no time"),
+    ],
+)
+def test_what_means_nothing_is_refused_as_wrong_usage(run, arguments, told):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_a_dry_run_names_trainings_and_reasons_and_writes_nothing(run, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    result = run("ultralbm-unet-table-6", "--data", ".", "--dry-run", "--budget", "2epochs")
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if "nnUNetTrainerUltraLBM_paper_2epochs" in line]
+    assert line.split("│")[1:] == [" Dataset731_ISIC17_70_30 ", "     3 ", "    0 ", " its data are not prepared yet "]
+    assert "w/o (isic17) cannot be run: It cannot be trained by name: no trainer has ultralbm_unet" in result.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_method_is_told_with_the_nearest(run):
+    result = run("vm-unet-table-ii", "--rows", "VMUNet", "--dry-run")
+    assert result.exit_code == 1
+    assert "--rows 'vmunet' is no method of the table: did you mean VM-UNet" in result.stderr
+
+
+def test_without_data_every_row_is_told_and_nothing_is_written(run, tmp_path):
+    result = run("ultralight-vm-unet-table-4", "--no-progress")
+    assert result.exit_code == 1
+    assert "3 (isic17) was not run: No files are given: name their folder with --data isic17=FOLDER." in result.stdout
+    assert "0.9091" in (tmp_path / "ultralight-vm-unet-table-4/table.md").read_text(encoding="utf-8")
+
+
+def test_data_that_cannot_be_converted_stop_their_rows_with_the_reason(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = run("ultralight-vm-unet-table-4", "--data", "empty", "--no-progress")
+    assert result.exit_code == 1
+    assert "3 (isic17) was not run: isic17 cannot be converted: no photographs in empty" in result.stdout

@@ -1,0 +1,77 @@
+"""What a run does otherwise than the paper is told, whatever it is."""
+
+from pathlib import Path
+
+from nnunet_mamba.reproduction.conversion import ConvertedData
+from nnunet_mamba.reproduction.experiments import EXPERIMENTS
+from nnunet_mamba.reproduction.found_differences import differences_of
+from nnunet_mamba.reproduction.own_plans import OwnPlans
+from nnunet_mamba.reproduction.planned_rows import planned_rows
+from nnunet_mamba.reproduction.request import Budget, ReproductionRequest
+from nnunet_mamba.training import recipes
+
+TABLE = EXPERIMENTS["ultralbm-unet-table-1"]
+ISIC17, PH2 = TABLE.data["isic17"], TABLE.data["ph2"]
+
+
+def told(*, given=("isic17", "isic18", "ph2"), converted=(), plans=None, **changes):
+    request = ReproductionRequest(
+        **{
+            "experiment": TABLE,
+            "output": Path("out"),
+            "places": dict.fromkeys(given, Path()),
+            "rows": ["UltraLBM-UNet"],
+            "repeats": 3,
+            **changes,
+        }
+    )
+    rows = planned_rows(request)
+    made = {row.trainings[0]: own for row in rows[:1] for own in (plans or [])}
+    return differences_of(request, converted, made, rows)
+
+
+def converted(data, n_images, **changes):
+    return ConvertedData(data=data, folder=Path(), n_images=n_images, n_training=0, n_test=0, **changes)
+
+
+def plans(recipe, batch_size, limited_by="recipe"):
+    return [OwnPlans(batch_size=batch_size, patch_size=(256, 256), recipe=recipe, limited_by=limited_by)]
+
+
+def test_what_is_as_in_the_paper_adds_nothing_to_what_the_experiment_declares():
+    assert told(plans=plans(recipes.ULTRALBM_UNET_PAPER, 8)) == list(TABLE.differences)
+
+
+def test_other_numbers_of_images_are_told_with_the_split():
+    split = "1345 training and 576 held-out cases, drawn with seed 12345"
+    found = told(converted=[converted(ISIC17, 1921, source=split), converted(PH2, 10)])
+    assert f"isic17: 1921 images, where the paper has 2150: {split}. The split keeps the paper's ratio." in found
+    assert "ph2: 10 images are tested with, where the paper has 200." in found
+    assert f"isic17: 2150 images: {split}." in told(converted=[converted(ISIC17, 2150, source=split)])
+
+
+def test_patients_on_both_sides_are_told_without_advice():
+    warning = "2 of 2 patients or lesions have cases on several sides of this split; `split='five-fold'` keeps them"
+    found = told(converted=[converted(ISIC17, 2150, warning=warning)])
+    assert "isic17: 2 of 2 patients or lesions have cases on several sides of this split." in found
+
+
+def test_budget_seeds_and_missing_models_are_told():
+    found = told(given=["isic17", "ph2"], budget=Budget(epochs=20), repeats=1)
+    assert "Every network trains for 20 epochs, and as long as its paper says without a budget." in found
+    assert "Every training is run from one seed, where the paper has 3 seeds." in found
+    assert any(text.startswith("ph2: UltraLBM-UNet is tested with models of isic17 alone") for text in found)
+    (seeds,) = [text for text in told(experiment=EXPERIMENTS["vm-unet-table-i"], rows=[], repeats=2) if "seeds" in text]
+    assert seeds == "Every training is run from 2 seeds; the paper tells of no repeats."
+
+
+def test_smaller_batches_and_other_recipes_are_told():
+    found = told(plans=plans(recipes.ULTRALBM_UNET_PAPER, 4, "memory"))
+    assert (
+        "nnUNetTrainerUltraLBM_paper on isic17 has batches of 4, and its recipe has 8: more do not fit into the memory."
+    ) in found
+    (text,) = [each for each in told(plans=plans(recipes.ULTRALIGHT_VM_UNET, 8)) if "recipe of its own" in each]
+    assert "with 200 epochs, 1 half waves of the cosine; that of the table's paper has 300 epochs, 6 half" in text
+    # With a budget all train for as long.
+    found = told(plans=plans(recipes.ULTRALIGHT_VM_UNET, 8), budget=Budget(epochs=1))
+    assert not any("200 epochs" in each for each in found)
