@@ -171,8 +171,8 @@ def _run(request: "ReproductionRequest", place: "TrainingPlace", *, prepare_only
     if prepare_only:
         print(f"All is prepared for {sum(map(len, prepared.trainings.values()))} trainings.")
         return
-    with _shown(request.progress) as listener:
-        train(prepared, place, listener)
+    # The trainings have a display of their own.
+    train(prepared, place, _Listener(lambda text: print(text, file=sys.stderr) if request.progress else None))
     if not place.waits:
         print("The same command follows the jobs, and ends with the table.")
         return

@@ -9,6 +9,7 @@ from nnunet_mamba.reproduction.planned_rows import PlannedRow, PlannedTraining
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.trainer_name import TrainerName
 
+_REASONS = {"memory": "more do not fit into the memory", "5 % rule": "there are few images"}
 _OF_RECIPES = {
     "num_epochs": "{} epochs",
     "optimizer": "{}",
@@ -76,21 +77,26 @@ def _recipes(request: ReproductionRequest, plans: Mapping[PlannedTraining, OwnPl
         if differing:
             here = ", ".join(text.format(one) for text, (one, _) in differing.items())
             there = ", ".join(text.format(other) for text, (_, other) in differing.items())
-            name = str(TrainerName.parse(training.trainer).without_budget_and_seed())
-            yield f"{name} trains by a recipe of its own, with {here}; that of the table's paper has {there}."
+            yield (
+                f"{_short_name(training)} trains by a recipe of its own, with {here}; that of the table's paper has "
+                f"{there}."
+            )
 
 
 def _batches(plans: Mapping[PlannedTraining, OwnPlans]) -> Iterator[str]:
-    """Yield which trainings have smaller batches than their paper's."""
+    """Yield which trainings have smaller batches than their recipes'."""
+    smaller: dict[str, list[str]] = {}
     for training, own in plans.items():
         largest = own.recipe.largest_batch_size
         if largest is not None and own.batch_size < largest:
-            reasons = {"memory": "more do not fit into the memory", "5 % rule": "there are few images"}
-            reason = reasons.get(own.limited_by, own.limited_by)
-            yield (
-                f"{training.trainer} on {training.data.dataset} has batches of {own.batch_size}, and its recipe has "
-                f"{largest}: {reason}."
-            )
+            reason = _REASONS.get(own.limited_by, own.limited_by)
+            told = f"{training.data.dataset}: batches of {own.batch_size}, where the recipe has {largest} ({reason})"
+            smaller.setdefault(told, []).append(_short_name(training))
+    yield from (f"{told}: {', '.join(names)}." for told, names in smaller.items())
+
+
+def _short_name(training: PlannedTraining) -> str:
+    return str(TrainerName.parse(training.trainer).without_budget_and_seed())
 
 
 def _tested_models(request: ReproductionRequest, rows: Sequence[PlannedRow]) -> Iterator[str]:

@@ -158,10 +158,12 @@ def _exact(value: float) -> float:
 
 
 def _spread_notes(found: Reproduction) -> Iterator[str]:
+    spreads: dict[str, dict[str, None]] = {}
     for each in found.rows:
         setting = each.row.setting
         if setting.spread and any(value.spread for value in each.row.values):
-            yield f"Printed ± of {setting.dataset} is over {setting.spread}."
-            break
+            spreads.setdefault(setting.spread, {})[setting.dataset] = None
+    for spread, datasets in spreads.items():
+        yield f"Printed ± of {' and '.join(datasets)} is over {spread}."
     if any(each.scores is not None and each.scores.n_models > 1 for each in found.rows):
         yield "± here is the sample standard deviation over the models: one for each seed and data set trained on."

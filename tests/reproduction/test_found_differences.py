@@ -67,9 +67,8 @@ def test_budget_seeds_and_missing_models_are_told():
 
 def test_smaller_batches_and_other_recipes_are_told():
     found = told(plans=plans(recipes.ULTRALBM_UNET_PAPER, 4, "memory"))
-    assert (
-        "nnUNetTrainerUltraLBM_paper on isic17 has batches of 4, and its recipe has 8: more do not fit into the memory."
-    ) in found
+    batches = "isic17: batches of 4, where the recipe has 8 (more do not fit into the memory)"
+    assert f"{batches}: nnUNetTrainerUltraLBM_paper." in found
     (text,) = [each for each in told(plans=plans(recipes.ULTRALIGHT_VM_UNET, 8)) if "recipe of its own" in each]
     assert "with 200 epochs, 1 half waves of the cosine; that of the table's paper has 300 epochs, 6 half" in text
     # With a budget all train for as long.

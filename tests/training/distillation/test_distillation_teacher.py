@@ -82,9 +82,9 @@ def test_of_several_teachers_the_one_with_the_recipe_and_budget_in_the_students_
     names = [f"{TEACHER}{suffix}" for suffix in ("", "_paper", "_20epochs", "_paper_20epochs")]
     checkpoints = {name: teach(name) for name in names}
     for suffix in ("_paper", "_20epochs", "_paper_20epochs"):
-        assert make(f"{STUDENT}{suffix}").load_teacher() == checkpoints[f"{TEACHER}{suffix}"]
+        assert make(f"nnUNetTrainerUltraLBMTDistill{suffix}").load_teacher() == checkpoints[f"{TEACHER}{suffix}"]
     with pytest.raises(ValueError, match="4 trainings can be the teacher"):
-        make(f"{STUDENT}_30epochs").load_teacher()
+        make("nnUNetTrainerUltraLBMTDistill_30epochs").load_teacher()
 
 
 def test_of_a_named_folder_of_folds_the_students_own_teaches(make, teach, monkeypatch):
