@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from nnunet_mamba.prediction.predictor import Predictor
 
 LOGS = "logs"
+_ADVICE = "Choose another place"
+# Of the problems of a data set.
+_SHOWN_LINES = 4
 _COUNTED_SIZE = 256
 
 
@@ -134,11 +137,21 @@ def _converted(data: PreparedData, prepared: Prepared, listener: Listener) -> st
     try:
         prepared.converted[data] = convert(data, request.places[data.dataset], request)
     except InvalidDatasetError as error:
-        lines = str(error).splitlines()
-        return f"{data.dataset} cannot be converted: {' '.join(line.strip() for line in lines[:3])}"
-    except (ValueError, FileExistsError, NotADirectoryError) as error:
-        return f"{data.dataset} cannot be converted: {error}"
+        return f"{data.dataset} cannot be converted: {_in_one_line(error, _SHOWN_LINES)}"
+    except FileExistsError as error:
+        # A conversion's own advice is about a place, which is fixed here.
+        found = _in_one_line(error).partition(_ADVICE)[0].rstrip()
+        return (
+            f"{data.dataset} cannot be converted: {found}. Set nnU-Net's three folders to others, or remove "
+            f"{data.folder_name} and what was trained on it."
+        )
+    except (ValueError, NotADirectoryError) as error:
+        return f"{data.dataset} cannot be converted: {_in_one_line(error)}"
     return ""
+
+
+def _in_one_line(error: Exception, n_lines: int | None = None) -> str:
+    return " ".join(line.strip() for line in str(error).splitlines()[:n_lines])
 
 
 def _prepared(data: PreparedData, prepared: Prepared, listener: Listener) -> str:

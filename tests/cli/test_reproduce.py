@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
+from nnunet_mamba.demo.lesions import write_isic_folder
 from nnunet_mamba.reproduction.experiments import EXPERIMENTS
 
 
@@ -69,3 +70,18 @@ def test_data_that_cannot_be_converted_stop_their_rows_with_the_reason(run, tmp_
     result = run("ultralight-vm-unet-table-4", "--data", "empty", "--no-progress")
     assert result.exit_code == 1
     assert "3 (isic17) was not run: isic17 cannot be converted: no photographs in empty" in result.stdout
+
+
+def test_a_conversion_of_other_files_stops_its_rows_and_is_left_alone(run, tmp_path, nnunet_folders):
+    write_isic_folder(tmp_path / "drawn", n_cases=4, seed=1, progress=False)
+    raw = nnunet_folders.root / "nnUNet_raw/Dataset721_ISIC17_1250_600"
+    raw.mkdir()
+    (raw / "mine.txt").write_text("mine")
+    result = run("ultralight-vm-unet-table-4", "--data", "drawn", "--no-progress")
+    assert result.exit_code == 1
+    (line,) = [each for each in result.stdout.splitlines() if each.startswith("3 (isic17) was not run: ")]
+    assert "holds files of another origin (mine.txt)" in line
+    assert line.endswith(
+        "Set nnU-Net's three folders to others, or remove Dataset721_ISIC17_1250_600 and what was trained on it."
+    )
+    assert [path.name for path in raw.iterdir()] == ["mine.txt"]
