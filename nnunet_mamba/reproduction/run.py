@@ -4,7 +4,7 @@ All that is done lies in nnU-Net's three folders and in the output folder, and i
 continues, and other settings have other names.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -169,7 +169,7 @@ def _prepared(data: PreparedData, prepared: Prepared, listener: Listener) -> str
 
 
 def train(prepared: Prepared, place: TrainingPlace, listener: Listener) -> None:
-    """Train what can be trained; a training that fails stops its own rows.
+    """Train what can be trained; trainings that cannot begin, or fail, stop their own rows.
 
     Args:
         prepared: gets the reasons.
@@ -177,7 +177,7 @@ def train(prepared: Prepared, place: TrainingPlace, listener: Listener) -> None:
         listener: is told of it.
 
     Raises:
-        ValueError: the trainings of a data set cannot begin.
+        ValueError: this is no Slurm cluster, or Slurm refuses the jobs.
         ChildProcessError: nnU-Net cannot be asked.
     """
 
@@ -195,7 +195,11 @@ def train(prepared: Prepared, place: TrainingPlace, listener: Listener) -> None:
         statuses: list[Status] = []
         # Jobs do not wait for each other; trainings on this machine do.
         for turn in [trainings] if place.submit is None else _in_turns(trainings, prepared):
-            runs = runs_of(data, turn)
+            try:
+                runs = runs_of(data, turn)
+            except ValueError as error:
+                prepared.stop(dict.fromkeys(turn, f"It cannot be trained: {_in_one_line(error)}"))
+                continue
             place.run(runs)
             statuses += runs.statuses
         prepared.stop(reasons_of(trainings, statuses, prepared.request.repeats))
@@ -222,7 +226,6 @@ def score(
         The rows of the table, and what was gathered of each data set, for its report.
 
     Raises:
-        ValueError: a file is damaged.
         OSError: a file cannot be read or written.
     """
     request, repeats = prepared.request, prepared.request.repeats
@@ -231,7 +234,11 @@ def score(
     for data, planned in prepared.trainings.items():
         if trainings := [training for training in planned if trained_models(training, repeats)]:
             listener.begins(f"scoring {data.folder_name}")
-            gathered[data] = gathered_of(data, trainings, prepared.rows, request)
+            try:
+                gathered[data] = gathered_of(data, trainings, prepared.rows, request)
+            except ValueError as error:
+                prepared.stop(dict.fromkeys(trainings, f"It cannot be scored: {_in_one_line(error)}"))
+                continue
             held_out |= held_out_scores(gathered[data], trainings, repeats)
     scores = _external(prepared, listener, predictor)
     costs: dict[str, Complexity] = {}
@@ -249,7 +256,16 @@ def score(
             )
         )
     differences = differences_of(request, list(prepared.converted.values()), prepared.plans, prepared.rows)
-    return Reproduction(rows=rows, differences=differences), gathered
+    return Reproduction(rows=rows, differences=[*differences, *_missing_models(rows, repeats)]), gathered
+
+
+def _missing_models(rows: Sequence[ReproducedRow], repeats: int) -> Iterator[str]:
+    """Yield which rows stand on fewer models than were to be trained."""
+    for row in rows:
+        wanted = repeats * len(row.planned.trainings)
+        if row.scores is not None and row.scores.n_models < wanted:
+            name = f"{row.row.setting.dataset}, {row.row.method}"
+            yield f"{name}: {row.scores.n_models} of {wanted} models are trained; the others failed or were stopped."
 
 
 def _external(
