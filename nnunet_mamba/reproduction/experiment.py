@@ -52,13 +52,11 @@ class MethodChange:
     """What one method of a table has that is not in its network.
 
     Args:
-        trainer: that trains it in the place of its network's own.
         teacher: trainer of the network that it learns from; "" where it learns from none.
         missing: why it cannot be trained here, a sentence; "" where it can.
         data: other data, by data set.
     """
 
-    trainer: str = ""
     teacher: str = ""
     missing: str = ""
     data: Mapping[str, PreparedData] = field(default_factory=lambda: MappingProxyType({}))

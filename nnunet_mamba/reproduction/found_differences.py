@@ -47,7 +47,7 @@ def differences_of(
             if printed > 1
             else f"Every training is run from {_seeds(request.repeats)}; the paper tells of no repeats."
         )
-    found += [*_recipes(request, plans), *_batches(plans), *_tested_models(request, rows)]
+    found += [*_stand_ins(rows), *_recipes(request, plans), *_batches(plans), *_tested_models(request, rows)]
     return list(dict.fromkeys(found))
 
 
@@ -58,6 +58,13 @@ def _images(converted: ConvertedData) -> str:
         return f"{data.dataset}: {converted.n_images} images are tested with{of}."
     how = "" if converted.n_images == printed else " The split keeps the paper's ratio."
     return f"{data.dataset}: {converted.n_images} images{of}: {converted.source}.{how}"
+
+
+def _stand_ins(rows: Sequence[PlannedRow]) -> Iterator[str]:
+    """Yield which rows are trained with another network than the printed one."""
+    for row in rows:
+        if row.row.stand_in is not None and not row.reason:
+            yield f"{row.row.method} is not the printed network: {row.row.stand_in.preset} stands in for it."
 
 
 def _seeds(n_seeds: int) -> str:

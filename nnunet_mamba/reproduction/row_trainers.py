@@ -1,11 +1,10 @@
 """Which trainer trains the network of a row, or why none does."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from nnunet_mamba.networks.catalogue import missing_packages
 from nnunet_mamba.presets import PRESETS
+from nnunet_mamba.presets.trainer_names import trainer_of
 from nnunet_mamba.published_results import OurNetwork, PublishedRow
 from nnunet_mamba.reproduction.experiment import Experiment
 from nnunet_mamba.reproduction.request import Budget
@@ -17,24 +16,8 @@ class NoTrainerError(ValueError):
 
 
 def network_of(row: PublishedRow) -> OurNetwork | None:
-    """Return the network that stands for a row: the same as printed, None where there is none."""
-    return row.network
-
-
-def trainer_of(preset: str, overrides: Mapping[str, Any]) -> str:
-    """Return the trainer of a network, without suffixes.
-
-    Args:
-        preset: its name.
-        overrides: arguments of ``create_network`` beside it.
-
-    Raises:
-        ValueError: no trainer has such overrides.
-    """
-    if overrides:
-        told = ", ".join(f"{name}={value!r}" for name, value in overrides.items())
-        raise ValueError(f"no trainer has {preset} with {told}")
-    return PRESETS[preset].trainer
+    """Return the network that stands for a row: the same as printed, or the nearest; None where there is none."""
+    return row.network or row.stand_in
 
 
 def trainers_of_row(row: PublishedRow, experiment: Experiment, budget: Budget | None) -> tuple[str, ...]:
@@ -58,14 +41,12 @@ def trainers_of_row(row: PublishedRow, experiment: Experiment, budget: Budget | 
         raise NoTrainerError(
             f"{preset.name} needs {' and '.join(missing)}: pip install 'nnunet-mamba[{preset.extra}]'."
         )
-    if change is not None and change.trainer:
-        bases = tuple(filter(None, (change.trainer, change.teacher)))
-    else:
-        try:
-            bases = (trainer_of(network.preset, network.overrides),)
-        except ValueError as error:
-            raise NoTrainerError(f"It cannot be trained by name: {error}.") from error
-    return tuple(_with_suffixes(base, experiment.recipe, budget) for base in bases)
+    try:
+        trainer = trainer_of(network.preset, network.overrides, network.trainer)
+    except ValueError as error:
+        raise NoTrainerError(f"{error}.") from error
+    teachers = (change.teacher,) if change is not None and change.teacher else ()
+    return tuple(_with_suffixes(base, experiment.recipe, budget) for base in (trainer, *teachers))
 
 
 def _with_suffixes(base: str, recipe: str, budget: Budget | None) -> str:

@@ -44,11 +44,14 @@ def test_what_means_nothing_is_refused_as_wrong_usage(run, arguments, told):
 
 def test_a_dry_run_names_trainings_and_reasons_and_writes_nothing(run, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    result = run("ultralbm-unet-table-6", "--data", ".", "--dry-run", "--budget", "2epochs")
+    result = run("vm-unet-table-iii", "--data", "isic17=.", "--dry-run", "--budget", "2epochs")
     assert result.exit_code == 0, result.output
-    (line,) = [line for line in result.stdout.splitlines() if "nnUNetTrainerUltraLBM_paper_2epochs" in line]
-    assert line.split("│")[1:] == [" Dataset731_ISIC17_70_30 ", "     3 ", "    0 ", " its data are not prepared yet "]
-    assert "w/o (isic17) cannot be run: It cannot be trained by name: no trainer has ultralbm_unet" in result.stdout
+    (line,) = [line for line in result.stdout.splitlines() if "nnUNetTrainerVMUNet_paper_2epochs" in line]
+    assert [cell.strip() for cell in line.split("│")[1:]] == [
+        *("Dataset711_ISIC17_1500_650", "1", "0", "its data are not prepared yet")
+    ]
+    assert "VMamba-S (isic17) cannot be run: Its training begins with a file of weights" in result.stdout
+    assert "none (isic18) cannot be run: No files are given" in result.stdout
     assert sorted(tmp_path.rglob("*")) == before
 
 

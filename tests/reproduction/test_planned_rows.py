@@ -1,10 +1,11 @@
 """Which trainings the rows of a table need, and the reasons of those that cannot be run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nnunet_mamba.bundled import trainer_names
+from nnunet_mamba.published_results import OurNetwork
 from nnunet_mamba.reproduction import row_trainers
 from nnunet_mamba.reproduction.experiments import EXPERIMENTS
 from nnunet_mamba.reproduction.planned_rows import planned_rows, rows_of, stopped_rows, trainings_by_data
@@ -64,9 +65,28 @@ def test_a_row_that_cannot_be_run_has_its_reason(method, dataset, given, reason)
     assert not trainings_by_data([row])
 
 
-def test_an_ablation_without_a_trainer_names_its_overrides():
-    (row,) = planned_rows(request(EXPERIMENTS["ultralbm-unet-table-6"], given=["isic17"], rows=["w/o"]))
-    assert row.reason == "It cannot be trained by name: no trainer has ultralbm_unet with skip_scale='none'."
+def test_ablations_are_trained_by_the_names_of_their_variants():
+    def trainers(table, method):
+        return [row.trainer for row in planned_rows(request(EXPERIMENTS[table], given=["isic17"], rows=[method]))]
+
+    assert trainers("ultralbm-unet-table-6", "w/o") == ["nnUNetTrainerUltraLBM_noSkipScale_paper"]
+    assert trainers("ultralbm-unet-table-7", "KL-Distill") == ["nnUNetTrainerUltraLBMTDistill_kl_paper"]
+    assert trainers("vm-unet-table-iv", "0.1")[0] == "nnUNetTrainerVMUNet_dropPath01_paper"
+    (row,) = planned_rows(request(EXPERIMENTS["ultralbm-unet-table-7"], given=["isic17"], rows=["DKL+Grad"]))
+    assert [one.trainer for one in row.teachers] == ["nnUNetTrainerUltraLBM_paper"]
+
+
+def test_an_ablation_without_a_trainer_names_its_overrides(monkeypatch):
+    changed = replace(rows_of(TABLE)[0], network=OurNetwork(preset="vm_unet", overrides={"drop_path_rate": 0.7}))
+    with pytest.raises(row_trainers.NoTrainerError, match=r"No trainer of vm_unet has drop_path_rate=0\.7: .*Path0"):
+        row_trainers.trainers_of_row(changed, TABLE, None)
+
+
+def test_the_nearest_network_stands_in_for_one_that_is_not_here(monkeypatch):
+    monkeypatch.setattr(row_trainers, "missing_packages", lambda preset: [])
+    row = rows("UNet++", given=["isic17"])["UNet++", "isic17"]
+    assert row.trainer == "nnUNetTrainerMonaiUnetPlusPlus_paper"
+    assert row.reason == ""
 
 
 def test_a_network_whose_package_is_missing_names_the_extra(monkeypatch):
@@ -104,7 +124,8 @@ def test_all_trainers_of_all_tables_exist(experiment):
     trainers = {one.trainer for row in found for one in (*row.trainings, *row.teachers)}
     assert trainers
     for name in trainers:
-        assert TrainerName.parse(name).base in trainer_names()
+        assert TrainerName.parse(name).is_ours
+        assert not TrainerName.parse(name).unknown
         assert TrainerName.parse(name).recipe == "paper"
 
 

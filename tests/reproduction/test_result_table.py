@@ -121,7 +121,7 @@ def test_printed_numbers_keep_their_decimals_and_own_ones_stand_behind_with_as_m
     assert cells[-2:] == ["2", "1.50"]
     (lost,) = [line for line in lines if line.startswith("| UltraLBM-UNet<sup>")]
     assert "| 88.85 ± 0.39 | – |" in lost
-    assert "Printed ± of isic17 is over three seeds." in lines
+    assert "Printed ± of isic17 and isic18 is over three seeds." in lines
 
 
 def test_the_files_hold_the_same_with_differences_and_reasons(reproduction, tmp_path):

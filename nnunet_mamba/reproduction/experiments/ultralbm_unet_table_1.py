@@ -12,6 +12,6 @@ EXPERIMENT = Experiment(
     trainer="nnUNetTrainerUltraLBM",
     repeats=3,
     tests={"ph2": ("isic17", "isic18")},
-    methods={"UltraLBM-UNet-T": MethodChange(trainer="nnUNetTrainerUltraLBMTDistill", teacher="nnUNetTrainerUltraLBM")},
+    methods={"UltraLBM-UNet-T": MethodChange(teacher="nnUNetTrainerUltraLBM")},
     differences=SKIN,
 )

@@ -4,7 +4,7 @@ from nnunet_mamba.reproduction.experiment import Experiment, MethodChange
 from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_ULTRALBM
 from nnunet_mamba.reproduction.experiments.known_differences import SKIN
 
-_NO_TERMS = MethodChange(missing="No trainer has these terms of the distillation alone.")
+_TAUGHT = MethodChange(teacher="nnUNetTrainerUltraLBM")
 
 EXPERIMENT = Experiment(
     name="ultralbm-unet-table-7",
@@ -13,12 +13,6 @@ EXPERIMENT = Experiment(
     data={"isic17": ISIC17_OF_ULTRALBM},
     trainer="nnUNetTrainerUltraLBM",
     repeats=3,
-    methods={
-        "KL-Distill": _NO_TERMS,
-        "DKL-Distill": _NO_TERMS,
-        "DKL+Att": _NO_TERMS,
-        "DKL+Grad": _NO_TERMS,
-        "Full Strategy": MethodChange(trainer="nnUNetTrainerUltraLBMTDistill", teacher="nnUNetTrainerUltraLBM"),
-    },
+    methods=dict.fromkeys(("KL-Distill", "DKL-Distill", "DKL+Att", "DKL+Grad", "Full Strategy"), _TAUGHT),
     differences=SKIN,
 )
