@@ -1,6 +1,6 @@
 """What is exported: trained networks, what is done to their images first, and what is known of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -49,8 +49,8 @@ class ExportSubject:
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether the weights are tied to images of ``size``."""
-        return fixed_size(self.networks[0]) is not None
+        """Whether the file takes images of ``size`` alone."""
+        return fixed_size(self.networks[0], self.size) is not None
 
     @property
     def n_parameters(self) -> int:
@@ -68,10 +68,20 @@ class ExportSubject:
         return bool(self.plan.heads.region_values)
 
 
-def fixed_size(network: SegmentationNetwork) -> tuple[int, ...] | None:
-    """Return the only size of images that a network takes; None for a network of any size."""
-    size: tuple[int, ...] | None = getattr(network, "input_size", None)
-    return size
+def fixed_size(network: SegmentationNetwork, size: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the only size of images that a file of the network takes; None for one of any size.
+
+    A network whose weights are tied to a size has no other, and one that pads images of ``size`` has them padded inside
+    the file, by numbers of positions that cannot stay open.
+
+    Args:
+        network: that is exported.
+        size: of the images that its file is made for, one number for each axis.
+    """
+    if getattr(network, "input_size", None) is not None:
+        return tuple(network.input_size)
+    is_padded = any(side % multiple for side, multiple in zip(size, network.size_multiple, strict=True))
+    return tuple(size) if is_padded else None
 
 
 def subject_of(model: Model) -> ExportSubject:
@@ -135,7 +145,7 @@ def _facts(
     normalises: bool,
     size: tuple[int, int] | None,
 ) -> dict[str, Any]:
-    heads, only_size = plan.heads, fixed_size(network)
+    heads, only_size = plan.heads, fixed_size(network, plan.patch_size if size is None else size)
     assert description.network is not None
     values = "as in the file, 0 to 255 for photographs" if normalises else "normalised, see normalization"
     names = description.dataset_json.get("channel_names", description.dataset_json.get("modality"))

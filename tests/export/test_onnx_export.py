@@ -1,6 +1,7 @@
 """What is written, and that nothing is written where the gate refuses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 from nnunet_mamba.export import onnx_export  # noqa: E402
 from nnunet_mamba.export.gate import UnequalExportError  # noqa: E402
+from nnunet_mamba.export.subject import fixed_size  # noqa: E402
 from nnunet_mamba.onnx_models.session import OnnxSession  # noqa: E402
 
 
@@ -41,6 +43,21 @@ def test_file_tells_nothing_of_the_machine_and_takes_any_batch_and_size(model):
 def test_a_size_between_the_multiples_is_refused(model):
     with pytest.raises(ValueError, match="onnxruntime fails with images"):
         OnnxSession(model.SerializeToString()).run(np.full((1, 3, 50, 50), 9, np.float32))
+
+
+@pytest.mark.slow
+def test_images_of_a_size_between_the_multiples_are_padded_in_a_file_that_takes_no_other(subject, tmp_path):
+    written = onnx_export.write_onnx(replace(subject, size=(40, 56)), tmp_path / "small.onnx")
+    session = OnnxSession(written.file)
+    logits, _ = session.run(np.full((2, 3, 40, 56), 9, np.float32))
+    assert logits.shape == (2, 1, 40, 56)
+    with pytest.raises(ValueError, match="onnxruntime fails with images"):
+        session.run(np.full((1, 3, 64, 64), 9, np.float32))
+
+
+@pytest.mark.parametrize(("size", "only"), [((64, 96), None), ((40, 64), (40, 64))])
+def test_the_only_size_is_that_of_images_that_the_network_pads(subject, size, only):
+    assert fixed_size(subject.networks[0], size) == only
 
 
 def test_writes_nothing_where_the_gate_refuses(model, subject, tmp_path, monkeypatch):
