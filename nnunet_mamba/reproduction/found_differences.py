@@ -8,17 +8,16 @@ from nnunet_mamba.reproduction.own_plans import OwnPlans
 from nnunet_mamba.reproduction.planned_rows import PlannedRow, PlannedTraining
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.trainer_name import TrainerName
+from nnunet_mamba.training.augmentation.choices import FLIPS_AND_ROTATIONS, NNUNET, NONE, PHOTOGRAPHS
+from nnunet_mamba.training.recipes import Recipe
 
-_REASONS = {"memory": "more do not fit into the memory", "5 % rule": "there are few images"}
-_OF_RECIPES = {
-    "num_epochs": "{} epochs",
-    "optimizer": "{}",
-    "initial_lr": "a first learning rate of {:g}",
-    "half_waves": "{} half waves of the cosine",
-    "weight_decay": "a weight decay of {:g}",
-    "largest_batch_size": "batches of {}",
-    "mirrors": "mirroring {}",
+_AUGMENTATIONS = {
+    NONE: "images as they are",
+    FLIPS_AND_ROTATIONS: "images flipped and rotated",
+    NNUNET: "nnU-Net's augmentation",
+    PHOTOGRAPHS: "the augmentation of photographs",
 }
+_REASONS = {"memory": "more do not fit into the memory", "5 % rule": "there are few images"}
 
 
 def differences_of(
@@ -75,19 +74,36 @@ def _recipes(request: ReproductionRequest, plans: Mapping[PlannedTraining, OwnPl
     """Yield which networks train by another recipe than that of the table's paper: networks have their own papers'."""
     experiment = request.experiment
     wanted = trainer_class(f"{experiment.trainer}_{experiment.recipe}").recipe
+    theirs = _told(wanted, with_epochs=request.budget is None)
     for training, own in plans.items():
-        differing = {
-            text: (getattr(own.recipe, name), getattr(wanted, name))
-            for name, text in _OF_RECIPES.items()
-            if getattr(own.recipe, name) != getattr(wanted, name) and not (name == "num_epochs" and request.budget)
-        }
-        if differing:
-            here = ", ".join(text.format(one) for text, (one, _) in differing.items())
-            there = ", ".join(text.format(other) for text, (_, other) in differing.items())
+        ours = _told(own.recipe, with_epochs=request.budget is None)
+        if differing := [both for both in zip(ours, theirs, strict=True) if both[0] != both[1]]:
+            here, there = (", ".join(words) for words in zip(*differing, strict=True))
             yield (
                 f"{_short_name(training)} trains by a recipe of its own, with {here}; that of the table's paper has "
                 f"{there}."
             )
+
+
+def _told(recipe: Recipe, *, with_epochs: bool) -> list[str]:
+    """Return what a recipe says, in words: as many, in the same order, for every recipe."""
+    return [
+        *([f"{recipe.num_epochs} epochs"] if with_epochs else []),
+        f"{recipe.optimizer} and a weight decay of {recipe.weight_decay:g}",
+        f"a learning rate of {recipe.initial_lr:g} that {_schedule(recipe)}",
+        "batches of any size" if recipe.largest_batch_size is None else f"batches of {recipe.largest_batch_size}",
+        _AUGMENTATIONS.get(recipe.augmentation, "another augmentation"),
+    ]
+
+
+def _schedule(recipe: Recipe) -> str:
+    if recipe.half_waves == 0:
+        return "stays"
+    if recipe.final_lr is None:
+        return "falls to 0 as a polynomial"
+    if recipe.half_waves == 1:
+        return f"falls to {recipe.final_lr:g} as one cosine"
+    return f"goes to {recipe.final_lr:g} and back as a cosine of {recipe.half_waves} half waves"
 
 
 def _batches(plans: Mapping[PlannedTraining, OwnPlans]) -> Iterator[str]:

@@ -70,7 +70,12 @@ def test_smaller_batches_and_other_recipes_are_told():
     batches = "isic17: batches of 4, where the recipe has 8 (more do not fit into the memory)"
     assert f"{batches}: nnUNetTrainerUltraLBM_paper." in found
     (text,) = [each for each in told(plans=plans(recipes.ULTRALIGHT_VM_UNET, 8)) if "recipe of its own" in each]
-    assert "with 200 epochs, 1 half waves of the cosine; that of the table's paper has 300 epochs, 6 half" in text
+    ours, theirs = text.split("; that of the table's paper has ")
+    assert ours.endswith("with 200 epochs, a learning rate of 0.001 that falls to 1e-05 as one cosine")
+    assert theirs == "300 epochs, a learning rate of 0.001 that goes to 1e-05 and back as a cosine of 6 half waves."
+    (text,) = [each for each in told(plans=plans(recipes.NNUNET, 8)) if "recipe of its own" in each]
+    assert "SGD and a weight decay of 3e-05, a learning rate of 0.01 that falls to 0 as a polynomial" in text
+    assert "batches of any size, nnU-Net's augmentation; " in text
     # With a budget all train for as long.
     found = told(plans=plans(recipes.ULTRALIGHT_VM_UNET, 8), budget=Budget(epochs=1))
     assert not any("200 epochs" in each for each in found)
