@@ -80,8 +80,8 @@ FAULTS = (
     Fault(
         name="the decoder of VM-UNet has its rates of stochastic depth in the encoder's order",
         package="networks",
-        old="_drop_path_rates(drop_path_rate, depths_decoder[::-1])",
-        new="_drop_path_rates(drop_path_rate, depths_decoder)",
+        old="drop_path_rates(drop_path_rate, depths_decoder[::-1])",
+        new="drop_path_rates(drop_path_rate, depths_decoder)",
     ),
     Fault(
         name="weights of a network that is compiled inside a distributed wrapper keep a wrapper's name",

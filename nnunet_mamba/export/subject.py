@@ -160,7 +160,7 @@ def _facts(
             "dtype": "float32",
             "channels": names,
             "values": values,
-            "multiple_of": list(network.size_multiple),
+            "multiple_of": list(only_size or network.size_multiple),
             "only_size": None if only_size is None else list(only_size),
         },
         "outputs": {

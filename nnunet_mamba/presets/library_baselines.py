@@ -58,7 +58,7 @@ SMP_SEGFORMER = _preset(
     _SMP_PACKAGES,
     title="SegFormer-B1",
     source=f"Xie et al. 2021, arXiv:2105.15203; {_SMP}",
-    sizes=(photograph(13_677_505, 3.3098, 6.8464, encoder="mit_b1", decoder_channels=256),),
+    sizes=(photograph(13_677_505, 3.3106, 6.8464, encoder="mit_b1", decoder_channels=256),),
     weights_known_by=_SMP_WEIGHTS,
 )
 

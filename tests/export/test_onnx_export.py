@@ -58,6 +58,7 @@ def test_images_of_a_size_between_the_multiples_are_padded_in_a_file_that_takes_
 @pytest.mark.parametrize(("size", "only"), [((64, 96), None), ((40, 64), (40, 64))])
 def test_the_only_size_is_that_of_images_that_the_network_pads(subject, size, only):
     assert fixed_size(subject.networks[0], size) == only
+    assert replace(subject, size=size).has_fixed_size is (only is not None)
 
 
 def test_writes_nothing_where_the_gate_refuses(model, subject, tmp_path, monkeypatch):
