@@ -110,8 +110,8 @@ FAULTS = (
     Fault(
         name="the decay rates of SS2D are shrunk by weight decay",
         package="training",
-        old='_OF_STATE = ("A_log", "A_logs", "D", "Ds")',
-        new='_OF_STATE = ("A_log", "D", "Ds")',
+        old='_OF_STATE = ("A_log", "A_logs", "A_b_log", "D", "Ds", "D_b")',
+        new='_OF_STATE = ("A_log", "A_b_log", "D", "Ds", "D_b")',
     ),
     Fault(
         name="the 5 % rule rounds down",

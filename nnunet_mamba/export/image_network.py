@@ -20,8 +20,8 @@ class ImageNetwork(nn.Module):
         networks: of one architecture.
         normalizations: one for each channel; none for images that are normalised already.
         has_regions: whether every head is a region.
-        has_fixed_size: whether the module takes one size only, which the networks pad themselves where it is no multiple
-            of theirs.
+        has_fixed_size: whether the module takes one size only, which the networks pad themselves where it is no
+            multiple of theirs.
         cuts_margin: whether a margin that is 0 in all channels is left out and is background, as nnU-Net has it for
             whole images.
     """

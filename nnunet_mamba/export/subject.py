@@ -78,8 +78,9 @@ def fixed_size(network: SegmentationNetwork, size: Sequence[int]) -> tuple[int, 
         network: that is exported.
         size: of the images that its file is made for, one number for each axis.
     """
-    if getattr(network, "input_size", None) is not None:
-        return tuple(network.input_size)
+    tied: tuple[int, ...] | None = getattr(network, "input_size", None)
+    if tied is not None:
+        return tied
     is_padded = any(side % multiple for side, multiple in zip(size, network.size_multiple, strict=True))
     return tuple(size) if is_padded else None
 
