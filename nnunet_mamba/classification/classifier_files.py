@@ -27,14 +27,18 @@ class Epoch:
 
     Args:
         loss: mean of cross entropy over the training images.
+        held_out_loss: the same over the held-out ones, without weights of classes or smoothed labels.
         accuracy: share of the held-out images whose class is told right.
         balanced_accuracy: mean over classes of the share of each class, which a frequent class does not lift.
+        n_predicted: classes that are given to any held-out image; 1 tells of a network that learned nothing.
         seconds: it took.
     """
 
     loss: float
+    held_out_loss: float
     accuracy: float
     balanced_accuracy: float
+    n_predicted: int
     seconds: float
 
 
@@ -126,7 +130,9 @@ def _settings(entry: Entry) -> ClassifierSettings:
 
 
 def _epoch(entry: Entry) -> Epoch:
-    numbers: dict[str, Any] = {name: value.number() for name, value in entry.entries()}
+    numbers: dict[str, Any] = {
+        name: value.whole() if name == "n_predicted" else value.number() for name, value in entry.entries()
+    }
     try:
         return Epoch(**numbers)
     except TypeError as error:

@@ -80,7 +80,8 @@ def pretrain_encoder(
     """Train an encoder, and write a checkpoint for ``nnUNetv2_train -pretrained_weights``.
 
     A training that was stopped continues when this runs again. The encoder and the decoder's blocks of the same
-    resolution take the weights of the epoch with the highest accuracy; the rest gets new values, always the same ones.
+    resolution take the weights of the best epoch (``ClassifierTraining.best``); the rest gets new values, always
+    the same ones.
 
     Args:
         training: images to learn from.

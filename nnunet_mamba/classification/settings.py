@@ -30,6 +30,7 @@ class ClassifierSettings:
         learning_rate: the highest one.
         weight_decay: of AdamW, on weights of two axes or more, see ``parameter_groups``.
         label_smoothing: share of a label that is spread over all classes.
+        balanced_loss: whether every class counts the same in the loss, however many images it has.
         crop_padding: pixels by which an image is moved at most to each side.
         flip: whether images are mirrored at random, left to right.
         rand_augment: whether torchvision's RandAugment varies images further, by its usual 2 operations of strength 9.
@@ -51,6 +52,7 @@ class ClassifierSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
+    balanced_loss: bool = False
     crop_padding: int = 4
     flip: bool = True
     rand_augment: bool = False
@@ -73,7 +75,7 @@ class ClassifierSettings:
             raise ValueError(f"label_smoothing={self.label_smoothing}, expected a share in [0, 1)")
         if self.normalisation not in ("imagenet", "image"):
             raise ValueError(f"normalisation={self.normalisation!r}, expected 'imagenet' or 'image'")
-        for name in ("flip", "rand_augment"):
+        for name in ("flip", "rand_augment", "balanced_loss"):
             Entry(getattr(self, name), name, "pass one of them").flag()
 
     def create_network(self, num_classes: int) -> "ClassificationNetwork":

@@ -62,9 +62,14 @@ class ClassifierTraining:
         return self.history[-1].accuracy
 
     @property
+    def best(self) -> Epoch:
+        """The epoch that told held-out images best, whose weights ``Classifier.load`` reads."""
+        return max(reversed(self.history), key=_merit)
+
+    @property
     def best_accuracy(self) -> float:
-        """The highest such share of any epoch; it is chosen on these images, so it flatters."""
-        return max(epoch.accuracy for epoch in self.history)
+        """Such a share of the best epoch; it is chosen on these images, so it flatters."""
+        return self.best.accuracy
 
 
 def train_classifier(
@@ -103,7 +108,14 @@ def train_classifier(
         with ShownProgress(run.n_left * len(training), "training", unit="image", is_shown=progress) as shown:
             while run.n_left:
                 run.train_epoch(training, held_out, shown=shown)
-        return ClassifierTraining(folder=folder, history=tuple(run.history))
+        trained = ClassifierTraining(folder=folder, history=tuple(run.history))
+        if trained.history[-1].n_predicted == 1 or trained.best.n_predicted == 1:
+            which = "last" if trained.history[-1].n_predicted == 1 else "best"
+            _log.warning(
+                f"The weights of the {which} epoch give all {len(held_out)} held-out images one class; train longer, "
+                f"with another `learning_rate`, or with `balanced_loss=True` if classes differ in size"
+            )
+        return trained
 
 
 class _Run:
@@ -178,11 +190,18 @@ class _Run:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if self.device.type == "cuda" else ()):
             torch.manual_seed(epoch_seed(self.settings.seed, epoch))
             loss = self._pass_over(training, epoch, shown=shown)
-        predicted = predicted_classes(self.network, held_out, self.settings, device=self.device)
+        logits = _logits(self.network, held_out, self.settings, device=self.device)
+        predicted = logits.argmax(1)
         accuracy, balanced = _accuracies(predicted, held_out)
-        seconds = time.monotonic() - began
-        made = Epoch(loss=loss, accuracy=accuracy, balanced_accuracy=balanced, seconds=seconds)
-        is_best = accuracy > max((before.accuracy for before in self.history), default=-1.0)
+        made = Epoch(
+            loss=loss,
+            held_out_loss=self._finite(functional.cross_entropy(logits, torch.from_numpy(held_out.labels)), epoch),
+            accuracy=accuracy,
+            balanced_accuracy=balanced,
+            n_predicted=len(predicted.unique()),
+            seconds=time.monotonic() - began,
+        )
+        is_best = all(_merit(made) >= _merit(before) for before in self.history)
         self.history.append(made)
         if is_best:
             write_classifier_file(self._stored({}), self.folder / BEST_FILE)
@@ -196,6 +215,7 @@ class _Run:
         """Take a step for every batch; return the mean loss of the images."""
         batches = training_batches(training, self.settings, epoch=epoch)
         total, n_seen = 0.0, 0
+        weights = _class_weights(training, self.settings).to(self.device)
         self.network.train()
         for number, (images, labels) in enumerate(batches):
             rate = learning_rate(epoch + number / len(batches), self.settings)
@@ -204,19 +224,26 @@ class _Run:
             images, labels = images.to(self.device), labels.to(self.device)
             with _autocast(self.device):
                 logits = self.network(normalised(images, self.settings))
-            loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
-            if not math.isfinite(loss.item()):
-                raise ValueError(
-                    f"the loss of epoch {epoch + 1} is not finite; remove {self.folder} and train again with a "
-                    f"learning_rate below {self.settings.learning_rate:g}"
-                )
+            losses = functional.cross_entropy(
+                logits.float(), labels, label_smoothing=self.settings.label_smoothing, reduction="none"
+            )
+            loss = (losses * weights[labels]).mean()
+            total, n_seen = total + self._finite(loss, epoch) * len(labels), n_seen + len(labels)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
             self.optimizer.step()
-            total, n_seen = total + loss.item() * len(labels), n_seen + len(labels)
             shown.update(len(labels))
         return total / n_seen
+
+    def _finite(self, loss: Tensor, epoch: int) -> float:
+        """Return a loss as a number, and refuse to go on with what is none."""
+        if not math.isfinite(loss.item()):
+            raise ValueError(
+                f"the loss of epoch {epoch + 1} is not finite; remove {self.folder} and train again with a "
+                f"learning_rate below {self.settings.learning_rate:g}"
+            )
+        return loss.item()
 
     def _stored(self, optimizer: Mapping[int, Mapping[str, Tensor]]) -> StoredClassifier:
         return StoredClassifier(
@@ -242,25 +269,38 @@ def learning_rate(epoch: float, settings: ClassifierSettings) -> float:
     return settings.learning_rate * (1 + math.cos(math.pi * (passed - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-@torch.no_grad()
 def class_probabilities(
     network: nn.Module, images: LabelledImages, settings: ClassifierSettings, *, device: torch.device
 ) -> Tensor:
     """Return the probability of every class for every image, (n, classes), on the CPU; the network is in evaluation."""
+    return _logits(network, images, settings, device=device).softmax(1)
+
+
+@torch.no_grad()
+def _logits(
+    network: nn.Module, images: LabelledImages, settings: ClassifierSettings, *, device: torch.device
+) -> Tensor:
     network.eval()
     rows = []
     for pictures, _ in plain_batches(images, settings):
         with _autocast(device):
             logits = network(normalised(pictures.to(device), settings))
-        rows.append(logits.float().softmax(1).cpu())
+        rows.append(logits.float().cpu())
     return torch.cat(rows)
 
 
-def predicted_classes(
-    network: nn.Module, images: LabelledImages, settings: ClassifierSettings, *, device: torch.device
-) -> Tensor:
-    """Return the index of the likeliest class of every image, (n,)."""
-    return class_probabilities(network, images, settings, device=device).argmax(1)
+def _merit(epoch: Epoch) -> tuple[float, float]:
+    """Return what the best epoch has most of; of equal ones the later is taken."""
+    # Plain accuracy is high where all images are given the frequent class.
+    return epoch.balanced_accuracy, -epoch.held_out_loss
+
+
+def _class_weights(images: LabelledImages, settings: ClassifierSettings) -> Tensor:
+    """Return what an image of each class counts in the loss, (classes,); the mean over the images is 1."""
+    if not settings.balanced_loss:
+        return torch.ones(len(images.classes))
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    return torch.tensor(len(images) / (np.count_nonzero(counts) * counts.clip(min=1)), dtype=torch.float32)
 
 
 def _accuracies(predicted: Tensor, images: LabelledImages) -> tuple[float, float]:

@@ -48,6 +48,9 @@ def pretrain(
     learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 5e-4,
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror images at random, left to right.")] = True,
     rand_augment: Annotated[bool, typer.Option("--rand-augment", help="Vary images by RandAugment, too.")] = False,
+    balanced_loss: Annotated[
+        bool, typer.Option("--balanced-loss", help="Let every class count the same, however many images it has.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order, variation, and which images are held out.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda; a CPU stands in for a device that is not there.")] = "cuda",
     workers: Annotated[int, typer.Option(min=0, help="Processes that vary images beside the training.")] = 0,
@@ -73,6 +76,7 @@ def pretrain(
             crop_padding=size // 14,
             flip=flip,
             rand_augment=rand_augment,
+            balanced_loss=balanced_loss,
             seed=seed,
             device=device,
             workers=workers,
@@ -91,10 +95,11 @@ def pretrain(
 
 
 def _print_accuracies(trained: "ClassifierTraining") -> None:
-    last = trained.history[-1]
+    last, best = trained.history[-1], trained.best
     minutes = sum(epoch.seconds for epoch in trained.history) / 60
     print(
         f"accuracy on held-out images: {last.accuracy:.4f} after the last epoch (mean of classes "
-        f"{last.balanced_accuracy:.4f}), {trained.best_accuracy:.4f} at best; {minutes:.1f} minutes"
+        f"{last.balanced_accuracy:.4f}), {best.accuracy:.4f} ({best.balanced_accuracy:.4f}) after the best, whose "
+        f"weights are written; {minutes:.1f} minutes"
     )
     print(f"training: {trained.folder}")

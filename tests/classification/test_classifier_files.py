@@ -20,7 +20,7 @@ def stored(quick):
         settings=quick(),
         classes=("naevus", "melanoma"),
         n_images=(5, 2),
-        history=(Epoch(loss=0.5, accuracy=0.75, balanced_accuracy=0.5, seconds=2.0),),
+        history=(Epoch(loss=0.5, held_out_loss=0.6, accuracy=0.75, balanced_accuracy=0.5, n_predicted=1, seconds=2.0),),
         weights=network.state_dict(),
         optimizer={0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(2)}, 7: {"step": torch.tensor(3.0)}},
     )

@@ -115,6 +115,39 @@ def test_a_frequent_class_lifts_accuracy_alone(coloured, quick, tmp_path):
     assert epoch.balanced_accuracy == pytest.approx(1 / 3)
 
 
+def test_the_best_epoch_is_the_one_that_tells_rare_classes_too(coloured, quick, tmp_path, monkeypatch, caplog):
+    """Plain accuracy is highest where all images are given the frequent class, as they are before much was learned."""
+    images = coloured.chosen([*range(0, 36, 3), 1, 4])
+    constant, telling = torch.tensor([[9.0, 0, 0]]).repeat(14, 1), torch.zeros(14, 3)
+    telling[[*range(8), 12, 13], [0] * 8 + [1, 1]] = 1.0
+    telling[8:12, 1] = 1.0
+    surer, surest = 2 * telling, 2 * telling + 1e-9
+    given = iter([constant, telling, surer, surest, constant])
+    monkeypatch.setattr(training_module, "_logits", lambda *_, **__: next(given))
+    trained = train_classifier(images, images, tmp_path, settings=quick(epochs=5))
+    assert trained.history[0].accuracy > trained.best.accuracy
+    assert [epoch.n_predicted for epoch in trained.history] == [1, 2, 2, 2, 1]
+    assert len(read_classifier_file(tmp_path / "best.safetensors").history) == 4
+    assert trained.best == trained.history[3]
+    assert "the last epoch give all 14 held-out images one class; train longer" in caplog.text
+
+
+def test_a_balanced_loss_counts_classes_the_same(coloured, quick, tmp_path):
+    """Nothing can be learned from black images but how often a class comes."""
+    images = LabelledImages.from_pixels(
+        np.zeros((36, 16, 16, 3), np.uint8), [0] * 28 + [1] * 8, ("frequent", "rare", "absent")
+    )
+    shares = []
+    for balanced in (False, True):
+        settings = quick(epochs=15, batch_size=36, learning_rate=0.03, balanced_loss=balanced)
+        train_classifier(images, images, tmp_path / str(balanced), settings=settings)
+        classifier = Classifier.load(tmp_path / str(balanced) / "last.safetensors", device="cpu")
+        frequent, rare, _ = classifier.probabilities(images.pictures[:1])[0]
+        shares.append(frequent / rare)
+    assert shares[0] > 2
+    assert shares[1] == pytest.approx(1, abs=0.4)
+
+
 def test_images_are_normalised_by_imagenet_or_by_themselves(coloured, quick):
     images = torch.from_numpy(coloured.pictures.transpose(0, 3, 1, 2).copy())
     by_itself = normalised(images, quick(normalisation="image"))

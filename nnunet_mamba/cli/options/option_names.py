@@ -18,6 +18,7 @@ SETTINGS = frozenset(
         *("force", "part", "run_report"),
         *("checkpoint_name", "dataset", "overwrite"),
         *("network", "paper", "papers"),
+        *("learning_rate", "balanced_loss", "epochs", "held_out"),
         *("allow_same_names",),
         *("data", "rows", "budget"),
         *("metric", "label", "against", "reference", "resamples", "seed", "tie", "tolerance"),
