@@ -3,14 +3,15 @@
 A pickle is a program: it may import any function and call it. Here all of its instructions are looked at first, and
 refused unless they only build dictionaries, lists, texts and numbers. What it then imports is not what it names:
 the names of numpy's functions stand for functions of this file, which take bytes and nothing else, and there are no
-others.
+others. Only texts are keys, tuples are short and flat, and instructions are counted: keys are hashed, which a deep
+tuple lets fail outside of Python, and a list takes more memory than the byte that asks for it.
 """
 
 import io
 import math
 import pickle
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,12 @@ import numpy.typing as npt
 
 # CIFAR-100's largest file has 155 MB.
 LARGEST_FILE = 2**28
+# CIFAR-100's has two hundred thousand, for the names of 50000 images.
+MOST_INSTRUCTIONS = 10**6
+# Of an array; numpy describes none with more than nine entries, nor with tuples in tuples of a tuple.
+MOST_AXES, LONGEST_TUPLE = 4, 9
+# Letters of a name that an error shows.
+_SHOWN = 60
 _INSTRUCTIONS = frozenset(
     {
         *("PROTO", "FRAME", "STOP", "MARK", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
@@ -58,7 +65,12 @@ def read_array_pickle(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} is too large, expected at most {LARGEST_FILE / 2**20:.0f} MiB, as CIFAR's files are")
     try:
         _refuse_other_instructions(content)
-        found = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+        found = _ArrayUnpickler(content).load()
+    except _ForeignError as error:
+        raise ValueError(
+            f"{file} is no file of CIFAR: {error}; nothing in it was run; remove it, and download the archive from "
+            f"where CIFAR was published"
+        ) from error
     except _DAMAGED as error:
         raise ValueError(f"{file}: not a whole file of CIFAR ({error}); unpack the archive again") from error
     if not isinstance(found, dict) or not all(isinstance(name, bytes | str) for name in found):
@@ -70,14 +82,20 @@ def read_array_pickle(file: Path) -> dict[str, Any]:
     }
 
 
+class _ForeignError(ValueError):
+    """The file is whole, as far as it was read, and asks for what CIFAR's files do not."""
+
+
 def _refuse_other_instructions(content: bytes) -> None:
-    """Raise a ValueError at the first instruction that a file of CIFAR does not have."""
+    """Raise at the first instruction that a file of CIFAR does not have."""
     for number, (instruction, argument, place) in enumerate(pickletools.genops(content)):
         if instruction.name not in _INSTRUCTIONS:
-            raise ValueError(f"it has the instruction {instruction.name} at byte {place}, which could run code")
+            raise _ForeignError(f"it has the instruction {instruction.name} at byte {place}, which could run code")
+        if number >= MOST_INSTRUCTIONS:
+            raise _ForeignError(f"it has more than {MOST_INSTRUCTIONS} instructions")
         # Memory is taken for as many entries as the largest number says.
         if instruction.name == "LONG_BINPUT" and (argument or 0) > number:
-            raise ValueError(f"it remembers entry {argument} of {number} at byte {place}")
+            raise _ForeignError(f"it remembers entry {argument} of {number} at byte {place}")
 
 
 class _Refusing:
@@ -86,7 +104,7 @@ class _Refusing:
     __slots__ = ()
 
     def __setstate__(self, state: Any) -> NoReturn:
-        raise ValueError("it changes what it imports")
+        raise _ForeignError("it changes what it imports")
 
 
 class _ArrayType(_Refusing):
@@ -103,7 +121,7 @@ class _StoredType:
     def __setstate__(self, state: Any) -> None:
         # Version, byte order, fields and alignment, of which a byte has none.
         if not isinstance(state, tuple) or state[1:] not in _STATES_OF_BYTES:
-            raise ValueError("it describes a kind of numbers that is not uint8")
+            raise _ForeignError("it describes a kind of numbers that is not uint8")
 
 
 class _StoredArray:
@@ -115,12 +133,14 @@ class _StoredArray:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, stored, in_columns, content = state
-        is_shape = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
-        if not is_shape or not isinstance(stored, _StoredType) or in_columns or not isinstance(content, bytes):
-            raise ValueError("it holds an array that is not of uint8, row by row")
+        is_shape = isinstance(shape, tuple) and len(shape) <= MOST_AXES
+        if not is_shape or not all(type(size) is int and size >= 0 for size in shape):
+            raise _ForeignError(f"it holds an array whose shape is not up to {MOST_AXES} sizes")
+        if not isinstance(stored, _StoredType) or type(in_columns) is not bool or not isinstance(content, bytes):
+            raise _ForeignError("it holds an array that is not of uint8")
         if len(content) != math.prod(shape):
             raise ValueError(f"it holds an array of shape {shape} with {len(content)} bytes")
-        self.values = np.frombuffer(content, np.uint8).reshape(shape)
+        self.values = np.frombuffer(content, np.uint8).reshape(shape, order="F" if in_columns else "C")
 
 
 class _MakeArray(_Refusing):
@@ -130,7 +150,7 @@ class _MakeArray(_Refusing):
 
     def __call__(self, kind: Any, shape: Any, code: Any) -> _StoredArray:
         if not isinstance(kind, _ArrayType):
-            raise ValueError("it makes an array of another type than numpy's")
+            raise _ForeignError("it makes an array of another type than numpy's")
         return _StoredArray()
 
 
@@ -141,18 +161,30 @@ class _MakeType(_Refusing):
 
     def __call__(self, code: Any, *flags: Any) -> _StoredType:
         if code not in (b"u1", "u1"):
-            raise ValueError(f"it holds numbers of numpy's type {code!r}, expected 'u1'")
+            # What it says may be of any length.
+            told = repr(code) if isinstance(code, bytes | str) and len(code) <= LONGEST_TUPLE else type(code).__name__
+            raise _ForeignError(f"it holds numbers of numpy's type {told}, expected 'u1'")
         return _StoredType()
 
 
 class _Encode(_Refusing):
-    """Stands for ``_codecs.encode``, with which Python 3 writes bytes for Python 2."""
+    """Stands for ``_codecs.encode``, with which Python 3 writes bytes for Python 2.
 
-    __slots__ = ()
+    Args:
+        n_left: bytes that it may make, lest one text be copied again and again.
+    """
+
+    __slots__ = ("n_left",)
+
+    def __init__(self, n_left: int) -> None:
+        self.n_left = n_left
 
     def __call__(self, text: Any, encoding: Any) -> bytes:
         if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-            raise ValueError("it encodes something else than bytes")
+            raise _ForeignError("it encodes something else than bytes")
+        self.n_left -= len(text)
+        if self.n_left < 0:
+            raise _ForeignError("it copies its texts")
         return text.encode("latin-1")
 
 
@@ -162,17 +194,68 @@ _STAND_INS: Mapping[tuple[str, str], _Refusing] = {
     ("numpy._core.multiarray", "_reconstruct"): _MakeArray(),
     ("numpy", "ndarray"): _ArrayType(),
     ("numpy", "dtype"): _MakeType(),
-    ("_codecs", "encode"): _Encode(),
 }
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads a pickle with the stand-ins for all that it imports."""
+def _set_item(reader: Any) -> None:
+    """Check the key that is to be set, then do as Python does."""
+    _require_texts(reader.stack[-2:-1])
+    pickle._Unpickler.dispatch[pickle.SETITEM[0]](reader)
+
+
+def _set_items(reader: Any) -> None:
+    """Check the keys that are to be set, then do as Python does."""
+    # Since the last mark: a key, its value, the next key.
+    _require_texts(reader.stack[::2])
+    pickle._Unpickler.dispatch[pickle.SETITEMS[0]](reader)
+
+
+def _require_texts(keys: list[Any]) -> None:
+    if not all(isinstance(key, bytes | str) for key in keys):
+        raise _ForeignError("it has keys that are no texts")
+
+
+def _making_a_tuple(instruction: bytes) -> Callable[[Any], None]:
+    """Return what does as Python does, then checks the tuple that was made."""
+    make = pickle._Unpickler.dispatch[instruction[0]]
+
+    def step(reader: Any) -> None:
+        make(reader)
+        made = reader.stack[-1]
+        deep = (inner for outer in made[:LONGEST_TUPLE] if isinstance(outer, tuple) for inner in outer)
+        if len(made) > LONGEST_TUPLE or any(isinstance(inner, tuple) for inner in deep):
+            raise _ForeignError(f"it has tuples of more than {LONGEST_TUPLE} entries, or three within each other")
+
+    return step
+
+
+class _ArrayUnpickler(pickle._Unpickler):
+    """Reads a pickle with the stand-ins for all that it imports; Python's own code, whose steps are checked here.
+
+    Args:
+        content: of the file, whose instructions have been looked at.
+    """
+
+    dispatch = {  # noqa: RUF012 - as in its base
+        **{
+            ord(instruction.code): pickle._Unpickler.dispatch[ord(instruction.code)]
+            for instruction in pickletools.opcodes
+            if instruction.name in _INSTRUCTIONS
+        },
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: _set_items,
+        **{made[0]: _making_a_tuple(made) for made in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)},
+    }
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self.stand_ins = {**_STAND_INS, ("_codecs", "encode"): _Encode(len(content))}
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if (module_name, global_name) not in _STAND_INS:
-            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}, which could run code")
-        return _STAND_INS[module_name, global_name]
+        """Return what stands for what the pickle names."""
+        if (module_name, global_name) not in self.stand_ins:
+            raise _ForeignError(f"it asks for {module_name[:_SHOWN]}.{global_name[:_SHOWN]}, which could run code")
+        return self.stand_ins[module_name, global_name]
 
 
 def _plain(file: Path, value: Any) -> Any:

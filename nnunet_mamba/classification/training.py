@@ -198,7 +198,7 @@ class _Run:
             held_out_loss=self._finite(functional.cross_entropy(logits, torch.from_numpy(held_out.labels)), epoch),
             accuracy=accuracy,
             balanced_accuracy=balanced,
-            n_predicted=len(predicted.unique()),
+            n_predicted=len(np.unique(predicted.numpy())),
             seconds=time.monotonic() - began,
         )
         is_best = all(_merit(made) >= _merit(before) for before in self.history)

@@ -10,6 +10,7 @@ from cifar_pickles import array, dictionary, number, numbers, text, texts
 from nnunet_mamba.classification.array_pickles import read_array_pickle
 
 PIXELS = np.arange(12, dtype=np.uint8).reshape(3, 4)
+RECONSTRUCT, DTYPE = b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\ndtype\n"
 
 
 @pytest.fixture
@@ -19,6 +20,12 @@ def read(tmp_path):
         return read_array_pickle(tmp_path / "batch")
 
     return read
+
+
+def test_arrays_that_are_stored_column_by_column_are_read(read):
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    found = read(pickle.dumps({"data": np.asfortranarray(pixels)}, 2))
+    assert np.array_equal(found["data"], pixels)
 
 
 def test_what_python_2_wrote_is_read(read):
@@ -83,9 +90,6 @@ def test_instructions_that_could_run_code_are_refused(read, tmp_path, monkeypatc
     assert {path.name for path in tmp_path.iterdir()} == {"batch"}
 
 
-RECONSTRUCT, DTYPE = b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\ndtype\n"
-
-
 @pytest.mark.parametrize(
     "value",
     [
@@ -116,6 +120,43 @@ def test_little_content_cannot_take_much_memory(read):
         read(b"\x80\x02}r" + (2_000_000_000).to_bytes(4, "little") + b".")
     with pytest.raises(ValueError, match="not a whole file"):
         read(b"\x80\x02}U\x04dataT\xff\xff\xff\x7fabcs.")
+    with pytest.raises(ValueError, match="it has more than 1000000 instructions"):
+        read(b"\x80\x02" + b"]" * 1_100_000)
+    # A hundred thousand letters, encoded again and again.
+    once = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R"
+    copies = b"\x80\x02}X\xa0\x86\x01\x00" + b"a" * 100_000 + b"q\x00" + once * 20 + b"."
+    with pytest.raises(ValueError, match="it copies its texts"):
+        read(copies)
+
+
+def keyed_by(key):
+    return b"\x80\x02}" + key + b"Ns."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (keyed_by(b")" + b"\x85" * 400_000), "three within each other"),
+        (keyed_by(b")" + b"2\x86" * 60), "DUP"),
+        (keyed_by(b")q\x00h\x00\x86" + b"q\x00h\x00\x86" * 60), "three within each other"),
+        (keyed_by(b")\x85"), "keys that are no texts"),
+        (b"\x80\x02}(" + text("a") + b"N)Nu.", "keys that are no texts"),
+        (dictionary({"a": b"(" + b"K\x01" * 200_000 + b"t"}), "tuples of more than 9 entries"),
+        (dictionary({"a": DTYPE + text("x" * 100_000) + b"\x85R"}), "numpy's type bytes, expected"),
+    ],
+)
+def test_keys_tuples_and_names_are_small(read, content, message):
+    """What is hashed or told may not be so deep that it fails outside of Python, nor so long that it fills a screen."""
+    with pytest.raises(ValueError, match=message) as refused:
+        read(content)
+    assert len(str(refused.value)) < 500
+
+
+def test_the_way_out_depends_on_what_is_wrong(read):
+    with pytest.raises(ValueError, match=r"it asks for posix.system.* nothing in it was run; remove it, and download"):
+        read(pickle.dumps({"data": Call(os.system, "true")}, 2))
+    with pytest.raises(ValueError, match="unpack the archive again"):
+        read(dictionary({"data": array(PIXELS)})[:-20])
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 30, 120])
@@ -125,6 +166,7 @@ def test_a_file_that_was_cut_is_told(read, n_bytes):
 
 
 def test_what_is_no_dictionary_with_names_is_refused(read):
-    for content in (b"\x80\x02" + numbers([1]) + b".", b"\x80\x02}" + number(1) + text("a") + b"s."):
-        with pytest.raises(ValueError, match="holds no dictionary with names"):
-            read(content)
+    with pytest.raises(ValueError, match="holds no dictionary with names"):
+        read(b"\x80\x02" + numbers([1]) + b".")
+    with pytest.raises(ValueError, match="keys that are no texts"):
+        read(b"\x80\x02}" + number(1) + text("a") + b"s.")
