@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from nnunet_mamba.classification.labelled_images import LabelledImages
 from nnunet_mamba.classification.settings import ClassifierSettings
+from nnunet_mamba.data.formats.image_files import ImageFileError
 
 # Mean and deviation of ImageNet's colours, of 1.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -35,18 +36,23 @@ class ImageExamples(Dataset[tuple[Tensor, int]]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = torch.from_numpy(self.images.picture(index, self.size).transpose(2, 0, 1).copy())
+        try:
+            pixels = self.images.picture(index, self.size)
+        except ImageFileError as error:
+            raise ValueError(f"{self.images.pictures[index]}: {error}; replace or remove it") from error
+        picture = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
         return picture if self.transform is None else self.transform(picture), int(self.images.labels[index])
 
 
 def held_in_memory(images: LabelledImages, settings: ClassifierSettings, *, progress: bool) -> LabelledImages:
-    """Return images that are read, if they need little memory; others stay on the disk.
+    """Return images that are read, if they need little memory; others are read once and stay on the disk.
 
     Raises:
         ValueError: some cannot be read.
     """
     height, width = settings.image_size
     if len(images) * height * width * 3 > MOST_IN_MEMORY:
+        images.check_files(settings.image_size, progress=progress)
         return images
     return images.in_memory(settings.image_size, progress=progress)
 

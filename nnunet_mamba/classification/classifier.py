@@ -10,7 +10,6 @@ import torch
 from nnunet_mamba.classification.classifier_files import BEST_FILE, StoredClassifier, read_classifier_file
 from nnunet_mamba.classification.labelled_images import LabelledImages, Pixels
 from nnunet_mamba.classification.training import class_probabilities
-from nnunet_mamba.data.formats.image_files import ImageFileError
 from nnunet_mamba.training.device import device_or_cpu
 
 
@@ -67,9 +66,9 @@ class Classifier:
             images = LabelledImages(classes=self.classes, labels=none, pictures=[Path(one) for one in pictures])
         try:
             return class_probabilities(self.network, images, self.settings, device=self.device).numpy()
-        except ImageFileError:
+        except ValueError:
             # Reads all of them, and names those that are wrong.
-            images.in_memory(self.settings.image_size)
+            images.check_files(self.settings.image_size)
             raise
 
     def predict(self, pictures: Sequence[Path | str] | Pixels) -> list[tuple[str, float]]:

@@ -131,18 +131,30 @@ class LabelledImages:
         Raises:
             ValueError: some files cannot be read; the text names them.
         """
-        pixels, problems = np.empty((len(self), *size, 3), np.uint8), []
+        pixels = np.empty((len(self), *size, 3), np.uint8)
+        for index, picture in self._read(size, progress=progress):
+            pixels[index] = picture
+        return replace(self, pictures=pixels)
+
+    def check_files(self, size: Size, *, progress: bool = False) -> None:
+        """Read every file once and keep nothing of it; arguments and errors are those of ``in_memory``."""
+        if not isinstance(self.pictures, np.ndarray):
+            for _ in self._read(size, progress=progress):
+                pass
+
+    def _read(self, size: Size, *, progress: bool) -> Iterator[tuple[int, Pixels]]:
+        """Yield every image that can be read with its index, then raise for those that cannot."""
+        problems = []
         with ShownProgress(len(self), "reading", unit="image", is_shown=progress, stays=False) as shown:
             for index in shown.over(range(len(self))):
                 try:
-                    pixels[index] = self.picture(index, size)
+                    yield index, self.picture(index, size)
                 except ImageFileError as error:
                     problems.append(f"  {self.pictures[index]}: {error}")
         if problems:
             more = [f"  and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
             shown_problems = "\n".join([*problems[:_SHOWN], *more])
             raise ValueError(f"{how_many(len(problems), 'image')} cannot be read; replace or remove:\n{shown_problems}")
-        return replace(self, pictures=pixels)
 
     def __iter__(self) -> Iterator[tuple[Path | Pixels, int]]:
         return ((picture, int(label)) for picture, label in zip(self.pictures, self.labels, strict=True))

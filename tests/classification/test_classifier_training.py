@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nnunet_mamba.classification import batches
 from nnunet_mamba.classification import training as training_module
 from nnunet_mamba.classification.batches import normalised, training_batches
 from nnunet_mamba.classification.classifier import Classifier
@@ -172,6 +173,27 @@ def test_images_vary_only_as_they_are_told_to(coloured, quick):
     assert flipped.items() <= {**plain, **mirrored}.items()
     assert plain.items() & flipped.items() != flipped.items()
     assert not first(crop_padding=2, flip=False).items() <= {**plain, **mirrored}.items()
+
+
+def test_more_files_than_fit_in_memory_stay_on_the_disk_and_damaged_ones_are_named(parts, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_IN_MEMORY", 0)
+    files = [tmp_path / f"{number}.png" for number in range(len(parts[0]))]
+    for file, (pixels, _) in zip(files, parts[0], strict=True):
+        Image.fromarray(pixels).save(file)
+    images = LabelledImages(classes=parts[0].classes, labels=parts[0].labels, pictures=files)
+    settings = quick(epochs=1)
+    on_disk = train_classifier(images, parts[1], tmp_path / "a", settings=settings)
+    assert on_disk.history[0].loss == train_classifier(*parts, tmp_path / "b", settings=settings).history[0].loss
+    classifier = Classifier.load(tmp_path / "a", device="cpu")
+    files[7].write_bytes(files[7].read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"1 image cannot be read; replace or remove:\n.*7\.png: "):
+        train_classifier(images, parts[1], tmp_path / "c", settings=settings)
+    # One that is damaged while others are read is named, too.
+    with pytest.raises(ValueError, match=r"7\.png: .*; replace or remove it"):
+        list(batches.plain_batches(images, settings))
+    monkeypatch.setattr(LabelledImages, "in_memory", None)
+    with pytest.raises(ValueError, match=r"1 image cannot be read; .*\n.*7\.png: "):
+        classifier.predict(files)
 
 
 def test_parts_of_other_classes_are_refused(coloured, quick, tmp_path):
