@@ -46,6 +46,40 @@ def test_folders_that_leave_the_class_open_are_refused(pictures):
         read_class_folders(pictures("a.png"))
 
 
+@pytest.mark.parametrize(
+    ("names", "passed"),
+    [
+        (("train/a/1.png", "train/b/2.png", "Val/a/3.png", "Val/b/4.png"), "train|Val"),
+        (("train/a/1.png", "train/b/2.png", "other/3.png"), "train"),
+        (("site 1/a/1.png", "site 1/b/2.png", "site 2/a/3.png", "site 2/b/4.png"), "site 1"),
+    ],
+)
+def test_parts_of_a_data_set_are_not_taken_for_classes(pictures, names, passed):
+    folder = pictures(*names)
+    with pytest.raises(ValueError, match=rf"hold no images but folders .* pass .*images/({passed})$"):
+        read_class_folders(folder)
+    assert read_class_folders(folder / passed.split("|")[0]).classes == ("a", "b")
+
+
+def test_folders_of_patients_below_the_classes_are_read(pictures):
+    images = read_class_folders(pictures("naevus/p1/1.png", "naevus/p2/2.png", "melanoma/p3/3.png", "test/x/4.png"))
+    assert images.counts() == {"melanoma": 1, "naevus": 2, "test": 1}
+
+
+def test_files_that_are_no_images_are_counted_by_their_endings(pictures, table, caplog):
+    folder = pictures("a/1.png", "b/2.png")
+    for name in ("a/3.heic", "a/4.HEIC", "b/5.dcm"):
+        (folder / name).touch()
+    assert len(read_class_folders(folder)) == 2
+    assert "left out (1 .dcm, 2 .heic)" in caplog.text
+    caplog.clear()
+    read_label_table(folder, table("image,dx\n1,nv\n2,mel\n"))
+    assert not caplog.text
+    with pytest.raises(ValueError, match="does not hold, such as 5"):
+        read_label_table(folder, table("image,dx\n1,nv\n2,mel\n5,nv\n"))
+    assert "left out (1 .dcm)" in caplog.text
+
+
 def test_isics_diagnoses_are_read_as_they_come(pictures, table):
     folder = pictures(*(f"part/ISIC_{number}.jpg" for number in (5, 4, 3, 2, 1)))
     images = read_label_table(folder, table(ISIC))
@@ -65,6 +99,11 @@ def test_a_column_of_names_is_read(pictures, table):
     assert [(path.name, int(label)) for path, label in images] == [("b.png", 1), ("a.png", 0), ("c.png", 1)]
 
 
+def test_a_column_of_other_images_is_a_class_like_any(pictures, table):
+    images = read_label_table(pictures("a.png", "b.png"), table("image,melanoma,other\na,1,0\nb,0,1\n"))
+    assert (images.classes, images.labels.tolist()) == (("melanoma", "other"), [0, 1])
+
+
 def test_numbers_in_a_single_column_are_names(pictures, table):
     images = read_label_table(pictures("a.png", "b.png"), table("image,is_malignant\na,1\nb,0\n"))
     assert (images.classes, images.labels.tolist()) == (("0", "1"), [1, 0])
@@ -77,6 +116,9 @@ def test_numbers_in_a_single_column_are_names(pictures, table):
         ("image,dx\na,nv\na.png,mel\n", "line 3: a.png is mel, and another class before"),
         ("image,dx\na,nv\nb,\n", "line 3: no class, expected the image and its class"),
         ("image,dx,age\na,nv,30\n", "line 2: 3 columns, expected the image and its class"),
+        ("image,a,other\na,1,0\nb,0,0\n", r"labels\.csv, line 3: b has no 1, not even in the column 'other'"),
+        ("image,a,a\na,1,0\nb,0,1\n", r"labels\.csv has several columns 'a', expected one"),
+        ("image,dx\na,nv\nb,nv\n", r"labels\.csv: all images are nv, expected at least two classes"),
         ("image,dx\na,nv\nx,mel\n", "names 1 image that .* does not hold, such as x"),
     ],
 )
