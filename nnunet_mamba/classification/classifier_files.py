@@ -50,6 +50,7 @@ class StoredClassifier:
         settings: of the training.
         classes: names, in the order of the network's outputs.
         n_images: training images and held-out ones.
+        digests: ``LabelledImages.digest`` of both.
         history: of all epochs so far.
         weights: of the network, by name.
         optimizer: index of a parameter to its state by name; empty in files that only predict.
@@ -58,6 +59,7 @@ class StoredClassifier:
     settings: ClassifierSettings
     classes: tuple[str, ...]
     n_images: tuple[int, int]
+    digests: tuple[str, str]
     history: tuple[Epoch, ...]
     weights: Mapping[str, Tensor]
     optimizer: Mapping[int, Mapping[str, Tensor]]
@@ -74,6 +76,7 @@ def write_classifier_file(stored: StoredClassifier, path: Path) -> None:
         "settings": stored.settings.as_json(),
         "classes": list(stored.classes),
         "n_images": list(stored.n_images),
+        "digests": list(stored.digests),
         "history": [asdict(epoch) for epoch in stored.history],
     }
     tensors = {f"{_WEIGHTS}{name}": value.detach().cpu().contiguous() for name, value in stored.weights.items()}
@@ -112,10 +115,12 @@ def read_classifier_file(path: Path) -> StoredClassifier:
             _, index, part = name.split("/", 2)
             optimizer.setdefault(int(index), {})[part] = value
     training, held_out = entry.at("n_images").items(n=2)
+    of_training, of_held_out = entry.at("digests").items(n=2)
     return StoredClassifier(
         settings=_settings(entry.at("settings")),
         classes=tuple(item.text() for item in entry.at("classes").items()),
         n_images=(training.whole(), held_out.whole()),
+        digests=(of_training.text(), of_held_out.text()),
         history=tuple(map(_epoch, entry.at("history").items())),
         weights={name.removeprefix(_WEIGHTS): value for name, value in tensors.items() if name.startswith(_WEIGHTS)},
         optimizer=optimizer,

@@ -101,7 +101,7 @@ def train_classifier(
     if notice:
         _log.info(notice)
     with only_writer(folder):
-        run = _Run(folder, settings, training.classes, (len(training), len(held_out)), device=device)
+        run = _Run(folder, settings, (training, held_out), device=device)
         run.begin(weights or {})
         if run.n_left:
             training, held_out = (held_in_memory(one, settings, progress=progress) for one in (training, held_out))
@@ -124,8 +124,7 @@ class _Run:
     Args:
         folder: of its files.
         settings: see there.
-        classes: of the images.
-        n_images: training images and held-out ones.
+        images: those to train with and those held out; they are counted here, and not kept.
         device: that trains.
     """
 
@@ -133,16 +132,16 @@ class _Run:
         self,
         folder: Path,
         settings: ClassifierSettings,
-        classes: tuple[str, ...],
-        n_images: tuple[int, int],
+        images: tuple[LabelledImages, LabelledImages],
         *,
         device: torch.device,
     ) -> None:
-        self.folder, self.settings, self.classes, self.n_images = folder, settings, classes, n_images
-        self.device = device
+        self.folder, self.settings, self.device = folder, settings, device
+        self.classes, self.n_images = images[0].classes, (len(images[0]), len(images[1]))
+        self.digests = (images[0].digest(), images[1].digest())
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(settings.seed)
-            self.network = settings.create_network(len(classes))
+            self.network = settings.create_network(len(self.classes))
         self.network.to(device)
         groups = parameter_groups(self.network, settings.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
@@ -161,7 +160,8 @@ class _Run:
             return
         stored = read_classifier_file(last)
         differences = self.settings.differences(stored.settings)
-        if (stored.classes, stored.n_images) != (self.classes, self.n_images):
+        ours, theirs = ((run.classes, run.n_images, run.digests) for run in (self, stored))
+        if ours != theirs:
             differences.append("images")
         if differences:
             raise ValueError(
@@ -250,6 +250,7 @@ class _Run:
             settings=self.settings,
             classes=self.classes,
             n_images=self.n_images,
+            digests=self.digests,
             history=tuple(self.history),
             weights=self.network.state_dict(),
             optimizer=optimizer,

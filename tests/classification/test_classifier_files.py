@@ -20,6 +20,7 @@ def stored(quick):
         settings=quick(),
         classes=("naevus", "melanoma"),
         n_images=(5, 2),
+        digests=("0a", "1b"),
         history=(Epoch(loss=0.5, held_out_loss=0.6, accuracy=0.75, balanced_accuracy=0.5, n_predicted=1, seconds=2.0),),
         weights=network.state_dict(),
         optimizer={0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(2)}, 7: {"step": torch.tensor(3.0)}},
@@ -29,7 +30,8 @@ def stored(quick):
 def test_what_was_written_is_read(stored, tmp_path):
     write_classifier_file(stored, tmp_path / "new/last.safetensors")
     again = read_classifier_file(tmp_path / "new/last.safetensors")
-    assert (again.classes, again.n_images, again.history) == (stored.classes, (5, 2), stored.history)
+    assert (again.classes, again.n_images, again.digests) == (stored.classes, (5, 2), ("0a", "1b"))
+    assert again.history == stored.history
     assert again.settings.differences(stored.settings) == []
     assert again.weights.keys() == stored.weights.keys()
     assert all(torch.equal(again.weights[name], value) for name, value in stored.weights.items())
@@ -83,7 +85,7 @@ def test_what_the_file_tells_is_checked(stored, tmp_path, change, message):
     write_classifier_file(stored, tmp_path / "a.safetensors")
     described = {
         **{"format": 1, "settings": stored.settings.as_json(), "classes": ["a", "b"], "n_images": [5, 2]},
-        **{"history": [], **change},
+        **{"digests": ["0a", "1b"], "history": [], **change},
     }
     save_file({"weights/a": torch.ones(2)}, tmp_path / "a.safetensors", {"classifier": json.dumps(described)})
     with pytest.raises(ValueError, match=message):

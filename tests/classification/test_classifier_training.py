@@ -80,6 +80,13 @@ def test_a_folder_with_another_training_is_left_alone(parts, quick, tmp_path):
         train_classifier(*parts, tmp_path, settings=quick(epochs=2, learning_rate=1e-3))
     with pytest.raises(ValueError, match="holds a training with other images"):
         train_classifier(parts[0].chosen(range(20)), parts[1], tmp_path, settings=quick(epochs=1))
+    # As many images, of which one is another.
+    others = LabelledImages.from_pixels(parts[0].pictures.copy(), parts[0].labels, parts[0].classes)
+    others.pictures[5, 3, 3] += 1
+    with pytest.raises(ValueError, match="holds a training with other images"):
+        train_classifier(others, parts[1], tmp_path, settings=quick(epochs=1))
+    with pytest.raises(ValueError, match="holds a training with other images"):
+        train_classifier(parts[0], parts[1].chosen(range(len(parts[1]))[::-1]), tmp_path, settings=quick(epochs=1))
     assert (tmp_path / "last.safetensors").read_bytes() == before
 
 

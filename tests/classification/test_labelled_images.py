@@ -26,6 +26,16 @@ def test_a_split_takes_its_share_of_every_class_and_repeats_itself(images):
     assert not np.array_equal(other.pictures, held_out.pictures)
 
 
+def test_the_digest_tells_files_by_name_and_label():
+    def digest(*paths, labels=(0, 1), classes=CLASSES):
+        return LabelledImages(classes=classes, labels=np.array(labels), pictures=list(map(Path, paths))).digest()
+
+    same = digest("here/a.png", "here/b.png")
+    assert same == digest("there/a.png", "elsewhere/b.png")
+    others = {digest("a.png", "c.png"), digest("b.png", "a.png"), digest("a.png", "b.png", labels=(1, 0))}
+    assert len(others | {same}) == 4
+
+
 def test_a_class_of_one_image_cannot_be_split(images):
     with pytest.raises(ValueError, match="fewer than two images of c"):
         images.chosen(range(39)).split(0.2)
