@@ -313,7 +313,7 @@ def _accuracies(predicted: Tensor, images: LabelledImages) -> tuple[float, float
 
 def _autocast(device: torch.device) -> torch.autocast:
     """Return what lets a CUDA device that has bf16 compute in it; the state spaces stay in float32."""
-    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bf16)
 
 

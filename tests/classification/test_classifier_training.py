@@ -167,6 +167,12 @@ def test_images_are_normalised_by_imagenet_or_by_themselves(coloured, quick):
     torch.testing.assert_close(white[0, :, 0, 0], torch.tensor([(1 - 0.485) / 0.229, 0.544 / 0.224, 0.594 / 0.225]))
 
 
+def test_emulated_bf16_is_not_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(torch, "autocast", lambda *_, enabled, **__: enabled)
+    assert training_module._autocast(torch.device("cuda")) is False
+
+
 def test_images_vary_only_as_they_are_told_to(coloured, quick):
     def first(**changes):
         torch.manual_seed(0)
