@@ -9,6 +9,7 @@ import torch
 
 from nnunet_mamba.classification.classifier_files import BEST_FILE, StoredClassifier, read_classifier_file
 from nnunet_mamba.classification.labelled_images import LabelledImages, Pixels
+from nnunet_mamba.classification.settings import require_device
 from nnunet_mamba.classification.training import class_probabilities
 from nnunet_mamba.training.device import device_or_cpu
 
@@ -21,11 +22,12 @@ class Classifier:
         device: that computes; a CPU stands in for a device that is not there.
 
     Raises:
-        ValueError: weights and settings do not fit together.
+        ValueError: weights and settings do not fit together, or there is no such kind of device.
     """
 
     def __init__(self, stored: StoredClassifier, *, device: str = "cuda") -> None:
         self.classes, self.settings = stored.classes, stored.settings
+        require_device(device)
         self.device, _ = device_or_cpu(torch.device(device))
         self.network = stored.settings.create_network(len(stored.classes))
         try:

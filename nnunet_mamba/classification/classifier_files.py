@@ -18,7 +18,7 @@ from nnunet_mamba.system.json_files import parse_json
 LAST_FILE, BEST_FILE = "last.safetensors", "best.safetensors"
 _METADATA, _WEIGHTS, _OPTIMIZER = "classifier", "weights/", "optimizer/"
 _FORMAT = 1
-_WAY_OUT = "it is damaged, or another program's; train again in another folder"
+_WAY_OUT = "it is damaged, or another program's; remove it, and train again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def write_classifier_file(stored: StoredClassifier, path: Path) -> None:
         try:
             save_file(tensors, temporary, metadata={_METADATA: json.dumps(described)})
         except SafetensorError as error:
-            raise OSError(f"{path} cannot be written; make room or choose another `folder` ({error})") from error
+            raise OSError(f"{path} cannot be written; make room, or train elsewhere ({error})") from error
 
 
 def read_classifier_file(path: Path) -> StoredClassifier:

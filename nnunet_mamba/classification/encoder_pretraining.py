@@ -11,7 +11,7 @@ from typing import Any
 from nnunet_mamba.classification.classifier_files import BEST_FILE, read_classifier_file
 from nnunet_mamba.classification.labelled_images import LabelledImages
 from nnunet_mamba.classification.settings import ClassifierSettings
-from nnunet_mamba.classification.training import ClassifierTraining, train_classifier
+from nnunet_mamba.classification.training import ClassifierTraining, OtherTrainingError, train_classifier
 from nnunet_mamba.networks.published_files import Import, import_weights
 from nnunet_mamba.networks.torch_files import write_torch_file
 from nnunet_mamba.networks.upstream_weights import published_name
@@ -96,7 +96,12 @@ def pretrain_encoder(
         OSError: nothing can be written there.
     """
     folder = training_folder(output)
-    trained = train_classifier(training, held_out, folder, settings=settings, progress=progress)
+    try:
+        trained = train_classifier(training, held_out, folder, settings=settings, progress=progress)
+    except OtherTrainingError as error:
+        raise ValueError(
+            f"{error.found}; choose another `output`, beside which its training will lie, or remove this folder"
+        ) from error
     best = read_classifier_file(folder / BEST_FILE)
     encoder = settings.create_network(len(best.classes))
     weights = {published_name(encoder, name): value for name, value in best.weights.items()}

@@ -1,5 +1,6 @@
 """What a training of a classification network does, as data that its files carry."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 COLOURS = 3
 # What is another machine's business, and not the result's.
 _OF_THE_MACHINE = ("device", "workers")
+_DEVICES = re.compile(r"(cpu|cuda|mps)(:\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ class ClassifierSettings:
             raise ValueError(f"normalisation={self.normalisation!r}, expected 'imagenet' or 'image'")
         for name in ("flip", "rand_augment", "balanced_loss"):
             Entry(getattr(self, name), name, "pass one of them").flag()
+        require_device(self.device)
 
     def create_network(self, num_classes: int) -> "ClassificationNetwork":
         """Return the network with new weights, for images of three colours.
@@ -98,6 +101,12 @@ class ClassifierSettings:
         """Return the names of what would give another result."""
         ours, theirs = self.as_json(), other.as_json()
         return [name for name in ours if name not in _OF_THE_MACHINE and ours[name] != theirs[name]]
+
+
+def require_device(name: str) -> None:
+    """Raise a ValueError unless ``name`` is torch's name of a device that networks can compute on."""
+    if not isinstance(name, str) or not _DEVICES.fullmatch(name):
+        raise ValueError(f"`device={name!r}`, expected 'cpu', 'cuda', 'mps' or such as 'cuda:1'")
 
 
 def settings_from_json(values: Mapping[str, Any]) -> ClassifierSettings:

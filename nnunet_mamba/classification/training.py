@@ -72,6 +72,21 @@ class ClassifierTraining:
         return self.best.accuracy
 
 
+class OtherTrainingError(ValueError):
+    """A folder holds another training than the one that was asked for.
+
+    Args:
+        folder: of the training.
+        differences: names of what is other.
+    """
+
+    def __init__(self, folder: Path, differences: list[str]) -> None:
+        self.found = f"{folder} holds a training with other {', '.join(differences)}"
+        if "epochs" in differences:
+            self.found += " (the learning rate follows the number of epochs, so no training becomes longer or shorter)"
+        super().__init__(f"{self.found}; choose another folder, or remove this one")
+
+
 def train_classifier(
     training: LabelledImages,
     held_out: LabelledImages,
@@ -92,11 +107,13 @@ def train_classifier(
         progress: show how far it is.
 
     Raises:
-        ValueError: the folder holds another training, images or settings do not fit, or the loss is not finite.
+        OtherTrainingError: the folder holds another training.
+        ValueError: images or settings do not fit, the loss is not finite, or the device's memory is too small.
         OSError: nothing can be written there.
     """
     folder = Path(folder)
     _check_images(training, held_out)
+    _check_device(settings.device)
     device, notice = device_or_cpu(torch.device(settings.device))
     if notice:
         _log.info(notice)
@@ -106,8 +123,15 @@ def train_classifier(
         if run.n_left:
             training, held_out = (held_in_memory(one, settings, progress=progress) for one in (training, held_out))
         with ShownProgress(run.n_left * len(training), "training", unit="image", is_shown=progress) as shown:
-            while run.n_left:
-                run.train_epoch(training, held_out, shown=shown)
+            try:
+                while run.n_left:
+                    run.train_epoch(training, held_out, shown=shown)
+            except torch.OutOfMemoryError as error:
+                height, width = settings.image_size
+                raise ValueError(
+                    f"the memory of {device} does not hold a step of `batch_size={settings.batch_size}` images of "
+                    f"{height}×{width}; take fewer, or smaller images"
+                ) from error
         trained = ClassifierTraining(folder=folder, history=tuple(run.history))
         if trained.history[-1].n_predicted == 1 or trained.best.n_predicted == 1:
             which = "last" if trained.history[-1].n_predicted == 1 else "best"
@@ -164,10 +188,7 @@ class _Run:
         if ours != theirs:
             differences.append("images")
         if differences:
-            raise ValueError(
-                f"{self.folder} holds a training with other {', '.join(differences)}; choose another folder, or remove "
-                f"this one"
-            )
+            raise OtherTrainingError(self.folder, differences)
         self.network.load_state_dict(dict(stored.weights))
         own = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**own, "state": {i: dict(state) for i, state in stored.optimizer.items()}})
@@ -241,7 +262,7 @@ class _Run:
         if not math.isfinite(loss.item()):
             raise ValueError(
                 f"the loss of epoch {epoch + 1} is not finite; remove {self.folder} and train again with a "
-                f"learning_rate below {self.settings.learning_rate:g}"
+                f"`learning_rate` below {self.settings.learning_rate:g}"
             )
         return loss.item()
 
@@ -315,6 +336,12 @@ def _autocast(device: torch.device) -> torch.autocast:
     """Return what lets a CUDA device that has bf16 compute in it; the state spaces stay in float32."""
     has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bf16)
+
+
+def _check_device(name: str) -> None:
+    index, n_devices = torch.device(name).index, torch.cuda.device_count()
+    if name.startswith("cuda:") and n_devices and index >= n_devices:
+        raise ValueError(f"`device={name}`, but this machine has {n_devices}, from cuda:0 to cuda:{n_devices - 1}")
 
 
 def _check_images(training: LabelledImages, held_out: LabelledImages) -> None:

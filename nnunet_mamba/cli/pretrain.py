@@ -64,6 +64,8 @@ def pretrain(
     """
     with errors_as_text(is_conversion=False, continues=True, workers=""):
         check_output(output, overwrite=overwrite)
+        if not 0 < held_out < 1:
+            raise ValueError(f"`held_out={held_out}`, expected a number between 0 and 1, such as 0.2")
         from nnunet_mamba.classification.encoder_pretraining import pretrain_encoder, pretraining_settings
         from nnunet_mamba.classification.image_folders import read_labelled_images
 

@@ -39,6 +39,7 @@ def test_positions_are_made_for_the_size_of_the_images():
         ({"weight_decay": -1.0}, "weight_decay=-1.0, expected at least 0"),
         ({"label_smoothing": 1.0}, r"label_smoothing=1.0, expected a share in \[0, 1\)"),
         ({"normalisation": "none"}, "normalisation='none', expected 'imagenet' or 'image'"),
+        ({"device": "gpu"}, "device='gpu'`, expected 'cpu', 'cuda', 'mps' or such as 'cuda:1'"),
         ({"flip": 1}, "flip is 1, expected true or false"),
     ],
     ids=str,

@@ -76,7 +76,7 @@ def test_another_seed_is_another_training(parts, quick, tmp_path):
 def test_a_folder_with_another_training_is_left_alone(parts, quick, tmp_path):
     train_classifier(*parts, tmp_path, settings=quick(epochs=1))
     before = (tmp_path / "last.safetensors").read_bytes()
-    with pytest.raises(ValueError, match="holds a training with other epochs, learning_rate; choose another folder"):
+    with pytest.raises(ValueError, match=r"other epochs, learning_rate \(the learning rate follows .*; choose another"):
         train_classifier(*parts, tmp_path, settings=quick(epochs=2, learning_rate=1e-3))
     with pytest.raises(ValueError, match="holds a training with other images"):
         train_classifier(parts[0].chosen(range(20)), parts[1], tmp_path, settings=quick(epochs=1))
@@ -102,8 +102,23 @@ def test_weights_to_begin_with_keep_all_but_the_head_for_other_classes(parts, qu
 
 def test_a_loss_that_is_not_finite_stops_with_the_way_out(parts, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(training_module, "normalised", lambda images, settings: images.float() * math.nan)
-    with pytest.raises(ValueError, match=r"the loss of epoch 1 is not finite; .* a learning_rate below 0\.01"):
+    with pytest.raises(ValueError, match=r"the loss of epoch 1 is not finite; .* a `learning_rate` below 0\.01"):
         train_classifier(*parts, tmp_path, settings=quick())
+
+
+def test_too_little_memory_of_the_device_names_the_batch(parts, quick, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training_module, "normalised", full)
+    with pytest.raises(ValueError, match="memory of cpu does not hold a step of `batch_size=8` images of 16×16"):
+        train_classifier(*parts, tmp_path, settings=quick())
+
+
+def test_a_device_that_this_machine_has_not_is_told(parts, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="`device=cuda:2`, but this machine has 2, from cuda:0 to cuda:1"):
+        train_classifier(*parts, tmp_path, settings=quick(device="cuda:2"))
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing(quick):

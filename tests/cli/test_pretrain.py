@@ -58,13 +58,14 @@ def test_images_and_a_table_become_weights_for_a_training(pictures, tmp_path):
     refused = run(*arguments)
     assert "exists; choose another name, or pass --overwrite" in refused.stderr
     other = run(*arguments, "--overwrite", "--batch-size", 3, "--held-out", 0.25, "--device", "cpu")
-    assert "holds a training with other batch_size; choose another folder, or remove this one" in other.stderr
+    assert "holds a training with other batch_size; choose another --output, beside which" in other.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--held-out", 2), "Error: share=2.0, expected a number between 0 and 1"),
+        (("--held-out", 2), "Error: --held-out 2.0, expected a number between 0 and 1"),
+        (("--device", "gpu"), "Error: --device gpu, expected 'cpu', 'cuda'"),
         ((), "holds 12 images beside its folders, the first is ISIC_0.png"),
     ],
 )
