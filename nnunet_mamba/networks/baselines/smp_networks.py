@@ -178,19 +178,17 @@ class SmpDPT(OneSizeNetwork):
         padded = padded_size("SmpDPT", input_size, multiple=DPT_STRIDE, spatial_dims=2)
         _require_channels("SmpDPT", "token_channels", token_channels, n=N_TOKEN_MAPS)
         _require_transformer("SmpDPT", encoder)
-        body = _build(
-            "DPT",
-            {
-                "encoder_name": encoder,
-                "in_channels": input_channels,
-                "classes": num_classes,
-                "decoder_intermediate_channels": tuple(token_channels),
-                "decoder_fusion_channels": decoder_channels,
-                # For timm: weights of positions for this size alone, and no head for classification.
-                "img_size": padded,
-                "num_classes": 0,
-            },
-        )
+        arguments = {
+            "encoder_name": encoder,
+            "in_channels": input_channels,
+            "classes": num_classes,
+            "decoder_intermediate_channels": tuple(token_channels),
+            "decoder_fusion_channels": decoder_channels,
+            # For timm: weights of positions for this size alone, and no head for classification.
+            "img_size": padded,
+            "num_classes": 0,
+        }
+        body: Any = built_with_numbers(lambda: _build("DPT", arguments))
         # The last norm is for classification, too.
         body.encoder.model.norm = nn.Identity()
         super().__init__(input_channels, body, input_size=input_size, multiple=DPT_STRIDE)
@@ -226,7 +224,10 @@ def _require_transformer(owner: str, encoder: str) -> None:
 
     if isinstance(encoder, str) and _is_of_timm(encoder):
         with torch.device("meta"):
-            patches = getattr(timm.create_model(encoder.removeprefix(TIMM), pretrained=False), "patch_embed", None)
+            transformer: Any = built_with_numbers(
+                lambda: timm.create_model(encoder.removeprefix(TIMM), pretrained=False)
+            )
+        patches = getattr(transformer, "patch_embed", None)
         if getattr(patches, "patch_size", None) == (PATCH_SIZE, PATCH_SIZE):
             return
     raise ValueError(

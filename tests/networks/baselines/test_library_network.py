@@ -74,6 +74,13 @@ def test_what_reads_numbers_where_it_is_built_is_built_without_memory_all_the_sa
     assert not built_with_numbers(make).weight.is_meta
 
 
+def test_the_device_is_found_where_torch_does_not_tell_it(monkeypatch):
+    """torch 2.6 answers with the global default, whatever block the code is in."""
+    monkeypatch.setattr(torch, "get_default_device", lambda: torch.device("cpu"))
+    with torch.device("meta"):
+        assert built_with_numbers(lambda: nn.Linear(int(torch.full((), 3).item()), 2)).weight.is_meta
+
+
 def test_a_network_of_one_size_refuses_others():
     network = OneSize(1, body(), input_size=(5, 6), multiple=4)
     assert network.size_multiple == (4, 4)

@@ -97,6 +97,20 @@ def test_an_encoder_may_begin_with_the_weights_of_a_classification_network():
     assert torch.equal(network.body.encoder.layer4[1].conv2.weight, classifier["layer4.1.conv2.weight"])
 
 
+def test_dpt_is_built_without_memory_by_a_timm_that_reads_numbers(monkeypatch):
+    import timm
+
+    create = timm.create_model
+
+    def reading(*arguments, **options):
+        torch.full((), 3).item()
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(timm, "create_model", reading)
+    with torch.device("meta"):
+        assert next(SmpDPT(3, 2, **TINY_DPT).parameters()).is_meta
+
+
 @pytest.mark.parametrize(
     ("name", "overrides", "n_parameters"),
     [
