@@ -44,7 +44,8 @@ class SegmentationNetwork(nn.Module):
     decides at any time whether ``segment`` returns the logits of one head or of all. If the switch lies elsewhere,
     override ``deep_supervision``.
 
-    For weights of published code, map our names to the published ones in ``published_names``, here and in the blocks.
+    For weights of published code, map our names to the published ones in ``published_names``, here and in the blocks,
+    and name in ``published_unused`` what that code saves and does not use.
     A network that may begin with the weights of a classification network overrides ``is_backbone``, which knows these
     weights by their names, and ``backbone_name``, which finds them. ``recognise_weights`` may say more about weights
     that fit no network than that their names are alike.
@@ -64,6 +65,9 @@ class SegmentationNetwork(nn.Module):
 
     published_notice: ClassVar[str] = ""
     """A sentence for those who load weights of the published code, if these do not compute the same here."""
+
+    published_unused: ClassVar[str] = ""
+    """A pattern of published names, from their beginning, of weights that published code saves and never uses."""
 
     decoder: Any
 

@@ -36,7 +36,7 @@ class LoadReport:
         source: "published code" of the network itself, or "backbone" for the weights of a classification network.
         loaded: keys whose values are in the network.
         missing: keys that the network needs and the weights lack.
-        unused: keys that the network does not have.
+        unused: keys that the network does not have, but for those that its published code does not use either.
         mismatched: keys whose shapes differ.
     """
 
@@ -136,7 +136,12 @@ def load_upstream_weights(
         source=match.source,
         loaded=_loaded_keys(match, fitting),
         missing=tuple(dict.fromkeys(match.prefix + match.names[key] for key in ours if key not in found)),
-        unused=tuple(key for name, keys in match.copies.items() if name not in used for key in keys),
+        unused=tuple(
+            key
+            for name, keys in match.copies.items()
+            if name not in used and not _is_useless(net, name)
+            for key in keys
+        ),
         mismatched=tuple(dict.fromkeys(given_key for key, given_key in found.items() if key not in fitting)),
     )
     is_complete = not (report.missing or report.unused or report.mismatched)
@@ -172,6 +177,12 @@ def correspondence(net: nn.Module, given: Mapping[str, Tensor]) -> Correspondenc
         sought = {key: network.backbone_name(name) for key, name in names.items()}
         return Correspondence(source="backbone", prefix=prefix, names=names, sought=sought, copies=copies)
     return Correspondence(source="published code", prefix=prefix, names=names, sought=names, copies=copies)
+
+
+def _is_useless(net: nn.Module, name: str) -> bool:
+    """Return whether the published code of the network saves weights of that name and does not use them."""
+    pattern = net.published_unused if isinstance(net, SegmentationNetwork) else ""
+    return bool(pattern) and re.match(pattern, name) is not None
 
 
 def _first_name(name: str) -> str:

@@ -92,6 +92,7 @@ class MonaiUnetPlusPlus(LibraryNetwork):
     """
 
     library_head = "final_conv_0_4"
+    published_unused = r"final_conv_0_[123]\."
 
     def __init__(
         self,
@@ -206,6 +207,7 @@ class MonaiUNETR(OneSizeNetwork):
     """
 
     library_head = "out"
+    published_unused = r"vit\.blocks\.\d+\.(norm_)?cross_attn\."
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from torch import nn
 
 from nnunet_mamba.blocks.arguments import is_whole, require_sequence
@@ -55,7 +56,7 @@ class SmpNetwork(LibraryNetwork):
         require_positive(owner, input_channels=input_channels, num_classes=num_classes)
         _require_encoder(owner, encoder)
         arguments = {"encoder_name": encoder, "in_channels": input_channels, "classes": num_classes, **options}
-        body: Any = built_with_numbers(lambda: _build(architecture, arguments))
+        body = _built_and_tried(owner, encoder, architecture, arguments)
         super().__init__(input_channels, body, size_multiple=(body.encoder.output_stride,) * 2)
 
     def is_backbone(self, names: Collection[str]) -> bool:
@@ -73,7 +74,8 @@ class SmpUnet(SmpNetwork):
     Args:
         input_channels: channels of the images.
         num_classes: channels of the logits.
-        encoder: the library's name of it, such as "resnet18", "resnet50" or "efficientnet-b0", or "tu-" and timm's.
+        encoder: the library's name of it, such as "resnet18", "resnet50" or "efficientnet-b0", or "tu-" and timm's of a
+            network that halves images of any size five times.
         decoder_channels: of the decoder's five stages, lowest resolution first.
 
     Raises:
@@ -162,6 +164,8 @@ class SmpDPT(OneSizeNetwork):
     """
 
     library_head = "segmentation_head"
+    # Of timm's transformer, for classification.
+    published_unused = r"encoder\.model\.(norm|fc_norm|head)\."
 
     def __init__(
         self,
@@ -201,6 +205,28 @@ def _build(architecture: str, arguments: dict[str, Any]) -> Any:
     return getattr(segmentation_models_pytorch, architecture)(encoder_weights=None, **arguments)
 
 
+def _built_and_tried(owner: str, encoder: str, architecture: str, arguments: dict[str, Any]) -> Any:
+    """Build a network of the library, and let it segment an image if its encoder is timm's.
+
+    The library takes any name of timm and fails where the encoder is built or used: some of these networks are for
+    images of one size, others have no maps of ever lower resolution.
+    """
+    if not encoder.startswith(TIMM):
+        return built_with_numbers(lambda: _build(architecture, arguments))
+    try:
+        body: Any = built_with_numbers(lambda: _build(architecture, arguments))
+        stride = body.encoder.output_stride
+        device = next(body.parameters()).device
+        with torch.no_grad():
+            body.eval()(torch.zeros(1, arguments["in_channels"], 2 * stride, 3 * stride, device=device))
+    except (ValueError, RuntimeError, AssertionError, TypeError, AttributeError, LookupError) as error:
+        raise ValueError(
+            f"{owner}: encoder={encoder!r} cannot encode images of any size in {N_STAGES} halvings, or not with these "
+            f"arguments ({error}); choose such as 'resnet18' or 'tu-resnet18'"
+        ) from error
+    return body.train()
+
+
 def _require_encoder(owner: str, encoder: str) -> None:
     """Refuse what is no encoder of the library or of timm."""
     import timm
@@ -220,7 +246,6 @@ def _require_encoder(owner: str, encoder: str) -> None:
 def _require_transformer(owner: str, encoder: str) -> None:
     """Refuse what is no vision transformer of timm with patches of 16×16 pixels."""
     import timm
-    import torch
 
     if isinstance(encoder, str) and _is_of_timm(encoder):
         with torch.device("meta"):
