@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from nnunet_mamba.ops.flops import flop_counter
 
-# What thop charges a number of the result of ``torch.nn.Upsample``, by its mode.
-_OF_AN_INTERPOLATED_NUMBER = {"nearest": 1, "linear": 5, "bilinear": 11, "trilinear": 31}
+# What thop charges a number of the result of ``torch.nn.Upsample``, by its mode; it warns of others, such as trilinear,
+# and counts nothing for them.
+_OF_AN_INTERPOLATED_NUMBER = {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}
 
 
 @runtime_checkable
@@ -140,4 +141,4 @@ def _(layer: nn.LayerNorm | nn.BatchNorm2d, x: Tensor, y: Tensor) -> int:
 
 @_multiply_adds.register
 def _(layer: nn.Upsample, x: Tensor, y: Tensor) -> int:
-    return _OF_AN_INTERPOLATED_NUMBER[layer.mode] * int(y.numel())
+    return _OF_AN_INTERPOLATED_NUMBER.get(layer.mode, 0) * int(y.numel())
