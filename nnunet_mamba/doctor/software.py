@@ -45,7 +45,7 @@ def software() -> Iterator[Finding]:
     yield from _interpreter(required)
     if required:
         yield from _packages(required)
-    yield from _extras_of_networks()
+    yield from _extras_of_networks(required)
 
 
 def _interpreter(required: list[str]) -> Iterator[Finding]:
@@ -129,14 +129,22 @@ def _packages(required: list[str], *, only: Container[str] | None = None) -> Ite
     yield Finding(name="other packages", text=f"{fitting} required packages have the right versions")
 
 
-def _extras_of_networks() -> Iterator[Finding]:
+def _extras_of_networks(required: list[str]) -> Iterator[Finding]:
     """Yield for each extra that networks need whether its packages are installed; a training of ours needs none."""
     for extra in sorted({preset.extra for preset in PRESETS.values()} - {""}):
         of_extra = [preset for preset in PRESETS.values() if preset.extra == extra]
         packages = sorted({package for preset in of_extra for package in preset.requires})
         missing = [package for package in packages if find_spec(package) is None]
-        if not missing:
+        if too_old := list(_too_old(required, extra=extra, without=missing)):
+            yield Finding(
+                name=extra,
+                level="hint",
+                text=f"{', '.join(too_old)}; networks of this extra may fail",
+                remedy=f"pip install 'nnunet-mamba[{extra}]'",
+            )
+        elif not missing:
             yield Finding(name=extra, text=f"{', '.join(packages)} are installed, for {len(of_extra)} networks more")
+        if not missing:
             continue
         lacking = [preset.trainer for preset in of_extra if set(preset.requires) & set(missing)]
         yield Finding(
@@ -144,6 +152,20 @@ def _extras_of_networks() -> Iterator[Finding]:
             text=f"{', '.join(missing)} not installed, which {', '.join(lacking)} need; all others train without. "
             f"For them: pip install 'nnunet-mamba[{extra}]'",
         )
+
+
+def _too_old(required: list[str], *, extra: str, without: list[str]) -> Iterator[str]:
+    """Yield what is installed of an extra's packages in a version that it does not take."""
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, required):
+        marker = requirement.marker
+        if marker is None or marker.evaluate({"extra": ""}) or not marker.evaluate({"extra": extra}):
+            continue
+        if requirement.name.replace("-", "_") in without or not _is_installed(requirement.name):
+            continue
+        if not requirement.specifier.contains(found := version(requirement.name), prereleases=True):
+            yield f"{requirement.name} {found} is installed, expected {requirement.specifier}"
 
 
 def torch_failure() -> Finding | None:

@@ -116,6 +116,22 @@ def test_a_folder_that_is_not_installed_is_told_where_only_files_predict(for_fil
     assert [finding.name for finding in software.software_for_files() if finding.level == "hint"] == ["nnunet-mamba"]
 
 
+def test_packages_of_networks_must_be_new_enough(monkeypatch):
+    asked = [
+        "monai>=1.5; extra == 'baselines'",
+        "einops>=0.7; extra == 'baselines'",
+        "torch>=2",
+        "onnx>=99; extra == 'x'",
+    ]
+    monkeypatch.setattr(software, "requires", lambda _: asked)
+    monkeypatch.setattr(software, "find_spec", lambda _: object())
+    monkeypatch.setattr(software, "version", {"monai": "1.3.2", "einops": "0.8", "torch": "2.6"}.__getitem__)
+    (finding,) = (finding for finding in software.software() if finding.name == "baselines")
+    assert finding.level == "hint"
+    assert finding.text == "monai 1.3.2 is installed, expected >=1.5; networks of this extra may fail"
+    assert finding.remedy == "pip install 'nnunet-mamba[baselines]'"
+
+
 @pytest.mark.parametrize("missing", [(), ("monai",)])
 def test_packages_of_networks_are_optional(monkeypatch, missing):
     monkeypatch.setattr(software, "find_spec", lambda name: None if name in missing else object())
