@@ -38,7 +38,8 @@ class ClassifierSettings:
         rand_augment: whether torchvision's RandAugment varies images further, by its usual 2 operations of strength 9.
         normalisation: "imagenet" subtracts ImageNet's mean colour and divides by its deviation; "image" takes those of
             each image and channel, as nnU-Net does with photographs.
-        seed: of weights, order and variation; runs of one seed are equal on one machine with as many workers.
+        seed: of weights, order and variation; runs of one seed are equal on one machine with as many workers, which was
+            shown on CPUs.
         device: that trains, "cuda" or "cpu"; a CPU stands in for a device that is not there.
         workers: processes that read and vary images beside the training; 0 does it in the training's own.
 

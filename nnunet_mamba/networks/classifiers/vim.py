@@ -142,7 +142,8 @@ class PatchProjection(nn.Module):
     def __init__(self, in_channels: int, d_model: int, *, patch_size: int, stride: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, d_model, patch_size, stride=stride)
-        # LeCun's normal distribution, cut at two deviations; what is cut off takes 12 % of the deviation.
+        # LeCun's normal distribution, cut at two of torch's `std`, which is that before the cut; what is cut off takes
+        # 12 % of it.
         deviation = (in_channels * patch_size**2) ** -0.5 / 0.87962566103423978
         nn.init.trunc_normal_(self.proj.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
         assert self.proj.bias is not None
