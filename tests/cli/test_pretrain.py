@@ -27,12 +27,11 @@ def pictures(tmp_path):
 @pytest.fixture
 def _small(monkeypatch):
     """The networks with few channels, which the command has no option for."""
-    monkeypatch.setattr(encoder_pretraining, "ENCODERS", {"vm_unet": SMALL, "vm_unet_no_mamba": SMALL})
-    import_weights = encoder_pretraining.import_weights
+    settings = encoder_pretraining.pretraining_settings
     monkeypatch.setattr(
         encoder_pretraining,
-        "import_weights",
-        lambda file, network, output, overrides: import_weights(file, network, output, overrides=SMALL),
+        "pretraining_settings",
+        lambda network, **changes: settings(network, **changes, overrides=SMALL),
     )
 
 
