@@ -1,7 +1,8 @@
 """The plans of each trainer, by the memory of its own training step, and how long such a step takes."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from nnunet_mamba.planning.memory import resolve_budget
 from nnunet_mamba.planning.planning_request import PlanningRequest
@@ -13,6 +14,7 @@ from nnunet_mamba.planning.training_step import StepRequest
 from nnunet_mamba.reproduction.nnunet_planning import BASE_PLANS, CONFIGURATION
 from nnunet_mamba.reproduction.planned_rows import PlannedTraining
 from nnunet_mamba.reproduction.request import ReproductionRequest
+from nnunet_mamba.results.plans import inherited
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.plans_names import MARK
@@ -31,12 +33,14 @@ class OwnPlans:
         patch_size: (y, x).
         recipe: that the trainer trains by.
         limited_by: what keeps the batch from being larger.
+        configuration: all of its entries, which decide the stages of some networks.
     """
 
     batch_size: int
     patch_size: tuple[int, ...]
     recipe: Recipe
     limited_by: str
+    configuration: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def make_own_plans(
@@ -113,10 +117,11 @@ def _has_plans(trainer: ResolvedTrainer) -> bool:
 
 def _read(trainer: ResolvedTrainer) -> OwnPlans:
     content = read_json_object(trainer.base.folder / f"{trainer.plans_name}.json")
-    configuration = content["configurations"][CONFIGURATION]
+    configuration = inherited(content["configurations"], CONFIGURATION)
     return OwnPlans(
         batch_size=configuration["batch_size"],
         patch_size=tuple(configuration["patch_size"]),
         recipe=trainer.recipe,
         limited_by=str(content[MARK]["configurations"][CONFIGURATION]["limited_by"]),
+        configuration=configuration,
     )

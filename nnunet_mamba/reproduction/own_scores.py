@@ -8,9 +8,6 @@ from nnunet_mamba.comparison.scored_model import ScoredModel
 from nnunet_mamba.evaluation.distances.conventions import MEDPY, DistanceMeasure
 from nnunet_mamba.external_tests.external_test import ExternalTestOptions, run_external_test
 from nnunet_mamba.external_tests.models_under_test import open_models
-from nnunet_mamba.networks.catalogue import create_network
-from nnunet_mamba.networks.complexity import Complexity, measure_complexity
-from nnunet_mamba.published_results import OurNetwork
 from nnunet_mamba.published_results.row import HD95
 from nnunet_mamba.report.contents.gathering import Gathered, ReportRequest, gather
 from nnunet_mamba.report.contents.reported_model import ReportedModel
@@ -26,10 +23,6 @@ from nnunet_mamba.trainer_name import TrainerName
 if TYPE_CHECKING:
     from nnunet_mamba.models.model import Model
     from nnunet_mamba.prediction.predictor import Predictor
-
-# What the papers count for.
-_CLASSES = 1
-_CHANNELS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,17 +157,3 @@ def external_scores(
     trained = [model for training in row.trainings for model in trained_models(training, repeats)]
     reported = ReportedModel(name=row.trainer, repeats=tested, seeds=[None] * len(tested))
     return OwnScores(figures=model_figures(reported), n_models=len(tested), hours=hours_of(trained))
-
-
-def counted(network: OurNetwork, size: int) -> Complexity:
-    """Count a network as the papers do, for a photograph and one label.
-
-    Args:
-        network: of a row.
-        size: side of the image.
-    """
-    import torch
-
-    with torch.device("meta"):
-        built = create_network(network.preset, _CHANNELS, _CLASSES, **network.overrides)
-    return measure_complexity(built, (_CHANNELS, size, size))

@@ -14,11 +14,11 @@ from nnunet_mamba.report.contents.gathering import Gathered
 from nnunet_mamba.reproduction.conversion import ConvertedData, convert
 from nnunet_mamba.reproduction.experiment import PreparedData
 from nnunet_mamba.reproduction.found_differences import differences_of
+from nnunet_mamba.reproduction.network_costs import network_costs
 from nnunet_mamba.reproduction.nnunet_planning import is_preprocessed, plan_and_preprocess
 from nnunet_mamba.reproduction.own_plans import OwnPlans, make_own_plans
 from nnunet_mamba.reproduction.own_scores import (
     OwnScores,
-    counted,
     external_models,
     external_scores,
     gathered_of,
@@ -33,20 +33,17 @@ from nnunet_mamba.reproduction.planned_rows import (
 )
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.reproduction.result_table import ReproducedRow, Reproduction
-from nnunet_mamba.reproduction.row_trainers import network_of
 from nnunet_mamba.reproduction.trainings import cross_validation, reasons_of, trained_models
 
 if TYPE_CHECKING:
     from nnunet_mamba.crossval.status import Status
     from nnunet_mamba.models.model import Model
-    from nnunet_mamba.networks.complexity import Complexity
     from nnunet_mamba.prediction.predictor import Predictor
 
 LOGS = "logs"
 _ADVICE = "Choose another place"
 # Of the problems of a data set.
 _SHOWN_LINES = 4
-_COUNTED_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,20 +238,11 @@ def score(
                 continue
             held_out |= held_out_scores(gathered[data], trainings, repeats)
     scores = _external(prepared, listener, predictor)
-    costs: dict[str, Complexity] = {}
+    costs = network_costs(prepared.rows, prepared.plans, listener.note)
     rows = []
-    for place, row in enumerate(prepared.rows):
-        network = network_of(row.row)
-        if network is not None and network.shown not in costs:
-            costs[network.shown] = counted(network, _COUNTED_SIZE)
+    for place, (row, cost) in enumerate(zip(prepared.rows, costs, strict=True)):
         own = scores.get(place) or (held_out.get(row.trainings[0]) if row.trainings and row.test is None else None)
-        rows.append(
-            ReproducedRow(
-                planned=row,
-                scores=None if row.reason else own,
-                cost=None if network is None else costs[network.shown],
-            )
-        )
+        rows.append(ReproducedRow(planned=row, scores=None if row.reason else own, cost=cost))
     differences = differences_of(request, list(prepared.converted.values()), prepared.plans, prepared.rows)
     return Reproduction(rows=rows, differences=[*differences, *_missing_models(rows, repeats)]), gathered
 

@@ -15,7 +15,8 @@ from nnunet_mamba.report.tables.as_csv import as_csv
 from nnunet_mamba.report.tables.as_markdown import as_markdown
 from nnunet_mamba.report.tables.score_figures import model_figures
 from nnunet_mamba.reproduction.experiments import EXPERIMENTS
-from nnunet_mamba.reproduction.own_scores import OwnScores, counted
+from nnunet_mamba.reproduction.network_costs import counted
+from nnunet_mamba.reproduction.own_scores import OwnScores
 from nnunet_mamba.reproduction.planned_rows import planned_rows
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.reproduction.result_table import ReproducedRow, Reproduction, result_table
