@@ -172,13 +172,17 @@ def _run(request: "ReproductionRequest", place: "TrainingPlace", *, prepare_only
         print(f"All is prepared for {sum(map(len, prepared.trainings.values()))} trainings.")
         return
     # The trainings have a display of their own.
-    train(prepared, place, _Listener(lambda text: print(text, file=sys.stderr) if request.progress else None))
-    if not place.waits:
-        print("The same command follows the jobs, and ends with the table.")
+    shown = _Listener(lambda text: print(text, file=sys.stderr) if request.progress else None)
+    if not train(prepared, place, shown):
+        print(
+            "The same command without --no-wait follows the jobs, trains what waits for them, and ends with the "
+            "table. With --no-wait it submits what has become possible."
+        )
         return
     with _shown(request.progress) as listener:
-        found, gathered = score(prepared, listener, predictor=_predictor_on(request.device))
-        files = write_reproduction(found, request, in_words=with_option_names)
+        write = partial(write_reproduction, request=request, in_words=with_option_names)
+        found, gathered = score(prepared, listener, predictor=_predictor_on(request.device), on_held_out=write)
+        files = write(found)
         listener.begins("drawing figures")
         files += write_reports(gathered, found, request, in_words=with_option_names)
     print_reproduction(found)

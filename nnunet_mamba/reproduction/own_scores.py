@@ -41,7 +41,11 @@ class OwnScores:
 
 
 def gathered_of(
-    data: PreparedData, trainings: Sequence[PlannedTraining], rows: Iterable[PlannedRow], request: ReproductionRequest
+    data: PreparedData,
+    trainings: Sequence[PlannedTraining],
+    *,
+    rows: Iterable[PlannedRow],
+    request: ReproductionRequest,
 ) -> Gathered:
     """Read the held-out scores of trainings.
 
@@ -96,9 +100,9 @@ def _without_seed(model: ReportedModel) -> str:
 
 def external_models(
     trainings: Sequence[PlannedTraining],
+    *,
     test: ConvertedData,
     request: ReproductionRequest,
-    *,
     predictor: "Callable[[Model], Predictor]",
 ) -> dict[PlannedTraining, list[ScoredModel]]:
     """Test the models of trainings on other data, those of one data set after the other.

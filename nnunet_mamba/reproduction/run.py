@@ -6,6 +6,7 @@ continues, and other settings have other names.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from nnunet_mamba.crossval.cross_validation import CrossValidation
@@ -13,6 +14,7 @@ from nnunet_mamba.data.problems import InvalidDatasetError
 from nnunet_mamba.report.contents.gathering import Gathered
 from nnunet_mamba.reproduction.conversion import ConvertedData, convert
 from nnunet_mamba.reproduction.experiment import PreparedData
+from nnunet_mamba.reproduction.faulty_trainings import for_all_that_can, in_one_line
 from nnunet_mamba.reproduction.found_differences import differences_of
 from nnunet_mamba.reproduction.network_costs import network_costs
 from nnunet_mamba.reproduction.nnunet_planning import is_preprocessed, plan_and_preprocess
@@ -33,17 +35,19 @@ from nnunet_mamba.reproduction.planned_rows import (
 )
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.reproduction.result_table import ReproducedRow, Reproduction
+from nnunet_mamba.reproduction.training_turns import in_turns, taught_seeds
 from nnunet_mamba.reproduction.trainings import cross_validation, reasons_of, trained_models
 
 if TYPE_CHECKING:
-    from nnunet_mamba.crossval.status import Status
     from nnunet_mamba.models.model import Model
+    from nnunet_mamba.networks.complexity import Complexity
     from nnunet_mamba.prediction.predictor import Predictor
 
 LOGS = "logs"
+_UNTESTED = "Its external test is not over."
 _ADVICE = "Choose another place"
-# Of the problems of a data set.
-_SHOWN_LINES = 4
+# Of a data set, and the line that counts them.
+_SHOWN_PROBLEMS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,21 +138,18 @@ def _converted(data: PreparedData, prepared: Prepared, listener: Listener) -> st
     try:
         prepared.converted[data] = convert(data, request.places[data.dataset], request)
     except InvalidDatasetError as error:
-        return f"{data.dataset} cannot be converted: {_in_one_line(error, _SHOWN_LINES)}"
+        first = " ".join(str(error).splitlines()[1:_SHOWN_PROBLEMS]).strip()
+        return f"{data.dataset} cannot be converted: {error.summary}: {first}"
     except FileExistsError as error:
         # A conversion's own advice is about a place, which is fixed here.
-        found = _in_one_line(error).partition(_ADVICE)[0].rstrip()
+        found = in_one_line(error).partition(_ADVICE)[0].rstrip()
         return (
             f"{data.dataset} cannot be converted: {found}. Set nnU-Net's three folders to others, or remove "
             f"{data.folder_name} and what was trained on it."
         )
     except (ValueError, NotADirectoryError) as error:
-        return f"{data.dataset} cannot be converted: {_in_one_line(error)}"
+        return f"{data.dataset} cannot be converted: {in_one_line(error)}"
     return ""
-
-
-def _in_one_line(error: Exception, n_lines: int | None = None) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines()[:n_lines])
 
 
 def _prepared(data: PreparedData, prepared: Prepared, listener: Listener) -> str:
@@ -165,52 +166,76 @@ def _prepared(data: PreparedData, prepared: Prepared, listener: Listener) -> str
     return ""
 
 
-def train(prepared: Prepared, place: TrainingPlace, listener: Listener) -> None:
+def train(prepared: Prepared, place: TrainingPlace, listener: Listener) -> bool:
     """Train what can be trained; trainings that cannot begin, or fail, stop their own rows.
+
+    Networks that learn from a teacher come after it, each seed after the teacher's same seed.
 
     Args:
         prepared: gets the reasons.
         place: where to train.
         listener: is told of it.
 
+    Returns:
+        Whether all is over; False where jobs were submitted that nobody follows.
+
     Raises:
         ValueError: this is no Slurm cluster, or Slurm refuses the jobs.
         ChildProcessError: nnU-Net cannot be asked.
     """
-
-    def runs_of(data: PreparedData, trainings: Sequence[PlannedTraining]) -> CrossValidation:
-        executor = "local" if place.submit is None else "slurm"
-        return cross_validation(data, trainings, prepared.request, executor=executor, n_slurm_gpus=place.n_gpus)
-
+    repeats = prepared.request.repeats
     if place.submit is not None:
         for data, trainings in prepared.trainings.items():
-            place.submit(runs_of(data, _in_turns(trainings, prepared)[0]))
+            for turn in in_turns(trainings, prepared.rows):
+                runs = _runs(data, turn, prepared, place)
+                if runs is not None and (runs.n_open or place.waits):
+                    place.submit(runs)
         if not place.waits:
-            return
-    for data, trainings in prepared.trainings.items():
+            planned = [training for trainings in prepared.trainings.values() for training in trainings]
+            return all(len(trained_models(training, repeats)) == repeats for training in planned)
+    for data in list(prepared.trainings):
         listener.begins(f"training on {data.folder_name}")
-        statuses: list[Status] = []
-        # Jobs do not wait for each other; trainings on this machine do.
-        for turn in [trainings] if place.submit is None else _in_turns(trainings, prepared):
-            try:
-                runs = runs_of(data, turn)
-            except ValueError as error:
-                prepared.stop(dict.fromkeys(turn, f"It cannot be trained: {_in_one_line(error)}"))
-                continue
-            place.run(runs)
-            statuses += runs.statuses
-        prepared.stop(reasons_of(trainings, statuses, prepared.request.repeats))
+        for place_of_turn, turn in enumerate(in_turns(prepared.trainings[data], prepared.rows)):
+            # Those whose teachers have failed are stopped by now.
+            there = prepared.trainings.get(data, []) if place_of_turn else turn
+            turn = [training for training in turn if training in there]
+            runs = _runs(data, turn, prepared, place)
+            if runs is not None:
+                place.run(runs)
+            left = [training for training in turn if training in prepared.trainings.get(data, [])]
+            prepared.stop(reasons_of(left, [] if runs is None else runs.statuses, repeats))
+    return True
 
 
-def _in_turns(trainings: Sequence[PlannedTraining], prepared: Prepared) -> list[list[PlannedTraining]]:
-    """Return the trainings that need no other one, and then those that learn from a teacher, where there are any."""
-    students = {training for row in prepared.rows if row.teachers for training in row.trainings}
-    turns = [[one for one in trainings if (one in students) is later] for later in (False, True)]
-    return [turn for turn in turns if turn]
+def _runs(
+    data: PreparedData, trainings: Sequence[PlannedTraining], prepared: Prepared, place: TrainingPlace
+) -> CrossValidation | None:
+    """Return the runs that can begin, None without any; trainings that cannot for another reason stop their rows."""
+    executor = "local" if place.submit is None else "slurm"
+    seeds = {one: taught_seeds(one, prepared.rows, prepared.request.repeats) for one in trainings}
+    taught = [one for one in trainings if seeds[one]]
+    if not taught:
+        return None
+
+    def runs_of(some: Sequence[PlannedTraining]) -> CrossValidation:
+        return cross_validation(data, some, prepared.request, executor=executor, n_slurm_gpus=place.n_gpus)
+
+    runs, failed = for_all_that_can(taught, runs_of)
+    prepared.stop({one: f"It cannot be trained: {text}" for one, text in failed.items()})
+    if runs is None:
+        return None
+    by_name = {one.trainer: seeds[one] for one in taught}
+    # A student would learn from the teacher of another seed.
+    statuses = [each for each in runs.statuses if each.run.seed in by_name[each.run.trainer_of_all_seeds]]
+    return replace(runs, statuses=statuses)
 
 
 def score(
-    prepared: Prepared, listener: Listener, *, predictor: "Callable[[Model], Predictor]"
+    prepared: Prepared,
+    listener: Listener,
+    *,
+    predictor: "Callable[[Model], Predictor]",
+    on_held_out: Callable[[Reproduction], object] = lambda found: None,
 ) -> tuple[Reproduction, dict[PreparedData, Gathered]]:
     """Score what was trained.
 
@@ -218,6 +243,7 @@ def score(
         prepared: and trained.
         listener: is told of it.
         predictor: makes the predictors of external tests.
+        on_held_out: is given the rows of the held-out images before an external test begins.
 
     Returns:
         The rows of the table, and what was gathered of each data set, for its report.
@@ -225,26 +251,46 @@ def score(
     Raises:
         OSError: a file cannot be read or written.
     """
-    request, repeats = prepared.request, prepared.request.repeats
+    repeats = prepared.request.repeats
     gathered: dict[PreparedData, Gathered] = {}
     held_out: dict[PlannedTraining, OwnScores] = {}
     for data, planned in prepared.trainings.items():
         if trainings := [training for training in planned if trained_models(training, repeats)]:
             listener.begins(f"scoring {data.folder_name}")
-            try:
-                gathered[data] = gathered_of(data, trainings, prepared.rows, request)
-            except ValueError as error:
-                prepared.stop(dict.fromkeys(trainings, f"It cannot be scored: {_in_one_line(error)}"))
-                continue
-            held_out |= held_out_scores(gathered[data], trainings, repeats)
-    scores = _external(prepared, listener, predictor)
+            found, failed = for_all_that_can(
+                trainings,
+                partial(gathered_of, data, rows=prepared.rows, request=prepared.request),
+                errors=(OSError, ValueError),
+            )
+            prepared.stop({one: f"It cannot be scored: {text}" for one, text in failed.items()})
+            if found is not None:
+                gathered[data] = found
+                held_out |= held_out_scores(found, [one for one in trainings if one not in failed], repeats)
     costs = network_costs(prepared.rows, prepared.plans, listener.note)
+    tests = [row for row in prepared.rows if row.test is not None and not row.reason]
+    if tests:
+        untested = [row.stopped(_UNTESTED) if row in tests else row for row in prepared.rows]
+        on_held_out(_reproduction(prepared, untested, costs, held_out=held_out, external={}))
+    external = _external(prepared, listener, predictor)
+    return _reproduction(prepared, prepared.rows, costs, held_out=held_out, external=external), gathered
+
+
+def _reproduction(
+    prepared: Prepared,
+    planned: Sequence[PlannedRow],
+    costs: Sequence["Complexity | None"],
+    *,
+    held_out: Mapping[PlannedTraining, OwnScores],
+    external: Mapping[int, OwnScores],
+) -> Reproduction:
+    """Lay scores and costs beside the rows; those of external tests are found by the rows' places."""
     rows = []
-    for place, (row, cost) in enumerate(zip(prepared.rows, costs, strict=True)):
-        own = scores.get(place) or (held_out.get(row.trainings[0]) if row.trainings and row.test is None else None)
+    for place, (row, cost) in enumerate(zip(planned, costs, strict=True)):
+        own = external.get(place) or (held_out.get(row.trainings[0]) if row.trainings and row.test is None else None)
         rows.append(ReproducedRow(planned=row, scores=None if row.reason else own, cost=cost))
-    differences = differences_of(request, list(prepared.converted.values()), prepared.plans, prepared.rows)
-    return Reproduction(rows=rows, differences=[*differences, *_missing_models(rows, repeats)]), gathered
+    differences = differences_of(prepared.request, list(prepared.converted.values()), prepared.plans, planned)
+    missing = _missing_models(rows, prepared.request.repeats)
+    return Reproduction(rows=rows, differences=[*differences, *missing])
 
 
 def _missing_models(rows: Sequence[ReproducedRow], repeats: int) -> Iterator[str]:
@@ -259,7 +305,7 @@ def _missing_models(rows: Sequence[ReproducedRow], repeats: int) -> Iterator[str
 def _external(
     prepared: Prepared, listener: Listener, predictor: "Callable[[Model], Predictor]"
 ) -> dict[int, OwnScores]:
-    """Return the scores of the rows of external tests by their places; a test that fails stops its rows."""
+    """Return the scores of the rows of external tests by their places; models that fail stop their own rows."""
     request = prepared.request
     found: dict[int, OwnScores] = {}
     for test in dict.fromkeys(row.test for row in prepared.rows if row.test is not None and not row.reason):
@@ -268,16 +314,22 @@ def _external(
         wanted = dict.fromkeys(training for place in places for training in prepared.rows[place].trainings)
         there = [training for training in wanted if trained_models(training, request.repeats)]
         listener.begins(f"testing {len(there)} trainings on {test.dataset}")
-        try:
-            models = external_models(there, prepared.converted[test], request, predictor=predictor)
-        except ValueError as error:
-            listener.note(str(error))
-            for place in places:
-                prepared.rows[place] = prepared.rows[place].stopped(f"Its models could not be tested: {error}")
-            continue
+        models, failed = for_all_that_can(
+            there,
+            partial(external_models, test=prepared.converted[test], request=request, predictor=predictor),
+            # Masks of another prediction, masks that are missing.
+            errors=(ValueError, FileExistsError, FileNotFoundError),
+        )
+        reasons = dict.fromkeys(wanted, "It has not been trained to its end yet.")
+        reasons |= {one: f"Its models could not be tested: {text}" for one, text in failed.items()}
+        reasons = {training: text for training, text in reasons.items() if training not in (models or {})}
+        for one, text in failed.items():
+            listener.note(f"{one.trainer} of {one.data.dataset} could not be tested: {text}")
         for place in places:
-            row = prepared.rows[place]
-            row = replace(row, trainings=tuple(one for one in row.trainings if one in models))
-            prepared.rows[place] = row
-            found[place] = external_scores(row, models, request.repeats)
+            # A teacher that could not be tested has taught all the same.
+            teachers = prepared.rows[place].teachers
+            (row,) = stopped_rows([replace(prepared.rows[place], teachers=())], reasons)
+            prepared.rows[place] = row = replace(row, teachers=teachers)
+            if not row.reason:
+                found[place] = external_scores(row, models or {}, request.repeats)
     return found
