@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from nnunet_mamba.planning.patches import format_size
 from nnunet_mamba.planning.trainer_lookup import trainer_class
 from nnunet_mamba.reproduction.conversion import ConvertedData
 from nnunet_mamba.reproduction.own_plans import OwnPlans
@@ -46,7 +47,11 @@ def differences_of(
             if printed > 1
             else f"Every training is run from {_seeds(request.repeats)}; the paper tells of no repeats."
         )
-    found += [*_stand_ins(rows), *_recipes(request, plans), *_batches(plans), *_tested_models(request, rows)]
+    # Plans of trainings that failed say nothing about the table.
+    used = {training for row in rows if not row.reason for training in (*row.trainings, *row.teachers)}
+    plans = {training: own for training, own in plans.items() if training in used}
+    found += [*_stand_ins(rows), *_recipes(request, plans), *_batches(plans), *_patches(plans), *_other_plans(plans)]
+    found += _tested_models(request, rows)
     return list(dict.fromkeys(found))
 
 
@@ -116,6 +121,29 @@ def _batches(plans: Mapping[PlannedTraining, OwnPlans]) -> Iterator[str]:
             told = f"{training.data.dataset}: batches of {own.batch_size}, where the recipe has {largest} ({reason})"
             smaller.setdefault(told, []).append(_short_name(training))
     yield from (f"{told}: {', '.join(names)}." for told, names in smaller.items())
+
+
+def _patches(plans: Mapping[PlannedTraining, OwnPlans]) -> Iterator[str]:
+    """Yield which trainings see parts of the images that their papers show whole."""
+    smaller: dict[str, list[str]] = {}
+    for training, own in plans.items():
+        size = training.data.size
+        whole = own.whole_patch if size is None else (size, size)
+        if any(ours < theirs for ours, theirs in zip(own.patch_size, whole, strict=False)):
+            of = "nnU-Net's own plans have" if size is None else "the images have"
+            told = f"{training.data.dataset}: patches of {format_size(own.patch_size)}, where {of} {format_size(whole)}"
+            smaller.setdefault(told, []).append(_short_name(training))
+    yield from (f"{told} (more do not fit into the memory): {', '.join(names)}." for told, names in smaller.items())
+
+
+def _other_plans(plans: Mapping[PlannedTraining, OwnPlans]) -> Iterator[str]:
+    """Yield which trainings keep plans of an earlier run for another machine."""
+    for training, own in plans.items():
+        if own.made_for:
+            yield (
+                f"{training.data.dataset}: {_short_name(training)} keeps its plans for {own.made_for}, not for what "
+                "was asked, since trainings with them have begun."
+            )
 
 
 def _short_name(training: PlannedTraining) -> str:

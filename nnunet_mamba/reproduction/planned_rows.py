@@ -1,5 +1,6 @@
 """The rows of a table, each with the trainings that it needs, or with the reason why it cannot be run."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -133,7 +134,23 @@ def _planned(row: PublishedRow, request: ReproductionRequest) -> PlannedRow:
     )
     missing = [dataset for dataset in ([tested] if tested in experiment.tests else []) if dataset not in request.places]
     missing += [] if given else trained_on
-    return planned.stopped(_not_given(missing)) if missing else planned
+    if missing:
+        return planned.stopped(_not_given(missing))
+    return planned.stopped(_changed_by_environment()) if teachers else planned
+
+
+def _changed_by_environment() -> str:
+    """Return why no network is to be taught: variables that change its result under an unchanged name; or ""."""
+    from nnunet_mamba.training.distillation.settings import SETTINGS_VARIABLE
+    from nnunet_mamba.training.distillation.teacher import TEACHER_VARIABLE
+
+    if not (found := [name for name in (TEACHER_VARIABLE, SETTINGS_VARIABLE) if os.environ.get(name)]):
+        return ""
+    what = "another teacher" if found == [TEACHER_VARIABLE] else "other terms or another teacher"
+    return (
+        f"{' and '.join(found)} in the environment would train it with {what} than the table's, under the same name: "
+        f"unset {' '.join(found)}, and run the same command again."
+    )
 
 
 def _not_given(datasets: Sequence[str]) -> str:

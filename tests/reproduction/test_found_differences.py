@@ -79,3 +79,23 @@ def test_smaller_batches_and_other_recipes_are_told():
     # With a budget all train for as long.
     found = told(plans=plans(recipes.ULTRALIGHT_VM_UNET, 8), budget=Budget(epochs=1))
     assert not any("200 epochs" in each for each in found)
+
+
+def test_smaller_patches_and_plans_for_another_machine_are_told_unless_the_training_failed():
+    own = OwnPlans(
+        batch_size=8,
+        patch_size=(128, 160),
+        recipe=recipes.ULTRALBM_UNET_PAPER,
+        limited_by="recipe",
+        made_for="cuda and 4.00 GiB",
+    )
+    found = told(plans=[own])
+    patches = "isic17: patches of 128×160, where the images have 256×256 (more do not fit into the memory)"
+    assert f"{patches}: nnUNetTrainerUltraLBM_paper." in found
+    assert any("nnUNetTrainerUltraLBM_paper keeps its plans for cuda and 4.00 GiB, not for what" in it for it in found)
+    request = ReproductionRequest(
+        experiment=TABLE, output=Path("out"), places={"isic17": Path()}, rows=["UltraLBM-UNet"], repeats=3
+    )
+    rows = planned_rows(request)
+    lost = [row.stopped("Its training failed.") for row in rows]
+    assert differences_of(request, [], {rows[0].trainings[0]: own}, lost) == list(TABLE.differences)

@@ -141,3 +141,13 @@ def test_a_training_that_fails_stops_the_rows_that_stand_on_it_alone():
     # The first reason stays.
     again = stopped_rows(list(after.values()), {failed: "Another."})
     assert "Another." not in {row.reason for row in again}
+
+
+@pytest.mark.parametrize("variable", ["NNUNET_MAMBA_TEACHER", "NNUNET_MAMBA_DISTILLATION"])
+def test_a_student_is_not_run_where_the_environment_changes_its_result_under_the_same_name(monkeypatch, variable):
+    monkeypatch.setenv(variable, "x")
+    found = rows("UltraLBM-UNet", "UltraLBM-UNet-T", given=["isic17"])
+    reason = found["UltraLBM-UNet-T", "isic17"].reason
+    assert reason.startswith(f"{variable} in the environment would train it with ")
+    assert f"unset {variable}, and run the same command again." in reason
+    assert found["UltraLBM-UNet", "isic17"].reason == ""
