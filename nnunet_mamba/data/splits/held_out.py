@@ -7,7 +7,7 @@ The draw is the same. Where there are other cases than the papers had, it keeps 
 
 import re
 
-from nnunet_mamba.data.splits.published_splits import PUBLISHED_CASES, PUBLISHED_SIZES, PublishedSizes
+from nnunet_mamba.data.splits.published_splits import PUBLISHED_CASES, PUBLISHED_SIZES, PublishedCases, PublishedSizes
 from nnunet_mamba.data.splits.split import NNUNET_SEED, Fold, Groups, Split, leak_between, train_test_split
 
 _PREFIX = "held-out:"
@@ -45,9 +45,8 @@ def held_out_split(name: str, groups: Groups) -> Split:
     """
     of = name.removeprefix(_PREFIX)
     published = PUBLISHED_CASES.get(of)
-    if published is not None and groups.keys() == published.all:
-        fold = Fold.of(published.training, published.test)
-        return Split(name=name, folds=(fold,), source=f"{published.source}; fold 0 validates with the test cases")
+    if published is not None and groups.keys() <= published.all:
+        return _named_cases(name, published, groups)
     sizes = _sizes(of)
     exact = sizes.n_cases == len(groups)
     n_test = sizes.n_test if exact else _share(sizes.n_test, sizes, len(groups))
@@ -64,6 +63,18 @@ def held_out_split(name: str, groups: Groups) -> Split:
         source=f"{counts}{left_out}, drawn with seed {sizes.seed}",
         warning=leak_between((train, test), groups),
     )
+
+
+def _named_cases(name: str, published: PublishedCases, groups: Groups) -> Split:
+    """Return the published cases that are there: a case that lacks moves no other to the other side."""
+    training, test = published.training & groups.keys(), published.test & groups.keys()
+    if not (training and test):
+        side = "training" if test else "test"
+        raise ValueError(f"`split={name!r}` names its {side} cases, and none of them is here; give more cases")
+    lacking = sorted(published.all - groups.keys())
+    without = f" without {', '.join(lacking)}" if lacking else ""
+    source = f"{published.source}{without}; fold 0 validates with the test cases"
+    return Split(name=name, folds=(Fold.of(training, test),), source=source)
 
 
 def _sizes(of: str) -> PublishedSizes:

@@ -28,8 +28,17 @@ def test_named_cases_are_held_out_by_their_names():
     published = PUBLISHED_CASES["synapse-18-12"]
     (fold,) = held_out_split("held-out:synapse-18-12", dict.fromkeys(published.all)).folds
     assert (set(fold.train), set(fold.val)) == (published.training, published.test)
-    (fold,) = held_out_split("held-out:synapse-18-12", dict.fromkeys(sorted(published.all)[:5])).folds
-    assert (len(fold.train), len(fold.val)) == (3, 2)
+
+
+def test_named_cases_stay_on_their_side_where_others_are_lacking():
+    published = PUBLISHED_CASES["synapse-18-12"]
+    lost = {min(published.training), max(published.test)}
+    split = held_out_split("held-out:synapse-18-12", dict.fromkeys(published.all - lost))
+    (fold,) = split.folds
+    assert (set(fold.train), set(fold.val)) == (published.training - lost, published.test - lost)
+    assert f" without {', '.join(sorted(lost))}; fold 0" in split.source
+    with pytest.raises(ValueError, match="names its test cases, and none of them is here"):
+        held_out_split("held-out:synapse-18-12", dict.fromkeys(published.training))
 
 
 def test_other_numbers_of_cases_keep_the_ratio_and_tell_the_seed():
