@@ -67,7 +67,11 @@ def expectation(
     rows = planned_rows(request)
     found = []
     for data, trainings in trainings_by_data(rows).items():
-        is_planned = is_preprocessed(data)
+        unfit = ""
+        try:
+            is_planned = is_preprocessed(data)
+        except ValueError as error:
+            is_planned, unfit = False, str(error)
         for training in trainings:
             n_trained = len(trained_models(training, request.repeats)) if is_planned else 0
             n_open = request.repeats - n_trained
@@ -77,7 +81,7 @@ def expectation(
             elif not measures:
                 pass
             elif not is_planned:
-                reason = "its data are not prepared yet"
+                reason = unfit or "its data are not prepared yet"
             else:
                 on_step(f"{training.trainer} on {data.folder_name}")
                 try:

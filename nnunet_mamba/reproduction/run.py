@@ -17,7 +17,7 @@ from nnunet_mamba.reproduction.experiment import PreparedData
 from nnunet_mamba.reproduction.faulty_trainings import for_all_that_can, in_one_line
 from nnunet_mamba.reproduction.found_differences import differences_of
 from nnunet_mamba.reproduction.network_costs import network_costs
-from nnunet_mamba.reproduction.nnunet_planning import is_preprocessed, plan_and_preprocess
+from nnunet_mamba.reproduction.nnunet_planning import is_preprocessed, plan_and_preprocess, way_out
 from nnunet_mamba.reproduction.own_plans import OwnPlans, make_own_plans
 from nnunet_mamba.reproduction.own_scores import (
     OwnScores,
@@ -143,10 +143,8 @@ def _converted(data: PreparedData, prepared: Prepared, listener: Listener) -> st
     except FileExistsError as error:
         # A conversion's own advice is about a place, which is fixed here.
         found = in_one_line(error).partition(_ADVICE)[0].rstrip()
-        return (
-            f"{data.dataset} cannot be converted: {found}. Set nnU-Net's three folders to others, or remove "
-            f"{data.folder_name} and what was trained on it."
-        )
+        advice = way_out(data)
+        return f"{data.dataset} cannot be converted: {found}. {advice[0].upper()}{advice[1:]}."
     except (ValueError, NotADirectoryError) as error:
         return f"{data.dataset} cannot be converted: {in_one_line(error)}"
     return ""
@@ -156,10 +154,10 @@ def _prepared(data: PreparedData, prepared: Prepared, listener: Listener) -> str
     """Convert a data set and have nnU-Net plan it; return why it cannot be."""
     if reason := _converted(data, prepared, listener):
         return reason
-    if is_preprocessed(data):
-        return ""
-    listener.begins(f"nnU-Net plans and preprocesses {data.folder_name}")
     try:
+        if is_preprocessed(data):
+            return ""
+        listener.begins(f"nnU-Net plans and preprocesses {data.folder_name}")
         plan_and_preprocess(data, prepared.request.output / LOGS / f"{data.folder_name}_preprocessing.log")
     except ValueError as error:
         return str(error)

@@ -85,6 +85,7 @@ def test_a_conversion_of_other_files_stops_its_rows_and_is_left_alone(run, tmp_p
     (line,) = [each for each in result.stdout.splitlines() if each.startswith("3 (isic17) was not run: ")]
     assert "holds files of another origin (mine.txt)" in line
     assert line.endswith(
-        "Set nnU-Net's three folders to others, or remove Dataset721_ISIC17_1250_600 and what was trained on it."
+        "Remove Dataset721_ISIC17_1250_600 from all three of nnU-Net's folders (nnUNet_raw, nnUNet_preprocessed and "
+        "nnUNet_results), or set these variables to other folders."
     )
     assert [path.name for path in raw.iterdir()] == ["mine.txt"]
