@@ -1,8 +1,10 @@
 """The teacher of a distillation: find its checkpoint, and build its network from it."""
 
+import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from nnunet_mamba.trainer_name import TrainerName
 from nnunet_mamba.training.distillation.bundled_teacher import BundledTeacher, teacher_bundle
 
 TEACHER_VARIABLE = "NNUNET_MAMBA_TEACHER"
+# Of an epoch of nnU-Net's.
+_ITERATIONS = 250
 # What a checkpoint's init_args tell of the training that wrote it.
 _ORIGIN = {"plans": Mapping, "configuration": str, "dataset_json": Mapping, "fold": int | str}
 # What nnU-Net raises for plans and dataset.json that are not complete.
@@ -37,9 +41,9 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
     ``NNUNET_MAMBA_TEACHER`` names it: a checkpoint, a fold's folder, or the folder of all folds, which holds that of
     the student's fold; or a model file, or a model that comes with nnunet-mamba. Without the variable it is the only
     finished training of ``teacher_trainer`` on the student's data set, configuration and fold, with any recipe and
-    budget but no variant, and with the student's plans; if there is none, with other plans for the same preprocessed
-    data. Those whose names have the student's seed, or like the student's none, come before all others; and where the
-    student's name has a recipe or a budget, those with the same.
+    at least the student's budget but no variant, and with the student's plans; if there is none, with other plans for
+    the same preprocessed data. Those whose names have the student's seed, or like the student's none, come before all
+    others; and where the student's name has a recipe or a budget, those with the same.
 
     Args:
         student: the trainer that needs a teacher.
@@ -47,7 +51,7 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
 
     Raises:
         FileNotFoundError: there is none; says where it should be and how to make one.
-        ValueError: several trainings fit; names them.
+        ValueError: several trainings fit, or those that are there were shorter than the student's is; names them.
     """
     if named := os.environ.get(TEACHER_VARIABLE):
         if (bundle := teacher_bundle(named)) is not None:
@@ -63,27 +67,52 @@ def find_teacher(student: nnUNetTrainer, teacher_trainer: str) -> Path:
         and _is_of(model.name.trainer, teacher_trainer)
     ]
     identifier = student.configuration_manager.data_identifier
-    seed = TrainerName.parse(type(student).__name__).seed
-    of_seed = [model for model in trained if TrainerName.parse(model.name.trainer).seed == seed]
+    name = TrainerName.parse(type(student).__name__)
+    shorter = [model for model in trained if _n_steps(TrainerName.parse(model.name.trainer)) < _n_steps(name)]
+    trained = [model for model in trained if model not in shorter]
+    of_seed = [model for model in trained if TrainerName.parse(model.name.trainer).seed == name.seed]
     found = _of_plans(of_seed, plans, identifier) or _of_plans(trained, plans, identifier)
-    found = _trained_alike(found, TrainerName.parse(type(student).__name__)) or found
+    found = _trained_alike(found, name) or found
     if len(found) > 1:
-        # Name the folder of all folds: a single fold would teach all students, among them those that it must not teach.
-        lines = "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(model.folder))}" for model in found)
-        raise ValueError(f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{lines}")
-    if not found:
-        trainer = str(TrainerName(base=teacher_trainer, seed=seed))
-        name = ModelName(trainer=trainer, plans=plans, configuration=configuration)
-        folder = results / str(name) / fold_name(student.fold)
-        command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {trainer} -p {plans}"
-        raise FileNotFoundError(
-            f"{type(student).__name__} needs a trained teacher, and there is no {folder / FINAL}, nor one of "
-            f"{teacher_trainer}_… with another recipe, budget or seed, nor with other plans for the same preprocessed "
-            f"data. Train it first:\n  {command}\n"
-            f"or name another one, by the folder that holds its folds, a fold's folder or a checkpoint:\n"
-            f"  export {TEACHER_VARIABLE}=/path"
+        raise ValueError(
+            f"{len(found)} trainings can be the teacher of {type(student).__name__}. Choose one:\n{_choice(found)}"
         )
+    if not found and shorter:
+        # A trial of one epoch must not teach a whole training unnoticed.
+        alike = replace(name, base=teacher_trainer, variant=None, deep=False)
+        raise ValueError(
+            f"{type(student).__name__} needs a teacher that was trained as long as itself, and all that are there were "
+            f"trained for less. Train {alike} first, or choose one of them all the same:\n{_choice(shorter)}"
+        )
+    if not found:
+        raise _missing(student, str(TrainerName(base=teacher_trainer, seed=name.seed)), teacher_trainer)
     return found[0].fold(student.fold) / FINAL
+
+
+def _missing(student: nnUNetTrainer, wanted: str, teacher_trainer: str) -> FileNotFoundError:
+    """Return the error of a student without a teacher; ``wanted`` is the trainer that it asks for."""
+    plans, configuration = student.plans_manager.plans_name, student.configuration_name
+    results = Path(student.output_folder_base).parent
+    name = ModelName(trainer=wanted, plans=plans, configuration=configuration)
+    folder = results / str(name) / fold_name(student.fold)
+    command = f"nnUNetv2_train {results.name} {configuration} {student.fold} -tr {wanted} -p {plans}"
+    return FileNotFoundError(
+        f"{type(student).__name__} needs a trained teacher, and there is no {folder / FINAL}, nor one of "
+        f"{teacher_trainer}_… with another recipe, budget or seed, nor with other plans for the same preprocessed "
+        f"data. Train it first:\n  {command}\n"
+        f"or name another one, by the folder that holds its folds, a fold's folder or a checkpoint:\n"
+        f"  export {TEACHER_VARIABLE}=/path"
+    )
+
+
+def _choice(models: Sequence[TrainedModel]) -> str:
+    # The folder of all folds: a single fold would teach all students, among them those that it must not teach.
+    return "\n".join(f"  export {TEACHER_VARIABLE}={shlex.quote(str(model.folder))}" for model in models)
+
+
+def _n_steps(name: TrainerName) -> float:
+    """Return how many steps a name's budget has; without one it has as many as its recipe, more than any trial."""
+    return math.inf if name.epochs is None else name.epochs * (name.iterations or _ITERATIONS)
 
 
 def _is_of(trainer: str, teacher_trainer: str) -> bool:

@@ -83,8 +83,20 @@ def test_of_several_teachers_the_one_with_the_recipe_and_budget_in_the_students_
     checkpoints = {name: teach(name) for name in names}
     for suffix in ("_paper", "_20epochs", "_paper_20epochs"):
         assert make(f"nnUNetTrainerUltraLBMTDistill{suffix}").load_teacher() == checkpoints[f"{TEACHER}{suffix}"]
-    with pytest.raises(ValueError, match="4 trainings can be the teacher"):
+    # Those of 20 epochs are too short for it.
+    with pytest.raises(ValueError, match="2 trainings can be the teacher"):
         make("nnUNetTrainerUltraLBMTDistill_30epochs").load_teacher()
+
+
+@pytest.mark.parametrize("suffix", ["", "_paper", "_30epochs", "_paper_2epochs", "_seed1"])
+def test_a_trial_does_not_teach_a_longer_training_unnoticed(make, teach, suffix):
+    student = f"nnUNetTrainerUltraLBMTDistill{suffix}"
+    trial = teach(f"{TEACHER}_1epochs{'_seed1' if suffix == '_seed1' else ''}")
+    with pytest.raises(ValueError, match=f"Train {TEACHER}{suffix} first, or choose one of them") as error:
+        make(student).load_teacher()
+    assert f"export {TEACHER_VARIABLE}={trial.parent.parent}" in str(error.value)
+    whole = teach(f"{TEACHER}{suffix}")
+    assert make(student).load_teacher() == whole
 
 
 def test_of_a_named_folder_of_folds_the_students_own_teaches(make, teach, monkeypatch):
