@@ -66,7 +66,9 @@ def reproduce(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for table, figures and logs.", show_default="the table's name"),
+        typer.Option(
+            "--output", "-o", help="Folder for table, figures and logs.", show_default="the table's name and the budget"
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would run and about how long, and write nothing.")
@@ -157,10 +159,16 @@ def reproduce(
 def _run(request: "ReproductionRequest", place: "TrainingPlace", *, prepare_only: bool) -> None:
     """Run all steps, or those before the trainings."""
     from nnunet_mamba.cli.output.reproduction_tables import print_reproduction
+    from nnunet_mamba.reproduction.planned_rows import planned_rows
     from nnunet_mamba.reproduction.run import prepare, score, train
-    from nnunet_mamba.reproduction.writing import write_reports, write_reproduction
+    from nnunet_mamba.reproduction.trainings import refuse_without_trainings
+    from nnunet_mamba.reproduction.writing import refuse_other_run, write_reports, write_reproduction
     from nnunet_mamba.system.folder_lock import refuse_if_unwritable
 
+    if not prepare_only:
+        refuse_without_trainings()
+    could_run = [not row.reason for row in planned_rows(request)]
+    refuse_other_run(request, planned_rows(request))
     refuse_if_unwritable(request.output, way_out="choose another `output`")
     with _shown(request.progress) as listener:
         prepared = prepare(request, listener)
@@ -188,7 +196,8 @@ def _run(request: "ReproductionRequest", place: "TrainingPlace", *, prepare_only
     print_reproduction(found)
     for file in files:
         print(file)
-    if not any(row.scores for row in found.rows):
+    has_failed = any(could and row.scores is None for could, row in zip(could_run, found.rows, strict=True))
+    if has_failed or not any(row.scores for row in found.rows):
         raise typer.Exit(1)
 
 
@@ -202,17 +211,24 @@ def _request(
     output: Path | None,
     others: "dict[str, object]",
 ) -> "ReproductionRequest":
-    from nnunet_mamba.reproduction.request import Budget, ReproductionRequest, find_experiment, places_of
+    from nnunet_mamba.reproduction.request import (
+        Budget,
+        ReproductionRequest,
+        default_output,
+        find_experiment,
+        places_of,
+    )
 
     if table is None:
         raise ValueError("no table is named; nnunet-mamba reproduce --list names all of them")
     experiment = find_experiment(table)
+    found_budget = None if budget is None else Budget.parse(budget)
     return ReproductionRequest(
         experiment=experiment,
-        output=output or Path(experiment.name),
+        output=output or default_output(experiment, found_budget),
         places=places_of(data, experiment),
         rows=rows or [],
-        budget=None if budget is None else Budget.parse(budget),
+        budget=found_budget,
         repeats=repeats or experiment.repeats,
         **others,  # type: ignore[arg-type]
     )

@@ -95,9 +95,9 @@ def _wanted(texts: Sequence[str], rows: Sequence[PublishedRow]) -> set[str]:
     longest_first = sorted(methods, key=len, reverse=True)
     found = set()
     for text in texts:
-        rest = text.strip().lower()
+        rest = text.strip()
         while rest:
-            name = next((one for one in longest_first if re.match(rf"{re.escape(one)}\s*(,|$)", rest)), None)
+            name = next((one for one in longest_first if re.match(rf"{re.escape(one)}\s*(,|$)", rest.lower())), None)
             if name is None:
                 raise _unknown(rest.partition(",")[0].strip(), methods)
             found.add(methods[name])
@@ -106,7 +106,7 @@ def _wanted(texts: Sequence[str], rows: Sequence[PublishedRow]) -> set[str]:
 
 
 def _unknown(name: str, methods: Mapping[str, str]) -> ValueError:
-    nearest = [methods[one] for one in get_close_matches(name, methods, n=3, cutoff=0.4)]
+    nearest = [methods[one] for one in get_close_matches(name.lower(), methods, n=3, cutoff=0.4)]
     meant = f"did you mean {' or '.join(nearest)}?" if nearest else f"there are {', '.join(methods.values())}"
     return ValueError(f"`rows` {name!r} is no method of the table: {meant}")
 

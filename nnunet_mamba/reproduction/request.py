@@ -39,6 +39,11 @@ class Budget:
             raise ValueError(f"`budget` {text!r} is none, expected such as 20epochs or 1epochs_2iterations")
         return cls(epochs=int(found[1]), iterations=int(found[2]) if found[2] else None)
 
+    @property
+    def suffix(self) -> str:
+        """The budget as a trainer's name and a folder's have it, 20epochs_50iterations."""
+        return f"{self.epochs}epochs" + ("" if self.iterations is None else f"_{self.iterations}iterations")
+
     def __str__(self) -> str:
         """Return the budget as a sentence has it."""
         of_epoch = "" if self.iterations is None else f" of {self.iterations} iterations"
@@ -92,6 +97,11 @@ def find_experiment(name: str) -> Experiment:
     nearest = get_close_matches(name.lower(), EXPERIMENTS, n=3, cutoff=0.5)
     meant = f"did you mean {' or '.join(nearest)}?" if nearest else f"expected one of {', '.join(EXPERIMENTS)}"
     raise ValueError(f"{name!r} is no table of the papers: {meant}")
+
+
+def default_output(experiment: Experiment, budget: Budget | None) -> Path:
+    """Return the folder of a run whose user names none: trials do not replace the table of whole trainings."""
+    return Path(experiment.name if budget is None else f"{experiment.name}-{budget.suffix}")
 
 
 def places_of(texts: Sequence[str], experiment: Experiment) -> dict[str, Path]:

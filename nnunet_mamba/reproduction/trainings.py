@@ -1,6 +1,7 @@
 """The trainings of an experiment as cross-validations of one fold, and what became of each."""
 
 import math
+import os
 from collections.abc import Sequence
 
 from nnunet_mamba.crossval.cross_validation import CrossValidation, Request, prepare_cross_validation
@@ -53,6 +54,16 @@ def cross_validation(
             n_slurm_gpus=n_slurm_gpus,
         )
     )
+
+
+def refuse_without_trainings() -> None:
+    """Raise on a system where nothing can be trained, before hours of preparation.
+
+    Raises:
+        ValueError: it is neither Linux nor macOS.
+    """
+    if os.name != "posix":
+        raise ValueError("nnunet-mamba reproduce trains on Linux and macOS alone; run the same command there")
 
 
 def trained_models(training: PlannedTraining, repeats: int) -> list[TrainedModel]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from nnunet_mamba.report.tables.as_csv import as_csv
 from nnunet_mamba.report.tables.as_markdown import as_markdown
 from nnunet_mamba.report.writing import write_dataset_report
 from nnunet_mamba.reproduction.experiment import PreparedData
+from nnunet_mamba.reproduction.planned_rows import PlannedRow
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.reproduction.result_table import ReproducedRow, Reproduction, result_table
 from nnunet_mamba.system.atomic import replacing
+from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.trainer_name import TrainerName
 
 TABLE = "table"
@@ -61,18 +63,60 @@ def write_reproduction(
     return files
 
 
+def refuse_other_run(request: ReproductionRequest, rows: Iterable[PlannedRow]) -> None:
+    """Raise if the output folder holds a table that this run would replace by another one. Rows may be added.
+
+    Args:
+        request: of the run.
+        rows: of its table.
+
+    Raises:
+        ValueError: the table there has another budget, other seeds or rows with numbers that this run has not; or it
+            is damaged.
+    """
+    file = request.output / f"{TABLE}.json"
+    if not file.is_file():
+        return
+    stored = read_json_object(file)
+    others = [
+        f"{name} {_told(stored.get(name))}, and this run {_told(value)}"
+        for name, value in _identity(request).items()
+        if stored.get(name) != value
+    ]
+    here = {(row.row.method, row.row.setting.dataset) for row in rows}
+    scored = [row for row in stored.get("rows", []) if row.get("n_models")]
+    lost = [f"{row['method']} ({row['dataset']})" for row in scored if (row["method"], row["dataset"]) not in here]
+    if lost and not others:
+        others = [f"numbers of {', '.join(lost)}, and this run leaves them out: add them to `rows`"]
+    if others:
+        raise ValueError(f"{file} has {'; '.join(others)}; choose another `output`, or move it away")
+
+
+def _identity(request: ReproductionRequest) -> dict[str, Any]:
+    """Return what two runs have in common if the one may continue the other's table."""
+    return {
+        "experiment": request.experiment.name,
+        "budget": None if request.budget is None else str(request.budget),
+        "seeds": list(range(1, request.repeats + 1)),
+    }
+
+
+def _told(value: Any) -> str:
+    if value is None:
+        return "the paper's"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def reproduction_as_dict(found: Reproduction, request: ReproductionRequest) -> dict[str, Any]:
     """Return all that was found as plain values for JSON, None for what is not known."""
     table = found.rows[0].row.table
     return {
         "nnunet_mamba": __version__,
-        "experiment": request.experiment.name,
+        **_identity(request),
         "paper": table.paper.name,
         "table": table.number,
         "source": table.paper.citation,
         "recipe": request.experiment.recipe,
-        "budget": None if request.budget is None else str(request.budget),
-        "seeds": list(range(1, request.repeats + 1)),
         "rows": [_row_as_dict(each) for each in found.rows],
         "differences": list(found.differences),
     }

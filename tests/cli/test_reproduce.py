@@ -1,10 +1,13 @@
 """``nnunet-mamba reproduce``: what it lists, refuses and would do."""
 
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
 from nnunet_mamba.cli.main import app
 from nnunet_mamba.demo.lesions import write_isic_folder
+from nnunet_mamba.reproduction import trainings
 from nnunet_mamba.reproduction.experiments import EXPERIMENTS
 
 
@@ -58,7 +61,7 @@ def test_a_dry_run_names_trainings_and_reasons_and_writes_nothing(run, tmp_path)
 def test_an_unknown_method_is_told_with_the_nearest(run):
     result = run("vm-unet-table-ii", "--rows", "VMUNet", "--dry-run")
     assert result.exit_code == 1
-    assert "--rows 'vmunet' is no method of the table: did you mean VM-UNet" in result.stderr
+    assert "--rows 'VMUNet' is no method of the table: did you mean VM-UNet" in result.stderr
 
 
 def test_without_data_every_row_is_told_and_nothing_is_written(run, tmp_path):
@@ -89,3 +92,27 @@ def test_a_conversion_of_other_files_stops_its_rows_and_is_left_alone(run, tmp_p
         "nnUNet_results), or set these variables to other folders."
     )
     assert [path.name for path in raw.iterdir()] == ["mine.txt"]
+
+
+def test_a_table_of_another_budget_or_seeds_is_not_replaced(run, tmp_path):
+    run("ultralight-vm-unet-table-4", "--no-progress", "--budget", "2epochs")
+    file = tmp_path / "ultralight-vm-unet-table-4-2epochs/table.json"
+    before = file.read_text(encoding="utf-8")
+    told = {
+        ("--budget", "3epochs"): "has budget 2 epochs, and this run 3 epochs",
+        (): "has budget 2 epochs, and this run the paper's",
+        ("--budget", "2epochs", "--repeats", "2"): "has seeds 1, and this run 1, 2",
+    }
+    for arguments, text in told.items():
+        result = run("ultralight-vm-unet-table-4", "--no-progress", "-o", file.parent, *arguments)
+        assert result.exit_code == 1
+        assert f"table.json {text}; choose another --output, or move it away" in result.stderr
+    assert file.read_text(encoding="utf-8") == before
+
+
+def test_a_system_that_cannot_train_is_refused_before_anything_is_prepared(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainings, "os", SimpleNamespace(name="nt"))
+    result = run("ultralight-vm-unet-table-4", "--no-progress")
+    assert result.exit_code == 1
+    assert "trains on Linux and macOS alone" in result.stderr
+    assert not (tmp_path / "ultralight-vm-unet-table-4").exists()

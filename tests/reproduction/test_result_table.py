@@ -21,7 +21,7 @@ from nnunet_mamba.reproduction.planned_rows import planned_rows
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.reproduction.result_table import ReproducedRow, Reproduction, result_table
 from nnunet_mamba.reproduction.row_trainers import network_of
-from nnunet_mamba.reproduction.writing import write_reproduction
+from nnunet_mamba.reproduction.writing import refuse_other_run, write_reproduction
 from nnunet_mamba.results.confusion import Confusion, ScoredCase
 
 
@@ -142,3 +142,13 @@ def test_the_files_hold_the_same_with_differences_and_reasons(reproduction, tmp_
     assert float(first["dice"]) == dice["own"]
     assert lost["reason"].startswith("No files are given")
     assert as_csv(result_table(reproduction)) == table
+
+
+def test_a_table_with_numbers_that_a_run_leaves_out_is_not_replaced_and_rows_may_be_added(reproduction, tmp_path):
+    experiment = EXPERIMENTS["ultralbm-unet-table-1"]
+    request = ReproductionRequest(experiment=experiment, output=tmp_path / "out", places={}, repeats=2)
+    write_reproduction(reproduction, request, in_words=str)
+    refuse_other_run(request, planned_rows(request))
+    other = [row for row in planned_rows(request) if row.row.method == "MALUNet"]
+    with pytest.raises(ValueError, match=r"numbers of UltraLBM-UNet \(isic17\), and this run leaves them out"):
+        refuse_other_run(request, other)
