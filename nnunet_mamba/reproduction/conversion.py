@@ -9,11 +9,10 @@ from nnunet_mamba.data.converters.lgg import LggOptions, convert_lgg
 from nnunet_mamba.data.converters.ph2 import Ph2Options, convert_ph2
 from nnunet_mamba.data.converters.synapse import SynapseOptions, convert_synapse
 from nnunet_mamba.data.sources.archives import unpacked
-from nnunet_mamba.data.splits.split_files import SPLITS_FILE, read_splits
 from nnunet_mamba.data.writing.dataset_folder import raw_dataset_folder
 from nnunet_mamba.data.writing.raw_dataset import Conversion
 from nnunet_mamba.data.writing.run_options import RunOptions
-from nnunet_mamba.reproduction.experiment import FOLD, PreparedData
+from nnunet_mamba.reproduction.experiment import PreparedData
 from nnunet_mamba.reproduction.request import ReproductionRequest
 from nnunet_mamba.system.parallel import default_jobs
 
@@ -26,8 +25,6 @@ class ConvertedData:
         data: as it was declared.
         folder: ``$nnUNet_raw/DatasetXXX_Name``.
         n_images: in it, those in no fold included.
-        n_training: that fold 0 trains with; 0 for an external test.
-        n_test: that are scored.
         source: where the split is from; "" without one.
         warning: of the split; "" without one.
     """
@@ -35,8 +32,6 @@ class ConvertedData:
     data: PreparedData
     folder: Path
     n_images: int
-    n_training: int
-    n_test: int
     source: str = ""
     warning: str = ""
 
@@ -69,16 +64,11 @@ def convert(data: PreparedData, source: Path, request: ReproductionRequest) -> C
         done = _converted(data, place, folder, run=run, label_numbering=request.label_numbering)
     split = done.split
     if split is None or not split.folds:
-        return ConvertedData(
-            data=data, folder=folder, n_images=len(done.cases), n_training=0, n_test=done.n_test_labels
-        )
-    fold = read_splits(folder / SPLITS_FILE)[FOLD]
+        return ConvertedData(data=data, folder=folder, n_images=len(done.cases))
     return ConvertedData(
         data=data,
         folder=folder,
         n_images=len(done.cases),
-        n_training=len(fold["train"]),
-        n_test=len(fold["val"]),
         source=split.source,
         warning=split.warning or "",
     )

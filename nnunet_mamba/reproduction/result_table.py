@@ -17,6 +17,7 @@ _HERE = "here"
 _OWN = " own"
 _HOURS = Column(key="hours", heading="hours", decimals=2)
 _MODELS = Column(key="models", heading="models", decimals=0)
+OWN_RECIPES = "Each network is trained by the recipe of its own paper, not by that of the table's paper."
 # What people read above the rows and below the table, programs read in each row.
 _FOR_PROGRAMS = tuple(Column(key=key, heading=key, for_people=False) for key in ("dataset", "protocol", "trainer"))
 _UNKNOWN = Number(value=math.nan)
@@ -63,12 +64,10 @@ class Reproduction:
     Args:
         rows: of the table, in the order of print.
         differences: what is not as in the paper, in sentences.
-        notes: what else has to be known.
     """
 
     rows: Sequence[ReproducedRow]
     differences: Sequence[str] = field(default=())
-    notes: Sequence[str] = field(default=())
 
 
 def result_table(found: Reproduction) -> Table:

@@ -17,7 +17,7 @@ from nnunet_mamba.report.writing import write_dataset_report
 from nnunet_mamba.reproduction.experiment import PreparedData
 from nnunet_mamba.reproduction.planned_rows import PlannedRow
 from nnunet_mamba.reproduction.request import ReproductionRequest
-from nnunet_mamba.reproduction.result_table import ReproducedRow, Reproduction, result_table
+from nnunet_mamba.reproduction.result_table import OWN_RECIPES, ReproducedRow, Reproduction, result_table
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.json_files import read_json_object
 from nnunet_mamba.trainer_name import TrainerName
@@ -49,7 +49,7 @@ def write_reproduction(
         f"- {each.row.method} ({each.row.setting.dataset}): {in_words(each.planned.reason)}" for each in lost
     )
     texts = {
-        "md": f"{in_words(as_markdown(table))}\n### What is not as in the paper\n\n{differences}\n"
+        "md": f"{OWN_RECIPES}\n\n{in_words(as_markdown(table))}\n### What is not as in the paper\n\n{differences}\n"
         + (f"\n### Rows that were not run\n\n{left_out}\n" if lost else ""),
         "csv": as_csv(table),
         "json": json.dumps(reproduction_as_dict(found, request), indent=1, ensure_ascii=False, allow_nan=False) + "\n",

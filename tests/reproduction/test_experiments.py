@@ -11,6 +11,7 @@ from nnunet_mamba.published_results import ROWS
 from nnunet_mamba.reproduction.experiments import EXPERIMENTS
 from nnunet_mamba.reproduction.planned_rows import rows_of
 from nnunet_mamba.reproduction.request import find_experiment
+from nnunet_mamba.training.distillation.settings import DistillationSettings
 
 DATA = list(dict.fromkeys(data for experiment in EXPERIMENTS.values() for data in experiment.all_data))
 
@@ -46,6 +47,29 @@ def test_an_experiment_has_the_splits_sizes_and_seeds_of_its_rows(experiment):
             assert row.method == f"{data.size}×{data.size}"
     spreads = {row.setting.spread for row in rows_of(experiment)} - {""}
     assert (experiment.repeats == 3) == ("three seeds" in spreads)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS)
+def test_an_epoch_chosen_by_the_test_is_told_where_the_rows_say_so_and_nowhere_else(experiment):
+    noted = any("the test images choose the epoch" in note for row in rows_of(experiment) for note in row.setting.notes)
+    told = [text for text in experiment.differences if "keeps the epoch that scores best on the test images" in text]
+    assert len(told) == noted
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS)
+def test_a_table_with_taught_networks_tells_the_weights_of_the_terms(experiment):
+    taught = any(change.teacher for change in experiment.methods.values())
+    (told,) = [text for text in experiment.differences if "terms of the distillation" in text] if taught else [""]
+    ours = DistillationSettings()
+    assert (f"{ours.soft:g} (soft), {ours.attention:g} (attention) and {ours.gradient:g} (gradient)" in told) == taught
+    has_kl = "KL-Distill" in experiment.methods
+    assert (
+        any(
+            f"KL-Distill is our reading, with a temperature of {ours.kl_temperature:g}" in text
+            for text in experiment.differences
+        )
+        == has_kl
+    )
 
 
 def test_the_trainers_that_experiments_name_exist():

@@ -31,7 +31,7 @@ def told(*, given=("isic17", "isic18", "ph2"), converted=(), plans=None, **chang
 
 
 def converted(data, n_images, **changes):
-    return ConvertedData(data=data, folder=Path(), n_images=n_images, n_training=0, n_test=0, **changes)
+    return ConvertedData(data=data, folder=Path(), n_images=n_images, **changes)
 
 
 def plans(recipe, batch_size, limited_by="recipe"):

@@ -111,7 +111,7 @@ def test_methods_with_commas_in_their_names_can_be_listed():
 
 
 def test_an_unknown_method_is_refused_with_the_nearest():
-    with pytest.raises(ValueError, match="`rows` 'ultralbm' is no method of the table: did you mean UltraLBM-UNet"):
+    with pytest.raises(ValueError, match="`rows` 'UltraLBM' is no method of the table: did you mean UltraLBM-UNet"):
         rows("UltraLBM")
     with pytest.raises(ValueError, match="`rows` 'x' is no method of the table: there are U-Net, "):
         rows("UltraLBM-UNet, x")

@@ -131,6 +131,7 @@ def test_the_files_hold_the_same_with_differences_and_reasons(reproduction, tmp_
     text, table, content = (
         file.read_text(encoding="utf-8") for file in write_reproduction(reproduction, request, in_words=str.upper)
     )
+    assert text.startswith("Each network is trained by the recipe of its own paper")
     assert "- OTHER IMAGES THAN" in text
     assert "- UltraLBM-UNet (isic18): NO FILES ARE GIVEN" in text
     first, second = csv.DictReader(io.StringIO(table))

@@ -59,11 +59,12 @@ def print_reproduction(found: "Reproduction") -> None:
     """Print the paper's table with one's own numbers, then what is not as in the paper."""
     from rich.table import Table
 
-    from nnunet_mamba.reproduction.result_table import result_table
+    from nnunet_mamba.reproduction.result_table import OWN_RECIPES, result_table
 
     made = result_table(found)
     console = results_console()
     console.print(made.title, markup=False)
+    console.print(OWN_RECIPES, markup=False, soft_wrap=True)
     for group, rows in groupby(made.rows, key=lambda row: row.group):
         own = list(rows)
         columns = [column for column in made.shown_columns if any(made.number(row, column) for row in own)]

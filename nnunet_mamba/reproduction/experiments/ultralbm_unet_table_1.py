@@ -2,7 +2,7 @@
 
 from nnunet_mamba.reproduction.experiment import Experiment, MethodChange
 from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_ULTRALBM, ISIC18_OF_ULTRALBM, PH2
-from nnunet_mamba.reproduction.experiments.known_differences import SKIN
+from nnunet_mamba.reproduction.experiments.known_differences import DISTILLED, ULTRALBM
 
 EXPERIMENT = Experiment(
     name="ultralbm-unet-table-1",
@@ -13,5 +13,5 @@ EXPERIMENT = Experiment(
     repeats=3,
     tests={"ph2": ("isic17", "isic18")},
     methods={"UltraLBM-UNet-T": MethodChange(teacher="nnUNetTrainerUltraLBM")},
-    differences=SKIN,
+    differences=(*ULTRALBM, DISTILLED),
 )

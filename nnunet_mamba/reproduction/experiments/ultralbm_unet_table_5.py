@@ -2,7 +2,7 @@
 
 from nnunet_mamba.reproduction.experiment import Experiment
 from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_ULTRALBM
-from nnunet_mamba.reproduction.experiments.known_differences import SKIN
+from nnunet_mamba.reproduction.experiments.known_differences import ULTRALBM
 
 EXPERIMENT = Experiment(
     name="ultralbm-unet-table-5",
@@ -11,5 +11,5 @@ EXPERIMENT = Experiment(
     data={"isic17": ISIC17_OF_ULTRALBM},
     trainer="nnUNetTrainerUltraLBM",
     repeats=3,
-    differences=SKIN,
+    differences=ULTRALBM,
 )

@@ -2,7 +2,7 @@
 
 from nnunet_mamba.reproduction.experiment import Experiment, MethodChange
 from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_ULTRALBM
-from nnunet_mamba.reproduction.experiments.known_differences import SKIN
+from nnunet_mamba.reproduction.experiments.known_differences import DISTILLED, KL_DISTILL, ULTRALBM
 
 _TAUGHT = MethodChange(teacher="nnUNetTrainerUltraLBM")
 
@@ -14,5 +14,5 @@ EXPERIMENT = Experiment(
     trainer="nnUNetTrainerUltraLBM",
     repeats=3,
     methods=dict.fromkeys(("KL-Distill", "DKL-Distill", "DKL+Att", "DKL+Grad", "Full Strategy"), _TAUGHT),
-    differences=SKIN,
+    differences=(*ULTRALBM, DISTILLED, KL_DISTILL),
 )

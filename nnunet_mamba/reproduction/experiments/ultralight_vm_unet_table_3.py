@@ -2,7 +2,7 @@
 
 from nnunet_mamba.reproduction.experiment import Experiment
 from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_ULTRALIGHT, PH2
-from nnunet_mamba.reproduction.experiments.known_differences import NO_VALIDATION, SKIN
+from nnunet_mamba.reproduction.experiments.known_differences import ULTRALIGHT
 
 EXPERIMENT = Experiment(
     name="ultralight-vm-unet-table-3",
@@ -11,5 +11,5 @@ EXPERIMENT = Experiment(
     data={"isic17": ISIC17_OF_ULTRALIGHT, "ph2": PH2},
     trainer="nnUNetTrainerUltraLightVM",
     tests={"ph2": ("isic17",)},
-    differences=(NO_VALIDATION, *SKIN),
+    differences=ULTRALIGHT,
 )

@@ -2,7 +2,7 @@
 
 from nnunet_mamba.reproduction.experiment import Experiment
 from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_ULTRALIGHT
-from nnunet_mamba.reproduction.experiments.known_differences import NO_VALIDATION, SKIN
+from nnunet_mamba.reproduction.experiments.known_differences import ULTRALIGHT
 
 EXPERIMENT = Experiment(
     name="ultralight-vm-unet-table-4",
@@ -10,5 +10,5 @@ EXPERIMENT = Experiment(
     table="Table 4",
     data={"isic17": ISIC17_OF_ULTRALIGHT},
     trainer="nnUNetTrainerUltraLightVM",
-    differences=(NO_VALIDATION, *SKIN),
+    differences=ULTRALIGHT,
 )

@@ -2,7 +2,7 @@
 
 from nnunet_mamba.reproduction.experiment import Experiment
 from nnunet_mamba.reproduction.experiments.data_sets import ISIC17_OF_VM_UNET, ISIC18_OF_VM_UNET
-from nnunet_mamba.reproduction.experiments.known_differences import SKIN, VMAMBA
+from nnunet_mamba.reproduction.experiments.known_differences import VM_UNET, VMAMBA
 
 EXPERIMENT = Experiment(
     name="vm-unet-table-iv",
@@ -10,5 +10,5 @@ EXPERIMENT = Experiment(
     table="Table IV",
     data={"isic17": ISIC17_OF_VM_UNET, "isic18": ISIC18_OF_VM_UNET},
     trainer="nnUNetTrainerVMUNet",
-    differences=(*SKIN, VMAMBA),
+    differences=(*VM_UNET, VMAMBA),
 )

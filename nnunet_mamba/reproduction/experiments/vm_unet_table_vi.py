@@ -9,7 +9,7 @@ from nnunet_mamba.reproduction.experiments.data_sets import (
     ISIC18_512,
     ISIC18_OF_VM_UNET,
 )
-from nnunet_mamba.reproduction.experiments.known_differences import SKIN, VMAMBA
+from nnunet_mamba.reproduction.experiments.known_differences import VM_UNET, VMAMBA
 
 EXPERIMENT = Experiment(
     name="vm-unet-table-vi",
@@ -21,5 +21,5 @@ EXPERIMENT = Experiment(
         "384×384": MethodChange(data={"isic17": ISIC17_384, "isic18": ISIC18_384}),
         "512×512": MethodChange(data={"isic17": ISIC17_512, "isic18": ISIC18_512}),
     },
-    differences=(*SKIN, VMAMBA),
+    differences=(*VM_UNET, VMAMBA),
 )
