@@ -13,6 +13,7 @@ from nnunet_mamba.crossval.cross_validation import CrossValidation
 from nnunet_mamba.data.problems import InvalidDatasetError
 from nnunet_mamba.report.contents.gathering import Gathered
 from nnunet_mamba.reproduction.conversion import ConvertedData, convert
+from nnunet_mamba.reproduction.conversion_problems import told_problems, without_other_settings
 from nnunet_mamba.reproduction.experiment import PreparedData
 from nnunet_mamba.reproduction.faulty_trainings import for_all_that_can, in_one_line
 from nnunet_mamba.reproduction.found_differences import differences_of
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 LOGS = "logs"
 _UNTESTED = "Its external test is not over."
 _ADVICE = "Choose another place"
-# Of a data set, and the line that counts them.
-_SHOWN_PROBLEMS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,15 +137,15 @@ def _converted(data: PreparedData, prepared: Prepared, listener: Listener) -> st
     try:
         prepared.converted[data] = convert(data, request.places[data.dataset], request)
     except InvalidDatasetError as error:
-        first = " ".join(str(error).splitlines()[1:_SHOWN_PROBLEMS]).strip()
-        return f"{data.dataset} cannot be converted: {error.summary}: {first}"
+        file = request.output / LOGS / f"{data.folder_name}_problems.csv"
+        return f"{data.dataset} cannot be converted: {told_problems(error, file)}"
     except FileExistsError as error:
         # A conversion's own advice is about a place, which is fixed here.
         found = in_one_line(error).partition(_ADVICE)[0].rstrip()
         advice = way_out(data)
         return f"{data.dataset} cannot be converted: {found}. {advice[0].upper()}{advice[1:]}."
     except (ValueError, NotADirectoryError) as error:
-        return f"{data.dataset} cannot be converted: {in_one_line(error)}"
+        return f"{data.dataset} cannot be converted: {without_other_settings(str(error))}"
     return ""
 
 
