@@ -167,8 +167,8 @@ def _run(request: "ReproductionRequest", place: "TrainingPlace", *, prepare_only
 
     if not prepare_only:
         refuse_without_trainings()
-    could_run = [not row.reason for row in planned_rows(request)]
-    refuse_other_run(request, planned_rows(request))
+    rows = planned_rows(request)
+    refuse_other_run(request, rows)
     refuse_if_unwritable(request.output, way_out="choose another `output`")
     with _shown(request.progress) as listener:
         prepared = prepare(request, listener)
@@ -196,8 +196,7 @@ def _run(request: "ReproductionRequest", place: "TrainingPlace", *, prepare_only
     print_reproduction(found)
     for file in files:
         print(file)
-    has_failed = any(could and row.scores is None for could, row in zip(could_run, found.rows, strict=True))
-    if has_failed or not any(row.scores for row in found.rows):
+    if found.lacks_numbers([not row.reason for row in rows]) or not any(row.scores for row in found.rows):
         raise typer.Exit(1)
 
 

@@ -69,6 +69,14 @@ class Reproduction:
     rows: Sequence[ReproducedRow]
     differences: Sequence[str] = field(default=())
 
+    def lacks_numbers(self, could_run: Sequence[bool]) -> bool:
+        """Return whether a row has none of one's own though it could have been run.
+
+        Args:
+            could_run: of each row, before anything was done for it.
+        """
+        return any(could and row.scores is None for could, row in zip(could_run, self.rows, strict=True))
+
 
 def result_table(found: Reproduction) -> Table:
     """Return the paper's table; each column of it is followed by one of one's own numbers.

@@ -192,7 +192,7 @@ def train(prepared: Prepared, place: TrainingPlace, listener: Listener) -> bool:
             return all(len(trained_models(training, repeats)) == repeats for training in planned)
     for data in list(prepared.trainings):
         listener.begins(f"training on {data.folder_name}")
-        for place_of_turn, turn in enumerate(in_turns(prepared.trainings[data], prepared.rows)):
+        for place_of_turn, turn in enumerate(in_turns(prepared.trainings.get(data, []), prepared.rows)):
             # Those whose teachers have failed are stopped by now.
             there = prepared.trainings.get(data, []) if place_of_turn else turn
             turn = [training for training in turn if training in there]

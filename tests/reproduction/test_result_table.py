@@ -153,3 +153,8 @@ def test_a_table_with_numbers_that_a_run_leaves_out_is_not_replaced_and_rows_may
     other = [row for row in planned_rows(request) if row.row.method == "MALUNet"]
     with pytest.raises(ValueError, match=r"numbers of UltraLBM-UNet \(isic17\), and this run leaves them out"):
         refuse_other_run(request, other)
+
+
+def test_a_row_that_could_run_and_has_no_numbers_is_lacking_and_one_that_could_not_is_not(reproduction):
+    assert not reproduction.lacks_numbers([True, False])
+    assert reproduction.lacks_numbers([True, True])
