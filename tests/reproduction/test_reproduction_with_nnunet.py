@@ -27,7 +27,7 @@ def reproduce(nnunet_folders, tmp_path, photographs):
 
     def run(*arguments):
         words = ["reproduce", "ultralight-vm-unet-table-4", "--data", str(photographs), "-o", str(tmp_path / "out")]
-        words += ["--device", "cpu", "--budget", "1epochs_1iterations", *arguments]
+        words += ["--rows", "3", "--device", "cpu", "--budget", "1epochs_1iterations", *arguments]
         process = subprocess.run(
             [sys.executable, "-c", COMMAND, *words],
             env=nnunet_folders.environment(OMP_NUM_THREADS="2", nnUNet_n_proc_DA="1"),
