@@ -1,6 +1,7 @@
 """Operands for the operators' tests, and the error each dtype may make."""
 
 import threading
+from functools import cache
 
 import pytest
 import torch
@@ -68,10 +69,16 @@ def assert_right():
         dtype = operands.u.dtype
         dy = operands.u.flip(2).contiguous()
         exact = operands.to(torch.float64)
-        results = (implementation.forward(operands), *implementation.backward(dy, operands))
-        expected = (reference.forward(exact), *reference.backward(dy.double(), exact))
-        for name, result, right, operand in zip(
-            ("y", *ScanOperands._fields), results, expected, (operands.u, *operands.tensors), strict=False
+
+        def all_of(operator, x, gradient):
+            return operator.forward(x), *operator.backward(gradient, x)
+
+        results = all_of(implementation, operands, dy)
+        expected = all_of(reference, exact, dy.double())
+        rounded = cache(lambda: all_of(reference, operands, dy))
+        names = ("y", *ScanOperands._fields)
+        for place, (name, result, right, operand) in enumerate(
+            zip(names, results, expected, (operands.u, *operands.tensors), strict=False)
         ):
             assert (result is None) == (operand is None), name
             if operand is not None:
@@ -81,7 +88,11 @@ def assert_right():
                 # The gradient of delta_bias is the sum of delta's, whose terms may cancel.
                 terms = expected[2] if name == "delta_bias" else right
                 scale = max(right.abs().max().item(), terms.abs().max().item())
-                assert error <= TOLERANCE[dtype] * scale, f"{name}: error {error:.2e} of {scale:.2e}"
+                allowed = TOLERANCE[dtype] * scale
+                if error > allowed and dtype == torch.float32:
+                    # Other sums may cancel, too: then the definition errs as much where it is computed as precisely.
+                    allowed = max(allowed, 3 * (rounded()[place].double() - right).abs().max().item())
+                assert error <= allowed, f"{name}: error {error:.2e} of {scale:.2e}"
 
     return check
 

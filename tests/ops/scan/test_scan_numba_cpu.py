@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nnunet_mamba.ops import selective_scan
@@ -44,6 +44,8 @@ def test_right_for_every_state_size(make_operands, assert_right, n):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Here the gradient of A is a sum whose terms cancel.
+@example(b=1, groups=1, per_group=1, length=105, n=1, softplus=False, without=set())
 @given(
     b=st.integers(0, 3),
     groups=st.integers(1, 4),
