@@ -3,6 +3,7 @@ import os
 import signal
 import stat
 import time
+import zipfile
 
 import pytest
 
@@ -115,7 +116,8 @@ def test_a_job_that_is_preempted_ends_its_training_and_continues_it(stub, execut
     stub.behave(run, at=1, do="import time; time.sleep(0 if resume else 600)")
     statuses = statuses_of([run], npz=False)
     jobs = submit(executor, statuses, stub.options())
-    wait_until((run.folder / "checkpoint_latest.pth").exists)
+    # It exists before it is whole, and half of one is nothing to continue from.
+    wait_until(lambda: zipfile.is_zipfile(run.folder / "checkpoint_latest.pth"))
     (start,) = stub.starts(run)
     os.kill(start["parent"], signal.SIGUSR2)
     stub.wait_until_gone(start["pid"])
