@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from nnunet_mamba.export.content import OUTSIDE
 from nnunet_mamba.export.subject import ExportSubject
 from nnunet_mamba.export.trial_images import MARGINS, blacken, like_photographs, random_images
-from nnunet_mamba.onnx_models.agreement import Agreement, FloatArray, agreement, probabilities_of
+from nnunet_mamba.onnx_models.agreement import Agreement, FloatArray, Tolerance, agreement, probabilities_of, worst_of
 from nnunet_mamba.onnx_models.check_images import CheckImages
 from nnunet_mamba.prediction.preprocessing import prepare
 
@@ -23,7 +24,8 @@ WayBack: TypeAlias = tuple[tuple[slice, slice], tuple[slice, slice]]
 WAY_OUT = "nothing was written; please report it with what nnunet-mamba doctor prints"
 # Pixels of photographs are brought near 0 and 1 by these where images are normalised already.
 _SUBTRACT, _DIVIDE = 128.0, 64.0
-# Of the network's own rounding error, where that is more: onnxruntime adds in another order.
+# Of the network's own rounding error, and of the labels that it changes, where that is more: onnxruntime adds in
+# another order.
 _OWN_ROUNDINGS = 3
 # A batch's logits beside the file, at most: 16 KiB.
 _MOST_LOGITS = 4096
@@ -40,21 +42,21 @@ class GateResult:
     """What the gate found.
 
     Args:
-        worst: the agreement of the batch that agrees least.
-        allowed_error: the largest ``Agreement.relative_error`` that was let through.
+        worst: the agreement of the batches that agree least.
+        allowed: the most that was let through.
         n_batches: that were compared.
         check_images: with the network's own logits, to compare with later.
     """
 
     worst: Agreement
-    allowed_error: float
+    allowed: Tolerance
     n_batches: int
     check_images: tuple[CheckImages, ...]
 
     def to_json(self) -> dict[str, float]:
         """Return what was found, as JSON values."""
         return {
-            "allowed_error": self.allowed_error,
+            **self.allowed.to_json(),
             "largest_logit_error": self.worst.error,
             "largest_logit": self.worst.largest,
             "equal_labels": self.worst.equal_labels,
@@ -83,8 +85,8 @@ def passed(subject: ExportSubject, outputs_of: OutputsOf) -> GateResult:
             raise
         raise UnequalExportError(f"{error}; {WAY_OUT}") from error
     return GateResult(
-        worst=max((one for one, _ in found), key=lambda one: one.relative_error),
-        allowed_error=max(allowed for _, allowed in found),
+        worst=worst_of([one for one, _ in found]),
+        allowed=reduce(Tolerance.or_more, [allowed for _, allowed in found]),
         n_batches=len(found),
         check_images=kept,
     )
@@ -131,29 +133,29 @@ def _as_taken(subject: ExportSubject, pixels: npt.NDArray[np.uint8]) -> FloatArr
 
 def _compared(
     subject: ExportSubject, images: FloatArray, logits: FloatArray, probabilities: FloatArray
-) -> tuple[Agreement, float]:
-    """Return how an export agrees with its networks on images, and the error that was allowed."""
+) -> tuple[Agreement, Tolerance]:
+    """Return how an export agrees with its networks on images, and what was allowed."""
     expected = logits_of(subject, images)
-    found, allowed = agreement(logits, expected, has_regions=subject.has_regions), subject.allowed_error
+    found, allowed = agreement(logits, expected, has_regions=subject.has_regions), subject.tolerance
     if not found.is_within(allowed):
         # Deep networks with new weights may multiply the rounding of one operator by thousands, in torch as here.
-        allowed = max(allowed, _OWN_ROUNDINGS * _own_rounding(subject, images, expected))
+        own = _own_rounding(subject, images, expected)
+        allowed = allowed.or_more(Tolerance.of_rounding(own, _OWN_ROUNDINGS))
     if not found.is_within(allowed):
         raise UnequalExportError(
-            f"with images {images.shape} {found.in_words()}, expected at most {allowed:.2g} of the largest "
-            f"logit and 99.99% of the pixels; {WAY_OUT}"
+            f"with images {images.shape} {found.in_words()}, expected {allowed.in_words()}; {WAY_OUT}"
         )
     difference = float(np.abs(probabilities - probabilities_of(expected, has_regions=subject.has_regions)).max())
-    if not difference <= allowed * max(1.0, found.largest):
+    if not difference <= allowed.error * max(1.0, found.largest):
         raise UnequalExportError(f"the probabilities differ by {difference:.2g}; {WAY_OUT}")
     return found, allowed
 
 
-def _own_rounding(subject: ExportSubject, images: FloatArray, logits: FloatArray) -> float:
-    """Return the relative error of the networks' logits beside those of double precision."""
+def _own_rounding(subject: ExportSubject, images: FloatArray, logits: FloatArray) -> Agreement:
+    """Return how the networks' logits agree with those of double precision."""
     networks = tuple(copy.deepcopy(network).double() for network in subject.networks)
     exact = logits_of(replace(subject, networks=networks), images, dtype=torch.float64)
-    return agreement(logits, exact, has_regions=subject.has_regions).relative_error
+    return agreement(logits, exact, has_regions=subject.has_regions)
 
 
 def logits_of(subject: ExportSubject, images: FloatArray, *, dtype: torch.dtype = torch.float32) -> FloatArray:

@@ -141,4 +141,5 @@ def _cost(subject: ExportSubject, halved: ExportSubject) -> Agreement:
         error=max(one.error for one in found),
         largest=max(one.largest for one in found),
         equal_labels=min(one.equal_labels for one in found),
+        n_labels=sum(one.n_labels for one in found),
     )

@@ -11,7 +11,7 @@ from nnunet_mamba.models.bundles.model_json import description_to_json
 from nnunet_mamba.models.description import ModelDescription
 from nnunet_mamba.models.model import Model
 from nnunet_mamba.networks.segmentation_network import SegmentationNetwork
-from nnunet_mamba.onnx_models.agreement import allowed_error
+from nnunet_mamba.onnx_models.agreement import Tolerance
 from nnunet_mamba.onnx_models.session import IMAGE, LOGITS, PROBABILITIES
 from nnunet_mamba.onnx_models.sidecar import FORMAT
 from nnunet_mamba.prediction.networks import trained_networks
@@ -58,9 +58,9 @@ class ExportSubject:
         return sum(parameter.numel() for parameter in self.networks[0].parameters())
 
     @property
-    def allowed_error(self) -> float:
-        """See ``onnx_models.agreement``."""
-        return allowed_error(self.n_parameters)
+    def tolerance(self) -> Tolerance:
+        """What rounding explains in networks of this size."""
+        return Tolerance.of_network(self.n_parameters)
 
     @property
     def has_regions(self) -> bool:
@@ -72,7 +72,7 @@ def fixed_size(network: SegmentationNetwork, size: Sequence[int]) -> tuple[int, 
     """Return the only size of images that a file of the network takes; None for one of any size.
 
     A network whose weights are tied to a size has no other, and one that pads images of ``size`` has them padded inside
-    the file, by numbers of positions that cannot stay open.
+    the file, by numbers of positions that cannot stay open. Some can be traced for one size alone.
 
     Args:
         network: that is exported.
@@ -82,7 +82,7 @@ def fixed_size(network: SegmentationNetwork, size: Sequence[int]) -> tuple[int, 
     if tied is not None:
         return tied
     is_padded = any(side % multiple for side, multiple in zip(size, network.size_multiple, strict=True))
-    return tuple(size) if is_padded else None
+    return tuple(size) if is_padded or not network.traces_any_size else None
 
 
 def subject_of(model: Model) -> ExportSubject:

@@ -69,6 +69,9 @@ class SegmentationNetwork(nn.Module):
     published_unused: ClassVar[str] = ""
     """A pattern of published names, from their beginning, of weights that published code saves and never uses."""
 
+    traces_any_size: ClassVar[bool] = True
+    """Whether a trace of torch holds for images of other sizes; not where code counts in numbers that a trace keeps."""
+
     decoder: Any
 
     def __init__(self, input_channels: int, *, size_multiple: Sequence[int], output_reductions: Reductions) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnunet_mamba.onnx_models.agreement import Tolerance
 from nnunet_mamba.onnx_models.check_images import CheckImages, check_images_from
 from nnunet_mamba.onnx_models.session import OnnxSession
 from nnunet_mamba.system.checked_entries import Entry
@@ -24,14 +25,14 @@ class Sidecar:
     Args:
         sha256: of the ONNX file.
         facts: JSON values, the same that are inside the ONNX file.
-        allowed_error: see ``Agreement.is_within``.
+        allowed: how far its logits may be from those of the check images.
         has_regions: whether every head is a region.
         check_images: at least one batch.
     """
 
     sha256: str
     facts: Mapping[str, Any]
-    allowed_error: float
+    allowed: Tolerance
     has_regions: bool
     check_images: tuple[CheckImages, ...]
 
@@ -137,7 +138,7 @@ def read_sidecar(file: Path) -> Sidecar:
     return Sidecar(
         sha256=entry.at("sha256").text("a SHA-256"),
         facts={name: value for name, value in content.items() if name not in ("sha256", "check_images")},
-        allowed_error=entry.at("gate").at("allowed_error").number(),
+        allowed=Tolerance.from_entry(entry.at("gate")),
         has_regions=entry.at("outputs").at("has_regions").flag(),
         check_images=images or entry.at("check_images").refuse("at least one batch"),
     )

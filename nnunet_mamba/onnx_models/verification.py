@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_mamba.onnx_models.agreement import Agreement, agreement, probabilities_of
+from nnunet_mamba.onnx_models.agreement import Agreement, agreement, probabilities_of, worst_of
 from nnunet_mamba.onnx_models.sidecar import WAY_OUT, Sidecar, read_onnx_file
 
 
@@ -13,7 +13,7 @@ class VerifiedFile:
 
     Args:
         sidecar: of the file.
-        worst: the agreement of the batch that agrees least.
+        worst: the agreement of the batches that agree least.
     """
 
     sidecar: Sidecar
@@ -39,10 +39,10 @@ def verify_onnx(file: Path) -> VerifiedFile:
     for images in sidecar.check_images:
         logits, probabilities = session.run(images.images())
         one = agreement(images.kept(logits), images.logits, has_regions=sidecar.has_regions)
-        if not one.is_within(sidecar.allowed_error):
-            raise ValueError(f"{file}: {one.in_words()}, allowed are {sidecar.allowed_error:g} of it; {WAY_OUT}")
+        if not one.is_within(sidecar.allowed):
+            raise ValueError(f"{file}: {one.in_words()}, expected {sidecar.allowed.in_words()}; {WAY_OUT}")
         difference = abs(probabilities - probabilities_of(logits, has_regions=sidecar.has_regions)).max()
-        if not difference <= sidecar.allowed_error:
+        if not difference <= sidecar.allowed.error:
             raise ValueError(f"{file}: the probabilities are not those of the logits, by {difference:.2g}; {WAY_OUT}")
         found_agreements.append(one)
-    return VerifiedFile(sidecar=sidecar, worst=max(found_agreements, key=lambda one: one.relative_error))
+    return VerifiedFile(sidecar=sidecar, worst=worst_of(found_agreements))

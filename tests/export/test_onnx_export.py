@@ -61,6 +61,12 @@ def test_the_only_size_is_that_of_images_that_the_network_pads(subject, size, on
     assert replace(subject, size=size).has_fixed_size is (only is not None)
 
 
+def test_a_network_that_is_traced_for_one_size_has_that_size_alone(subject, monkeypatch):
+    assert fixed_size(subject.networks[0], (64, 96)) is None
+    monkeypatch.setattr(type(subject.networks[0]), "traces_any_size", False)
+    assert fixed_size(subject.networks[0], (64, 96)) == (64, 96)
+
+
 def test_writes_nothing_where_the_gate_refuses(model, subject, tmp_path, monkeypatch):
     weight = next(one for one in model.graph.initializer if len(one.dims) == 4 and one.dims[3] == 3)
     weight.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weight), weight.name))

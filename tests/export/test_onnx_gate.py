@@ -1,12 +1,15 @@
 """The gate lets an exported model through and refuses what is broken on purpose."""
 
+import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
+from nnunet_mamba.export import gate  # noqa: E402
 from nnunet_mamba.export.gate import UnequalExportError  # noqa: E402
 from nnunet_mamba.export.onnx_gate import onnx_passed  # noqa: E402
+from nnunet_mamba.onnx_models.agreement import Agreement, Tolerance, probabilities_of  # noqa: E402
 
 
 def _initializer(model, is_wanted):
@@ -24,17 +27,33 @@ def _set(tensor, numbers):
 
 def test_lets_an_export_through_that_computes_the_same(model, subject):
     found = onnx_passed(model, subject)
-    assert found.worst.is_within(1e-4)
+    assert found.worst.is_within(Tolerance(error=1e-4))
     assert found.n_batches == 4
     assert [images.pixels.shape[0] for images in found.check_images] == [1, 2]
 
 
 def test_lets_errors_through_that_the_network_makes_itself(model, subject, monkeypatch):
     """Where a network's own rounding is more than is allowed, as with deep networks of new weights."""
-    monkeypatch.setattr(type(subject), "allowed_error", 1e-9)
+    monkeypatch.setattr(type(subject), "tolerance", Tolerance(error=1e-9))
     found = onnx_passed(model, subject)
-    assert 1e-9 < found.worst.relative_error <= found.allowed_error < 1e-4
-    assert found.to_json()["allowed_error"] == found.allowed_error
+    assert 1e-9 < found.worst.relative_error <= found.allowed.error < 1e-4
+    assert found.to_json()["allowed_error"] == found.allowed.error
+
+
+def test_lets_as_many_other_labels_through_as_the_networks_own_rounding_makes(subject, monkeypatch):
+    own = Agreement(error=1e-2, largest=20.0, equal_labels=0.999, n_labels=10_000)
+    monkeypatch.setattr(gate, "_own_rounding", lambda *_: own)
+
+    def outputs_of(batches):
+        for images in batches:
+            expected = gate.logits_of(subject, images)
+            error = np.random.default_rng(0).uniform(-1.4e-3, 1.4e-3, expected.shape).astype(np.float32)
+            logits = expected + error * np.abs(expected).max()
+            yield logits, probabilities_of(logits, has_regions=True)
+
+    found = gate.passed(subject, outputs_of)
+    assert 0.997 <= found.worst.equal_labels < 0.9999
+    assert found.to_json()["allowed_other_labels"] == pytest.approx(0.003)
 
 
 def test_refuses_one_changed_weight(model, subject):

@@ -72,7 +72,7 @@ def test_a_model_is_written_with_its_facts_and_takes_any_batch_and_size(subject,
     assert sidecar.sha256 == sha256_of(written.file)
     assert sidecar.facts["labels"] == {"background": 0, "lesion": [1, 1]}
     assert set(sidecar.facts["versions"]) == {"nnunet-mamba", "torch"}
-    assert written.worst.is_within(subject.allowed_error)
+    assert written.worst.is_within(subject.tolerance)
     # More tokens than in any image of the gate, at each of which chunks of chunks begin.
     shapes = ((1, 64, 64), (3, 160, 64), (1, 512, 544))
     batches = [like_photographs((b, 3, h, w), 0).astype(np.float32) for b, h, w in shapes]

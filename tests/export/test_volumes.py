@@ -16,6 +16,7 @@ from nnunet_mamba.export.onnx_export import write_onnx
 from nnunet_mamba.export.subject import subject_of
 from nnunet_mamba.models.opening import open_model
 from nnunet_mamba.models.planned_network import planned_network
+from nnunet_mamba.onnx_models.agreement import Tolerance
 from nnunet_mamba.onnx_models.session import OnnxSession
 from nnunet_mamba.onnx_models.verification import verify_onnx
 
@@ -65,7 +66,7 @@ def exported(results, tmp_path_factory):
 
 def test_a_network_of_volumes_computes_the_same(exported):
     verified = verify_onnx(exported)
-    assert verified.worst.is_within(1e-4)
+    assert verified.worst.is_within(Tolerance(error=1e-4))
     facts = verified.sidecar.facts
     assert facts["input"]["layout"] == ["b", "c", "d", "h", "w"]
     assert facts["input"]["values"].startswith("normalised")
@@ -91,5 +92,5 @@ def test_volumes_are_predicted_with_the_model_itself(exported):
 @pytest.mark.parametrize("trainer", ["nnUNetTrainerUMambaBotPP", "nnUNetTrainerUMambaEnc"])
 def test_u_mamba_of_volumes_computes_the_same(trainer, tmp_path):
     written = write_onnx(subject_of(open_model(results_of(trainer, tmp_path))), tmp_path / "ct.onnx")
-    assert written.worst.is_within(written.facts["gate"]["allowed_error"])
+    assert written.worst.is_within(Tolerance(error=written.facts["gate"]["allowed_error"]))
     assert verify_onnx(written.file).sidecar.facts["input"]["layout"] == ["b", "c", "d", "h", "w"]

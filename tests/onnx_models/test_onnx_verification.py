@@ -20,7 +20,7 @@ from nnunet_mamba.onnx_models.verification import verify_onnx  # noqa: E402
 STORED = {"format": 1, "name": "brightness", "gate": {"allowed_error": 1e-4}, "outputs": {"has_regions": True}}
 
 
-def _write(file, *, bias=-100.0, facts=None, expected_bias=-100.0):
+def _write(file, *, bias=-100.0, facts=None, expected_bias=-100.0, pixels=None):
     """Write a model whose logit is the pixel and a bias."""
     sizes = ["b", "c", "h", "w"]
 
@@ -36,7 +36,8 @@ def _write(file, *, bias=-100.0, facts=None, expected_bias=-100.0):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     helper.set_model_props(model, {FACTS: json.dumps(STORED if facts is None else facts)})
     file.write_bytes(model.SerializeToString())
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 1, 8, 12), dtype=np.uint8)
+    if pixels is None:
+        pixels = np.random.default_rng(0).integers(0, 256, (2, 1, 8, 12), dtype=np.uint8)
     images = CheckImages(pixels=pixels, enlarged_by=2, subtract=0, divide=1, every=3, logits=np.empty(0, np.float32))
     logits = images.kept(images.images() + np.float32(expected_bias))
     images = CheckImages(**{**vars(images), "logits": logits})
@@ -65,6 +66,14 @@ def test_a_file_that_computes_something_else_is_refused(file):
     _write(file, bias=-99.0)
     with pytest.raises(ValueError, match="largest logit error is 1"):
         verify_onnx(file)
+
+
+def test_a_label_that_rounding_decides_may_be_the_other(file):
+    """The logit of one pixel is just below 0 here, and was just above."""
+    pixels = np.full((2, 1, 16, 24), 200, np.uint8)
+    pixels[0, 0, 0, 0] = 100
+    _write(file, bias=-100.00001, expected_bias=-99.99999, pixels=pixels)
+    assert verify_onnx(file).worst.equal_labels == 1 - 1 / (2 * 11 * 16)
 
 
 def test_another_file_under_the_name_is_refused(file):

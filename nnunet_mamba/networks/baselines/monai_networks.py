@@ -146,6 +146,8 @@ class MonaiSwinUNETR(LibraryNetwork):
     """
 
     library_head = "out"
+    # MONAI rounds the number of windows up as a number of Python.
+    traces_any_size = False
 
     def __init__(
         self,
