@@ -31,20 +31,26 @@ def _tokens_together(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
+def _span(tensor: Tensor) -> int:
+    """Return how many numbers lie between a tensor's first and its last one, both counted."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
 def _per_channel(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.to(torch.float32).contiguous()
 
 
 def _arguments(x: ScanOperands) -> tuple[Any, ...]:
     """Return the tensors as the extension takes them: what has tokens in one dtype, what has none in float32."""
-    if x.A.shape[1] > _MOST_STATES or x.u.numel() >= _MOST_NUMBERS:
-        raise RuntimeError(
-            f"selective_scan_cuda takes at most {_MOST_STATES} states and {_MOST_NUMBERS} numbers, found "
-            f"{x.A.shape[1]} and {x.u.numel()}; set NNUNET_MAMBA_SCAN=triton_gpu"
-        )
     with_tokens = [tensor for tensor in (x.u, x.delta, x.B, x.C, x.z) if tensor is not None]
     dtype = reduce(torch.promote_types, (tensor.dtype for tensor in with_tokens))
     u, delta, B, C, z = (_tokens_together(tensor, dtype) for tensor in (x.u, x.delta, x.B, x.C, x.z))
+    span = max(_span(tensor) for tensor in (u, delta, B, C, z) if tensor is not None)
+    if x.A.shape[1] > _MOST_STATES or span > _MOST_NUMBERS:
+        raise RuntimeError(
+            f"selective_scan_cuda takes at most {_MOST_STATES} states and tensors that span {_MOST_NUMBERS} numbers, "
+            f"found {x.A.shape[1]} and {span}; set NNUNET_MAMBA_SCAN=triton_gpu"
+        )
     return u, delta, _per_channel(x.A), B, C, _per_channel(x.D), z, _per_channel(x.delta_bias)
 
 

@@ -197,8 +197,13 @@ def check_saved(dy: Tensor, states: Tensor | None, operands: ScanOperands) -> No
 def _grouped(matrix: Tensor, b: int, length: int) -> Tensor:
     """Return B or C as (b, g, n, l); one that is constant in time has one group per channel."""
     if matrix.dim() == 2:
-        return matrix[None, :, :, None].expand(b, -1, -1, length)
+        return _wide(matrix)[None, :, :, None].expand(b, -1, -1, length)
     return matrix[:, None] if matrix.dim() == 3 else matrix
+
+
+def _wide(matrix: Tensor) -> Tensor:
+    """Return a matrix that is to be repeated in the state's dtype: its gradients are summed before they are rounded."""
+    return matrix.to(state_dtype(matrix.dtype))
 
 
 def grouped_alike(B: Tensor, C: Tensor, b: int, length: int) -> tuple[Tensor, Tensor]:
@@ -209,11 +214,14 @@ def grouped_alike(B: Tensor, C: Tensor, b: int, length: int) -> tuple[Tensor, Te
         C: likewise, with its own number of groups.
         b: batch size.
         length: number of tokens.
+
+    Returns:
+        Both, in their own dtype, or in the state's where they are repeated.
     """
     B, C = _grouped(B, b, length), _grouped(C, b, length)
     groups = math.lcm(B.shape[1], C.shape[1])
     if B.shape[1] != groups:
-        B = B.repeat_interleave(groups // B.shape[1], dim=1)
+        B = _wide(B).repeat_interleave(groups // B.shape[1], dim=1)
     if C.shape[1] != groups:
-        C = C.repeat_interleave(groups // C.shape[1], dim=1)
+        C = _wide(C).repeat_interleave(groups // C.shape[1], dim=1)
     return B, C

@@ -149,6 +149,16 @@ def test_too_many_states_are_an_error_that_tells_what_to_do(mamba_ssm_cuda, make
         mamba_ssm_cuda.forward(make_operands(b=1, d=1, n=257, length=1))
 
 
+@pytest.mark.parametrize("name", ["u", "B", "C", "z"])
+def test_tensors_that_span_more_than_its_offsets_reach_are_refused(mamba_ssm_cuda, make_operands, name):
+    x = make_operands(b=2, d=1, n=1, length=4)
+    tensor = getattr(x, name)
+    # Two batch entries that lie 2^32 numbers apart, of which no memory is ever touched.
+    far = torch.empty_strided(tensor.shape, (2**32, *tensor.stride()[1:]), device="meta")
+    with pytest.raises(RuntimeError, match=r"tensors that span 4294967296 numbers, found 1 and 429496730\d;"):
+        mamba_ssm_cuda._arguments(x._replace(**{name: far}))
+
+
 def test_keeps_no_states_and_says_so(mamba_ssm_cuda, make_operands):
     x = make_operands(length=70)
     _, states = mamba_ssm_cuda.forward_saving(x)

@@ -41,6 +41,24 @@ def test_gradients_have_the_dtype_of_their_operands(make_operands):
     assert [tensor.grad.dtype for tensor in tensors] == [tensor.dtype for tensor in tensors]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("shape_of_B", "shape_of_C"), [((6, 4), (2, 2, 4, 70)), ((2, 3, 4, 70), (2, 2, 4, 70))], ids=str
+)
+def test_gradients_of_repeated_matrices_are_rounded_once(make_operands, dtype, shape_of_B, shape_of_C):
+    x = make_operands(d=6, length=70, dtype=dtype)
+    matrices = [torch.randn(shape, generator=torch.Generator().manual_seed(0)) for shape in (shape_of_B, shape_of_C)]
+
+    def gradients(*given):
+        leaves = [matrix.detach().requires_grad_() for matrix in given]
+        y = selective_scan(x.u, x.delta, x.A, *leaves, x.D, x.z, x.delta_bias, True)
+        return torch.autograd.grad(y, leaves, x.u)
+
+    narrow = [matrix.to(dtype) for matrix in matrices]
+    for rounded, wide in zip(gradients(*narrow), gradients(*(one.float() for one in narrow)), strict=True):
+        assert torch.equal(rounded, wide.to(dtype))
+
+
 def test_no_gradient_for_operands_that_need_none(make_operands):
     x = make_operands(length=20)
     x.delta.requires_grad_()
