@@ -98,8 +98,8 @@ def bytes_moved(x: ScanOperands, *, with_backward: bool) -> int:
 
 
 def _forward_and_backward(implementation: Any, x: ScanOperands) -> None:
-    y, states = implementation.forward_saving(x)
-    implementation.backward(y, x, states)
+    y, *saved = implementation.forward_saving(x)
+    implementation.backward(y, x, *saved)
 
 
 def _extension_forward(x: ScanOperands) -> None:

@@ -55,7 +55,8 @@ def register_formulas() -> None:
     }
     for name, formula in formulas.items():
         register_flop_formula((getattr(ours, name), getattr(ours, f"{name}_saving")), get_raw=True)(formula)
-        register_flop_formula(getattr(ours, f"{name}_backward"), get_raw=True)(_backward_of(formula))
+        backward = getattr(ours, f"{name}_backward")
+        register_flop_formula(backward, get_raw=True)(_backward_of(formula, backward.default))
 
 
 def _scan(*operands: Any, **_: Any) -> int:
@@ -102,9 +103,14 @@ def _attention_backward(dy: Sequence[int], *operands: Any, **_: Any) -> int:
     return 2 * _attention(*operands)
 
 
-def _backward_of(formula: Formula) -> Formula:
-    def backward(gradient: Tensor, states: Tensor | None, *operands: Any, **_: Any) -> int:
-        return 2 * formula(*operands)
+def _backward_of(formula: Formula, operator: Any) -> Formula:
+    """Return the formula of a backward pass, whose operands follow its gradient and what was saved."""
+    # Every tensor among the operands has a gradient; those before them are not the operands.
+    n_tensors = sum("Tensor" in str(argument.type) for argument in operator._schema.arguments)
+    n_before = n_tensors - len(operator._schema.returns)
+
+    def backward(*given: Any, **_: Any) -> int:
+        return 2 * formula(*given[n_before:])
 
     return backward
 

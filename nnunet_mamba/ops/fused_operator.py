@@ -83,8 +83,8 @@ def _test_run(operator: Operator[Operands], definition: Callable[[Operands], Ten
     gradient = waves(*operator.new_result(operands).shape, low=-1, high=1).float()
     try:
         kernels = operator.load(operands)
-        result, states = kernels.forward_saving(operands)
-        results = (result, *kernels.backward(gradient, operands, states))
+        result, *saved = kernels.forward_saving(operands)
+        results = (result, *kernels.backward(gradient, operands, *saved))
     except TEST_RUN_ERRORS as error:
         return told_failure(error)
     leaves: list[Any] = [x.double().requires_grad_() for x in tensors]

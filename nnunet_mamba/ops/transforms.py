@@ -76,7 +76,7 @@ _PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 def function_for_transforms(
     operator: str, setup_context: Callable[..., None], backward: Callable[..., tuple[Tensor | None, ...]]
 ) -> type[torch.autograd.Function]:
-    """Return an operator that saves states as the kind of function that ``torch.func`` can differentiate and map.
+    """Return an operator that saves something as the kind of function that ``torch.func`` can differentiate and map.
 
     It cannot do so with the formula of ``torch.library.register_autograd``.
 
@@ -86,8 +86,8 @@ def function_for_transforms(
         backward: the formula.
     """
 
-    def forward(*given: Any) -> tuple[Tensor, Tensor]:
-        results: tuple[Tensor, Tensor] = getattr(torch.ops.nnunet_mamba, operator)(*given)
+    def forward(*given: Any) -> tuple[Tensor, ...]:
+        results: tuple[Tensor, ...] = getattr(torch.ops.nnunet_mamba, operator)(*given)
         return results
 
     parts: dict[str, Callable[..., Any]] = {"forward": forward, "setup_context": setup_context, "backward": backward}

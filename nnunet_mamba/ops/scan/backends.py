@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.scan import reference
-from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, ScanOperands
+from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, SavedKinds, ScanOperands
 
 VARIABLE = "NNUNET_MAMBA_SCAN"
 
@@ -23,17 +23,21 @@ _logger = logging.getLogger(__name__)
 class ScanImplementation(Protocol):
     """The contract of a backend's module; see ``reference`` for the meaning."""
 
-    def forward(self, operands: ScanOperands) -> Tensor:
+    def forward(self, operands: ScanOperands, /) -> Tensor:
         """Return y, (b, d, l), in the dtype of ``u``."""
 
-    def forward_saving(self, operands: ScanOperands) -> tuple[Tensor, Tensor]:
-        """Return y and the states before every 64th token, (b, ceil(l / 64), n, d), in the state's dtype.
+    def forward_saving(self, operands: ScanOperands, /) -> tuple[Tensor, ...]:
+        """Return y and the states before every 64th token, (b, ceil(l / 64), n, d), in the state's dtype."""
 
-        A backend that starts its backward pass from no states returns NaN for all of them.
-        """
+    def backward(self, dy: Tensor, operands: ScanOperands, /, *saved: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return one gradient per tensor operand, None for an absent one; the states may be those saved or None."""
 
-    def backward(self, dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -> tuple[Tensor | None, ...]:
-        """Return one gradient per tensor operand, None for an absent one; ``states`` may be those saved or None."""
+
+class SavingImplementation(ScanImplementation, Protocol):
+    """The contract of a backend that saves something else than states, two tensors; the second may be empty."""
+
+    def saved_kinds(self, operands: ScanOperands, /) -> SavedKinds:
+        """Return what ``forward_saving`` saves."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class ScanBackend:
         devices: torch device types, or None for all.
         requires: an importable module it needs, or None.
         is_deterministic: its results are the same in every run, to the last bit.
+        saves_its_own: its module is a ``SavingImplementation``.
     """
 
     name: str
@@ -53,6 +58,7 @@ class ScanBackend:
     devices: frozenset[str] | None = None
     requires: str | None = None
     is_deterministic: bool = True
+    saves_its_own: bool = False
 
     def refusal(self, u: Tensor) -> str | None:
         """Return why this backend cannot take tokens ``u``, or None if it can."""
@@ -64,11 +70,16 @@ class ScanBackend:
             return f"runs on {'/'.join(sorted(self.devices))}, not on {device.type}"
         if dtype not in self.dtypes:
             return f"does not take {dtype}"
-        if self.requires and not _installed(self.requires):
+        if not self.is_installed:
             return f"{self.requires} is not installed"
         if not self.is_deterministic and torch.are_deterministic_algorithms_enabled():
             return "its gradients differ from run to run, and torch.use_deterministic_algorithms(True) forbids that"
         return _probe_failure(self.name, str(device))
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the module that it needs is there."""
+        return self.requires is None or _installed(self.requires)
 
     def _is_interpreted(self, device: torch.device) -> bool:
         """Return whether Triton's interpreter stands in for the GPU; it is so slow that it must be asked for."""
@@ -84,7 +95,14 @@ _NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
 BACKENDS = {
     backend.name: backend
     for backend in (  # most preferred first; the reference takes everything
-        ScanBackend("mamba_ssm_cuda", _NARROW, frozenset({"cuda"}), "selective_scan_cuda", is_deterministic=False),
+        ScanBackend(
+            "mamba_ssm_cuda",
+            _NARROW,
+            frozenset({"cuda"}),
+            "selective_scan_cuda",
+            is_deterministic=False,
+            saves_its_own=True,
+        ),
         ScanBackend("triton_gpu", _NARROW, frozenset({"cuda"}), "triton"),
         ScanBackend("numba_cpu", _NARROW, frozenset({"cpu"}), "numba"),
         ScanBackend("reference", _NARROW | {torch.float64}),
@@ -133,13 +151,16 @@ def _probe_failure(name: str, device: str) -> str | None:
     dy, exact_dy = operands.u.flip(2), exact.u.flip(2)
     try:
         implementation = _load(name)
-        y, states = implementation.forward_saving(operands)
-        results = (implementation.forward(operands), y, states, *implementation.backward(dy, operands, states))
+        y, *saved = implementation.forward_saving(operands)
+        results = [implementation.forward(operands), y, *implementation.backward(dy, operands, *saved)]
     except TEST_RUN_ERRORS as error:
         return told_failure(error)
     exact_y, exact_states = reference.forward_saving(exact)
-    expected = (exact_y, exact_y, exact_states, *reference.backward(exact_dy, exact))
-    return difference(("y", "y", "states", *(f"d{operand}" for operand in TENSOR_NAMES)), results, expected)
+    expected = [exact_y, exact_y, *reference.backward(exact_dy, exact)]
+    names = ["y", "y", *(f"d{operand}" for operand in TENSOR_NAMES)]
+    if not BACKENDS[name].saves_its_own:
+        names, results, expected = [*names, "states"], [*results, *saved], [*expected, exact_states]
+    return difference(names, results, expected)
 
 
 @cache
@@ -174,6 +195,15 @@ def _choose(dtype: torch.dtype, device: torch.device) -> ScanBackend:
     raise RuntimeError(
         f"{asked} cannot run a scan of {dtype} on {device}; name an available one or unset it:\n{reasons}"
     )
+
+
+def own_saver(u: Tensor) -> SavingImplementation | None:
+    """Return what scans ``u`` if it saves something else than states for its backward pass, None otherwise."""
+    # Where no such backend is installed, tensors without memory on a device that is not there need no choice.
+    if not any(backend.saves_its_own and backend.is_installed for backend in BACKENDS.values()):
+        return None
+    backend = choose_backend(u)
+    return cast("SavingImplementation", backend.load()) if backend.saves_its_own else None
 
 
 _CPU = torch.device("cpu")

@@ -3,16 +3,19 @@
 from torch import Tensor
 
 from nnunet_mamba.ops.autocast import without_autocast
-from nnunet_mamba.ops.operator_registration import Operator, register
+from nnunet_mamba.ops.operator_registration import Implementation, Operator, register
 from nnunet_mamba.ops.scan import reference
-from nnunet_mamba.ops.scan.backends import ScanImplementation, choose_backend
+from nnunet_mamba.ops.scan.backends import ScanImplementation, choose_backend, own_saver
 from nnunet_mamba.ops.scan.operands import (
+    SavedKinds,
     ScanOperands,
     check_grouped,
     check_operands,
     check_saved,
     grouped_alike,
-    new_states,
+    new_saved,
+    nothing_saved,
+    saved_states,
 )
 from nnunet_mamba.ops.transforms import needs_definition
 
@@ -64,8 +67,36 @@ def selective_scan(
     return _scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
 
 
-def _load(operands: ScanOperands) -> ScanImplementation:
-    return choose_backend(operands.u).load()
+class _SavingStates:
+    """A backend that saves states and nothing else, as the operator calls it."""
+
+    def __init__(self, scan: ScanImplementation) -> None:
+        self._scan = scan
+        self.forward = scan.forward
+
+    def forward_saving(self, x: ScanOperands) -> tuple[Tensor, ...]:
+        ungated = nothing_saved(x)
+        return *self._scan.forward_saving(x), x.u.new_empty(ungated.shape, dtype=ungated.dtype)
+
+    def backward(
+        self, dy: Tensor, x: ScanOperands, states: Tensor | None, ungated: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        return self._scan.backward(dy, x, states)
+
+
+def _load(operands: ScanOperands) -> Implementation[ScanOperands]:
+    backend = choose_backend(operands.u)
+    scan = backend.load()
+    return scan if backend.saves_its_own else _SavingStates(scan)
+
+
+def _saved_kinds(x: ScanOperands) -> SavedKinds:
+    own = own_saver(x.u)
+    return saved_states(x) if own is None else own.saved_kinds(x)
+
+
+def _check_saved(dy: Tensor, states: Tensor | None, ungated: Tensor | None, x: ScanOperands) -> None:
+    check_saved(dy, states, ungated, x, _saved_kinds(x))
 
 
 _scan = register(
@@ -76,11 +107,12 @@ _scan = register(
         result="y",
         make=ScanOperands._make,
         check=check_grouped,
-        check_saved=check_saved,
-        new_states=new_states,
+        check_saved=_check_saved,
+        new_saved=lambda x: new_saved(x, _saved_kinds(x)),
         load=_load,
         device="default",
         with_batch=(0, 1, 3, 4, 6),  # u, delta, B, C and z
-        needs_states=False,
+        saved=("states", "ungated"),
+        needs_saved=False,
     )
 )

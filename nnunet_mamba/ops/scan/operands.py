@@ -70,10 +70,41 @@ def states_shape(b: int, d: int, length: int, n: int) -> tuple[int, int, int, in
     return b, (length + SAVED_EVERY - 1) // SAVED_EVERY, n, d
 
 
-def new_states(x: ScanOperands) -> Tensor:
-    """Return room for the states that a scan saves for its backward pass, in their dtype."""
+class SavedKind(NamedTuple):
+    """Shape and dtype of a tensor that a scan saves for its backward pass."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class SavedKinds(NamedTuple):
+    """What a scan saves, on the device of its tokens.
+
+    Args:
+        states: those before every 64th token, or what a backend has in their place; begins with the batch.
+        ungated: y before the gate, for a backend that does not compute it again; else (b, 0).
+    """
+
+    states: SavedKind
+    ungated: SavedKind
+
+
+def saved_states(x: ScanOperands) -> SavedKinds:
+    """Return what backends save that have nothing of their own."""
     b, d, length = x.u.shape
-    return x.u.new_empty(states_shape(b, d, length, x.A.shape[1]), dtype=state_dtype(x.u.dtype))
+    states = SavedKind(states_shape(b, d, length, x.A.shape[1]), state_dtype(x.u.dtype))
+    return SavedKinds(states, nothing_saved(x))
+
+
+def nothing_saved(x: ScanOperands) -> SavedKind:
+    """Return the kind of a tensor that says that there is none."""
+    return SavedKind((x.u.shape[0], 0), x.u.dtype)
+
+
+def new_saved(x: ScanOperands, kinds: SavedKinds) -> tuple[Tensor, Tensor]:
+    """Return room for what a scan saves."""
+    states, ungated = (x.u.new_empty(kind.shape, dtype=kind.dtype) for kind in kinds)
+    return states, ungated
 
 
 def _require_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int, ...]) -> None:
@@ -167,28 +198,43 @@ def check_grouped(operands: ScanOperands) -> None:
         )
 
 
-def check_saved(dy: Tensor, states: Tensor | None, operands: ScanOperands) -> None:
-    """Refuse a gradient or states that are not those of a forward scan with these operands.
+def check_saved(
+    dy: Tensor, states: Tensor | None, ungated: Tensor | None, operands: ScanOperands, kinds: SavedKinds
+) -> None:
+    """Refuse a gradient or saved tensors that are not those of a forward scan with these operands.
+
+    Args:
+        dy: gradient of the output.
+        states: that were saved; None for none.
+        ungated: that was saved; None for none, as with ``states``.
+        operands: of the forward scan.
+        kinds: what the scan saves.
 
     Raises:
         TypeError: they have another dtype than the forward scan's.
-        ValueError: they have other shapes, or are on another device.
+        ValueError: they have other shapes, are on another device, or one of two is missing.
     """
     u = operands.u
-    b, d, length = u.shape
     require_alike("selective_scan", ("u", "dy"), (u, dy))
-    if states is not None:
-        require_floats("selective_scan", "states", states)
-        if states.dtype != state_dtype(u.dtype) or states.device != u.device:
+    if (states is None) != (ungated is None):
+        raise ValueError(
+            "selective_scan: one of states and ungated is None; pass both as the forward scan returned them, or neither"
+        )
+    for name, tensor, kind in (("states", states, kinds.states), ("ungated", ungated, kinds.ungated)):
+        if tensor is None:
+            continue
+        require_floats("selective_scan", name, tensor)
+        if tensor.dtype != kind.dtype or tensor.device != u.device:
             raise TypeError(
-                f"selective_scan: states are {states.dtype} on {states.device}, expected {state_dtype(u.dtype)} on "
-                f"{u.device}; pass what the forward scan returned"
+                f"selective_scan: {name} is {tensor.dtype} on {tensor.device}, expected {kind.dtype} on {u.device}; "
+                "pass what the forward scan returned"
             )
     require_shapes(
         "selective_scan",
         (
-            ("dy", dy, "(b, d, l)", (b, d, length)),
-            ("states", states, "(b, chunks of 64 tokens, n, d)", states_shape(b, d, length, operands.A.shape[1])),
+            ("dy", dy, "(b, d, l)", tuple(u.shape)),
+            ("states", states, "of the forward scan", kinds.states.shape),
+            ("ungated", ungated, "of the forward scan", kinds.ungated.shape),
         ),
         origin="from the operands of the forward scan",
     )

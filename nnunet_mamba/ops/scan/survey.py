@@ -151,8 +151,8 @@ def _errors(backend: ScanBackend, device: str, seed: int) -> dict[str, float]:
     narrow = random_operands(ERROR_SHAPE, groups=2, seed=seed)
     dy = narrow.u.flip(2)
     implementation, operands = backend.load(), _moved(narrow, device)
-    y, states = implementation.forward_saving(operands)
-    results = (y, *implementation.backward(dy.to(device), operands, states))
+    y, *saved = implementation.forward_saving(operands)
+    results = (y, *implementation.backward(dy.to(device), operands, *saved))
     exact = narrow.to(torch.float64)
     expected = (reference.forward(exact), *reference.backward(dy.double(), exact))
     errors = {}
@@ -172,8 +172,8 @@ def _speed(backend: ScanBackend, device: str, seed: int) -> tuple[float, float]:
         implementation.forward(operands)
 
     def forward_backward() -> None:
-        _, states = implementation.forward_saving(operands)
-        implementation.backward(dy, operands, states)
+        _, *saved = implementation.forward_saving(operands)
+        implementation.backward(dy, operands, *saved)
 
     repeats = REPEATS_OF_REFERENCE if backend.name == "reference" else REPEATS
     b, d, length, _ = SPEED_SHAPE

@@ -159,14 +159,41 @@ def test_tensors_that_span_more_than_its_offsets_reach_are_refused(mamba_ssm_cud
         mamba_ssm_cuda._arguments(x._replace(**{name: far}))
 
 
-def test_keeps_no_states_and_says_so(mamba_ssm_cuda, make_operands):
+@pytest.mark.parametrize("without", [(), ("z",)], ids=["gated", "without gate"])
+def test_saves_what_the_extension_needs_and_runs_it_once_each_way(chosen, extension, make_operands, without):
+    x = make_operands(length=70, dtype=torch.float16, without=without)
+    calls = []
+    extension.fwd = lambda *given: calls.append("fwd") or _fwd(*given)
+    extension.bwd = lambda *given: calls.append("bwd") or _bwd(*given)
+    BACKENDS["mamba_ssm_cuda"].refusal(x.u)
+    calls.clear()
+
+    saved = chosen.forward_saving(x)[1:]
+
+    assert [(tensor.shape, tensor.dtype) for tensor in saved] == [*chosen.saved_kinds(x)]
+    leaves = [None if tensor is None else tensor.requires_grad_() for tensor in x.tensors]
+    selective_scan(*leaves, x.delta_softplus).sum().backward()
+    assert calls == ["fwd", "fwd", "bwd"]
+
+
+def test_is_a_correct_torch_operator(chosen, make_operands):
+    ours = torch.ops.nnunet_mamba
+    x = make_operands(d=4, length=70, n=2, groups=2)
+    _, *saved = ours.selective_scan_saving(*x)
+    assert [tensor.shape for tensor in saved] == [(2, 4, 1, 4), (2, 4, 70)]
+    for given in ([None, None], saved):
+        torch.library.opcheck(ours.selective_scan_backward.default, (torch.ones_like(x.u), *given, *x))
+    torch.library.opcheck(ours.selective_scan_saving.default, (*(one.requires_grad_() for one in x.tensors), True))
+
+
+def test_states_of_another_backend_are_refused(chosen, make_operands):
     x = make_operands(length=70)
-    _, states = mamba_ssm_cuda.forward_saving(x)
-    assert states.shape == reference.forward_saving(x)[1].shape
-    assert states.isnan().all()
+    states = reference.forward_saving(x)[1]
+    with pytest.raises(ValueError, match="states has shape"):
+        torch.ops.nnunet_mamba.selective_scan_backward(x.u, states, x.u, *x)
 
 
-def test_the_probe_accepts_it_without_states(chosen, make_operands):
+def test_the_probe_accepts_it(chosen, make_operands):
     x = make_operands(length=70)
     assert BACKENDS["mamba_ssm_cuda"].refusal(x.u) is None
     torch.testing.assert_close(selective_scan(*x), reference.forward(x))
@@ -182,12 +209,16 @@ def test_autograd_runs_through_it(chosen, make_operands):
         torch.testing.assert_close(gradient, right)
 
 
-def test_the_probe_refuses_gradients_from_states_that_are_not_there(chosen, monkeypatch, make_operands):
-    def backward(dy, x, states):
-        return tuple(gradient + states.mean() for gradient in reference.backward(dy, x))
+def test_the_probe_refuses_gradients_that_are_wrong_where_they_start_from_what_was_saved(
+    chosen, monkeypatch, make_operands
+):
+    right = chosen.backward
+
+    def backward(dy, x, *saved):
+        return tuple(gradient * (1.01 if saved else 1) for gradient in right(dy, x))
 
     monkeypatch.setattr(chosen, "backward", backward)
-    assert "relative error nan in du" in BACKENDS["mamba_ssm_cuda"].refusal(make_operands().u)
+    assert "relative error 1.0e-02 in du" in BACKENDS["mamba_ssm_cuda"].refusal(make_operands().u)
 
 
 def test_an_extension_with_other_arguments_is_refused(chosen, extension, make_operands):

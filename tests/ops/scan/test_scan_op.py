@@ -18,9 +18,9 @@ def test_is_a_correct_torch_operator(monkeypatch, make_operands, backend, withou
     monkeypatch.setenv(VARIABLE, backend)
     operands = make_operands(d=4, length=70, n=2, groups=2, without=without)
     operands = operands._replace(u=operands.u.transpose(0, 1).contiguous().transpose(0, 1))
-    _, states = SCAN_SAVING(*operands)
-    for given in (None, states):
-        torch.library.opcheck(SCAN_BACKWARD, (torch.ones_like(operands.u), given, *operands))
+    _, *saved = SCAN_SAVING(*operands)
+    for given in ([None, None], saved):
+        torch.library.opcheck(SCAN_BACKWARD, (torch.ones_like(operands.u), *given, *operands))
     tensors = [None if x is None else x.requires_grad_() for x in operands.tensors]
     torch.library.opcheck(SCAN, (*tensors, True))
     torch.library.opcheck(SCAN_SAVING, (*tensors, True))
