@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
 # The operators have to exist before they can be looked up.

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+_Told = TypeVar("_Told")
 
 # Between float32's rounding (about 1e-6 on a probe) and the smallest error a wrong kernel makes (about 1e-2).
 PROBE_TOLERANCE = 1e-4
@@ -18,7 +20,7 @@ TEST_RUN_ERRORS = (ImportError, AttributeError, OSError, RuntimeError, EOFError,
 _LACKS = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "start new thread")
 
 
-def outside_modes(test_run: Callable[..., str | None]) -> Callable[..., str | None]:
+def outside_modes(test_run: Callable[..., _Told]) -> Callable[..., _Told]:
     """Let a test run take place in a thread of its own, where none of the caller's modes hold.
 
     The first call of a process may come while torch traces, maps, differentiates, or pretends that tensors have no
@@ -26,7 +28,7 @@ def outside_modes(test_run: Callable[..., str | None]) -> Callable[..., str | No
     """
 
     @wraps(test_run)
-    def in_a_thread(*arguments: Any) -> str | None:
+    def in_a_thread(*arguments: Any) -> _Told:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="nnunet_mamba_test_run") as executor:
             return executor.submit(test_run, *arguments).result()
 

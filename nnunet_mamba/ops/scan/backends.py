@@ -13,11 +13,14 @@ from torch import Tensor
 
 from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.scan import reference
+from nnunet_mamba.ops.scan.backend_speed import SHAPE, times_of
 from nnunet_mamba.ops.scan.operands import TENSOR_NAMES, SavedKinds, ScanOperands
 
 VARIABLE = "NNUNET_MAMBA_SCAN"
 
 _logger = logging.getLogger(__name__)
+# Of its rival's time, what a backend must stay below to be used.
+_WORTH_IT = 0.95
 
 
 class ScanImplementation(Protocol):
@@ -51,6 +54,7 @@ class ScanBackend:
         requires: an importable module it needs, or None.
         is_deterministic: its results are the same in every run, to the last bit.
         saves_its_own: its module is a ``SavingImplementation``.
+        rival: the name of a backend that may be faster than this one, where both can run.
     """
 
     name: str
@@ -59,6 +63,7 @@ class ScanBackend:
     requires: str | None = None
     is_deterministic: bool = True
     saves_its_own: bool = False
+    rival: str | None = None
 
     def refusal(self, u: Tensor) -> str | None:
         """Return why this backend cannot take tokens ``u``, or None if it can."""
@@ -102,6 +107,7 @@ BACKENDS = {
             "selective_scan_cuda",
             is_deterministic=False,
             saves_its_own=True,
+            rival="triton_gpu",
         ),
         ScanBackend("triton_gpu", _NARROW, frozenset({"cuda"}), "triton"),
         ScanBackend("numba_cpu", _NARROW, frozenset({"cpu"}), "numba"),
@@ -168,8 +174,35 @@ def _log_choice(name: str, device: str, forced: bool) -> None:
     _logger.info("selective scan on %s: %s%s", device, name, f" (forced by {VARIABLE})" if forced else "")
 
 
+def _first(dtype: torch.dtype, device: torch.device) -> ScanBackend | None:
+    """Return the first backend that takes these tokens, or the faster one of it and its rival."""
+    able = (backend for backend in BACKENDS.values() if backend.refusal_of(dtype, device) is None)
+    first = next(able, None)
+    if first is None or first.rival is None or BACKENDS[first.rival].refusal_of(dtype, device) is not None:
+        return first
+    return BACKENDS[_faster(first.name, first.rival, dtype, str(device))]
+
+
+@cache
+@outside_modes
+def _faster(name: str, rival: str, dtype: torch.dtype, device: str) -> str:
+    """Return which of two backends to use on a device."""
+    try:
+        times = times_of({one: _load(one) for one in (name, rival)}, dtype, device)
+    except (RuntimeError, OSError) as error:
+        # A lack of memory. Another answer later could come between a forward and its backward pass.
+        _logger.info("selective scan of %s on %s: %s, as nothing could be timed: %s", dtype, device, rival, error)
+        return rival
+    told = ", ".join(f"{one} {ms:.3g} ms" for one, ms in times.items())
+    _logger.info("selective scan of %s on %s, both passes of %s: %s", dtype, device, SHAPE, told)
+    # The rival's results are the same in every run, which is worth a little.
+    return name if times[name] < _WORTH_IT * times[rival] else rival
+
+
 def choose_backend(u: Tensor) -> ScanBackend:
     """Return the backend named by ``$NNUNET_MAMBA_SCAN``, else the first one that takes ``u``.
+
+    Where two that are compiled for the same kind of device take it, they are timed there, once a process.
 
     Raises:
         ValueError: the variable names no backend.
@@ -184,10 +217,10 @@ def _choose(dtype: torch.dtype, device: torch.device) -> ScanBackend:
         raise ValueError(
             f"{VARIABLE}={name!r} is not a scan backend; expected one of {', '.join(BACKENDS)}, or unset it"
         )
-    for backend in BACKENDS.values() if name is None else (BACKENDS[name],):
-        if backend.refusal_of(dtype, device) is None:
-            _log_choice(backend.name, device.type, name is not None)
-            return backend
+    found = _first(dtype, device) if name is None else BACKENDS[name]
+    if found is not None and found.refusal_of(dtype, device) is None:
+        _log_choice(found.name, device.type, name is not None)
+        return found
     reasons = "\n".join(
         f"  {backend.name}: {backend.refusal_of(dtype, device) or 'available'}" for backend in BACKENDS.values()
     )

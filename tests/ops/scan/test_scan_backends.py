@@ -1,18 +1,24 @@
 import logging
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from nnunet_mamba.ops import selective_scan
-from nnunet_mamba.ops.scan import backends, numba_cpu, reference
+from nnunet_mamba.ops.scan import backend_speed, backends, numba_cpu, reference
+from nnunet_mamba.ops.scan.backend_speed import SHAPE
 from nnunet_mamba.ops.scan.backends import BACKENDS, VARIABLE, ScanBackend, choose_backend
 
 
 @pytest.fixture(autouse=True)
 def _forgetful():
     """Let each test make the choice, the probe and the log line for the first time."""
-    all_remembered = (backends._installed, backends._load, backends._probe_failure, backends._log_choice)
+    all_remembered = (
+        *(backends._installed, backends._load, backends._probe_failure, backends._log_choice),
+        backends._faster,
+    )
     for remembered in all_remembered:
         remembered.cache_clear()
     yield
@@ -142,6 +148,83 @@ def test_a_backend_that_is_not_deterministic_is_refused_where_torch_must_be():
     finally:
         torch.use_deterministic_algorithms(False)
     assert [one.name for one in BACKENDS.values() if not one.is_deterministic] == ["mamba_ssm_cuda"]
+
+
+class _Timed:
+    """The reference, which takes as long as it is told."""
+
+    def __init__(self, ms):
+        self._ms = ms
+        self.forward, self.forward_saving = reference.forward, reference.forward_saving
+        self.n_backward = 0
+
+    def backward(self, dy, x, *saved):
+        self.n_backward += 1
+        if x.u.shape == SHAPE[:3]:
+            time.sleep(self._ms / 1e3)
+            return (None,) * 8
+        return reference.backward(dy, x)
+
+
+@pytest.fixture
+def rivals(monkeypatch):
+    """Two backends for the CPU that take so many ms for a backward pass of the size at which they are timed."""
+
+    def make(first_ms, second_ms):
+        monkeypatch.setattr(backend_speed, "_REPEATS", 3)
+        rows = {name: ScanBackend(name, frozenset({torch.float32})) for name in ("first", "second")}
+        rows["first"] = replace(rows["first"], rival="second")
+        monkeypatch.setattr(backends, "BACKENDS", rows)
+        timed = {"first": _Timed(first_ms), "second": _Timed(second_ms)}
+        for one in timed.values():
+            one.forward_saving = lambda x: (x.u, x.u) if x.u.shape == SHAPE[:3] else reference.forward_saving(x)
+        monkeypatch.setattr(backends, "_load", timed.get)
+        return timed
+
+    return make
+
+
+@pytest.mark.parametrize(("first_ms", "second_ms", "expected"), [(1, 20, "first"), (20, 1, "second")])
+def test_of_two_rivals_the_faster_one_is_used(rivals, caplog, first_ms, second_ms, expected):
+    timed = rivals(first_ms, second_ms)
+    with caplog.at_level(logging.INFO, logger="nnunet_mamba"):
+        assert choose_backend(torch.zeros(1, 1, 1)).name == expected
+    assert "both passes of (2, 512, 1024, 16): first " in caplog.text
+    before = timed["first"].n_backward
+    assert choose_backend(torch.zeros(1, 1, 1)).name == expected
+    assert timed["first"].n_backward == before, "they are timed once a process"
+
+
+def test_a_rival_that_is_as_fast_is_used_because_its_results_repeat(monkeypatch, rivals):
+    rivals(1, 1)
+    monkeypatch.setattr(backends, "times_of", lambda *_: {"first": 0.96, "second": 1.0})
+    assert choose_backend(torch.zeros(1, 1, 1)).name == "second"
+
+
+def test_a_rival_that_cannot_run_is_not_timed(monkeypatch, rivals):
+    timed = rivals(20, 1)
+    monkeypatch.setitem(backends.BACKENDS, "second", replace(backends.BACKENDS["second"], dtypes=frozenset()))
+    assert choose_backend(torch.zeros(1, 1, 1)).name == "first"
+    assert timed["second"].n_backward == 0
+
+
+def test_where_nothing_can_be_timed_the_choice_stays_the_same(monkeypatch, rivals, caplog):
+    def no_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    rivals(1, 20)
+    with monkeypatch.context() as patched, caplog.at_level(logging.INFO, logger="nnunet_mamba"):
+        patched.setattr(backends, "times_of", no_memory)
+        assert choose_backend(torch.zeros(1, 1, 1)).name == "second"
+    assert "as nothing could be timed: CUDA out of memory" in caplog.text
+    assert choose_backend(torch.zeros(1, 1, 1)).name == "second"
+
+
+def test_a_forced_backend_is_not_timed(monkeypatch, rivals):
+    timed = rivals(20, 1)
+    monkeypatch.setenv(VARIABLE, "first")
+    assert choose_backend(torch.zeros(1, 1, 1)).name == "first"
+    assert timed["second"].n_backward == 0
 
 
 def test_the_probe_leaves_the_random_state_alone(make_operands):
