@@ -42,7 +42,7 @@ class BidirectionalMamba(nn.Module):
         """Mix ``tokens``, (b, l, n_parallel * d_model), each chunk of d_model channels by itself.
 
         Returns:
-            The shape of ``tokens``, float32 or float64.
+            The shape of ``tokens``, in the precision of the weights.
         """
         mixed: Tensor = self.mambas[0](tokens, n_parallel=n_parallel)
         if self.directions == "forward":

@@ -36,7 +36,8 @@ class Mamba(nn.Module):
     """Mix a sequence of tokens, each seeing those before it, in float32 whatever autocast says.
 
     Half precision overflows in the recurrence, which is this layer's usual source of NaN: it leaves autocast,
-    computes in float32 and returns float32 (float64 stays float64).
+    computes in float32 and returns float32. Weights in another precision have their own (float64, or what ``half()``
+    makes of a network), except for the recurrence, which has float32 at least.
 
     Args:
         d_model: width of the tokens.
@@ -99,7 +100,7 @@ class Mamba(nn.Module):
             flip_channels: read the channels of a chunk from the last to the first, and give the result's back so.
 
         Returns:
-            The shape of ``tokens``, float32 or float64.
+            The shape of ``tokens``, in the precision of the weights.
         """
         require_whole("Mamba", n_parallel=n_parallel)
         if tokens.ndim != 3 or tokens.shape[2] != n_parallel * self.d_model:
@@ -117,7 +118,7 @@ class Mamba(nn.Module):
             out_bias = None if out_bias is None else out_bias.flip(0)
         with without_autocast(tokens.device.type):
             return mamba_mixer(
-                tokens if tokens.dtype == torch.float64 else tokens.float(),
+                tokens.to(torch.promote_types(tokens.dtype, in_proj.dtype)),
                 in_proj=in_proj,
                 conv=self.conv1d.weight,
                 x_proj=self.x_proj.weight,

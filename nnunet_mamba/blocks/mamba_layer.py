@@ -13,7 +13,7 @@ from nnunet_mamba.ops.autocast import without_autocast
 class MambaLayer(nn.Module):
     """Mix a map's positions in row-major order, or its channels; no residual around it.
 
-    Norm and Mamba leave autocast, compute in float32 and return float32 (float64 stays float64).
+    Norm and Mamba leave autocast, compute in the weights' float32 and return it; see ``Mamba`` for other precisions.
 
     Args:
         d_model: width of a token: the map's channels or, where these are the tokens, its number of positions.
@@ -37,7 +37,7 @@ class MambaLayer(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix ``x``, (b, c, *spatial), into the same shape, float32 or float64."""
+        """Mix ``x``, (b, c, *spatial), into the same shape, in the precision of the weights."""
         spatial = x.shape[2:]
         width = math.prod(spatial) if self.channels_as_tokens else x.shape[1]
         if x.ndim < 3 or width != self.d_model:
@@ -47,6 +47,6 @@ class MambaLayer(nn.Module):
                 f"pass such a map, or create the layer with another d_model"
             )
         with without_autocast(x.device.type):
-            tokens = x.to(torch.promote_types(x.dtype, torch.float32)).flatten(2)  # (b, c, l)
+            tokens = x.to(torch.promote_types(x.dtype, self.norm.weight.dtype)).flatten(2)  # (b, c, l)
             mixed = self.mamba(self.norm(tokens)) if self.channels_as_tokens else self.mamba(self.norm(tokens.mT)).mT
         return torch.unflatten(mixed, 2, spatial)

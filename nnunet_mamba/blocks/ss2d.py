@@ -22,7 +22,7 @@ N_DIRECTIONS = 4
 
 
 class SS2D(nn.Module):
-    """Mix the pixels of a map, in float32 whatever autocast says (float64 stays float64), as the Mamba block does.
+    """Mix the pixels of a map, in the weights' float32 whatever autocast says, as the Mamba block does.
 
     Maps have their channels last, as in the published block: the norms and the linear layers work on channels.
 
@@ -85,10 +85,10 @@ class SS2D(nn.Module):
         reset_state_space(self.dt_projs_weight, self.dt_projs_bias, self.A_logs, self.Ds)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix ``x``, (b, h, w, d_model), into the same shape, float32 or float64."""
+        """Mix ``x``, (b, h, w, d_model), into the same shape, in the precision of the weights."""
         require_channels_last("SS2D", x, self.d_model)
         with without_autocast(x.device.type):
-            return self._mix(x.to(torch.promote_types(x.dtype, torch.float32)))
+            return self._mix(x.to(torch.promote_types(x.dtype, self.in_proj.weight.dtype)))
 
     def published_multiply_adds(self, x: Tensor, y: Tensor) -> int:
         """Return what the papers count for ``in_proj``, which the published block calls as a layer, unlike this one."""

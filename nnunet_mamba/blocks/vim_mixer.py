@@ -21,7 +21,7 @@ N_DIRECTIONS = 2
 
 
 class VimMixer(nn.Module):
-    """Mix a sequence of tokens from both ends, in float32 whatever autocast says (float64 stays float64).
+    """Mix a sequence of tokens from both ends, in the weights' float32 whatever autocast says, as the Mamba block does.
 
     Both directions are one scan of twice as many channels, in two groups.
 
@@ -73,14 +73,14 @@ class VimMixer(nn.Module):
             nn.init.zeros_(self.dt_proj_b.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Mix ``tokens``, (b, l, d_model), into the same shape, float32 or float64."""
+        """Mix ``tokens``, (b, l, d_model), into the same shape, in the precision of the weights."""
         if tokens.ndim != 3 or tokens.shape[2] != self.d_model:
             raise ValueError(
                 f"VimMixer: tokens of shape {tuple(tokens.shape)}, expected (b, l, {self.d_model}); flatten the image "
                 f"and move the channels last"
             )
         with without_autocast(tokens.device.type):
-            return self._mix(tokens.to(torch.promote_types(tokens.dtype, torch.float32)))
+            return self._mix(tokens.to(torch.promote_types(tokens.dtype, self.in_proj.weight.dtype)))
 
     def _mix(self, tokens: Tensor) -> Tensor:
         n_tokens = tokens.shape[1]

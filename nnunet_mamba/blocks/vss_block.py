@@ -36,7 +36,7 @@ class VSSBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix ``x``, (b, h, w, d_model), into the same shape, float32 or float64."""
+        """Mix ``x``, (b, h, w, d_model), into the same shape, in the precision of the weights."""
         require_channels_last("VSSBlock", x, self.ss2d.d_model)
         mixed: Tensor = x + self.drop_path(self.ss2d(self.norm(x)))
         return mixed

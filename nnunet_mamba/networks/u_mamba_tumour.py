@@ -5,6 +5,7 @@ Source: Crews and Whalen 2024, "Mamba-Based Tumor Segmentation" and "Mamba vs SO
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.arguments import require_flags
@@ -90,6 +91,20 @@ class UMambaBotTumour(StageUNet):
         self.pyramid_pooling = PyramidPooling(deepest, spatial_dims=dims) if pyramid_pooling else nn.Identity()
         self.mamba_layer = MambaLayer(deepest)
         self.decoder = UNetResDecoder(self.encoder, num_classes, sizes.n_blocks_decoder, deep_supervision)
+
+    def check_images(self, x: Tensor) -> None:
+        """Refuse what is no batch of images, and volumes in half precision on a CPU.
+
+        Raises:
+            NotImplementedError: torch has no average pooling of such volumes.
+        """
+        super().check_images(x)
+        is_half = x.ndim == 5 and x.device.type == "cpu" and x.dtype.itemsize < 4
+        if is_half and not torch.is_autocast_enabled("cpu"):
+            raise NotImplementedError(
+                f"{type(self).__name__}: volumes are {x.dtype} on a CPU, where torch has no average pooling of them; "
+                f"keep network and volumes in float32 and use torch.autocast('cpu', dtype=torch.bfloat16)"
+            )
 
     @property
     def published_names(self) -> dict[str, str]:

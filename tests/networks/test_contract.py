@@ -225,6 +225,28 @@ def test_autocast_stays_near_full_precision_and_state_spaces_in_float32(case, dt
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_of_weights_and_images_stays_near_full_precision(case, dtype):
+    network, images = case.build_with_all_heads(), case.images()
+
+    with torch.no_grad():
+        expected = listed(network(images))
+        network, images = network.to(dtype), images.to(dtype)
+        if case.class_name == "UMambaBotTumour" and case.dims == 3:
+            with pytest.raises(
+                NotImplementedError, match=f"^{case.class_name}: volumes are {dtype} on a CPU, .*autocast"
+            ):
+                network(images)
+            return
+        result = listed(network(images))
+
+    # As under autocast.
+    for ours, theirs in zip(result, expected, strict=True):
+        assert ours.dtype == dtype
+        error = (ours - theirs).square().mean().sqrt() / theirs.std()
+        assert float(error) < 64 * torch.finfo(dtype).eps
+
+
 def test_says_whether_it_scans(network):
     assert network.uses_scan() == any("A_log" in name for name in network.state_dict())
 
