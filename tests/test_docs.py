@@ -162,6 +162,7 @@ def test_the_page_on_use_without_nnunet_runs(tmp_path, monkeypatch):
         assert torch.equal(names["again"].eval()(images), names["network"](images))
         torch.testing.assert_close(names["program"](images), names["network"](images), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(names["compiled"](images), names["network"](images))
+        torch.testing.assert_close(names["traced"](images), names["network"](images), rtol=1e-4, atol=1e-5)
     assert names["logits"].isfinite().all()
     assert sum(p.numel() for p in names["unshared"].parameters()) > 49_457
 

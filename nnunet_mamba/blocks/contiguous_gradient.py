@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.transforms import is_exporting, is_traced
+from nnunet_mamba.ops.transforms import is_recorded
 
 
 def with_contiguous_gradient(x: Tensor) -> Tensor:
@@ -19,7 +19,7 @@ def with_contiguous_gradient(x: Tensor) -> Tensor:
         x: of any shape, as the norm returns it.
     """
     # A traced or exported graph serves inference, which has no gradients.
-    if is_traced() or is_exporting() or not torch.is_grad_enabled():
+    if is_recorded() or not torch.is_grad_enabled():
         return x
     # torch.compile takes no function that has a forward derivative of its own.
     identity = _ContiguousGradient if torch.compiler.is_compiling() else _DifferentiableForward

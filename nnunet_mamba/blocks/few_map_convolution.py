@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.ops import few_map_convolution
-from nnunet_mamba.ops.transforms import is_exporting, is_traced
+from nnunet_mamba.ops.transforms import is_recorded
 
 
 class FewMapConvolution(nn.Conv2d):
@@ -27,6 +27,6 @@ class FewMapConvolution(nn.Conv2d):
         """Convolve ``x``, (b, in_channels, h, w), into (b, out_channels, h, w)."""
         # A traced or exported graph serves every device, and autocast has torch's convolution in half precision.
         is_plain = x.device.type == "cpu" and x.dtype == self.weight.dtype and not torch.is_autocast_enabled("cpu")
-        if self.bias is None or x.ndim != 4 or not is_plain or is_traced() or is_exporting():
+        if self.bias is None or x.ndim != 4 or not is_plain or is_recorded():
             return super().forward(x)
         return few_map_convolution(x, self.weight, self.bias, dilation=int(self.dilation[0]))

@@ -1,12 +1,13 @@
 """The Mamba block (Mamba-1): gated selective state space model over a sequence of tokens."""
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from nnunet_mamba.blocks.arguments import require_flags, require_whole
+from nnunet_mamba.blocks.torch_script import refuse_script
 from nnunet_mamba.ops import mamba_mixer
 from nnunet_mamba.ops.autocast import without_autocast
 
@@ -133,3 +134,7 @@ class Mamba(nn.Module):
                 n_parallel=n_parallel,
                 reverse=reverse,
             )
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse ``torch.jit.script``, which asks every module for this first."""
+        refuse_script(type(self).__name__)

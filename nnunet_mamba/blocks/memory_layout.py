@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nnunet_mamba.ops.transforms import is_exporting, is_traced
+from nnunet_mamba.ops.transforms import is_recorded
 
 
 def with_channels_last(x: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ def with_channels_last(x: Tensor) -> Tensor:
     """
     # A traced or exported graph serves every device, and torch's compiler lays out the maps of its own graphs: with
     # sizes that it does not know it fails at maps that lie so (torch 2.14).
-    if x.device.type != "cpu" or is_traced() or is_exporting() or torch.compiler.is_compiling():
+    if x.device.type != "cpu" or is_recorded() or torch.compiler.is_compiling():
         return x
     # Not ``contiguous(memory_format=...)``, which ``torch.vmap`` refuses.
     return x.movedim(1, -1).contiguous().movedim(-1, 1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nnunet_mamba.blocks.max_pool import max_pool
 from nnunet_mamba.ops import pooled_group_norm
-from nnunet_mamba.ops.transforms import is_exporting, is_traced
+from nnunet_mamba.ops.transforms import is_recorded
 
 # Of a map, from which on the fused operator saves more than its call costs (benchmarks/pooled_norm.py).
 _FEWEST_NUMBERS = 2**17
@@ -35,7 +35,7 @@ def normalise_and_pool(norm: nn.GroupNorm, x: Tensor, window: Sequence[int]) -> 
 
 def _is_fused(norm: nn.GroupNorm, x: Tensor) -> bool:
     # A traced or exported graph serves every device and every layout.
-    if x.device.type != "cpu" or x.dtype != torch.float32 or is_traced() or is_exporting():
+    if x.device.type != "cpu" or x.dtype != torch.float32 or is_recorded():
         return False
     # torch's compiler does not know all sizes.
     if not torch.compiler.is_compiling() and x.numel() < _FEWEST_NUMBERS:

@@ -7,7 +7,7 @@ C_k are linear functions of x, each direction with its own.
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import require_flags, require_whole
 from nnunet_mamba.blocks.mamba import reset_state_space
+from nnunet_mamba.blocks.torch_script import refuse_script
 from nnunet_mamba.ops import cross_scan
 from nnunet_mamba.ops.autocast import without_autocast
 
@@ -89,6 +90,10 @@ class SS2D(nn.Module):
         require_channels_last("SS2D", x, self.d_model)
         with without_autocast(x.device.type):
             return self._mix(x.to(torch.promote_types(x.dtype, self.in_proj.weight.dtype)))
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse ``torch.jit.script``, which asks every module for this first."""
+        refuse_script(type(self).__name__)
 
     def published_multiply_adds(self, x: Tensor, y: Tensor) -> int:
         """Return what the papers count for ``in_proj``, which the published block calls as a layer, unlike this one."""

@@ -6,7 +6,7 @@ y = scan(SiLU(causal depthwise convolution of x), dt, A, B, C, D) · SiLU(z); to
 """
 
 import math
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from nnunet_mamba.blocks.arguments import require_flags, require_whole
 from nnunet_mamba.blocks.mamba import reset_state_space
+from nnunet_mamba.blocks.torch_script import refuse_script
 from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.autocast import without_autocast
 
@@ -81,6 +82,10 @@ class VimMixer(nn.Module):
             )
         with without_autocast(tokens.device.type):
             return self._mix(tokens.to(torch.promote_types(tokens.dtype, self.in_proj.weight.dtype)))
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse ``torch.jit.script``, which asks every module for this first."""
+        refuse_script(type(self).__name__)
 
     def _mix(self, tokens: Tensor) -> Tensor:
         n_tokens = tokens.shape[1]

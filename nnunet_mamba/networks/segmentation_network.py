@@ -3,12 +3,14 @@
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from torch import Tensor, nn
 
+from nnunet_mamba.blocks.torch_script import held_to_trace, refuse_script
 from nnunet_mamba.networks.input_images import require_images
 from nnunet_mamba.networks.padding import Reductions, crop_outputs, pad_to_multiple
+from nnunet_mamba.ops.transforms import is_traced
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class SegmentationNetwork(nn.Module):
         ``output_reductions``.
         """
         self.check_images(x)
+        if is_traced():
+            x = held_to_trace(x, owner=type(self).__name__, scans=self.uses_scan())
         logits = self.segment(pad_to_multiple(x, self.size_multiple))
         if not isinstance(logits, Tensor) and len(logits) != len(self.output_reductions):
             raise RuntimeError(
@@ -142,6 +146,10 @@ class SegmentationNetwork(nn.Module):
                 f"output_reductions, {self.output_reductions}; expected one for each of them"
             )
         return crop_outputs(logits, x.shape[2:], self.output_reductions)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse ``torch.jit.script``, which asks every module for this first."""
+        refuse_script(type(self).__name__)
 
     def segment(self, x: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of padded images ``x``, (b, input_channels, *spatial); a list with deep supervision."""

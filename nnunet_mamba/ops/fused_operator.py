@@ -13,7 +13,7 @@ from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.operator_registration import Operands, Operator, register
 from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
 from nnunet_mamba.ops.scan.backends import VARIABLE, numba_is_chosen
-from nnunet_mamba.ops.transforms import is_exporting, is_unwatched, needs_definition, will_be_differentiated
+from nnunet_mamba.ops.transforms import is_recorded, is_unwatched, needs_definition, will_be_differentiated
 
 _logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def register_fused(
 
     def call(operands: Operands) -> Tensor:
         is_direct = is_unwatched(*operands) and not will_be_differentiated(*operands)
-        if is_exporting() or refusal(operands) or needs_definition(*operands) or not kernels_work(is_direct):
+        if is_recorded() or refusal(operands) or needs_definition(*operands) or not kernels_work(is_direct):
             # Autocast would reach the products and undo their float32.
             with without_autocast(operands[0].device.type):
                 return definition(operands)

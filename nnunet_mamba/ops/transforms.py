@@ -45,10 +45,15 @@ def records_operations(x: Tensor) -> bool:
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
+def is_recorded() -> bool:
+    """Return whether ``torch.export`` or ``torch.jit.trace`` makes a graph, which serves every device and inference."""
+    return is_exporting() or is_traced()
+
+
 def will_be_differentiated(*operands: Any) -> bool:
     """Return whether a backward pass may follow that starts from saved states."""
-    # An exported or traced graph serves inference; it should not carry the states of a backward pass.
-    if not torch.is_grad_enabled() or is_exporting() or is_traced():
+    # It should not carry the states of a backward pass.
+    if not torch.is_grad_enabled() or is_recorded():
         return False
     return any(isinstance(x, Tensor) and x.requires_grad for x in operands)
 

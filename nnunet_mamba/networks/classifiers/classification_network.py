@@ -2,8 +2,12 @@
 
 import inspect
 from collections.abc import Mapping
+from typing import NoReturn
 
 from torch import Tensor, nn
+
+from nnunet_mamba.blocks.torch_script import held_to_trace, refuse_script
+from nnunet_mamba.ops.transforms import is_traced
 
 
 class ClassificationNetwork(nn.Module):
@@ -38,8 +42,14 @@ class ClassificationNetwork(nn.Module):
             ValueError: it has another shape, or no images or pixels.
         """
         self.check_images(x)
+        if is_traced():
+            x = held_to_trace(x, owner=type(self).__name__, scans=self.uses_scan())
         logits: Tensor = self.head(self.features(x))
         return logits
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse ``torch.jit.script``, which asks every module for this first."""
+        refuse_script(type(self).__name__)
 
     def features(self, x: Tensor) -> Tensor:
         """Return what ``head`` reads, (b, d), of images ``x``."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from nnunet_mamba.ops.directions.operands import CrossScanOperands
 from nnunet_mamba.ops.directions.scan_order import merge_scans, swap_channels_and_tokens, unroll_map, unroll_maps
 from nnunet_mamba.ops.scan.op import selective_scan
-from nnunet_mamba.ops.transforms import is_exporting
+from nnunet_mamba.ops.transforms import is_recorded
 
 
 def forward(x: CrossScanOperands) -> Tensor:
@@ -18,7 +18,7 @@ def forward(x: CrossScanOperands) -> Tensor:
     directions, d, rank = x.dt_proj.shape
     n = x.A_logs.shape[1]
     maps = torch.unflatten(x.projected.permute(0, 2, 3, 1), 3, tuple(x.spatial))  # (b, K, dt_rank + 2 n, *spatial)
-    if is_exporting():
+    if is_recorded():
         # A third of the operators; tracing them is what an export spends its time with.
         dt, B, C = unroll_maps(maps).split_with_sizes([rank, n, n], dim=2)
     else:

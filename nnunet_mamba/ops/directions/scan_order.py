@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nnunet_mamba.ops.directions.operands import check_spatial
 from nnunet_mamba.ops.operand_checks import whole_sizes
-from nnunet_mamba.ops.transforms import is_exporting, needs_definition
+from nnunet_mamba.ops.transforms import is_recorded, needs_definition
 
 
 def unroll_map(x: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def unroll_map(x: Tensor) -> Tensor:
         ValueError: there are no spatial axes.
     """
     _require_axes("unroll_map", "x", x, 3, "(b, c, *spatial)")
-    scans: Tensor = _UnrollMap.forward(x) if needs_definition(x) else _UnrollMap.apply(x)
+    scans: Tensor = _UnrollMap.forward(x) if _is_composed(x) else _UnrollMap.apply(x)
     return scans
 
 
@@ -55,7 +55,7 @@ def merge_scans(scans: Tensor, spatial: Sequence[int]) -> Tensor:
             f"spatial={spatial}"
         )
     check_spatial("merge_scans", spatial, scans.shape[3])
-    x: Tensor = _MergeScans.forward(scans, spatial) if needs_definition(scans) else _MergeScans.apply(scans, spatial)
+    x: Tensor = _MergeScans.forward(scans, spatial) if _is_composed(scans) else _MergeScans.apply(scans, spatial)
     return x
 
 
@@ -93,7 +93,7 @@ def swap_channels_and_tokens(x: Tensor) -> Tensor:
         found = f"has shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"is a {type(x).__name__}"
         raise ValueError(f"swap_channels_and_tokens: x {found}, expected (b, c, l)")
     # On a CPU torch transposes a matrix block by block, but a batch of them number by number, five times slower.
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or needs_definition(x):
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or _is_composed(x):
         return x.mT.contiguous()
     swapped: Tensor = _Swap.apply(x)
     return swapped
@@ -114,6 +114,11 @@ def _require_axes(owner: str, name: str, x: Tensor, at_least: int, symbols: str)
         raise ValueError(f"{owner}: {name} {found}, expected {symbols}")
 
 
+def _is_composed(x: Tensor) -> bool:
+    # A traced graph that calls a function of Python can be neither saved nor given gradients.
+    return is_recorded() or needs_definition(x)
+
+
 def _rotated(x: Tensor, n: int, times: int) -> Tensor:
     """Return ``x`` with its last ``n`` axes rotated to the left: ``times`` of them moved to the end."""
     first = x.ndim - n
@@ -132,7 +137,7 @@ class _UnrollMap(torch.autograd.Function):
         n = len(spatial)
         # Flipping the map is one copy; reversing its n scans would be n.
         flipped = x.flip(tuple(range(2, x.ndim)))
-        if is_exporting():
+        if is_recorded():
             # Written into one array, an exported graph would scatter every direction by the indices of all its numbers.
             return torch.stack([_rotated(flipped if i >= n else x, n, i % n).flatten(2) for i in range(2 * n)], dim=1)
         scans = x.new_empty(b, 2 * n, c, math.prod(spatial))
