@@ -14,6 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 SMALL = {
     "vm_unet": {"dims": (8, 16), "depths": (1, 1), "depths_decoder": (1, 1)},
     "vmamba_tiny": {"dims": (8, 16), "depths": (1, 1)},
+    "vim_tiny": {"image_size": (16, 24), "patch_size": 8, "d_model": 16, "depth": 2},
 }
 
 
@@ -61,13 +62,14 @@ def test_tracing_under_autocast_is_refused(traced):
         traced()
 
 
-def test_a_classifier_is_held_to_its_trace_too(traced):
-    recorded, network = traced("vmamba_tiny")
+@pytest.mark.parametrize("name", ["vmamba_tiny", "vim_tiny"])
+def test_a_classifier_is_held_to_its_trace_too(traced, name):
+    recorded, network = traced(name)
     images = torch.randn(3, 3, 16, 24)
     torch.testing.assert_close(recorded(images), network(images), rtol=1e-4, atol=1e-4)
-    with pytest.raises(torch.jit.Error, match="VMamba: images of shape"):
+    with pytest.raises(torch.jit.Error, match=f"{type(network).__name__}: images of shape"):
         recorded(images[..., :-1])
-    with pytest.raises(NotImplementedError, match=r"^VMamba: torch\.jit\.script cannot compile it"):
+    with pytest.raises(NotImplementedError, match=rf"^{type(network).__name__}: torch\.jit\.script cannot compile it"):
         torch.jit.script(network)
 
 

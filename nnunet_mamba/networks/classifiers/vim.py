@@ -110,7 +110,7 @@ class Vim(ClassificationNetwork):
         patches = self.patch_embed(x)  # (b, h w / stride², d_model)
         with without_autocast(x.device.type):
             patches = patches.to(self.pos_embed.dtype)
-            token = self.cls_token.expand(len(x), -1, -1)
+            token = self.cls_token.expand(x.shape[0], -1, -1)
             total = torch.cat((patches[:, :middle], token, patches[:, middle:]), dim=1) + self._positions(grid)
             made = None
             for layer in self.layers:
