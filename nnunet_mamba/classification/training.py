@@ -32,6 +32,7 @@ from nnunet_mamba.classification.labelled_images import LabelledImages
 from nnunet_mamba.classification.settings import ClassifierSettings
 from nnunet_mamba.system.atomic import replacing
 from nnunet_mamba.system.folder_lock import only_writer
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
 from nnunet_mamba.system.progress import ShownProgress
 from nnunet_mamba.training.device import device_or_cpu
 from nnunet_mamba.training.parameter_groups import parameter_groups
@@ -126,7 +127,9 @@ def train_classifier(
             try:
                 while run.n_left:
                     run.train_epoch(training, held_out, shown=shown)
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_lack_of_memory(error):
+                    raise
                 height, width = settings.image_size
                 raise ValueError(
                     f"the memory of {device} does not hold a step of `batch_size={settings.batch_size}` images of "

@@ -15,6 +15,7 @@ from torch import Tensor
 from nnunet_mamba.export.gate import WAY_OUT
 from nnunet_mamba.export.image_network import ImageNetwork
 from nnunet_mamba.export.subject import ExportSubject
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
 
 _LARGEST_BATCH = 1 << 16
 # Multiples of the network's along each axis of the image that is traced. Small, and neither 0 nor 1 nor equal, which
@@ -22,7 +23,6 @@ _LARGEST_BATCH = 1 << 16
 _TRACED = (3, 4, 5)
 # What torch lets through of a network's own errors while it traces, besides its own, which are RuntimeErrors.
 _OF_TRACING = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-_NO_MEMORY = "DefaultCPUAllocator"
 _AXES = ("rows", "columns", "slices")
 
 
@@ -82,7 +82,7 @@ def tracing() -> Iterator[None]:
             yield
     except _OF_TRACING as error:
         cause = _first_cause(error)
-        if isinstance(cause, MemoryError) or _NO_MEMORY in str(cause):
+        if is_lack_of_memory(cause):
             raise MemoryError from error
         raise ValueError(f"torch cannot export the network: {_in_a_line(cause)}; {WAY_OUT}") from error
 

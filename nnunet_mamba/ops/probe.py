@@ -1,6 +1,5 @@
 """Deciding by numbers whether a kernel works on this machine: small operands, and a comparison with the definition."""
 
-import errno
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
@@ -10,14 +9,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
+
 _Told = TypeVar("_Told")
 
 # Between float32's rounding (about 1e-6 on a probe) and the smallest error a wrong kernel makes (about 1e-2).
 PROBE_TOLERANCE = 1e-4
 # What a backend raises that does not work here: packages missing or broken, no compiler, a damaged cache.
 TEST_RUN_ERRORS = (ImportError, AttributeError, OSError, RuntimeError, EOFError, UnpicklingError)
-# What torch, CUDA and the operating system call a lack of memory or of threads.
-_LACKS = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "start new thread")
 
 
 def outside_modes(test_run: Callable[..., _Told]) -> Callable[..., _Told]:
@@ -41,9 +40,7 @@ def told_failure(error: Exception) -> str:
     Raises:
         Exception: the error is a lack of memory, which passes; the kernel would be refused while the process lives.
     """
-    if isinstance(error, torch.OutOfMemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-        raise error
-    if isinstance(error, (RuntimeError, OSError)) and any(lack in str(error).lower() for lack in _LACKS):
+    if is_lack_of_memory(error):
         raise error
     return f"its test run failed: {type(error).__name__}: {error}"
 

@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import re
 import tempfile
 import warnings
 from dataclasses import dataclass, replace
@@ -14,17 +13,12 @@ from typing import TYPE_CHECKING
 from nnunet_mamba.planning.memory import Budget
 from nnunet_mamba.planning.process_memory import unmapped_libraries
 from nnunet_mamba.planning.training_step import StepMemory, StepRequest, train_steps
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
-# What torch, the C++ library and oneDNN say when an allocation fails.
-_OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|out of memory", re.IGNORECASE)
-# What CUDA's libraries say when there is no room for their workspace.
-_OUT_OF_WORKSPACE = re.compile(
-    r"alloc(ation)?_failed|unable to find an engine|unable to find a valid cudnn algorithm", re.IGNORECASE
-)
 # SIGKILL is the system's, SIGABRT the C++ library's; Windows has no name for the first.
 _KILLED_FOR_MEMORY = (-9, -6)
 
@@ -100,13 +94,8 @@ def _report_step(sender: Connection, request: StepRequest, budget: Budget, *, fo
             answer = replace(memory, peak=memory.peak + unmapped, before=memory.before + unmapped)
     except (RuntimeError, MemoryError) as error:
         words = f"{type(error).__name__}: {error}"
-        answer = StepTooLarge(words=words) if _is_for_want_of_memory(error, budget.device) else words
+        is_lack = is_lack_of_memory(error, of_workspace=budget.device == "cuda")
+        answer = StepTooLarge(words=words) if is_lack else words
     except (ValueError, NotImplementedError, OSError, AssertionError) as error:
         answer = f"{type(error).__name__}: {error}"
     sender.send(answer)
-
-
-def _is_for_want_of_memory(error: RuntimeError | MemoryError, device: str) -> bool:
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-        return True
-    return device == "cuda" and _OUT_OF_WORKSPACE.search(str(error)) is not None

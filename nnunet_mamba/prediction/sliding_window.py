@@ -16,6 +16,7 @@ from nnunet_mamba.prediction.engine import NOT_FINITE, NonFiniteLogitsError
 from nnunet_mamba.prediction.importance import flips_of, importance, windows_over
 from nnunet_mamba.prediction.label_maps import Logits, are_finite
 from nnunet_mamba.prediction.preprocessing import FloatArray
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
 
 # Pixels that share one pass: batches of 8 windows of 256×256, beyond which a CPU is no faster, and of 128 on a GPU.
 _PIXELS_ON_CPU = 8 * 256 * 256
@@ -131,7 +132,7 @@ class SlidingWindow:
                 logits: Tensor = network(images)
             return logits
         except RuntimeError as error:
-            if len(images) == 1 or not is_lack_of_memory(error):
+            if len(images) == 1 or not is_lack_of_memory(error, of_workspace=self._device.type == "cuda"):
                 raise
         self._most_windows = max(1, len(images) // 2)
         return torch.cat([self._pass(network, half) for half in images.chunk(2)])
@@ -150,8 +151,3 @@ def lack_of_memory_as_such() -> Iterator[None]:
         if not is_lack_of_memory(error):
             raise
         raise MemoryError("too large for the memory that is left") from error
-
-
-def is_lack_of_memory(error: RuntimeError) -> bool:
-    """Return whether torch says with an error that the memory of a device, or of the computer, is full."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

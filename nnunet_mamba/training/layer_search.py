@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
+
 
 @dataclass(frozen=True, kw_only=True)
 class NonFiniteLayer:
@@ -48,14 +50,14 @@ def find_first_non_finite(network: nn.Module, rerun: Callable[[nn.Module], objec
         rerun: runs a forward and a backward pass with it.
 
     Raises:
-        torch.OutOfMemoryError: memory was too short, and nothing had been found by then.
+        RuntimeError: among others for memory that was too short, if nothing had been found by then.
     """
     found: list[NonFiniteLayer] = []
     try:
         with _watched_layers(network, found), _watched_gradients(network, found):
             rerun(network)
-    except torch.OutOfMemoryError:
-        if not found:
+    except (RuntimeError, MemoryError) as error:
+        if not found or not is_lack_of_memory(error, of_workspace=True):
             raise
     finally:
         network.zero_grad(set_to_none=True)

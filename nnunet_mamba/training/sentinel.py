@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
 from nnunet_mamba.training.layer_search import find_first_non_finite, floating_tensors
 from nnunet_mamba.training.step_diagnosis import (
     Diagnosis,
@@ -168,7 +169,9 @@ class Sentinel:
         self._is_searching = True
         try:
             found = find_first_non_finite(self.network, rerun)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_lack_of_memory(error, of_workspace=True):
+                raise
             return "Memory was too short to look for the layer where it began."
         finally:
             self._is_searching = False

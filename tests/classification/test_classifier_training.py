@@ -106,9 +106,12 @@ def test_a_loss_that_is_not_finite_stops_with_the_way_out(parts, quick, tmp_path
         train_classifier(*parts, tmp_path, settings=quick())
 
 
-def test_too_little_memory_of_the_device_names_the_batch(parts, quick, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "lack", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")], ids=repr
+)
+def test_too_little_memory_of_the_device_names_the_batch(parts, quick, tmp_path, monkeypatch, lack):
     def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise lack
 
     monkeypatch.setattr(training_module, "normalised", full)
     with pytest.raises(ValueError, match="memory of cpu does not hold a step of `batch_size=8` images of 16×16"):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -15,11 +16,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nnunet_mamba import create_network
 from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.directions import op as directions
+from nnunet_mamba.ops.few_maps import op as few_maps
 from nnunet_mamba.ops.mixer import op as mixer
+from nnunet_mamba.ops.pooled_norm import op as pooled_norm
 from nnunet_mamba.ops.probe import told_failure
 from nnunet_mamba.ops.scan import backends, numba_cpu
 
-TEST_RUNS = (backends._probe_failure, mixer._probe_failure, directions._probe_failure)
+FUSED = (mixer, directions, few_maps, pooled_norm)
+TEST_RUNS = (backends._probe_failure, *(module._probe_failure for module in FUSED))
 SMALL = {"dims": (16, 32), "depths": (1, 1), "depths_decoder": (1, 1)}
 
 
@@ -143,30 +147,49 @@ LACKS = [
     RuntimeError("can't start new thread"),
     MemoryError(),
 ]
-TEST_RUN_OF = {
-    "scan": lambda: backends._probe_failure("numba_cpu", "cpu"),
-    "mixer": mixer._probe_failure,
-    "directions": directions._probe_failure,
+# Every test run that is remembered: the function, and that of its kernels which it calls first.
+REMEMBERED = {
+    "scan": (lambda: backends._probe_failure("numba_cpu", "cpu"), "scan.numba_cpu.forward_saving"),
+    **{
+        f"{module.__name__.split('.')[-2]}{words}": (partial(module._probe_failure, *is_forward_alone), function)
+        for module in FUSED
+        for words, is_forward_alone, function in (
+            ("", (), f"{module.__name__.split('.')[-2]}.numba_cpu.forward_saving"),
+            (", forward alone", (True,), f"{module.__name__.split('.')[-2]}.numba_cpu.forward"),
+        )
+    },
 }
 
 
 @pytest.mark.usefixtures("_first_call")
 @pytest.mark.parametrize(
-    ("module", "error"),
-    [*(("scan", lack) for lack in LACKS), ("mixer", LACKS[0]), ("directions", LACKS[0])],
-    ids=repr,
+    ("of", "error"), [*(("scan", lack) for lack in LACKS), *((of, LACKS[0]) for of in REMEMBERED)], ids=repr
 )
-def test_a_lack_of_memory_is_told_and_passes(monkeypatch, module, error):
-    test_run = TEST_RUN_OF[module]
+def test_a_lack_of_memory_is_told_and_passes(monkeypatch, of, error):
+    test_run, function = REMEMBERED[of]
 
-    def forward_saving(x):
+    def fail(x):
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"nnunet_mamba.ops.{module}.numba_cpu.forward_saving", forward_saving)
+        patched.setattr(f"nnunet_mamba.ops.{function}", fail)
         with pytest.raises(type(error)):
             test_run()
     assert test_run() is None
+
+
+@pytest.mark.usefixtures("_first_call")
+@pytest.mark.parametrize("of", REMEMBERED)
+def test_another_failure_stays_for_the_process(monkeypatch, of):
+    test_run, function = REMEMBERED[of]
+
+    def fail(x):
+        raise RuntimeError("no kernel for this architecture")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"nnunet_mamba.ops.{function}", fail)
+        test_run()
+    assert test_run() == "its test run failed: RuntimeError: no kernel for this architecture"
 
 
 def test_other_failures_are_told():

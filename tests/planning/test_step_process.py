@@ -84,13 +84,7 @@ def answer(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [
-        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
-        "FIND was unable to find an engine to execute this computation",
-        "GET was unable to find an engine to execute this computation",
-        "Unable to find a valid cuDNN algorithm to run convolution",
-    ],
+    ["GET was unable to find an engine to execute this computation", "Unable to find a valid cuDNN algorithm to run"],
 )
 def test_on_cuda_no_room_for_a_workspace_is_too_little_memory(answer, step_request, monkeypatch, words):
     def fail(*_):

@@ -161,10 +161,14 @@ class _Small(torch.nn.Module):
         return self.network(x)
 
 
-LACKS = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+LACKS = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
 
 
-@pytest.mark.parametrize("lack", LACKS, ids=["device", "computer"])
+@pytest.mark.parametrize("lack", LACKS, ids=["device", "computer", "library"])
 @pytest.mark.parametrize("most", [1, 4, 7])
 def test_passes_become_smaller_where_memory_is_short(make_stock, make_engine, make_image, lack, most):
     stock = make_stock(mirror_axes=(0,))

@@ -69,12 +69,15 @@ def test_an_error_of_the_rerun_takes_the_hooks_away_too():
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
-def test_what_was_found_before_memory_ran_out_counts():
+@pytest.mark.parametrize(
+    "lack", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDNN_STATUS_ALLOC_FAILED")], ids=repr
+)
+def test_what_was_found_before_memory_ran_out_counts(lack):
     network = nn.Sequential(nn.Linear(3, 3))
 
     def rerun(network):
         network(torch.full((2, 3), float("inf")))
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise lack
 
     assert find_first_non_finite(network, rerun).name == "0"
 

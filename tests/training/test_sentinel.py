@@ -155,14 +155,23 @@ def test_a_scaler_may_overflow_but_not_for_ever(training):
         sentinel.passed(scaler)
 
 
-def test_memory_that_is_too_short_for_the_search_is_said(training):
+@pytest.mark.parametrize(
+    "lack",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["torch", "cuDNN", "computer"],
+)
+def test_memory_that_is_too_short_for_the_search_is_said(training, lack):
     network, loss, _, sentinel = training
     loss.factor = float("nan")
     with pytest.raises(NonFiniteStepError) as error:
         step(training, batch()["data"])
 
     def rerun(network):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise lack
 
     text = str(sentinel.skip(error.value, batch(), rerun))
     assert "the loss is nan. Memory was too short to look for the layer" in text
