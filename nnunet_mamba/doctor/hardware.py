@@ -77,9 +77,12 @@ def _threads() -> Iterator[Finding]:
 
 def _cuda() -> Finding:
     if torch.cuda.is_available():
-        devices = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-        names = ", ".join(f"{device.name} ({gibibytes(device.total_memory)})" for device in devices)
-        return Finding(name="CUDA", text=f"{names}, CUDA {torch.version.cuda}")
+        described = [_gpu(number) for number in range(torch.cuda.device_count())]
+        text = f"{', '.join(text for text, _ in described)}, CUDA {torch.version.cuda}"
+        if all(is_free for _, is_free in described):
+            return Finding(name="CUDA", text=text)
+        remedy = "nvidia-smi lists the programs that hold the rest; end them, or choose a GPU with CUDA_VISIBLE_DEVICES"
+        return Finding(name="CUDA", level="hint", text=text, remedy=remedy)
     if torch.version.cuda is None and shutil.which("nvidia-smi"):
         return Finding(
             name="CUDA",
@@ -88,6 +91,18 @@ def _cuda() -> Finding:
             remedy="install torch with CUDA (pytorch.org/get-started)",
         )
     return Finding(name="CUDA", text="no device: the trainers take the CPU; nnUNetv2_predict needs -device cpu")
+
+
+def _gpu(number: int) -> tuple[str, bool]:
+    """Return a GPU's name and memory, and whether most of the memory is free."""
+    device = torch.cuda.get_device_properties(number)
+    total = f"{device.name} ({gibibytes(device.total_memory)}"
+    try:
+        free, _ = torch.cuda.mem_get_info(number)
+    except RuntimeError:
+        # A full GPU has no room for the context in which it could be asked.
+        return f"{total}, no room on it)", False
+    return f"{total}, {gibibytes(free)} free)", free >= device.total_memory / 2
 
 
 def _worker_numbers() -> Iterator[Finding]:

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 from nnunet_mamba.doctor.findings import Finding
+from nnunet_mamba.doctor.triton_cache import triton_cache_folder, triton_kernel_files
 from nnunet_mamba.ops.scan.backends import BACKENDS, VARIABLE, choose_backend
 from nnunet_mamba.ops.scan.survey import devices
 from nnunet_mamba.ops.warm import warm
+from nnunet_mamba.system.counts import how_many
+from nnunet_mamba.system.memory_errors import is_lack_of_memory
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class FirstScan:
     """The first scans of a process, all kernels of a training and of a prediction.
 
     Args:
-        seconds: with the import of numba, without that of torch.
+        seconds: with the import of numba or Triton, without that of torch.
         n_compiled: kernels that were not in the cache.
     """
 
@@ -33,7 +36,7 @@ class FirstScan:
     @property
     def text(self) -> str:
         """How long, and why."""
-        loaded = "loaded from the cache" if not self.n_compiled else f"compiled {self.n_compiled} kernels"
+        loaded = "nothing compiled" if not self.n_compiled else f"compiled {how_many(self.n_compiled, 'kernel')}"
         return f"{self.seconds:.1f} s, {loaded}"
 
 
@@ -47,36 +50,54 @@ def first_scan(device: str = "cpu") -> FirstScan:
     import torch._dynamo  # noqa: F401  torch imports it at the first call of any custom operator, nnU-Net at once
 
     start = time.perf_counter()
-    before = _kernels()
+    before = _kernels(device)
     warm(device)
-    return FirstScan(time.perf_counter() - start, len(_kernels() - before))
+    return FirstScan(time.perf_counter() - start, len(_kernels(device) - before))
 
 
-def _kernels() -> set[tuple[Path, int]]:
-    """Return the compiled kernels and when they were written; none where numba cannot be imported."""
+def _kernels(device: str) -> set[tuple[Path, int]]:
+    """Return the files of the kernels that are compiled for a device, and when they were written."""
+    files = triton_kernel_files() if device == "cuda" else _numba_kernel_files()
+    return {(file, file.stat().st_mtime_ns) for file in files}
+
+
+def _numba_kernel_files() -> list[Path]:
+    """Return the files of the compiled CPU kernels; none where numba cannot be imported."""
     try:
         from nnunet_mamba.ops.cpu_kernels.kernel_cache import cache_folder, kernel_files
     except (ImportError, AttributeError, OSError):
-        return set()
-    return {(file, file.stat().st_mtime_ns) for file in kernel_files(cache_folder())}
+        return []
+    return kernel_files(cache_folder())
 
 
 def scan() -> Iterator[Finding]:
     """Choose a backend on every device, compile its kernels, and time a process that finds them compiled."""
     for device in devices():
-        tokens = torch.zeros(1, 1, 1, device=device)
         try:
+            # Where other programs hold all of a GPU, there is no room even for this.
+            tokens = torch.zeros(1, 1, 1, device=device)
             first = first_scan(device)
             name = choose_backend(tokens).name
-        except (RuntimeError, ValueError) as error:
-            yield Finding(name=f"on {device}", level="problem", text=str(error), remedy=f"unset {VARIABLE}")
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            yield _failure(device, error)
             continue
         yield _choice(name, tokens)
         if name == "numba_cpu":
             yield _cache()
+        elif name == "triton_gpu":
+            yield Finding(name="compile cache", text=f"{triton_cache_folder()} (Triton's)")
         if name != "reference":
             yield Finding(name="first scan", text=f"{first.text} (this process)")
             yield _next_process(device)
+
+
+def _failure(device: str, error: Exception) -> Finding:
+    remedy = f"unset {VARIABLE}"
+    if is_lack_of_memory(error):
+        holders = "nvidia-smi lists the programs that hold some of the GPU's" if device == "cuda" else "end programs"
+        remedy = f"free memory: {holders}"
+    text = str(error) or type(error).__name__
+    return Finding(name=f"on {device}", level="problem", text=text, remedy=remedy)
 
 
 def _choice(name: str, tokens: Tensor) -> Finding:
@@ -137,7 +158,7 @@ def _next_process(device: str) -> Finding:
             name="first scan",
             level="hint",
             text=f"{first.text} in every new process",
-            remedy="export NUMBA_CACHE_DIR=/a/folder/that/lasts",
+            remedy=f"export {'TRITON' if device == 'cuda' else 'NUMBA'}_CACHE_DIR=/a/folder/that/lasts",
         )
     return Finding(name="first scan", text=f"{first.text} (a new process)")
 

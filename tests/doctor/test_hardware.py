@@ -81,9 +81,30 @@ def test_spinning_threads_are_a_hint_where_there_is_no_cuda(look, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     device = SimpleNamespace(name="H100", total_memory=80 * GIB)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: device)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (79 * GIB, 80 * GIB))
     found = look()
     assert "OMP_WAIT_POLICY" not in found
-    assert found["CUDA"].text.startswith("H100 (80 GiB)")
+    assert found["CUDA"].text.startswith("H100 (80 GiB, 79 GiB free)")
+    assert found["CUDA"].level == "ok"
+
+
+def test_a_gpu_that_others_hold_is_a_hint(look, monkeypatch):
+    def memory(number):
+        if number:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 30 * GIB, 80 * GIB
+
+    device = SimpleNamespace(name="H100", total_memory=80 * GIB)
+    for name, value in {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "get_device_properties": lambda number: device,
+        "mem_get_info": memory,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    found = look()["CUDA"]
+    assert found.text.startswith("H100 (80 GiB, 30 GiB free), H100 (80 GiB, no room on it), CUDA")
+    assert (found.level, "nvidia-smi" in found.remedy) == ("hint", True)
 
 
 def test_a_torch_without_cuda_beside_nvidias_driver_is_a_hint(look, monkeypatch):

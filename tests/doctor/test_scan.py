@@ -38,7 +38,7 @@ def test_names_the_backend_the_cache_and_both_waits(look):
     assert (backend.name, backend.text) == ("on cpu", "numba_cpu")
     assert cache.text == str(kernel_cache.cache_folder())
     assert here.text.endswith("(this process)")
-    assert there.text == "0.5 s, loaded from the cache (a new process)"
+    assert there.text == "0.5 s, nothing compiled (a new process)"
     assert {finding.level for finding in (backend, cache, here, there)} == {"ok"}
 
 
@@ -47,7 +47,44 @@ def test_counts_the_kernels_that_were_compiled(monkeypatch, tmp_path):
     monkeypatch.setattr(scan, "warm", lambda device: [(tmp_path / f"{i}.kernel").touch() for i in range(3)])
     assert scan.first_scan().text.endswith("s, compiled 3 kernels")
     monkeypatch.setattr(scan, "warm", lambda device: None)
-    assert scan.first_scan().text.endswith("s, loaded from the cache")
+    assert scan.first_scan().text.endswith("s, nothing compiled")
+
+
+def test_on_a_gpu_the_kernels_are_tritons(look, monkeypatch, tmp_path):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+
+    def compile_for(device):
+        for name in ("A", "B"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "__grp__scan.json").touch()
+            (tmp_path / name / "scan.cubin").touch()
+
+    monkeypatch.setattr(scan, "warm", compile_for)
+    monkeypatch.setattr(scan, "devices", lambda: ["cuda"])
+    monkeypatch.setattr(scan.torch, "zeros", lambda *_, device: SimpleNamespace(device=SimpleNamespace(type=device)))
+    monkeypatch.setattr(scan, "choose_backend", lambda tokens: SimpleNamespace(name="triton_gpu"))
+    backend, cache, here, there = look(FirstScan(9.0, 1))
+    assert (backend.name, backend.text) == ("on cuda", "triton_gpu")
+    assert cache.text == f"{tmp_path} (Triton's)"
+    assert here.text.endswith("compiled 2 kernels (this process)")
+    assert there.text == "9.0 s, compiled 1 kernel in every new process"
+    assert there.remedy == "export TRITON_CACHE_DIR=/a/folder/that/lasts"
+
+
+def test_a_gpu_without_memory_is_a_problem_and_the_rest_is_told(look, monkeypatch):
+    zeros = scan.torch.zeros
+
+    def full(*sizes, device):
+        if device == "cuda":
+            raise scan.torch.OutOfMemoryError("CUDA out of memory")
+        return zeros(*sizes, device=device)
+
+    monkeypatch.setattr(scan, "devices", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(scan.torch, "zeros", full)
+    gpu, *others = look()
+    assert (gpu.name, gpu.level) == ("on cuda", "problem")
+    assert "nvidia-smi" in gpu.remedy
+    assert {finding.level for finding in others} == {"ok"}
 
 
 def test_a_cache_that_no_process_finds_again_is_a_hint(look):
@@ -108,7 +145,7 @@ def test_a_forced_backend_that_does_not_exist_is_a_problem(look, monkeypatch):
 
 def test_without_numba_nothing_is_counted(monkeypatch):
     monkeypatch.setitem(sys.modules, "nnunet_mamba.ops.cpu_kernels.kernel_cache", None)
-    assert scan._kernels() == set()
+    assert scan._kernels("cpu") == set()
 
 
 def test_the_other_process_is_asked_in_its_own_words(capsys, monkeypatch):
