@@ -40,8 +40,8 @@ def plan(
         float | None,
         typer.Option(
             metavar="GIB",
-            help="Memory that a training may take.",
-            show_default="the GPU's less 1 GiB, or 60 % of what is free on a CPU",
+            help="Memory to plan for: of the GPU, 1 GiB of it left to CUDA, or of the training on a CPU.",
+            show_default="what is free of the GPU, or 60 % of what is free on a CPU",
         ),
     ] = None,
     device: Annotated[
@@ -82,7 +82,8 @@ def plan(
                 refuse_plans_of_others(selection)
             except FileExistsError as error:
                 raise FileExistsError(f"{error}, or replace it with --overwrite") from error
-        print(f"{plans.folder.name} on the {budget.device}, {budget.size / GIB:.2f} GiB for a training")
+        held = f" ({budget.held_by_others / GIB:.2f} GiB are held by other programs)" if budget.held_by_others else ""
+        print(f"{plans.folder.name} on the {budget.device}, {budget.size / GIB:.2f} GiB for a training{held}")
         succeeded = [
             _plan_and_print(one, names, budget=budget, request=request, writes=not dry_run, progress=progress)
             for one, names in selection

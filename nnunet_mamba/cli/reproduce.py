@@ -85,8 +85,8 @@ def reproduce(
         float | None,
         typer.Option(
             metavar="GIB",
-            help="Memory that a training may take.",
-            show_default="the GPU's less 1 GiB, or 60 % of what is free on a CPU",
+            help="Memory to plan for: of the GPU, 1 GiB of it left to CUDA, or of the training on a CPU.",
+            show_default="what is free of the GPU, or 60 % of what is free on a CPU",
         ),
     ] = None,
     jobs: Annotated[

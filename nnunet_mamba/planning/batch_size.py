@@ -57,7 +57,10 @@ def largest_batch(measure: MeasureBatch, *, budget: int, ceiling: int) -> BatchM
         taken = measure(candidate)
         if taken is not None:
             points[candidate] = taken
-        if taken is None or taken > budget:
+        if taken is None:
+            # By how much it is too large is not known, and the line stays as it was.
+            upper = int(candidate / _WORTH_A_STEP)
+        elif taken > budget:
             upper = candidate - 1
         else:
             fitting = candidate

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from nnunet_mamba.planning.memory import Budget
+from nnunet_mamba.planning.memory import GIB, Budget
 
 # A process that takes more than this multiple of the budget is stopped: how much too large it is does not matter.
 STOPPED_AT = 1.5
@@ -16,8 +16,14 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def reset_peak(budget: Budget) -> None:
-    """Forget the peak so far; on a CPU, let allocations fail far above the budget."""
+    """Forget the peak so far, and let allocations fail: above the budget on a GPU, far above it on a CPU.
+
+    On a GPU this process then behaves as on a card of that size: cuDNN's search for the fastest algorithm passes over
+    those whose workspace has no room, and torch gives back what it has kept before it fails.
+    """
     if budget.device == "cuda":
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, budget.size / total), 0)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         return
@@ -47,6 +53,19 @@ def peak_memory(budget: Budget) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def taken_by_others(budget: Budget) -> str | None:
+    """Return a sentence if other programs have taken so much of a GPU that the budget is not there any more."""
+    if budget.device != "cuda":
+        return None
+    left = torch.cuda.mem_get_info(0)[0] + torch.cuda.memory_reserved(0)
+    if left >= budget.size:
+        return None
+    return (
+        f"other programs have taken memory of the GPU meanwhile: of the {budget.size / GIB:.1f} GiB to plan for, "
+        f"{left / GIB:.1f} are left; plan again when they have ended"
+    )
 
 
 def unmapped_libraries() -> int:

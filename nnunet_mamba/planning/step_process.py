@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunet_mamba.planning.memory import Budget
-from nnunet_mamba.planning.process_memory import unmapped_libraries
+from nnunet_mamba.planning.process_memory import taken_by_others, unmapped_libraries
 from nnunet_mamba.planning.training_step import StepMemory, StepRequest, train_steps
 from nnunet_mamba.system.memory_errors import is_lack_of_memory
 
@@ -43,7 +43,7 @@ def measure_step(request: StepRequest, budget: Budget) -> StepMemory | StepTooLa
 
     Args:
         request: what to train.
-        budget: on a CPU, steps that take far more are stopped.
+        budget: steps that take more are stopped, on a CPU those that take far more.
 
     Raises:
         TrainingStepError: the step failed for another reason.
@@ -79,9 +79,10 @@ def measure_step(request: StepRequest, budget: Budget) -> StepMemory | StepTooLa
 def _report_step(sender: Connection, request: StepRequest, budget: Budget, *, folder: str, is_fork: bool) -> None:
     """Send a StepMemory, a StepTooLarge, or the text of an error.
 
-    Steps are eager on a GPU, too, where nnU-Net compiles: a compiler would begin anew with every batch size.
+    On a GPU nnU-Net compiles the network unless the user's environment forbids it, and so do the steps: a compiled one
+    keeps other tensors than an eager one. It costs a compilation for each batch size.
     """
-    os.environ |= {"nnUNet_preprocessed": folder, "nnUNet_results": folder, "nnUNet_compile": "f"}
+    os.environ |= {"nnUNet_preprocessed": folder, "nnUNet_results": folder}
     with contextlib.suppress(OSError):
         # If memory runs out, the system ends this process and not the user's browser.
         _OOM_SCORE.write_text("1000")
@@ -94,8 +95,10 @@ def _report_step(sender: Connection, request: StepRequest, budget: Budget, *, fo
             answer = replace(memory, peak=memory.peak + unmapped, before=memory.before + unmapped)
     except (RuntimeError, MemoryError) as error:
         words = f"{type(error).__name__}: {error}"
-        is_lack = is_lack_of_memory(error, of_workspace=budget.device == "cuda")
-        answer = StepTooLarge(words=words) if is_lack else words
+        if is_lack_of_memory(error, of_workspace=budget.device == "cuda"):
+            answer = taken_by_others(budget) or StepTooLarge(words=words)
+        else:
+            answer = words
     except (ValueError, NotImplementedError, OSError, AssertionError) as error:
         answer = f"{type(error).__name__}: {error}"
     sender.send(answer)

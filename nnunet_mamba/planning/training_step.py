@@ -56,7 +56,7 @@ def train_steps(request: StepRequest, budget: Budget) -> StepMemory:
 
     Args:
         request: what to train; the trainer writes into the folders that nnU-Net's variables name.
-        budget: where to train; on a CPU, allocations fail far above its size.
+        budget: where to train; allocations fail above its size, on a CPU far above it.
     """
     torch.set_num_threads(available_cores())
     torch.backends.cudnn.benchmark = budget.device == "cuda"  # as nnU-Net has it

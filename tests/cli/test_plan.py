@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from nnunet_mamba.cli.plan import plan
 from nnunet_mamba.planning import trainer_plans
+from nnunet_mamba.planning.memory import GIB, Budget
 from nnunet_mamba.planning.step_process import TrainingStepError
 from nnunet_mamba.planning.training_step import StepMemory
 from nnunet_mamba.system import progress
@@ -132,6 +133,13 @@ def test_without_trainers_all_are_planned_and_one_that_fails_does_not_stop_the_o
     written = {file.stem for file in folder.glob("nnUNet*Plans.json")} - {"nnUNetPlans"}
     good = [name for name in installed_trainers() if "NoMamba" not in name]
     assert written == {f"nnUNet{name.removeprefix('nnUNetTrainer')}Plans" for name in good}
+
+
+def test_what_other_programs_hold_of_the_gpu_is_said(run, monkeypatch):
+    budget = Budget(device="cuda", size=15 * GIB, held_by_others=8 * GIB)
+    monkeypatch.setattr("nnunet_mamba.planning.memory.resolve_budget", lambda *_: budget)
+    result = run("--trainers", NAME, "--dry-run")
+    assert "on the cuda, 15.00 GiB for a training (8.00 GiB are held by other programs)\n" in result.stdout
 
 
 def test_plans_of_others_are_kept_before_anything_is_measured(run, folder):

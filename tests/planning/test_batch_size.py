@@ -50,6 +50,19 @@ def test_a_batch_whose_process_died_is_lowered_too():
     assert 2 <= found.batch_size < 20
 
 
+@pytest.mark.parametrize("budget", [1000, 3000, 10_000])
+def test_on_a_device_that_ends_at_the_budget_few_steps_are_tried_in_vain(budget):
+    steps = Memory(bend=8, after_bend=3)
+
+    def measure(batch_size):
+        taken = steps(batch_size)
+        return taken if taken <= budget else None
+
+    found = largest_batch(measure, budget=budget, ceiling=1000)
+    assert found.measured == steps.true(found.batch_size) <= budget < steps.true(round(1.1 * found.batch_size) + 1)
+    assert len(steps.measured) <= 6
+
+
 @pytest.mark.parametrize("ceiling", [2, 3, 5, 8])
 def test_never_measures_beyond_the_ceiling(ceiling):
     memory = Memory()

@@ -1,12 +1,21 @@
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from nnunet_mamba.planning import process_memory
-from nnunet_mamba.planning.memory import Budget
-from nnunet_mamba.planning.process_memory import STOPPED_AT, peak_memory, process_status, reset_peak, unmapped_libraries
+from nnunet_mamba.planning.memory import GIB, Budget
+from nnunet_mamba.planning.process_memory import (
+    STOPPED_AT,
+    peak_memory,
+    process_status,
+    reset_peak,
+    taken_by_others,
+    unmapped_libraries,
+)
 
 CPU = Budget(device="cpu", size=2**40)
 
@@ -79,6 +88,38 @@ print(peak_memory(cpu) - before)
     with_array, without = map(int, process.stdout.split())
     assert with_array > 2**25
     assert without < 2**25
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """torch.cuda of a GPU with 80 GiB; it keeps the fractions to which this process is limited."""
+    gpu = SimpleNamespace(fractions=[], free=70 * GIB, reserved=5 * GIB)
+    for name, function in {
+        "get_device_properties": lambda device: SimpleNamespace(total_memory=80 * GIB),
+        "set_per_process_memory_fraction": lambda fraction, device: gpu.fractions.append(fraction),
+        "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda: None,
+        "max_memory_reserved": lambda: gpu.reserved,
+        "memory_reserved": lambda device: gpu.reserved,
+        "mem_get_info": lambda device: (gpu.free, 80 * GIB),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+    return gpu
+
+
+def test_on_a_gpu_allocations_end_at_the_budget(gpu):
+    reset_peak(Budget(device="cuda", size=11 * GIB))
+    reset_peak(Budget(device="cuda", size=96 * GIB))
+    assert gpu.fractions == [11 / 80, 1.0]
+    assert peak_memory(Budget(device="cuda", size=11 * GIB)) == 5 * GIB
+
+
+def test_what_others_take_of_a_gpu_meanwhile_is_told(gpu):
+    assert taken_by_others(Budget(device="cuda", size=75 * GIB)) is None
+    gpu.free = 14.5 * GIB
+    found = taken_by_others(Budget(device="cuda", size=23 * GIB))
+    assert found.startswith("other programs have taken memory of the GPU meanwhile: of the 23.0 GiB to plan for, 19.5")
+    assert taken_by_others(CPU) is None
 
 
 def test_without_proc_the_system_is_asked(monkeypatch):

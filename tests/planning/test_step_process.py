@@ -2,11 +2,14 @@ import os
 from types import SimpleNamespace
 
 import pytest
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_mamba.planning import step_process
 from nnunet_mamba.planning.batch_size import given_batch
 from nnunet_mamba.planning.memory import GIB, Budget
 from nnunet_mamba.planning.step_process import StepTooLarge, TrainingStepError, measure_step
+from nnunet_mamba.planning.training_step import StepMemory
 
 BUDGET = Budget(device="cpu", size=8 * GIB)
 
@@ -69,8 +72,11 @@ def test_another_end_is_an_error(step_request, monkeypatch, end, text):
 def answer(monkeypatch, tmp_path):
     """What the measuring process answers, asked in this one."""
     monkeypatch.setattr(step_process, "_OOM_SCORE", tmp_path / "oom_score_adj")
-    for variable in ("nnUNet_preprocessed", "nnUNet_results", "nnUNet_compile"):
+    for variable in ("nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.setenv(variable, "")
+    # A GPU that nobody else uses.
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * GIB, 2 * GIB))
 
     def ask(request, device):
         sent = []
@@ -94,6 +100,36 @@ def test_on_cuda_no_room_for_a_workspace_is_too_little_memory(answer, step_reque
     request = step_request("UltraLightVM", (32, 32), 2)
     assert answer(request, "cuda") == StepTooLarge(words=f"RuntimeError: {words}")
     assert answer(request, "cpu") == f"RuntimeError: {words}"
+
+
+def test_a_step_for_which_others_have_taken_the_memory_is_not_said_to_be_too_large(answer, step_request, monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(step_process, "train_steps", fail)
+    request = step_request("UltraLightVM", (32, 32), 2)
+    assert isinstance(answer(request, "cuda"), StepTooLarge)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (GIB // 2, 2 * GIB))
+    assert "of the 1.0 GiB to plan for, 0.5 are left" in answer(request, "cuda")
+
+
+@pytest.mark.parametrize("said", [None, "f", "t"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_step_is_compiled_where_the_training_is(answer, step_request, monkeypatch, said, device):
+    def compiles():
+        # nnU-Net's trainer asks itself so.
+        training = SimpleNamespace(device=torch.device(device), print_to_log_file=lambda text: None)
+        return nnUNetTrainer._do_i_compile(training)
+
+    monkeypatch.delenv("nnUNet_compile", raising=False)
+    if said:
+        monkeypatch.setenv("nnUNet_compile", said)
+    in_training, in_step = compiles(), []
+    monkeypatch.setattr(
+        step_process, "train_steps", lambda *_: in_step.append(compiles()) or StepMemory(peak=1, before=0)
+    )
+    answer(step_request("UltraLightVM", (32, 32), 2), device)
+    assert in_step == [in_training]
 
 
 def test_what_the_network_refuses_is_said_in_its_words(answer, step_request, monkeypatch):
