@@ -77,7 +77,7 @@ def crossval(
         int | None,
         typer.Option(
             min=1,
-            help="Trainings at the same time, at most; memory may allow fewer.",
+            help="Trainings at the same time, at most; memory, a GPU's too, may allow fewer.",
             show_default="one on each GPU or every two cores; on Slurm as many as it gives",
         ),
     ] = None,
@@ -170,7 +170,14 @@ def run_here(prepared: "CrossValidation", *, jobs: int | None, console: "Console
         return
     share = machine_share(n_open, n_gpus=prepared.n_gpus, jobs=jobs)
     console.print(f"{n_open} of {how_many(len(statuses), 'run')} to do, at most {share.jobs} at a time on {share}")
-    runs = LocalRuns(statuses, prepared.options, jobs=share.jobs, cores=share.cores, gpus=share.gpus)
+    runs = LocalRuns(
+        statuses,
+        prepared.options,
+        jobs=share.jobs,
+        cores=share.cores,
+        gpus=share.gpus,
+        tell=lambda text: console.print(f"Note: {text}", markup=False, highlight=False, soft_wrap=True),
+    )
     with ending_signals_interrupt(), Display(statuses, jobs=share.jobs, console=console) as display:
         runs.run(display.show)
 

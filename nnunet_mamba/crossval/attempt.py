@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nnunet_mamba.crossval.gpu_use import GPU_USE_VARIABLE
 from nnunet_mamba.crossval.runs import Run
 from nnunet_mamba.results.checkpoints import CONTINUED_FROM, SPARE
 from nnunet_mamba.system.folder_lock import only_writer
@@ -44,10 +45,12 @@ class TrainingShare:
     Args:
         cores: at least one.
         gpu: as CUDA_VISIBLE_DEVICES names it; None for whatever is visible.
+        gpu_use: file in which the training is to say what it takes of the GPU; None if nobody asks.
     """
 
     cores: int
     gpu: str | None = None
+    gpu_use: Path | None = None
 
 
 def arguments(run: Run, options: TrainingOptions) -> list[str]:
@@ -77,6 +80,8 @@ def environment(options: TrainingOptions, share: TrainingShare) -> dict[str, str
     }
     if share.gpu is not None:
         variables["CUDA_VISIBLE_DEVICES"] = share.gpu
+    if share.gpu_use is not None:
+        variables[GPU_USE_VARIABLE] = str(share.gpu_use)
     return variables
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from nnunet_mamba.crossval.attempt import Attempt, TrainingOptions, TrainingShare
 from nnunet_mamba.crossval.capacity import MemoryGuard
+from nnunet_mamba.crossval.gpu_sharing import GpuSharing
 from nnunet_mamba.crossval.status import Status
 
 _POLLS_PER_MEASUREMENT = 10
@@ -18,17 +19,26 @@ class LocalRuns:
         options: of all trainings.
         jobs: trainings at the same time, at most.
         cores: for all of them together.
-        gpus: names of the GPUs, none on the CPU; more jobs than GPUs share them.
+        gpus: names of the GPUs, none on the CPU; more jobs than GPUs share them as far as their memory allows.
+        tell: is given a sentence when a training waits for the memory of a GPU.
     """
 
     def __init__(
-        self, statuses: Sequence[Status], options: TrainingOptions, *, jobs: int, cores: int, gpus: Sequence[str] = ()
+        self,
+        statuses: Sequence[Status],
+        options: TrainingOptions,
+        *,
+        jobs: int,
+        cores: int,
+        gpus: Sequence[str] = (),
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._statuses = statuses
         self._options = options
         self._jobs = jobs
         self._cores = max(1, cores // jobs)
         self._gpus = gpus
+        self._sharing = GpuSharing(gpus, tell) if gpus and jobs > len(gpus) else None
         self._running: list[tuple[Status, Attempt, TrainingShare]] = []
         self._started: list[Status] = []
         self._memory = MemoryGuard()
@@ -64,9 +74,11 @@ class LocalRuns:
         wants_more = bool(waiting) and len(self._running) < self._jobs
         if wants_more or self._n_polls % _POLLS_PER_MEASUREMENT == 0:
             self._memory.measure(self._sessions())
+            if self._sharing is not None:
+                self._sharing.measure(self._shares())
         self._n_polls += 1
         if wants_more and self._may_start(waiting[0]):
-            self._start(waiting[0])
+            self._start_if_a_gpu_has_room(waiting[0])
         return not all(status.is_over for status in self._statuses)
 
     def _may_start(self, following: Status) -> bool:
@@ -83,8 +95,16 @@ class LocalRuns:
     def _sessions(self) -> list[int]:
         return [attempt.session for _, attempt, _ in self._running]
 
-    def _start(self, status: Status) -> None:
-        share = TrainingShare(cores=self._cores, gpu=self._least_used_gpu())
+    def _shares(self) -> list[TrainingShare]:
+        return [share for _, _, share in self._running]
+
+    def _start_if_a_gpu_has_room(self, status: Status) -> None:
+        if self._sharing is None:
+            self._start(status, TrainingShare(cores=self._cores, gpu=self._unused_gpu()))
+        elif (gpu := self._sharing.gpu_with_room(self._shares())) is not None:
+            self._start(status, TrainingShare(cores=self._cores, gpu=gpu, gpu_use=self._sharing.new_file()))
+
+    def _start(self, status: Status, share: TrainingShare) -> None:
         status.started()
         self._started.append(status)
         try:
@@ -94,6 +114,7 @@ class LocalRuns:
         else:
             self._running.append((status, attempt, share))
 
-    def _least_used_gpu(self) -> str | None:
-        used = [share.gpu for _, _, share in self._running]
+    def _unused_gpu(self) -> str | None:
+        """Return a GPU that no training uses, None where all are on the CPU; there are as many GPUs as jobs."""
+        used = [share.gpu for share in self._shares()]
         return min(self._gpus, key=used.count, default=None)

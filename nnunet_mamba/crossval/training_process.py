@@ -10,6 +10,11 @@ import sys
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
+
+from nnunet_mamba.crossval.gpu_use import asked_file, write_gpu_use
+
+_SECONDS_BETWEEN_REPORTS = 2.0
 
 
 def _end_with(parent: int) -> None:
@@ -17,6 +22,12 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.killpg(0, signal.SIGKILL)
+
+
+def _report_gpu_use(file: Path) -> None:
+    while True:
+        write_gpu_use(file)
+        time.sleep(_SECONDS_BETWEEN_REPORTS)
 
 
 def _asked_device(arguments: list[str]) -> str | None:
@@ -36,6 +47,9 @@ def _main() -> None:
     if _asked_device(sys.argv) == "cuda" and not torch.cuda.is_available():
         # Our trainers would take the CPU, which nobody asked for.
         sys.exit("-device cuda: torch finds no CUDA device on this machine, so nothing is trained here")
+
+    if (file := asked_file()) is not None:
+        threading.Thread(target=_report_gpu_use, args=(file,), daemon=True).start()
 
     # For "-device cpu" nnU-Net starts as many threads as the machine has cores, whatever OMP_NUM_THREADS says.
     share = int(os.environ["OMP_NUM_THREADS"])

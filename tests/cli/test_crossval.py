@@ -55,6 +55,13 @@ def test_ends_with_the_scores_and_nnunets_next_command(command):
     assert json.loads(start)["arguments"][-2:] == ["-device", "cpu"]
 
 
+def test_a_training_that_waits_for_a_gpu_is_told(command, monkeypatch):
+    monkeypatch.setattr(cross_validation, "prepare", lambda *_, **__: Preparation(n_folds=3, n_gpus=1))
+    monkeypatch.setattr(LocalRuns, "run", lambda runs, show: runs._sharing._tell("GPU 0 has [none] free"))
+    result = command("--trainers", "A", "--jobs", "2")
+    assert "Note: GPU 0 has [none] free\n" in result.stderr
+
+
 def test_trainers_may_be_named_one_by_one(command):
     result = command("--trainer", "A", "--trainer", "B", "--folds", "0")
     assert result.exit_code == 0, result.output

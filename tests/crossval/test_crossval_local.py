@@ -1,10 +1,12 @@
 import errno
+import json
 import textwrap
 from types import SimpleNamespace
 
 import pytest
 
 from nnunet_mamba.crossval.attempt import Attempt, TrainingShare
+from nnunet_mamba.crossval.gpu_sharing import GIB
 from nnunet_mamba.crossval.local import LocalRuns
 from nnunet_mamba.crossval.progress import ProgressReader
 from nnunet_mamba.crossval.status import statuses_of
@@ -23,9 +25,14 @@ def wait_for(condition: str) -> str:
     return WAIT_FOR.format(condition=condition)
 
 
-def train(stub, runs, *, jobs=1, cores=4, gpus=(), show=lambda: None, teachers=None, **options):
+def ignore(text=None):
+    pass
+
+
+def train(stub, runs, *, jobs=1, cores=4, gpus=(), show=ignore, tell=ignore, teachers=None, **options):
     statuses = statuses_of(runs, npz=options.get("npz", False), teachers=teachers)
-    LocalRuns(statuses, stub.options(**options), jobs=jobs, cores=cores, gpus=gpus).run(show, poll_seconds=0.02)
+    local = LocalRuns(statuses, stub.options(**options), jobs=jobs, cores=cores, gpus=gpus, tell=tell)
+    local.run(show, poll_seconds=0.02)
     return statuses
 
 
@@ -206,6 +213,35 @@ def test_cores_and_gpus_are_shared_out(stub):
     assert {start["OMP_NUM_THREADS"] for start in starts} == {"6"}
     assert {start["nnUNet_n_proc_DA"] for start in starts} == {"6"}
     assert [start["CUDA_VISIBLE_DEVICES"] for start in starts[:2]] == ["3", "GPU-aa"]
+
+
+@pytest.mark.parametrize(("free", "are_together"), [(13, True), (12, False)])
+def test_as_many_trainings_share_a_gpu_as_its_memory_holds(stub, tmp_path, free, are_together):
+    first, second = runs = [stub.run(fold) for fold in range(2)]
+    use = {"reserved": 12 * GIB, "peak": 12 * GIB, "free": free * GIB, "total": 27 * GIB}
+    says = f"Path(GPU_USE).write_text({json.dumps(use)!r})"
+    # Ends only once the other has begun, or has been told to wait, and then begins after the first has ended.
+    awaited = second.folder / "started.jsonl" if are_together else tmp_path / "told"
+    stub.behave(first, at=1, do=says + wait_for(f"Path({str(awaited)!r}).exists()"))
+    stub.behave(second, at=0, do="pass" if are_together else f"assert Path({str(first.summary)!r}).exists()")
+    told = []
+
+    def tell(text):
+        told.append(text)
+        (tmp_path / "told").touch()
+
+    statuses = train(stub, runs, jobs=2, gpus=["0"], device="cuda", tell=tell)
+    assert [status.state for status in statuses] == ["done"] * 2
+    assert [stub.starts(run)[0]["CUDA_VISIBLE_DEVICES"] for run in runs] == ["0", "0"]
+    assert len(told) == (0 if are_together else 1)
+    assert all("GPU 0 has 12.0 of 27.0 GiB free beside 1 training, and one more may take 13.0" in text for text in told)
+
+
+def test_a_gpu_of_its_own_asks_no_training_what_it_takes(stub):
+    run = stub.run()
+    stub.behave(run, at=0, do="assert GPU_USE is None")
+    (status,) = train(stub, [run], jobs=1, gpus=["0"], device="cuda")
+    assert status.state == "done"
 
 
 def test_processes_of_nnunet_that_the_user_set_stay(stub, monkeypatch):

@@ -62,3 +62,25 @@ def test_a_training_that_was_told_to_use_cuda_does_not_begin_on_a_cpu(train):
     with pytest.raises(SystemExit, match=r"^-device cuda: torch finds no CUDA device on this machine"):
         train("-device", "cuda")
     assert train.begun == [77]
+
+
+def test_a_training_that_is_asked_says_again_and_again_what_it_takes_of_its_gpu(train, monkeypatch, tmp_path):
+    written = []
+
+    class EnoughError(Exception):
+        pass
+
+    def write(file):
+        written.append(file)
+        if len(written) == 3:
+            raise EnoughError
+
+    monkeypatch.setattr(training_process, "write_gpu_use", write)
+    monkeypatch.setattr(training_process.time, "sleep", lambda seconds: None)
+    monkeypatch.setenv("NNUNET_MAMBA_CROSSVAL_GPU_USE", str(tmp_path / "use.json"))
+    with pytest.raises(EnoughError):
+        train()
+    assert written == [tmp_path / "use.json"] * 3
+    monkeypatch.delenv("NNUNET_MAMBA_CROSSVAL_GPU_USE")
+    train()
+    assert len(written) == 3

@@ -14,6 +14,7 @@ from pathlib import Path
 N_EPOCHS = 3
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 TOLD = ("OMP_NUM_THREADS", "nnUNet_n_proc_DA", "nnUNet_def_n_proc", "CUDA_VISIBLE_DEVICES")
+GPU_USE = os.environ.get("NNUNET_MAMBA_CROSSVAL_GPU_USE")
 
 
 def write_checkpoint(path, epoch):
