@@ -179,6 +179,19 @@ def test_a_lack_of_memory_is_told_and_passes(monkeypatch, of, error):
 
 
 @pytest.mark.usefixtures("_first_call")
+@pytest.mark.parametrize("where", ["_probe_operands", "difference"])
+def test_a_device_without_room_for_the_operands_says_nothing_about_a_kernel(monkeypatch, where):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backends, where, fail)
+        with pytest.raises(torch.OutOfMemoryError):
+            backends._probe_failure("numba_cpu", "cpu")
+    assert backends._probe_failure("numba_cpu", "cpu") is None
+
+
+@pytest.mark.usefixtures("_first_call")
 @pytest.mark.parametrize("of", REMEMBERED)
 def test_another_failure_stays_for_the_process(monkeypatch, of):
     test_run, function = REMEMBERED[of]
