@@ -21,6 +21,9 @@ from nnunet_mamba.system.memory_errors import is_lack_of_memory
 # Pixels that share one pass: batches of 8 windows of 256×256, beyond which a CPU is no faster, and of 128 on a GPU.
 _PIXELS_ON_CPU = 8 * 256 * 256
 _PIXELS_ELSEWHERE = 128 * 256 * 256
+# Passes after which larger ones are tried again: what was missing may have been taken by another program for a while,
+# and where it is missing for good, one pass of so many is tried in vain.
+_PASSES_UNTIL_LARGER = 32
 
 
 class SlidingWindow:
@@ -50,7 +53,8 @@ class SlidingWindow:
         self._importance = torch.from_numpy(importance(window)).to(device)
         self._flips = flips_of(mirror_axes)
         pixels = _PIXELS_ON_CPU if device.type == "cpu" else _PIXELS_ELSEWHERE
-        self._most_windows = max(1, pixels // (window[0] * window[1]))
+        self._full_pass = self._most_windows = max(1, pixels // (window[0] * window[1]))
+        self._passes_left = _PASSES_UNTIL_LARGER
 
     @property
     def slices_at_once(self) -> int:
@@ -130,12 +134,21 @@ class SlidingWindow:
         try:
             with self._autocast():
                 logits: Tensor = network(images)
+            self._grow_again()
             return logits
         except RuntimeError as error:
             if len(images) == 1 or not is_lack_of_memory(error, of_workspace=self._device.type == "cuda"):
                 raise
-        self._most_windows = max(1, len(images) // 2)
+        self._most_windows, self._passes_left = max(1, len(images) // 2), _PASSES_UNTIL_LARGER
         return torch.cat([self._pass(network, half) for half in images.chunk(2)])
+
+    def _grow_again(self) -> None:
+        """Let passes double after a number of them for which memory was enough, up to a full one."""
+        if self._most_windows < self._full_pass:
+            self._passes_left -= 1
+            if self._passes_left <= 0:
+                self._most_windows = min(self._full_pass, 2 * self._most_windows)
+                self._passes_left = _PASSES_UNTIL_LARGER
 
     def _autocast(self) -> AbstractContextManager[object]:
         # As in nnU-Net: half precision on a GPU only.

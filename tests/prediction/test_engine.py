@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_mamba.prediction import torch_engine
+from nnunet_mamba.prediction import sliding_window, torch_engine
 from nnunet_mamba.prediction.engine import NonFiniteLogitsError
 from nnunet_mamba.prediction.preprocessing import UnsuitableImageError
 
@@ -181,6 +181,23 @@ def test_passes_become_smaller_where_memory_is_short(make_stock, make_engine, ma
     for _ in range(2):
         label, _ = _ours(engine, image, VOLUME)
         assert (label != expected).mean() <= MOST_TIES
+
+
+def test_passes_become_larger_again_where_memory_was_short_for_a_while(
+    make_stock, make_engine, make_image, monkeypatch
+):
+    monkeypatch.setattr(sliding_window, "_PASSES_UNTIL_LARGER", 3)
+    engine = make_engine(make_stock())
+    image = make_image(1, 40, 16, 24)
+    windows = _windows(engine)
+    windows._full_pass = windows._most_windows = 16
+    windows._networks[0] = network = _Small(windows._networks[0], 2, LACKS[0])
+    _ours(engine, image, VOLUME)
+    assert windows._most_windows <= 4
+    network.most = 16
+    for _ in range(3):
+        _ours(engine, image, VOLUME)
+    assert windows._most_windows == 16
 
 
 def test_a_window_without_memory_is_a_lack_of_memory(make_stock, make_engine, make_image):

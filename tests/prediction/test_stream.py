@@ -110,7 +110,7 @@ def test_only_so_many_images_wait_at_once(engine, make_image):
         with lock:
             written += 1
 
-    engine._networks._most_windows = 8
+    engine._networks._full_pass = engine._networks._most_windows = 8
     n_taken = sum(1 for _ in _stream(engine, make_image, save=save, load=load).outcomes(range(2000)))
     # Those on their way to the network, in a group, and on their way to the disk.
     assert n_taken == 2000
@@ -155,7 +155,7 @@ def test_an_image_that_cannot_be_brought_back_costs_only_itself(engine, make_ima
 
 
 def test_what_is_done_is_told_at_once(engine, make_image):
-    engine._networks._most_windows = 1
+    engine._networks._full_pass = engine._networks._most_windows = 1
     loaded = []
 
     def load(seed):
