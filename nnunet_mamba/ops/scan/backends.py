@@ -189,7 +189,7 @@ def _faster(name: str, rival: str, dtype: torch.dtype, device: str) -> str:
     """Return which of two backends to use on a device."""
     try:
         times = times_of({one: _load(one) for one in (name, rival)}, dtype, device)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ImportError, MemoryError) as error:
         # A lack of memory. Another answer later could come between a forward and its backward pass.
         _logger.info("selective scan of %s on %s: %s, as nothing could be timed: %s", dtype, device, rival, error)
         return rival
