@@ -17,10 +17,10 @@ from nnunet_mamba.ops.scan import operands
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+LN_2 = tl.constexpr(0.6931471805599453)
 LOG2_E = tl.constexpr(1.4426950408889634)
 SAVED_EVERY = tl.constexpr(operands.SAVED_EVERY)
 LARGEST_DECAY_RATE = tl.constexpr(-1e38)  # finite, so that a step of 0 outside the scan does not make it NaN
-SMALLEST_NORMAL = tl.constexpr(1.1754944e-38)
 
 
 def compiled(function: _Function) -> _Function:
@@ -31,31 +31,31 @@ def compiled(function: _Function) -> _Function:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that is launched as ``function[(n_programs,)](...)``."""
     # Triton compiles anew where an integer is 1 or a multiple of 16; for these that would gain nothing.
-    unspecialized = {"group_size", "first_slot", "n_slots", "n_segments"} & set(function.__annotations__)
+    unspecialized = {"group_size", "n_items", "n_buffers", "n_segments"} & set(function.__annotations__)
     return triton.jit(function, do_not_specialize=sorted(unspecialized))
 
 
 @compiled
 def locate(
-    first_slot: tl.tensor,
-    n_slots: tl.tensor,
-    n_segments: tl.tensor,
-    group_size: tl.tensor,
-    groups: tl.tensor,
-    CHANNELS: tl.constexpr,
-) -> tuple[tl.tensor, ...]:
-    """Return this program's batch entry, segment, group and slot, its channels and which of them exist.
+    item: tl.tensor, n_slots: tl.tensor, n_segments: tl.tensor, groups: tl.tensor
+) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
+    """Return the batch entry, segment, group and slot of an item of work.
 
-    A slot is a run of ``CHANNELS`` channels of one group. Programs that read the same B and C are neighbours.
+    Items that read the same B and C are neighbours.
     """
-    program = tl.program_id(0)
-    slot = first_slot + program % n_slots
-    group = program // n_slots % groups
-    segment = program // (n_slots * groups) % n_segments
-    b = program // (n_slots * groups) // n_segments
+    group = item // n_slots % groups
+    segment = item // (n_slots * groups) % n_segments
+    b = item // (n_slots * groups) // n_segments
+    return b.to(tl.int64), segment, group, item % n_slots
+
+
+@compiled
+def channels_of(
+    group: tl.tensor, slot: tl.tensor, group_size: tl.tensor, CHANNELS: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor]:
+    """Return the channels of a slot, which is a run of ``CHANNELS`` channels of one group, and which of them exist."""
     in_group = slot * CHANNELS + tl.arange(0, CHANNELS)
-    channel = (group * group_size + in_group).to(tl.int64)
-    return b.to(tl.int64), segment, group, slot, channel, in_group < group_size
+    return (group * group_size + in_group).to(tl.int64), in_group < group_size
 
 
 @compiled
@@ -107,11 +107,12 @@ def own_states(
     K: tl.constexpr,
     N: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """Return A, which states exist, and where they lie in an (n, d) block, each (K, N, D)."""
+    """Return A log2(e), which states exist, and where they lie in an (n, d) block, each (K, N, D)."""
     state = tl.arange(0, N)
     is_state = over_states((state < n).to(tl.int32), exists.to(tl.int32), K) == 2
-    A = tl.load(A_ptr + over_states(state, channel * n, K), mask=is_state, other=0.0)
-    return A, is_state, over_states(state.to(tl.int64) * d, channel, K)
+    rate = tl.load(A_ptr + over_states(state, channel * n, K), mask=is_state, other=0.0) * LOG2_E
+    rate = tl.where(rate < LARGEST_DECAY_RATE, LARGEST_DECAY_RATE, rate)
+    return rate, is_state, over_states(state.to(tl.int64) * d, channel, K)
 
 
 @compiled
@@ -120,8 +121,8 @@ def softplus(x: tl.tensor) -> tl.tensor:
     # log(1 + e) = 2 artanh(s); its series has no cancellation, and e^-|x| neither overflows nor rounds 1 + e to 1.
     e = tl.exp(-tl.abs(x))
     s = e / (2 + e)
-    series = s * 0
-    for k in tl.static_range(8):
+    series = s * s * (1.0 / 15) + 1.0 / 13
+    for k in tl.static_range(2, 8):
         series = series * (s * s) + 1.0 / (15 - 2 * k)
     return tl.where(x > 0, x, 0.0) + 2 * s * series
 
@@ -162,11 +163,9 @@ def existing_states(tile: tl.tensor, n: tl.constexpr) -> tl.tensor:
 
 
 @compiled
-def decays(step: tl.tensor, A: tl.tensor, n: tl.constexpr) -> tl.tensor:
-    """Return exp(step A), (T, K, N, D), for steps (K * D, T) and A (K, N, D)."""
-    rate = A * LOG2_E
-    rate = tl.where(rate < LARGEST_DECAY_RATE, LARGEST_DECAY_RATE, rate)
-    return existing_states(tl.exp2(by_channel(step, A.shape[0]) * rate[None]), n)
+def decays(step: tl.tensor, rate: tl.tensor, n: tl.constexpr) -> tl.tensor:
+    """Return 2^(step rate), (T, K, N, D), for steps (K * D, T) and rates (K, N, D)."""
+    return existing_states(tl.exp2(by_channel(step, rate.shape[0]) * rate[None]), n)
 
 
 @compiled
@@ -176,11 +175,33 @@ def outer(per_channel: tl.tensor, per_state: tl.tensor, K: tl.constexpr, n: tl.c
 
 
 @compiled
+def chosen(tile: tl.tensor, is_chosen: tl.tensor, axis: tl.constexpr) -> tl.tensor:
+    """Return the part of a tile that is chosen along an axis, which a lane holds in its registers."""
+    # As integers: adding a floating-point 0 can change a number, so that it would stay in the compiled code.
+    return tl.sum(tl.where(is_chosen, tile.to(tl.int32, bitcast=True), 0), axis).to(tl.float32, bitcast=True)
+
+
+@compiled
 def token(tile: tl.tensor, i: tl.constexpr) -> tl.tensor:
     """Return token i of a (T, K, N, D) tile, (K, N, D)."""
-    chosen = tl.arange(0, tile.shape[0])[:, None, None, None] == i
-    # As integers: adding a floating-point 0 can change a number, so that it would stay in the compiled code.
-    return tl.sum(tl.where(chosen, tile.to(tl.int32, bitcast=True), 0), 0).to(tl.float32, bitcast=True)
+    return chosen(tile, tl.arange(0, tile.shape[0])[:, None, None, None] == i, 0)
+
+
+@compiled
+def sum_of_states(tile: tl.tensor) -> tl.tensor:
+    """Return the sum of a (T, K, N, D) tile over its states, (K * D, T)."""
+    # One after the other, so that a product and its sum are one instruction; Triton's own sum is a tree.
+    T: tl.constexpr = tile.shape[0]
+    K: tl.constexpr = tile.shape[1]
+    N: tl.constexpr = tile.shape[2]
+    D: tl.constexpr = tile.shape[3]
+    LANES: tl.constexpr = min(N, 32 // D)
+    parts = tile.reshape([T, K, N // LANES, LANES, D])
+    part = tl.arange(0, N // LANES)[None, None, :, None, None]
+    total = chosen(parts, part == 0, 2)
+    for i in tl.static_range(1, N // LANES):
+        total += chosen(parts, part == i, 2)
+    return as_in_memory(tl.sum(total, 2))
 
 
 @compiled
@@ -256,11 +277,10 @@ def forward_kernel(
     Strides are those between batch entries. The states before each segment are ``carries``, (b, segments, n, d), or 0.
     """
     n_segments = tl.cdiv(length, segment_length)
-    b, segment, group, _slot, channel, exists = locate(
-        0, tl.cdiv(group_size, K * D), n_segments, group_size, d // group_size, K * D
-    )
+    b, segment, group, slot = locate(tl.program_id(0), tl.cdiv(group_size, K * D), n_segments, d // group_size)
+    channel, exists = channels_of(group, slot, group_size, K * D)
     state = tl.arange(0, N)
-    A, is_state, place = own_states(A_ptr, channel, exists, d, n, K, N)
+    rate, is_state, place = own_states(A_ptr, channel, exists, d, n, K, N)
     bias, skip = load_per_channel(bias_ptr, channel, exists), load_per_channel(D_ptr, channel, exists)
     u_rows = rows(u_ptr + b * u_stride, channel, length, T)
     delta_rows = rows(delta_ptr + b * delta_stride, channel, length, T)
@@ -275,111 +295,17 @@ def forward_kernel(
         first = start + i * T
         if states_ptr is not None:
             chunk = b * tl.cdiv(length, SAVED_EVERY) + first // SAVED_EVERY
-            tl.store(states_ptr + chunk * n * d + place, h, mask=is_state & (first % SAVED_EVERY == 0))
+            if first % SAVED_EVERY == 0:
+                tl.store(states_ptr + chunk * n * d + place, h, mask=is_state)
         mask, state_mask = masks(first, length, exists, n, T, N)
         u = load_wide(u_rows + first, mask)
         step = step_sizes(load_wide(delta_rows + first, mask), bias, mask, SOFTPLUS)
         update = outer(step * u, load_wide(B_rows + first, state_mask), K, n)
-        h, _before, H = advance(h, decays(step, A, n), update)
+        h, _before, H = advance(h, decays(step, rate, n), update)
         C = load_wide(C_rows + first, state_mask)
-        y = as_in_memory(tl.sum(H * by_state(C), 2))
+        y = sum_of_states(H * by_state(C))
         if D_ptr is not None:
             y += skip[:, None] * u
         if z_ptr is not None:
             y *= silu_gate(rows(z_ptr + b * z_stride, channel, length, T), first, mask)
         tl.store(y_rows + first, y, mask=mask)
-
-
-@kernel
-def segment_ends_kernel(
-    x_ptr: tl.tensor,
-    delta_ptr: tl.tensor,
-    A_ptr: tl.tensor,
-    matrix_ptr: tl.tensor,
-    z_ptr: tl.tensor,
-    bias_ptr: tl.tensor,
-    ends_ptr: tl.tensor,
-    steps_ptr: tl.tensor,
-    x_stride: tl.tensor,
-    delta_stride: tl.tensor,
-    matrix_stride: tl.tensor,
-    z_stride: tl.tensor,
-    d: tl.tensor,
-    length: tl.tensor,
-    group_size: tl.tensor,
-    segment_length: tl.tensor,
-    n: tl.constexpr,
-    SOFTPLUS: tl.constexpr,
-    ADJOINT: tl.constexpr,
-    T: tl.constexpr,
-    K: tl.constexpr,
-    N: tl.constexpr,
-    D: tl.constexpr,
-    STAGES: tl.constexpr,
-) -> None:
-    """Find what a segment adds to the state at its end, (b, segments, n, d), and its steps' sum, (b, segments, d).
-
-    The adjoint runs from the last token to the first, with dy and C for x and matrix.
-    """
-    n_segments = tl.cdiv(length, segment_length)
-    b, segment, group, _slot, channel, exists = locate(
-        0, tl.cdiv(group_size, K * D), n_segments, group_size, d // group_size, K * D
-    )
-    state = tl.arange(0, N)
-    A, is_state, place = own_states(A_ptr, channel, exists, d, n, K, N)
-    bias = load_per_channel(bias_ptr, channel, exists)
-    x_rows = rows(x_ptr + b * x_stride, channel, length, T)
-    delta_rows = rows(delta_ptr + b * delta_stride, channel, length, T)
-    matrix_rows = rows(matrix_ptr + b * matrix_stride, group * n + state, length, T)
-    end, steps = tl.zeros([K, N, D], tl.float32), tl.zeros([K * D], tl.float32)
-    start = segment * segment_length
-    n_tiles = tl.cdiv(tl.minimum(segment_length, length - start), T)
-    for i in tl.range(0, n_tiles, num_stages=STAGES):
-        first = start + (n_tiles - 1 - i if ADJOINT else i) * T
-        mask, state_mask = masks(first, length, exists, n, T, N)
-        step = step_sizes(load_wide(delta_rows + first, mask), bias, mask, SOFTPLUS)
-        steps += tl.sum(step, 1)
-        x = load_wide(x_rows + first, mask)
-        if z_ptr is not None:
-            x *= silu_gate(rows(z_ptr + b * z_stride, channel, length, T), first, mask)
-        matrix = load_wide(matrix_rows + first, state_mask)
-        if ADJOINT:
-            end = retreat(end, decays(step, A, n), outer(x, matrix, K, n))[0]
-        else:
-            end = advance(end, decays(step, A, n), outer(step * x, matrix, K, n))[0]
-    entry = b * n_segments + segment
-    tl.store(ends_ptr + entry * n * d + place, end, mask=is_state)
-    tl.store(steps_ptr + entry * d + channel, steps, mask=exists)
-
-
-@kernel
-def carry_kernel(
-    ends_ptr: tl.tensor,
-    steps_ptr: tl.tensor,
-    A_ptr: tl.tensor,
-    d: tl.tensor,
-    n_segments: tl.tensor,
-    n: tl.constexpr,
-    ADJOINT: tl.constexpr,
-    N: tl.constexpr,
-    D: tl.constexpr,
-) -> None:
-    """Replace the segments' ends by the states that they start from: before the first token, or after the last."""
-    n_blocks = tl.cdiv(d, D)
-    b = (tl.program_id(0) // n_blocks).to(tl.int64)
-    channel = tl.program_id(0) % n_blocks * D + tl.arange(0, D)
-    state = tl.arange(0, N)[:, None]
-    mask = (state < n) & (channel < d)[None, :]
-    A = tl.load(A_ptr + channel[None, :] * n + state, mask=mask, other=0.0)
-    carry = tl.zeros([N, D], tl.float32)
-    for i in range(0, n_segments):
-        entry = b * n_segments + (n_segments - 1 - i if ADJOINT else i)
-        places = ends_ptr + entry * n * d + state * d + channel[None, :]
-        end = tl.load(places, mask=mask, other=0.0)
-        steps = tl.load(steps_ptr + entry * d + channel, mask=channel < d, other=0.0)
-        tl.store(places, carry, mask=mask)
-        decay = tl.exp2(A * LOG2_E * steps[None, :])
-        # Token by token an infinite state stays infinite and a zero stays zero, where the product of all decays
-        # has become 0 or infinite.
-        decay = tl.where(tl.abs(carry) == float("inf"), tl.maximum(decay, SMALLEST_NORMAL), decay)
-        carry = tl.where(carry == 0, end, decay * carry + end)

@@ -1,21 +1,22 @@
 """The scan on an NVIDIA GPU, compiled by Triton: no (b, d, l, n) array, no atomics, bit-equal from run to run.
 
-What should limit it, counted per (b, d, l) for 16 states, float32 and a gate:
+What should limit it, counted per (b, d, l) for 16 states, float32 and a gate, at VM-UNet's sizes:
 
-- forward: u, delta and z are read and y is written once, 16 bytes of HBM; B and C come from the cache once per 8
-  channels, another 16 bytes. Of the arithmetic, 16 exponentials keep the special function units busy for one clock
-  of a multiprocessor, and about 6 instructions of a warp (5 per state and token over 32 lanes, the rest per token)
-  for one and a half. An H100 would need 5.8 ps for the bytes and 6.7 ps for the instructions.
+- forward: u, delta and z are read and y is written once, 16 bytes of HBM; B and C come from the cache once per 16
+  channels, another 8 bytes. Of the arithmetic, 16 exponentials keep the special function units busy for one clock
+  of a multiprocessor, and 5 instructions of a warp (5 per state and token over 32 lanes, the rest per token) for one
+  and a quarter. An H100 would need 5.8 ps for the bytes and 5.6 ps for the instructions.
 - backward: 28 bytes for the operands and their gradients, 2 for the saved states, 16 for the partial sums of dB and dC;
-  20 instructions of a warp, 5 clocks: 16 ps against 22 ps. A third of them sum dB and dC over channels.
+  19 instructions of a warp, 4.7 clocks: 16 ps against 21 ps. An eighth of them sum dB and dC over channels.
 
-So both are bound by instructions rather than by memory, in half precision the more so.
+So both are bound by instructions as much as by memory, in half precision the more so. ``benchmarks/kernel_figures.py``
+counts them.
 """
 
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from functools import cache
 
 import torch
 import triton
@@ -24,63 +25,15 @@ from triton.errors import TritonError
 
 from nnunet_mamba.ops.scan.operands import SAVED_EVERY, ScanOperands, states_shape
 from nnunet_mamba.ops.scan.triton_backward import backward_kernel
-from nnunet_mamba.ops.scan.triton_forward import carry_kernel, forward_kernel, segment_ends_kernel
+from nnunet_mamba.ops.scan.triton_forward import forward_kernel
+from nnunet_mamba.ops.scan.triton_plan import REGISTERS, Plan, Sizes, backward_plan, forward_plan
+from nnunet_mamba.ops.scan.triton_segments import carry_kernel, segment_ends_kernel
 
-# A warp for each of the four schedulers of a multiprocessor hides little latency; twice that is what the registers of
-# the backward kernel allow.
-_PROGRAMS_PER_MULTIPROCESSOR = 8
-# A segment costs its first pass, which pays off only where a launch is short against the scan of its tokens.
-_SHORTEST_SEGMENT = 256
-# With this many programs other warps hide the latency of loads; with fewer, loads start two tiles ahead.
-_BUSY_PROGRAMS_PER_MULTIPROCESSOR = 12
-_NUMBERS_PER_TILE = 1024
+# Triton of an AMD GPU knows no such option.
+_OPTIONS: dict[str, int] = {"num_warps": 1} | ({} if torch.version.hip else {"maxnreg": REGISTERS})
 
 
-@dataclass(frozen=True)
-class _Tile:
-    """The sizes of a kernel's tiles, (T, K, N, D) tokens, channels, states and channels again; powers of two."""
-
-    T: int
-    K: int
-    N: int
-    D: int
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How a scan is divided into programs.
-
-    Args:
-        tile: what a program computes at a time.
-        n_slots: programs that the channels of one group need.
-        segment_length: tokens of a program, a multiple of 64.
-        n_segments: programs that the tokens need.
-        n_programs: all programs.
-    """
-
-    tile: _Tile
-    n_slots: int
-    segment_length: int
-    n_segments: int
-    n_programs: int
-
-
-def _power_of_two(number: int) -> int:
-    return 1 << max(0, number - 1).bit_length()
-
-
-def _tile(n: int, group_size: int, *, state_lanes: int, rows: int, longest: int) -> _Tile:
-    """Return a tile of at most ``longest`` tokens and ``rows`` channels per lane.
-
-    ``state_lanes`` lanes serve the states of a channel, if there are so many; the others serve other channels.
-    """
-    N = _power_of_two(n)
-    channels = max(_power_of_two(group_size), 32 // N)
-    D = min(channels, 32 // min(N, state_lanes), max(1, 256 // N))
-    K = min(rows, channels // D) if 4 <= N <= 16 else 1
-    return _Tile(T=max(1, min(longest, _NUMBERS_PER_TILE // (K * N * D))), K=K, N=N, D=D)
-
-
+@cache
 def _n_multiprocessors(device: torch.device) -> int:
     if device.type != "cuda":  # Triton's interpreter
         return 1
@@ -88,65 +41,27 @@ def _n_multiprocessors(device: torch.device) -> int:
     return count
 
 
-def _plan(x: ScanOperands, tile: _Tile, n_slots: int, segment_length: int | None = None) -> _Plan:
-    """Divide the scan into programs, with as many segments as fill the GPU unless their length is given."""
-    b, length = x.u.shape[0], x.u.shape[2]
-    n_sequences = b * x.B.shape[1] * n_slots
-    if segment_length is None:
-        room = _PROGRAMS_PER_MULTIPROCESSOR * _n_multiprocessors(x.u.device) // n_sequences
-        n_segments = max(1, min(room, length // _SHORTEST_SEGMENT))
-        segment_length = -(-length // (n_segments * SAVED_EVERY)) * SAVED_EVERY
-    n_segments = -(-length // segment_length)
-    return _Plan(tile, n_slots, segment_length, n_segments, n_sequences * n_segments)
+def _sizes(x: ScanOperands) -> Sizes:
+    b, d, length = x.u.shape
+    return Sizes(b, d, length, x.A.shape[1], x.B.shape[1], x.u.element_size())
 
 
-def _forward_plan(x: ScanOperands, segment_length: int | None = None) -> _Plan:
-    """Return a plan with more lanes for states, and so more programs, where channels and batch are few."""
-    n, group_size = x.A.shape[1], x.A.shape[0] // x.B.shape[1]
-    for state_lanes in (4, 8):
-        tile = _tile(n, group_size, state_lanes=state_lanes, rows=1, longest=16)
-        plan = _plan(x, tile, -(-group_size // tile.D), segment_length)
-        if plan.n_programs >= _PROGRAMS_PER_MULTIPROCESSOR * _n_multiprocessors(x.u.device):
-            break
-    return plan
-
-
-def _backward_plan(x: ScanOperands) -> _Plan:
-    """Return a plan of one launch: its programs keep their own sums of dB and dC.
-
-    These should take no more than half of the memory of operands and gradients, about 8 rows of tokens for each of a
-    group's channels and 4 for each of its states. Slots for which there is no room wait for the next launch.
-    """
-    n, group_size = x.A.shape[1], x.A.shape[0] // x.B.shape[1]
-    tile = _tile(n, group_size, state_lanes=4, rows=2, longest=8)
-    n_slots = -(-group_size // (tile.K * tile.D))
-    room = max(1, x.u.element_size() * (2 * group_size + n) // (4 * max(1, n)))
-    n_launches = -(-n_slots // room)
-    return _plan(x, tile, -(-n_slots // n_launches))
-
-
-def _stages(plan: _Plan, device: torch.device) -> int:
-    return 1 if plan.n_programs >= _BUSY_PROGRAMS_PER_MULTIPROCESSOR * _n_multiprocessors(device) else 3
-
-
-def _dense(tensor: Tensor) -> Tensor:
+def _dense(tensor: Tensor | None) -> Tensor | None:
     """Return the tensor with each batch entry contiguous, which slices of channels are already."""
-    return tensor if tensor[0].is_contiguous() else tensor.contiguous()
+    if tensor is None or tensor.is_contiguous() or tensor[0].is_contiguous():
+        return tensor
+    return tensor.contiguous()
 
 
-def _kernel_operands(x: ScanOperands) -> ScanOperands:
+def _float(tensor: Tensor | None) -> Tensor | None:
+    """Return the tensor of channels contiguous in float32."""
+    return None if tensor is None else tensor.float().contiguous()
+
+
+def _kernel_tensors(x: ScanOperands) -> tuple[Tensor | None, ...]:
     """Return the operands with dense batch entries and, per channel, in float32."""
-    return ScanOperands(
-        u=_dense(x.u),
-        delta=_dense(x.delta),
-        A=x.A.float().contiguous(),
-        B=_dense(x.B),
-        C=_dense(x.C),
-        D=None if x.D is None else x.D.float().contiguous(),
-        z=None if x.z is None else _dense(x.z),
-        delta_bias=None if x.delta_bias is None else x.delta_bias.float().contiguous(),
-        delta_softplus=x.delta_softplus,
-    )
+    u, delta, A, B, C, D, z, bias, _ = x
+    return _dense(u), _dense(delta), _float(A), _dense(B), _dense(C), _float(D), _dense(z), _float(bias)
 
 
 def _sums(x: ScanOperands, *shape: int) -> Tensor:
@@ -157,8 +72,9 @@ def _new(like: Tensor) -> Tensor:
     return torch.empty(like.shape, dtype=like.dtype, device=like.device)
 
 
-def _stride(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.stride(0)
+def _strides(*tensors: Tensor | None) -> tuple[int, ...]:
+    """Return the distances between batch entries."""
+    return tuple(0 if tensor is None else tensor.stride(0) for tensor in tensors)
 
 
 @contextmanager
@@ -175,48 +91,50 @@ def _launching(x: ScanOperands) -> Iterator[None]:
         ) from error
 
 
-def _carries(x: ScanOperands, plan: _Plan, dy: Tensor | None = None) -> Tensor | None:
+def _carries(
+    x: ScanOperands, tensors: tuple[Tensor | None, ...], plan: Plan, dy: Tensor | None = None
+) -> Tensor | None:
     """Return the states that the segments start from, (b, segments, n, d), or None for a single segment.
 
     With ``dy``, (b, d, l), they are those of the adjoint, after the last token of each segment.
     """
     if plan.n_segments == 1:
         return None
-    b, d, length = x.u.shape
-    n, groups = x.A.shape[1], x.B.shape[1]
-    plan = _forward_plan(x, plan.segment_length)
+    b, d, length, n, groups, _ = sizes = _sizes(x)
+    plan = forward_plan(sizes, _n_multiprocessors(x.u.device), plan.segment_length)
     ends, steps = _sums(x, b, plan.n_segments, n, d), _sums(x, b, plan.n_segments, d)
+    u, delta, A, B, C, _, z, bias = tensors
     adjoint = dy is not None
-    tokens, matrix, z = (x.u, x.B, None) if dy is None else (dy, x.C, x.z)
+    tokens, matrix, gate = (u, B, None) if dy is None else (dy, C, z)
     segment_ends_kernel[(plan.n_programs,)](
-        *(tokens, x.delta, x.A, matrix, z, x.delta_bias, ends, steps),
-        *(_stride(tensor) for tensor in (tokens, x.delta, matrix, z)),
+        *(tokens, delta, A, matrix, gate, bias, ends, steps),
+        *_strides(tokens, delta, matrix, gate),
         *(d, length, d // groups, plan.segment_length, n, x.delta_softplus, adjoint),
-        **asdict(plan.tile),
-        STAGES=_stages(plan, x.u.device),
-        num_warps=1,
+        **vars(plan.tile),
+        STAGES=plan.stages,
+        **_OPTIONS,
     )
     D = max(1, 256 // plan.tile.N)
-    carry_kernel[(b * -(-d // D),)](ends, steps, x.A, d, plan.n_segments, n, adjoint, plan.tile.N, D, num_warps=1)
+    carry_kernel[(b * -(-d // D),)](ends, steps, A, d, plan.n_segments, n, adjoint, plan.tile.N, D, **_OPTIONS)
     return ends
 
 
 def _scan(operands: ScanOperands, states: Tensor | None) -> Tensor:
     """Return y, and fill ``states`` unless it is None."""
-    d, length = operands.u.shape[1:]
     y = _new(operands.u)
     if not y.numel():
         return y
+    _, d, length, n, groups, _ = sizes = _sizes(operands)
     with _launching(operands):
-        x = _kernel_operands(operands)
-        plan = _forward_plan(x)
+        plan = forward_plan(sizes, _n_multiprocessors(y.device))
+        u, delta, _, B, C, _, z, _ = tensors = _kernel_tensors(operands)
         forward_kernel[(plan.n_programs,)](
-            *(*x.tensors, _carries(x, plan), y, states),
-            *(_stride(tensor) for tensor in (x.u, x.delta, x.B, x.C, x.z)),
-            *(d, length, d // x.B.shape[1], plan.segment_length, x.A.shape[1], x.delta_softplus),
-            **asdict(plan.tile),
-            STAGES=_stages(plan, y.device),
-            num_warps=1,
+            *(*tensors, _carries(operands, tensors, plan), y, states),
+            *_strides(u, delta, B, C, z),
+            *(d, length, d // groups, plan.segment_length, n, operands.delta_softplus),
+            **vars(plan.tile),
+            STAGES=plan.stages,
+            **_OPTIONS,
         )
     return y
 
@@ -235,34 +153,32 @@ def forward_saving(operands: ScanOperands) -> tuple[Tensor, Tensor]:
 
 def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -> tuple[Tensor | None, ...]:
     """Run the adjoint scan, which computes the states again from the saved ones; see ``reference.backward``."""
-    b, d, length = operands.u.shape
+    b, d, length, n, groups, _ = sizes = _sizes(operands)
     if not operands.u.numel():
         return tuple(None if operand is None else torch.zeros_like(operand) for operand in operands.tensors)
     if states is None:
         states = forward_saving(operands)[1]
     with _launching(operands):
-        x, dy, states = _kernel_operands(operands), dy.contiguous(), states.contiguous()
-        n, group_size = x.A.shape[1], d // x.B.shape[1]
-        plan = _backward_plan(x)
-        tile, channels = plan.tile, plan.tile.K * plan.tile.D
-        du, ddelta, dz = (None if like is None else _new(like) for like in (x.u, x.delta, x.z))
-        dB, dC = _sums(x, plan.n_slots, *x.B.shape), _sums(x, plan.n_slots, *x.B.shape)
-        sums = _sums(x, b * plan.n_segments, d, n + 2)
-        notes = _sums(x, plan.n_programs, SAVED_EVERY // tile.T, tile.N * channels)
-        carries = _carries(x, plan, dy)
-        for first_slot in range(0, -(-group_size // channels), plan.n_slots):
-            backward_kernel[(plan.n_programs,)](
-                *(*x.tensors, dy, states, carries, notes, du, ddelta, dz, dB, dC, sums),
-                *(_stride(tensor) for tensor in (x.u, x.delta, x.B, x.C, x.z)),
-                *(d, length, group_size, plan.segment_length, first_slot, plan.n_slots),
-                *(n, x.delta_softplus),
-                PADDED=bool(length % tile.T or group_size % (channels * plan.n_slots)),
-                ADD=first_slot > 0,
-                **asdict(tile),
-                num_warps=1,
-            )
-    dB, dC = (slots[0] if plan.n_slots == 1 else slots.sum(0) for slots in (dB, dC))
-    dA, dD, dbias = (sums[..., columns].sum(0) for columns in (slice(n), n, n + 1))
+        plan = backward_plan(sizes, _n_multiprocessors(dy.device))
+        u, delta, _, B, C, _, z, _ = tensors = _kernel_tensors(operands)
+        dy, states, tile = dy.contiguous(), states.contiguous(), plan.tile
+        du, ddelta, dz = (None if like is None else _new(like) for like in (u, delta, z))
+        dBC = _sums(operands, 2, plan.n_buffers, b, groups, n, length)
+        n_entries = b * plan.n_segments
+        dA, dD, dbias = _sums(operands, n_entries, d, n), _sums(operands, n_entries, d), _sums(operands, n_entries, d)
+        notes = _sums(operands, plan.n_programs, SAVED_EVERY // tile.T, tile.N * tile.channels)
+        backward_kernel[(plan.n_programs,)](
+            *(*tensors, dy, states, _carries(operands, tensors, plan, dy), notes),
+            *(du, ddelta, dA, dBC, dD, dz, dbias),
+            *_strides(u, delta, B, C, z),
+            *(d, length, d // groups, plan.segment_length, plan.n_items, plan.n_buffers, n, operands.delta_softplus),
+            PADDED=bool(length % tile.T or d // groups % tile.channels),
+            **vars(tile),
+            **_OPTIONS,
+        )
+    dA, dD, dbias = (sums[0] if n_entries == 1 else sums.sum(0) for sums in (dA, dD, dbias))
+    # Sums even of one buffer: results of an operator may not share their memory.
+    dB, dC = dBC[0].sum(0), dBC[1].sum(0)
     results = (du, ddelta, dA, dB, dC, dD, dz, dbias)
     return tuple(
         None if operand is None or result is None else result.to(operand.dtype)

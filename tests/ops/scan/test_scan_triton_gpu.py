@@ -5,7 +5,9 @@ import math
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -77,11 +79,26 @@ def interpreted(monkeypatch):
         yield module
 
 
+def _change_plan(monkeypatch, module, name, *, in_segments=False, **changes):
+    """Have the backend take another plan than the cheapest: with segments of 64 tokens, or other numbers in it."""
+    plans = importlib.import_module(f"{module.__package__}.triton_plan")
+    right = getattr(plans, name)
+
+    def plan(sizes, n_multiprocessors, segment_length=None):
+        with monkeypatch.context() as patch:
+            if in_segments:
+                patch.setattr(plans, "_segment_lengths", lambda length: [64])
+            chosen = right.__wrapped__(sizes, n_multiprocessors, *([segment_length] if segment_length else []))
+        return replace(chosen, **changes)
+
+    monkeypatch.setattr(module, name, plan)
+
+
 @pytest.fixture
 def many_segments(monkeypatch, interpreted):
     """Divide even a short scan into segments of 64 tokens."""
-    monkeypatch.setattr(interpreted, "_n_multiprocessors", lambda device: 100)
-    monkeypatch.setattr(interpreted, "_SHORTEST_SEGMENT", 64)
+    for name in ("forward_plan", "backward_plan"):
+        _change_plan(monkeypatch, interpreted, name, in_segments=True)
 
 
 @pytest.mark.parametrize("length", [1, 2, 63, 64, 130])
@@ -138,10 +155,14 @@ def test_right_in_segments(interpreted, many_segments, make_operands, assert_rig
     assert_right(interpreted, make_operands(b=1, d=2, n=3, groups=2, length=66, without=("z",), softplus=False))
 
 
-def test_right_in_many_launches(interpreted, make_operands, assert_right):
-    x = make_operands(b=1, d=9, n=64, length=3, dtype=torch.float16)
-    assert interpreted._backward_plan(x).n_slots == 1
-    assert_right(interpreted, x)
+@pytest.mark.parametrize(("n_buffers", "n_programs"), [(1, 1), (2, 3)])
+def test_right_where_programs_take_many_items_and_add_many_slots(
+    interpreted, monkeypatch, make_operands, assert_right, n_buffers, n_programs
+):
+    # Two segments, and three slots of 16 channels.
+    changes = {"n_buffers": n_buffers, "n_items": 2 * n_buffers, "n_programs": n_programs}
+    _change_plan(monkeypatch, interpreted, "backward_plan", in_segments=True, **changes)
+    assert_right(interpreted, make_operands(b=1, d=33, length=66))
 
 
 def test_softplus_is_precise_for_the_smallest_steps(interpreted, make_operands):
@@ -256,7 +277,7 @@ def test_results_repeat_bit_by_bit(interpreted, many_segments, make_operands):
 def test_extra_memory_is_less_than_operands_and_gradients(interpreted, monkeypatch, real_shapes, meta_operands):
     monkeypatch.setattr(interpreted, "_n_multiprocessors", lambda device: 132)
     for kernel in ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel"):
-        monkeypatch.setattr(interpreted, kernel, {(n,): lambda *_, **__: None for n in range(5000)})
+        monkeypatch.setattr(interpreted, kernel, defaultdict(lambda: lambda *_, **__: None))
     allocated = []
     sums = interpreted._sums
     monkeypatch.setattr(
@@ -268,7 +289,7 @@ def test_extra_memory_is_less_than_operands_and_gradients(interpreted, monkeypat
         _, states = interpreted.forward_saving(x)
         gradients = interpreted.backward(x.u, x, states)
         size = sum(tensor.numel() * tensor.element_size() for tensor in (*x.tensors, x.u, *gradients))
-        assert sum(allocated) < 1.1 * size, case
+        assert sum(allocated) < max(0.9 * size, 16 * 2**20), case
 
 
 def test_the_interpreter_must_be_asked_for_and_then_serves_the_operator(
