@@ -1,0 +1,133 @@
+"""What a scan launches on a GPU that is not there: its kernels compiled for it, with their grids and extra memory."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import triton
+from gpu_checks.scan_shapes import Shape
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+
+from nnunet_mamba.ops.scan import triton_gpu
+from nnunet_mamba.ops.scan.operands import ScanOperands
+
+KERNELS = ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel")
+TARGETS = {
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "sm_100": GPUTarget("cuda", 100, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+    "gfx1100": GPUTarget("hip", "gfx1100", 32),
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A launch that has not happened.
+
+    Args:
+        kernel: its name.
+        n_programs: programs of one warp.
+        options: tile and stages.
+        compiled: what Triton has made of it, or None where nothing was compiled.
+    """
+
+    kernel: str
+    n_programs: int
+    options: dict[str, Any]
+    compiled: Any
+
+
+@dataclass
+class Record:
+    """The launches of a pass, and the bytes that it allocates beside operands, results and gradients."""
+
+    launches: list[Launch] = field(default_factory=list)
+    extra_bytes: int = 0
+
+
+class _Recorder:
+    """A kernel that notes its launches, compiled for a target or not at all."""
+
+    def __init__(self, name: str, kernel: Any, record: Record, target: GPUTarget | None) -> None:
+        self._name, self._kernel, self._record, self._target = name, kernel, record, target
+
+    def __getitem__(self, grid: tuple[int]) -> Any:
+        def launch(*arguments: Any, **options: Any) -> None:
+            compiled = self._kernel.warmup(*arguments, grid=grid, **options) if self._target else None
+            tile = {name: value for name, value in options.items() if name in ("T", "K", "N", "D", "STAGES")}
+            self._record.launches.append(Launch(self._name, grid[0], tile, compiled))
+
+        return launch
+
+
+@contextmanager
+def _active(target: GPUTarget | None) -> Iterator[None]:
+    """Have Triton compile for a target that no driver has found."""
+    if target is None:
+        yield
+        return
+    before = dict(vars(triton.runtime.driver))  # Triton has no way to unset a driver
+    triton.runtime.driver.set_active(
+        SimpleNamespace(
+            get_current_target=lambda: target,
+            get_current_device=lambda: target.arch,
+            get_current_stream=lambda device: 0,
+        )
+    )
+    try:
+        yield
+    finally:
+        vars(triton.runtime.driver).clear()
+        vars(triton.runtime.driver).update(before)
+
+
+@contextmanager
+def recording(n_multiprocessors: int, target: GPUTarget | None = None) -> Iterator[Record]:
+    """Note what is launched, for a GPU of so many multiprocessors, instead of launching it."""
+    record, sums = Record(), triton_gpu._sums
+
+    def counted_sums(x: ScanOperands, *shape: int) -> Tensor:
+        record.extra_bytes += 4 * math.prod(shape)
+        return sums(x, *shape)
+
+    changes: dict[str, Any] = {name: _Recorder(name, getattr(triton_gpu, name), record, target) for name in KERNELS}
+    if target is not None and target.backend == "hip":
+        changes["_OPTIONS"] = {"num_warps": 1}
+    with (
+        patch.multiple(triton_gpu, _sums=counted_sums, _n_multiprocessors=lambda device: n_multiprocessors, **changes),
+        _active(target),
+    ):
+        yield record
+
+
+def operands(shape: Shape, device: str = "meta", dtype: torch.dtype = torch.float32) -> ScanOperands:
+    """Return operands that hold no numbers of note, for what looks at sizes alone."""
+
+    def empty(*sizes: int, dtype: torch.dtype = dtype) -> Tensor:
+        return torch.empty(sizes, device=device, dtype=dtype)
+
+    b, d, length, n, groups = shape
+    per_channel = torch.float32
+    return ScanOperands(
+        *(empty(b, d, length), empty(b, d, length), empty(d, n, dtype=per_channel)),
+        *(empty(b, groups, n, length), empty(b, groups, n, length), empty(d, dtype=per_channel)),
+        *(empty(b, d, length), empty(d, dtype=per_channel), True),
+    )
+
+
+def recorded(shape: Shape, n_multiprocessors: int, target: GPUTarget | None = None) -> tuple[Record, Record]:
+    """Return what the forward pass of a training step and its backward pass would launch."""
+    x = operands(shape)
+    with recording(n_multiprocessors, target) as forward:
+        y, states = triton_gpu.forward_saving(x)
+    forward.extra_bytes -= states.numel() * states.element_size()
+    with recording(n_multiprocessors, target) as backward:
+        triton_gpu.backward(y, x, states)
+    return forward, backward
