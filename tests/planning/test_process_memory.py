@@ -1,3 +1,4 @@
+import inspect
 import resource
 import subprocess
 import sys
@@ -126,3 +127,18 @@ def test_without_proc_the_system_is_asked(monkeypatch):
     monkeypatch.setattr(process_memory, "process_status", lambda *_, **__: None)
     assert peak_memory(CPU) > 2**20
     assert unmapped_libraries() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("set_per_process_memory_fraction", (0.5, 0)),
+        ("mem_get_info", (0,)),
+        ("memory_reserved", (0,)),
+        ("get_device_properties", (0,)),
+        ("max_memory_reserved", ()),
+        ("reset_peak_memory_stats", ()),
+    ],
+)
+def test_torch_takes_what_the_pretended_gpu_is_asked(name, arguments):
+    inspect.signature(getattr(torch.cuda, name)).bind(*arguments)
