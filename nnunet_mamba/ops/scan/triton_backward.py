@@ -93,7 +93,7 @@ def note_states(
 ) -> None:
     """Store the state before each of ``n_tiles`` tiles, beginning with h before token ``first``."""
     T: tl.constexpr = u_rows.shape[1]
-    for i in range(0, n_tiles):
+    for i in range(0, n_tiles - 1):
         tl.store(places + i * rate.numel, h)
         at = first + i * T
         mask, state_mask = masks(at, length, exists, n, T, rate.shape[1])
@@ -101,6 +101,7 @@ def note_states(
         u = load_wide(u_rows + at, mask)
         B = load_wide(B_rows + at, state_mask)
         h = advance(h, decays(step, rate, n), outer(step * u, B, rate.shape[0], n))[0]
+    tl.store(places + (n_tiles - 1) * rate.numel, h)
     tl.debug_barrier()
 
 

@@ -195,7 +195,7 @@ def sum_of_states(tile: tl.tensor) -> tl.tensor:
     K: tl.constexpr = tile.shape[1]
     N: tl.constexpr = tile.shape[2]
     D: tl.constexpr = tile.shape[3]
-    LANES: tl.constexpr = min(N, 32 // D)
+    LANES: tl.constexpr = N if N * D <= 32 else 32 // D
     parts = tile.reshape([T, K, N // LANES, LANES, D])
     part = tl.arange(0, N // LANES)[None, None, :, None, None]
     total = chosen(parts, part == 0, 2)
