@@ -82,9 +82,11 @@ def test_kernels_compile_without_a_gpu_and_keep_to_their_registers(
         kernels = compiled_kernels(capability, meta_operands(*case))
         assert kernels
         for kernel in kernels:
-            _, spilled = _registers_and_spills(kernel.asm["ptx"], capability, tmp_path)
-            # Some pointers that the inner loop does not need; Triton 3.2 spills most.
-            assert spilled <= 400, f"{kernel.name} at {case}"
+            registers, spilled = _registers_and_spills(kernel.asm["ptx"], capability, tmp_path)
+            # With more, fewer than three warps share a scheduler, and plans count wrongly.
+            assert registers <= 168, f"{kernel.name} at {case}"
+            # Pointers, mostly; Triton 3.2 spills most, and the backward kernel of 64 states.
+            assert spilled <= 640, f"{kernel.name} at {case}"
 
 
 @pytest.mark.parametrize("without", [(), ("D", "z", "delta_bias")], ids=["all", "none"])
