@@ -47,7 +47,7 @@ def test_export_names_the_command_that_installs_a_missing_package(tmp_path, monk
 
 def test_export_for_pytorch_needs_no_package_of_onnx(tmp_path, monkeypatch):
     monkeypatch.setattr("nnunet_mamba.system.optional_packages.find_spec", lambda name: None)
-    worst = Agreement(error=1e-5, largest=8.0, equal_labels=1.0)
+    worst = Agreement(error=1e-5, largest=8.0, equal_labels=1.0, n_labels=64)
     monkeypatch.setattr(
         "nnunet_mamba.export.torch_export.write_program",
         lambda subject, file: ExportedFile(file=file, sidecar=file, n_bytes=1, worst=worst, facts={}),

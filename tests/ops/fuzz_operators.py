@@ -57,7 +57,8 @@ def recorded_calls():
 def wrong_tensor(x, rng):
     """Return something else than ``x`` that no operand in its place may be."""
     kind = rng.choice(["longer", "shorter", "none", "more", "fewer", "dtype", "device", "sparse", "list", "huge"])
-    axis = rng.randrange(x.ndim)
+    # A scan's second saved tensor may be empty, along every axis but the batch.
+    axis = rng.choice([axis for axis, size in enumerate(x.shape) if size])
     if kind == "longer":
         return kind, torch.cat([x, x.narrow(axis, 0, 1)], axis)
     if kind == "shorter":
@@ -75,7 +76,8 @@ def wrong_tensor(x, rng):
     if kind == "sparse":
         return kind, x.to_sparse()
     if kind == "huge":  # as many numbers as memory has not, at one address
-        return kind, x.flatten()[:1].expand(2**20, *[2**10] * (x.ndim - 1)) if x.ndim > 1 else x[:1].expand(2**40)
+        one = x.new_ones(1)
+        return kind, one.expand(2**20, *[2**10] * (x.ndim - 1)) if x.ndim > 1 else one.expand(2**40)
     return kind, rng.choice([None, 3, [1.0], "text"])
 
 
