@@ -99,9 +99,9 @@ def recording(n_multiprocessors: int, target: GPUTarget | None = None) -> Iterat
 
     changes: dict[str, Any] = {name: _Recorder(name, getattr(triton_gpu, name), record, target) for name in KERNELS}
     if target is not None and target.backend == "hip":
-        changes["_OPTIONS"] = {"num_warps": 1}
+        changes["OPTIONS"] = {"num_warps": 1}
     with (
-        patch.multiple(triton_gpu, _sums=counted_sums, _n_multiprocessors=lambda device: n_multiprocessors, **changes),
+        patch.multiple(triton_gpu, _sums=counted_sums, n_multiprocessors=lambda device: n_multiprocessors, **changes),
         _active(target),
     ):
         yield record

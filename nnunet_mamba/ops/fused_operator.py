@@ -1,4 +1,4 @@
-"""An operator that is fused on a CPU, and composed of torch's operators wherever that cannot be."""
+"""An operator that is fused on a CPU, or a GPU too, and composed of torch's operators wherever that cannot be."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from torch import Tensor
 from nnunet_mamba.ops.autocast import without_autocast
 from nnunet_mamba.ops.operator_registration import Operands, Operator, register
 from nnunet_mamba.ops.probe import TEST_RUN_ERRORS, difference, outside_modes, told_failure, waves
-from nnunet_mamba.ops.scan.backends import VARIABLE, numba_is_chosen
+from nnunet_mamba.ops.scan.backends import VARIABLE, numba_is_chosen, triton_is_allowed
 from nnunet_mamba.ops.transforms import is_recorded, is_unwatched, needs_definition, will_be_differentiated
 
 _logger = logging.getLogger(__name__)
@@ -34,37 +34,46 @@ def register_fused(
         title: what the log calls it.
         definition: composes the same of torch's operators.
         refusal: says why the kernels cannot take operands that are checked, None if they can.
-        probes: makes the operands of the test runs, float32 on the CPU, none of them absent.
+        probes: makes the operands of the test runs, float32 on the CPU, none of them absent; kernels of another device
+            are run there.
         contains_scan: whether the choice of the scan's backend holds for it too; "reference" means torch's operators
             for every operator.
 
     Returns:
         A function that computes operands that are checked, fused or composed. A function that says, from test runs
-        that take place once, why the kernels are not used, None if they are; given True, it looks at their results
-        alone, which is all that a prediction needs and spares it the half second in which torch prepares gradients.
+        that take place once for each device, why the kernels are not used, None if they are; given True, it looks at
+        their results alone, which is all that a prediction needs and spares it the half second in which torch prepares
+        gradients.
     """
     run = register(operator)
 
     @cache
     @outside_modes
-    def probe_failure(is_forward_alone: bool = False) -> str | None:
+    def probe_failure(is_forward_alone: bool = False, device: str = "cpu") -> str | None:
         look = _forward_run if is_forward_alone else _test_run
         for operands in probes():
-            if wrong := look(operator, definition, operands):
-                _logger.info("%s on cpu: not used, %s", title, wrong)
+            if wrong := look(operator, definition, operands, device):
+                _logger.info("%s on %s: not used, %s", title, device, wrong)
                 return wrong
         return None
 
-    def kernels_work(is_forward_alone: bool) -> bool:
-        is_chosen = numba_is_chosen() if contains_scan else os.environ.get(VARIABLE) != "reference"
-        return is_chosen and (probe_failure(True) if is_forward_alone else probe_failure()) is None
+    def kernels_work(is_forward_alone: bool, device: torch.device) -> bool:
+        if device.type == "cpu":
+            is_chosen = numba_is_chosen() if contains_scan else os.environ.get(VARIABLE) != "reference"
+            return is_chosen and (probe_failure(True) if is_forward_alone else probe_failure()) is None
+        return triton_is_allowed(device) and probe_failure(is_forward_alone, str(device)) is None
 
     # What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
     kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def call(operands: Operands) -> Tensor:
         is_direct = is_unwatched(*operands) and not will_be_differentiated(*operands)
-        if is_recorded() or refusal(operands) or needs_definition(*operands) or not kernels_work(is_direct):
+        if (
+            is_recorded()
+            or refusal(operands)
+            or needs_definition(*operands)
+            or not kernels_work(is_direct, operands[0].device)
+        ):
             # Autocast would reach the products and undo their float32.
             with without_autocast(operands[0].device.type):
                 return definition(operands)
@@ -76,15 +85,18 @@ def register_fused(
     return call, probe_failure
 
 
-def _test_run(operator: Operator[Operands], definition: Callable[[Operands], Tensor], operands: Operands) -> str | None:
+def _test_run(
+    operator: Operator[Operands], definition: Callable[[Operands], Tensor], operands: Operands, device: str
+) -> str | None:
     """Return how the kernels' result or gradients differ from the definition's in float64, or None."""
     names = operator.tensor_names
     tensors, options = operands[: len(names)], operands[len(names) :]
     gradient = waves(*operator.new_result(operands).shape, low=-1, high=1).float()
     try:
-        kernels = operator.load(operands)
-        result, *saved = kernels.forward_saving(operands)
-        results = (result, *kernels.backward(gradient, operands, *saved))
+        given = _on(device, operator, operands)
+        kernels = operator.load(given)
+        result, *saved = kernels.forward_saving(given)
+        results = (result, *kernels.backward(gradient.to(device), given, *saved))
     except TEST_RUN_ERRORS as error:
         return told_failure(error)
     leaves: list[Any] = [x.double().requires_grad_() for x in tensors]
@@ -94,14 +106,19 @@ def _test_run(operator: Operator[Operands], definition: Callable[[Operands], Ten
 
 
 def _forward_run(
-    operator: Operator[Operands], definition: Callable[[Operands], Tensor], operands: Operands
+    operator: Operator[Operands], definition: Callable[[Operands], Tensor], operands: Operands, device: str
 ) -> str | None:
     """Return how the kernels' result differs from the definition's in float64, or None."""
     names = operator.tensor_names
     try:
-        result = operator.load(operands).forward(operands)
+        given = _on(device, operator, operands)
+        result = operator.load(given).forward(given)
     except TEST_RUN_ERRORS as error:
         return told_failure(error)
     tensors: list[Any] = [x.double() for x in operands[: len(names)]]
     exact = definition(operator.make([*tensors, *operands[len(names) :]]))
     return difference((operator.result,), (result,), (exact,))
+
+
+def _on(device: str, operator: Operator[Operands], operands: Operands) -> Operands:
+    return operator.make([one.to(device) if isinstance(one, Tensor) else one for one in operands])

@@ -60,7 +60,7 @@ class Operator(Generic[Operands]):
         new_saved: makes room for what a forward pass saves; every tensor of it begins with the batch.
         new_result: makes room for the result; by default in the shape and dtype of the first operand.
         load: returns what computes these operands.
-        device: torch's dispatch key, "CPU", or "default" for every device.
+        device: torch's dispatch keys, such as "CPU", or "default" for every device.
         with_batch: numbers of the operands that begin with the batch.
         saved: names of what a forward pass saves.
         needs_saved: whether the backward pass must be given it.
@@ -75,7 +75,7 @@ class Operator(Generic[Operands]):
     check_saved: Callable[..., None]
     new_saved: Callable[[Operands], tuple[Tensor, ...]]
     load: Callable[[Operands], Implementation[Operands]]
-    device: str
+    device: str | tuple[str, ...]
     with_batch: tuple[int, ...]
     saved: tuple[str, ...] = ("states",)
     needs_saved: bool = True

@@ -1,7 +1,7 @@
-"""A map scanned in several directions, as one function that reads them by index on a CPU.
+"""A map scanned in several directions, as one function that reads them by index on a CPU and on an NVIDIA GPU.
 
 In torch's operators each direction is a copy of the map in another order, and its step sizes are as large again; the
-fused kernel reads the map where it lies, computes the step sizes in the cache and adds the directions up in place.
+fused kernels read the map where it lies, and compute the step sizes in the cache or in registers.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,11 @@ def cross_scan(
     return _scan(x)
 
 
-def _load(_: CrossScanOperands) -> Implementation[CrossScanOperands]:
+def _load(x: CrossScanOperands) -> Implementation[CrossScanOperands]:
+    if x.u.is_cuda:
+        from nnunet_mamba.ops.directions import triton_gpu
+
+        return triton_gpu
     from nnunet_mamba.ops.directions import numba_cpu
 
     return numba_cpu
@@ -93,7 +97,7 @@ _scan, _probe_failure = register_fused(
         check_saved=check_saved,
         new_saved=lambda operands: (new_states(operands),),
         load=_load,
-        device="CPU",
+        device=("CPU", "CUDA"),
         with_batch=(0, 1),  # u and projected
     ),
     title="fused cross scan",

@@ -43,6 +43,9 @@ class CrossScanOperands(NamedTuple):
         return (self.u, self.projected, self.dt_proj, self.dt_bias, self.A_logs, self.Ds)
 
 
+# VM-UNet's widest scan has 48.
+LARGEST_RANK_ON_GPU = 64
+
 TENSOR_NAMES = CrossScanOperands._fields[:-1]
 _OWNER = "cross_scan"
 
@@ -123,6 +126,11 @@ def check_saved(dy: Tensor, states: Tensor, x: CrossScanOperands) -> None:
 
 def refusal(x: CrossScanOperands) -> str | None:
     """Return why the fused kernels cannot take these operands, which are checked, or None if they can."""
-    if x.u.dtype != torch.float32 or x.u.device.type != "cpu":
-        return f"{x.u.dtype} on {x.u.device} is not float32 on a CPU"
+    device, rank = x.u.device.type, x.dt_proj.shape[2]
+    if x.u.dtype != torch.float32 or device not in ("cpu", "cuda"):
+        return f"{x.u.dtype} on {x.u.device} is not float32 on a CPU or an NVIDIA GPU"
+    if device == "cuda" and len(x.spatial) != 2:
+        return f"a map of {len(x.spatial)} axes has not the four directions of the GPU's kernels"
+    if device == "cuda" and rank > LARGEST_RANK_ON_GPU:
+        return f"dt_rank = {rank} is above {LARGEST_RANK_ON_GPU}, and a lane's registers hold no more weights"
     return None

@@ -245,3 +245,12 @@ _CPU = torch.device("cpu")
 def numba_is_chosen() -> bool:
     """Return whether float32 tokens on the CPU are scanned by ``numba_cpu``."""
     return _choose(torch.float32, _CPU).name == "numba_cpu"
+
+
+def triton_is_allowed(device: torch.device) -> bool:
+    """Return whether fused Triton kernels may take float32 tokens on a device where Triton's scan works.
+
+    They may where ``mamba_ssm_cuda`` scans faster, too, as most of what they save lies around the scan.
+    """
+    is_named = (os.environ.get(VARIABLE) or "triton_gpu") == "triton_gpu"
+    return is_named and BACKENDS["triton_gpu"].refusal_of(torch.float32, device) is None

@@ -166,7 +166,7 @@ def backward_kernel(
         n_chunks = tl.cdiv(end - segment * segment_length, SAVED_EVERY)
         for slot in range(buffer, n_slots, n_buffers):
             channel, exists = channels_of(group, slot, group_size, K * D)
-            rate, is_state, place = own_states(A_ptr, channel, exists, d, n, K, N)
+            rate, is_state, place = own_states(A_ptr, channel, exists, state, d, n, K)
             bias, skip = load_per_channel(bias_ptr, channel, exists), load_per_channel(D_ptr, channel, exists)
             u_rows = rows(u_ptr + b * u_stride, channel, length, T)
             delta_rows = rows(delta_ptr + b * delta_stride, channel, length, T)

@@ -102,13 +102,12 @@ def own_states(
     A_ptr: tl.tensor,
     channel: tl.tensor,
     exists: tl.tensor,
+    state: tl.tensor,
     d: tl.tensor,
     n: tl.constexpr,
     K: tl.constexpr,
-    N: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
     """Return A log2(e), which states exist, and where they lie in an (n, d) block, each (K, N, D)."""
-    state = tl.arange(0, N)
     is_state = over_states((state < n).to(tl.int32), exists.to(tl.int32), K) == 2
     rate = tl.load(A_ptr + over_states(state, channel * n, K), mask=is_state, other=0.0) * LOG2_E
     rate = tl.where(rate < LARGEST_DECAY_RATE, LARGEST_DECAY_RATE, rate)
@@ -280,7 +279,7 @@ def forward_kernel(
     b, segment, group, slot = locate(tl.program_id(0), tl.cdiv(group_size, K * D), n_segments, d // group_size)
     channel, exists = channels_of(group, slot, group_size, K * D)
     state = tl.arange(0, N)
-    rate, is_state, place = own_states(A_ptr, channel, exists, d, n, K, N)
+    rate, is_state, place = own_states(A_ptr, channel, exists, state, d, n, K)
     bias, skip = load_per_channel(bias_ptr, channel, exists), load_per_channel(D_ptr, channel, exists)
     u_rows = rows(u_ptr + b * u_stride, channel, length, T)
     delta_rows = rows(delta_ptr + b * delta_stride, channel, length, T)

@@ -30,11 +30,12 @@ from nnunet_mamba.ops.scan.triton_plan import REGISTERS, Plan, Sizes, backward_p
 from nnunet_mamba.ops.scan.triton_segments import carry_kernel, segment_ends_kernel
 
 # Triton of an AMD GPU knows no such option.
-_OPTIONS: dict[str, int] = {"num_warps": 1} | ({} if torch.version.hip else {"maxnreg": REGISTERS})
+OPTIONS: dict[str, int] = {"num_warps": 1} | ({} if torch.version.hip else {"maxnreg": REGISTERS})
 
 
 @cache
-def _n_multiprocessors(device: torch.device) -> int:
+def n_multiprocessors(device: torch.device) -> int:
+    """Return how many a GPU has."""
     if device.type != "cuda":  # Triton's interpreter
         return 1
     count: int = torch.cuda.get_device_properties(device).multi_processor_count
@@ -78,15 +79,15 @@ def _strides(*tensors: Tensor | None) -> tuple[int, ...]:
 
 
 @contextmanager
-def _launching(x: ScanOperands) -> Iterator[None]:
-    """Launch on the operands' device, and turn what Triton raises into an error that tells what to do."""
+def launching(x: Tensor, title: str = "scan") -> Iterator[None]:
+    """Launch on a tensor's device, and turn what Triton raises into an error that tells what to do."""
     try:
-        with torch.cuda.device(x.u.get_device() if x.u.is_cuda else -1):  # -1: none
+        with torch.cuda.device(x.get_device() if x.is_cuda else -1):  # -1: none
             yield
     # Triton asserts that it finds the CUDA driver, and calls a C compiler for its launcher.
     except (TritonError, AssertionError, subprocess.CalledProcessError) as error:
         raise RuntimeError(
-            f"Triton {triton.__version__} cannot run the scan on {x.u.device}; install another version, or set "
+            f"Triton {triton.__version__} cannot run the {title} on {x.device}; install another version, or set "
             f"NNUNET_MAMBA_SCAN=reference: {type(error).__name__}: {error}"
         ) from error
 
@@ -101,7 +102,7 @@ def _carries(
     if plan.n_segments == 1:
         return None
     b, d, length, n, groups, _ = sizes = _sizes(x)
-    plan = forward_plan(sizes, _n_multiprocessors(x.u.device), plan.segment_length)
+    plan = forward_plan(sizes, n_multiprocessors(x.u.device), plan.segment_length)
     ends, steps = _sums(x, b, plan.n_segments, n, d), _sums(x, b, plan.n_segments, d)
     u, delta, A, B, C, _, z, bias = tensors
     adjoint = dy is not None
@@ -112,10 +113,10 @@ def _carries(
         *(d, length, d // groups, plan.segment_length, n, x.delta_softplus, adjoint),
         **vars(plan.tile),
         STAGES=plan.stages,
-        **_OPTIONS,
+        **OPTIONS,
     )
     D = max(1, 256 // plan.tile.N)
-    carry_kernel[(b * -(-d // D),)](ends, steps, A, d, plan.n_segments, n, adjoint, plan.tile.N, D, **_OPTIONS)
+    carry_kernel[(b * -(-d // D),)](ends, steps, A, d, plan.n_segments, n, adjoint, plan.tile.N, D, **OPTIONS)
     return ends
 
 
@@ -125,8 +126,8 @@ def _scan(operands: ScanOperands, states: Tensor | None) -> Tensor:
     if not y.numel():
         return y
     _, d, length, n, groups, _ = sizes = _sizes(operands)
-    with _launching(operands):
-        plan = forward_plan(sizes, _n_multiprocessors(y.device))
+    with launching(operands.u):
+        plan = forward_plan(sizes, n_multiprocessors(y.device))
         u, delta, _, B, C, _, z, _ = tensors = _kernel_tensors(operands)
         forward_kernel[(plan.n_programs,)](
             *(*tensors, _carries(operands, tensors, plan), y, states),
@@ -134,7 +135,7 @@ def _scan(operands: ScanOperands, states: Tensor | None) -> Tensor:
             *(d, length, d // groups, plan.segment_length, n, operands.delta_softplus),
             **vars(plan.tile),
             STAGES=plan.stages,
-            **_OPTIONS,
+            **OPTIONS,
         )
     return y
 
@@ -158,8 +159,8 @@ def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -
         return tuple(None if operand is None else torch.zeros_like(operand) for operand in operands.tensors)
     if states is None:
         states = forward_saving(operands)[1]
-    with _launching(operands):
-        plan = backward_plan(sizes, _n_multiprocessors(dy.device))
+    with launching(operands.u):
+        plan = backward_plan(sizes, n_multiprocessors(dy.device))
         u, delta, _, B, C, _, z, _ = tensors = _kernel_tensors(operands)
         dy, states, tile = dy.contiguous(), states.contiguous(), plan.tile
         du, ddelta, dz = (None if like is None else _new(like) for like in (u, delta, z))
@@ -174,7 +175,7 @@ def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -
             *(d, length, d // groups, plan.segment_length, plan.n_items, plan.n_buffers, n, operands.delta_softplus),
             PADDED=bool(length % tile.T or d // groups % tile.channels),
             **vars(tile),
-            **_OPTIONS,
+            **OPTIONS,
         )
     dA, dD, dbias = (sums[0] if n_entries == 1 else sums.sum(0) for sums in (dA, dD, dbias))
     # Sums even of one buffer: results of an operator may not share their memory.

@@ -26,7 +26,7 @@ _BUSY = 8
 _NUMBERS_PER_TILE = 1024
 _SMALL = 16 * 2**20  # bytes
 _ABOUT = 1.05
-_PLANS = 1024
+PLANS = 1024
 
 
 class Sizes(NamedTuple):
@@ -137,7 +137,7 @@ def _forward(sizes: Sizes, n_multiprocessors: int, lanes: int, segment_length: i
     return time, Plan(tile, segment_length, n_segments, n_slots, n_items, n_items, stages)
 
 
-@lru_cache(_PLANS)
+@lru_cache(PLANS)
 def forward_plan(sizes: Sizes, n_multiprocessors: int, segment_length: int | None = None) -> Plan:
     """Return the cheapest plan of a forward scan, or of its pass for the ends of segments of a given length."""
     lengths = _segment_lengths(sizes.length) if segment_length is None else [segment_length]
@@ -170,7 +170,7 @@ def _room(sizes: Sizes) -> int:
     return max(_SMALL, 2 * tokens) // max(1, buffer)
 
 
-@lru_cache(_PLANS)
+@lru_cache(PLANS)
 def backward_plan(sizes: Sizes, n_multiprocessors: int) -> Plan:
     """Return the cheapest plan of a backward scan, which is one launch."""
     plans = [

@@ -61,7 +61,7 @@ def segment_ends_kernel(
     b, segment, group, slot = locate(tl.program_id(0), tl.cdiv(group_size, K * D), n_segments, d // group_size)
     channel, exists = channels_of(group, slot, group_size, K * D)
     state = tl.arange(0, N)
-    rate, is_state, place = own_states(A_ptr, channel, exists, d, n, K, N)
+    rate, is_state, place = own_states(A_ptr, channel, exists, state, d, n, K)
     bias = load_per_channel(bias_ptr, channel, exists)
     x_rows = rows(x_ptr + b * x_stride, channel, length, T)
     delta_rows = rows(delta_ptr + b * delta_stride, channel, length, T)

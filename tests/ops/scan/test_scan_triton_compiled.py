@@ -35,7 +35,7 @@ def compiled_kernels(monkeypatch, tmp_path):
 
     module = importlib.import_module(_BACKEND)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(module, "_n_multiprocessors", lambda device: 132)
+    monkeypatch.setattr(module, "n_multiprocessors", lambda device: 132)
     # Triton has no way to unset a driver.
     before = dict(vars(triton.runtime.driver))
 

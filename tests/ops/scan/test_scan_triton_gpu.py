@@ -275,7 +275,7 @@ def test_results_repeat_bit_by_bit(interpreted, many_segments, make_operands):
 
 
 def test_extra_memory_is_less_than_operands_and_gradients(interpreted, monkeypatch, real_shapes, meta_operands):
-    monkeypatch.setattr(interpreted, "_n_multiprocessors", lambda device: 132)
+    monkeypatch.setattr(interpreted, "n_multiprocessors", lambda device: 132)
     for kernel in ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel"):
         monkeypatch.setattr(interpreted, kernel, defaultdict(lambda: lambda *_, **__: None))
     allocated = []
