@@ -4,8 +4,9 @@
 
 Compiles the kernels for each GPU and reads the machine code: instructions of a warp per channel and token, in the
 innermost loops, all states together; registers of a lane and bytes that it spills. Then, from sizes alone, how the
-scans of the GPU check are divided on 132 and on 20 multiprocessors, and the memory beside operands, results, gradients
-and saved states. At last the time of a call whose kernels do nothing, which is Python's and torch's, on this CPU.
+scans of the GPU check are divided on 132 and on 20 multiprocessors, the memory beside operands, results, gradients and
+saved states, and what an SS2D block moves and launches around its scan. At last the time of a call whose kernels do
+nothing, which is Python's and torch's, on this CPU.
 
 The counts of one target lie beside this script; a test compares them. Write them anew after a change that is meant.
 """
@@ -23,8 +24,9 @@ import torch
 import triton
 from gpu_checks.kernel_times import SHAPES
 from gpu_checks.scan_shapes import Shape
-from kernel_figures_parts.compiling import KERNELS, TARGETS, operands, recorded
+from kernel_figures_parts.compiling import SCAN, TARGETS, MapShape, operands, recorded
 from kernel_figures_parts.machine_code import code_of
+from kernel_figures_parts.ss2d_traffic import ss2d_traffic
 from timing import machine
 
 from nnunet_mamba.ops.scan import triton_gpu
@@ -38,17 +40,22 @@ PLANNED = SHAPES | {
     "n=64": Shape(8, 256, 1024, n=64),
     "n=256": Shape(2, 33, 300, n=256),
 }
+# The four directions of VM-UNet's first and last stages at 256², batch 32.
+MAPS = {
+    "VM-UNet's maps": MapShape(32, 64, 64, 192, rank=6),
+    "VM-UNet's deepest maps": MapShape(32, 8, 8, 1536, rank=48),
+}
 # The kernel that should be fastest, and the one with the fewest programs.
-BASELINE_SHAPES = ("VM-UNet", "U-Mamba 3D bottleneck")
+BASELINE_SHAPES = ("VM-UNet", "U-Mamba 3D bottleneck", "VM-UNet's maps")
 CALLS = 300
 
 Figures = dict[str, dict[str, float]]
 
 
-def kernel_figures(target: str, names: Iterable[str] = SHAPES) -> Figures:
+def kernel_figures(target: str, names: Iterable[str] = (*SHAPES, *MAPS)) -> Figures:
     """Return the figures of the compiled kernels, by kernel and shape."""
     found: Figures = {}
-    for name, shape in ((name, SHAPES[name]) for name in names):
+    for name, shape in ((name, (SHAPES | MAPS)[name]) for name in names):
         for record in recorded(shape, MULTIPROCESSORS[0], TARGETS[target]):
             for launch in record.launches:
                 if launch.kernel == "carry_kernel":  # has no loop over tokens
@@ -79,6 +86,23 @@ def plan_figures() -> Figures:
     return found
 
 
+def map_figures() -> Figures:
+    """Return, of SS2D at VM-UNet's first stage, bytes beside the scan over the composed scan's, and launches."""
+    found: Figures = {}
+    b, side, _, d_inner, *_ = MAPS["VM-UNet's maps"]
+    for count in MULTIPROCESSORS:
+        traffic = ss2d_traffic(b, side, d_inner // 2, count)
+        for direction in ("forward", "backward"):
+            scan = traffic[f"{direction}, composed"].scan
+            for way in ("composed", "by index"):
+                name = f"{direction}, {way}"
+                found[f"{name}, {count}"] = {
+                    "outside": round(traffic[name].outside / scan, 2),
+                    "launches": traffic[name].launches,
+                }
+    return found
+
+
 class _Nothing:
     """A kernel that does nothing."""
 
@@ -90,7 +114,7 @@ def host_times(shape: Shape) -> dict[str, float]:
     """Return microseconds of a call without its kernels, on CPU tensors of a small scan; medians."""
     x = operands(shape, "cpu")
     found = {}
-    with patch.multiple(triton_gpu, **{name: _Nothing() for name in KERNELS}):
+    with patch.multiple(triton_gpu, **{name: _Nothing() for name in SCAN.kernels}):
 
         def both() -> None:
             y, states = triton_gpu.forward_saving(x)
@@ -113,6 +137,7 @@ def counts() -> dict[str, Any]:
         "triton": triton.__version__,
         "kernels": kernel_figures(BASELINE_TARGET, BASELINE_SHAPES),
         "plans": plan_figures(),
+        "maps": map_figures(),
     }
 
 
@@ -135,6 +160,7 @@ def main() -> None:
         return
     print(f"{machine()}, triton {triton.__version__}, torch {torch.__version__}\n")
     _print_table("shape and multiprocessors", plan_figures())
+    _print_table("SS2D, its scan and multiprocessors", map_figures())
     for target in options.targets.split(","):
         _print_table(f"{target}: kernel and shape", kernel_figures(target))
     times = host_times(Shape(1, 16, 64))

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
@@ -14,10 +14,34 @@ from gpu_checks.scan_shapes import Shape
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
 
+from nnunet_mamba.ops.directions import triton_gpu as cross_triton_gpu
+from nnunet_mamba.ops.directions.operands import CrossScanOperands
 from nnunet_mamba.ops.scan import triton_gpu
 from nnunet_mamba.ops.scan.operands import ScanOperands
 
-KERNELS = ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel")
+
+class Host(NamedTuple):
+    """A module that launches kernels, and their names."""
+
+    module: ModuleType
+    kernels: tuple[str, ...]
+
+
+class MapShape(NamedTuple):
+    """The sizes of a cross scan: batch, the map's axes, channels, dt_rank and states."""
+
+    b: int
+    height: int
+    width: int
+    d: int
+    rank: int
+    n: int = 16
+
+
+SCAN = Host(triton_gpu, ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel"))
+CROSS_SCAN = Host(
+    cross_triton_gpu, ("cross_forward_kernel", "cross_backward_kernel", "cross_ends_kernel", "carry_kernel")
+)
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
     "sm_90": GPUTarget("cuda", 90, 32),
@@ -89,19 +113,22 @@ def _active(target: GPUTarget | None) -> Iterator[None]:
 
 
 @contextmanager
-def recording(n_multiprocessors: int, target: GPUTarget | None = None) -> Iterator[Record]:
+def recording(host: Host, n_multiprocessors: int, target: GPUTarget | None = None) -> Iterator[Record]:
     """Note what is launched, for a GPU of so many multiprocessors, instead of launching it."""
-    record, sums = Record(), triton_gpu._sums
+    record, sums = Record(), host.module._sums
 
-    def counted_sums(x: ScanOperands, *shape: int) -> Tensor:
+    def counted_sums(x: Any, *shape: int) -> Tensor:
         record.extra_bytes += 4 * math.prod(shape)
-        return sums(x, *shape)
+        counted: Tensor = sums(x, *shape)
+        return counted
 
-    changes: dict[str, Any] = {name: _Recorder(name, getattr(triton_gpu, name), record, target) for name in KERNELS}
+    changes: dict[str, Any] = {
+        name: _Recorder(name, getattr(host.module, name), record, target) for name in host.kernels
+    }
     if target is not None and target.backend == "hip":
         changes["OPTIONS"] = {"num_warps": 1}
     with (
-        patch.multiple(triton_gpu, _sums=counted_sums, n_multiprocessors=lambda device: n_multiprocessors, **changes),
+        patch.multiple(host.module, _sums=counted_sums, n_multiprocessors=lambda device: n_multiprocessors, **changes),
         _active(target),
     ):
         yield record
@@ -122,12 +149,27 @@ def operands(shape: Shape, device: str = "meta", dtype: torch.dtype = torch.floa
     )
 
 
-def recorded(shape: Shape, n_multiprocessors: int, target: GPUTarget | None = None) -> tuple[Record, Record]:
+def map_operands(shape: MapShape) -> CrossScanOperands:
+    """Return operands of a cross scan without numbers."""
+
+    def empty(*sizes: int) -> Tensor:
+        return torch.empty(sizes, device="meta")
+
+    b, height, width, d, rank, n = shape
+    length = height * width
+    return CrossScanOperands(
+        *(empty(b, length, d), empty(b, length, 4, rank + 2 * n), empty(4, d, rank)),
+        *(empty(4, d), empty(4 * d, n), empty(4 * d), (height, width)),
+    )
+
+
+def recorded(shape: Shape | MapShape, n_multiprocessors: int, target: GPUTarget | None = None) -> tuple[Record, Record]:
     """Return what the forward pass of a training step and its backward pass would launch."""
-    x = operands(shape)
-    with recording(n_multiprocessors, target) as forward:
-        y, states = triton_gpu.forward_saving(x)
-    forward.extra_bytes -= states.numel() * states.element_size()
-    with recording(n_multiprocessors, target) as backward:
-        triton_gpu.backward(y, x, states)
+    host, x = (CROSS_SCAN, map_operands(shape)) if isinstance(shape, MapShape) else (SCAN, operands(shape))
+    with recording(host, n_multiprocessors, target) as forward:
+        y, states = host.module.forward_saving(x)
+    if host is SCAN:
+        forward.extra_bytes -= states.numel() * states.element_size()
+    with recording(host, n_multiprocessors, target) as backward:
+        host.module.backward(y, x, states)
     return forward, backward

@@ -44,12 +44,47 @@ def test_memory_and_launches_do_not_grow(figures, baseline):
     assert _grown(figures.plan_figures(), baseline["plans"], ("extra_bytes", "launches")) == []
 
 
+def test_traffic_around_the_scan_of_a_map_does_not_grow(figures, baseline):
+    now = figures.map_figures()
+    assert _grown(now, baseline["maps"], ("outside", "launches")) == []
+    # Four times and 3.7 times what the scan moves, when each direction was a copy.
+    assert now["forward, composed, 132"]["outside"] > 4
+    assert now["forward, by index, 132"]["outside"] < 2
+
+
 @pytest.mark.slow
 def test_instructions_and_registers_do_not_grow(figures, baseline):
     if triton.__version__ != baseline["triton"]:
         pytest.skip(f"the counts are of Triton {baseline['triton']}, this is {triton.__version__}")
     now = figures.kernel_figures(figures.BASELINE_TARGET, figures.BASELINE_SHAPES)
     assert _grown(now, baseline["kernels"], ("instructions", "registers", "spilled")) == []
+
+
+ODD_MAPS = {
+    "one position": {"b": 1, "height": 1, "width": 1, "d": 1, "rank": 1, "n": 1},
+    "segments of a narrow map": {"b": 1, "height": 3, "width": 700, "d": 33, "rank": 64, "n": 5},
+    "many states": {"b": 2, "height": 9, "width": 8, "d": 6, "rank": 20, "n": 300},
+}
+
+
+@pytest.mark.parametrize(
+    "name", [*ODD_MAPS][:1] + [pytest.param(name, marks=pytest.mark.slow) for name in [*ODD_MAPS][1:]]
+)
+def test_kernels_of_odd_maps_compile(figures, name):
+    from kernel_figures_parts import compiling
+
+    passes = compiling.recorded(compiling.MapShape(**ODD_MAPS[name]), 132, compiling.TARGETS["sm_90"])
+    assert all(record.launches for record in passes)
+    assert all(launch.compiled.asm["cubin"] for record in passes for launch in record.launches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["sm_80", "sm_100", "gfx942", "gfx1100"])
+def test_kernels_of_maps_compile_for_other_gpus(figures, target):
+    assert figures.kernel_figures(target, ["VM-UNet's maps"]).keys() == {
+        "cross_forward_kernel, VM-UNet's maps",
+        "cross_backward_kernel, VM-UNet's maps",
+    }
 
 
 NVIDIA = """

@@ -1,6 +1,10 @@
 """Operands for the operators' tests, and the error each dtype may make."""
 
+import importlib
+import re
+import sys
 import threading
+from contextlib import contextmanager
 from functools import cache
 
 import pytest
@@ -279,3 +283,57 @@ def meta_operands():
         return ScanOperands(*tensors, True)
 
     return make
+
+
+def _of_triton(name):
+    # The extension modules of triton._C cannot be loaded twice; they know nothing of the interpreter.
+    is_triton = name.split(".")[0] == "triton" and not name.startswith("triton._C")
+    return is_triton or re.match(r"nnunet_mamba\.ops\.\w+\.triton_", name) is not None
+
+
+@contextmanager
+def _triton_modules(modules):
+    """Put other copies of Triton's modules in place; torch and other tests keep theirs."""
+
+    def taken_out():
+        return {name: sys.modules.pop(name) for name in list(sys.modules) if _of_triton(name)}
+
+    before = taken_out()
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        modules.update(taken_out())
+        sys.modules.update(before)
+
+
+def _patch_once_per_kernel(interpreter):
+    """Keep the interpreter from patching triton.language again for every function that a kernel calls."""
+    patch, restore, patched = interpreter._patch_lang, interpreter._LangPatchScope.restore, {}
+    language = sys.modules["triton.language"]
+
+    def patch_lang(function):
+        key = tuple(language is value or language.core is value for value in function.__globals__.values())
+        if key not in patched:
+            patched[key] = patch(function)
+        return patched[key]
+
+    def restore_and_forget(scope):
+        patched.clear()
+        restore(scope)
+
+    interpreter._patch_lang, interpreter._LangPatchScope.restore = patch_lang, restore_and_forget
+
+
+_interpreted_modules = {}
+
+
+@pytest.fixture
+def triton_interpreted(monkeypatch):
+    """A function that imports a module of kernels in Triton's interpreter, which is chosen when they are imported."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    is_first = not _interpreted_modules
+    with _triton_modules(_interpreted_modules):
+        if is_first:
+            _patch_once_per_kernel(importlib.import_module("triton.runtime.interpreter"))
+        yield importlib.import_module

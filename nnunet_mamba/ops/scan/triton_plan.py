@@ -6,12 +6,14 @@ whose busiest scheduler has least to do: a wave, full or not, takes the time of 
 because fewer leave it idle while they wait for their own results.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from nnunet_mamba.ops.scan.operands import SAVED_EVERY
+
+_Plan = TypeVar("_Plan")
 
 REGISTERS = 168
 RESIDENT_PER_MULTIPROCESSOR = 12
@@ -101,8 +103,9 @@ def _time(n_items: int, n_multiprocessors: int, instructions: float) -> float:
     return waves * instructions * RESIDENT_PER_MULTIPROCESSOR / 4
 
 
-def _cheapest(plans: list[tuple[float, Plan]]) -> Plan:
+def cheapest(plans: Iterable[tuple[float, _Plan]]) -> _Plan:
     """Return the first plan that is about as fast as the fastest; those that need more memory come later."""
+    plans = [*plans]
     limit = _ABOUT * min(time for time, _ in plans)
     return next(plan for time, plan in plans if time <= limit)
 
@@ -137,14 +140,16 @@ def _forward(sizes: Sizes, n_multiprocessors: int, lanes: int, segment_length: i
     return time, Plan(tile, segment_length, n_segments, n_slots, n_items, n_items, stages)
 
 
+def forward_plans(sizes: Sizes, n_multiprocessors: int, segment_length: int | None = None) -> list[tuple[float, Plan]]:
+    """Return plans of a forward scan, in segments of a given length or of any, with the clocks that they take."""
+    lengths = _segment_lengths(sizes.length) if segment_length is None else [segment_length]
+    return [_forward(sizes, n_multiprocessors, lanes, tokens) for tokens in lengths for lanes in sorted(_FORWARD_COSTS)]
+
+
 @lru_cache(PLANS)
 def forward_plan(sizes: Sizes, n_multiprocessors: int, segment_length: int | None = None) -> Plan:
     """Return the cheapest plan of a forward scan, or of its pass for the ends of segments of a given length."""
-    lengths = _segment_lengths(sizes.length) if segment_length is None else [segment_length]
-    plans = [
-        _forward(sizes, n_multiprocessors, lanes, tokens) for tokens in lengths for lanes in sorted(_FORWARD_COSTS)
-    ]
-    return _cheapest(plans)
+    return cheapest(forward_plans(sizes, n_multiprocessors, segment_length))
 
 
 def _backward(sizes: Sizes, n_multiprocessors: int, rows: int, segment_length: int) -> Iterator[tuple[float, Plan]]:
@@ -179,4 +184,4 @@ def backward_plan(sizes: Sizes, n_multiprocessors: int) -> Plan:
         for rows in sorted(_BACKWARD_COSTS, reverse=True)
         for plan in _backward(sizes, n_multiprocessors, rows, tokens)
     ]
-    return _cheapest(plans)
+    return cheapest(plans)

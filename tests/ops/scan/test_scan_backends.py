@@ -9,7 +9,7 @@ import torch
 from nnunet_mamba.ops import selective_scan
 from nnunet_mamba.ops.scan import backend_speed, backends, numba_cpu, reference
 from nnunet_mamba.ops.scan.backend_speed import SHAPE
-from nnunet_mamba.ops.scan.backends import BACKENDS, VARIABLE, ScanBackend, choose_backend
+from nnunet_mamba.ops.scan.backends import BACKENDS, VARIABLE, ScanBackend, choose_backend, triton_is_allowed
 
 
 @pytest.fixture(autouse=True)
@@ -232,3 +232,22 @@ def test_the_probe_leaves_the_random_state_alone(make_operands):
     before = torch.get_rng_state()
     selective_scan(*x)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("named", "allowed"),
+    [(None, True), ("", True), ("triton_gpu", True), ("mamba_ssm_cuda", False), ("reference", False)],
+)
+def test_fused_kernels_of_a_gpu_are_used_unless_another_backend_is_named(monkeypatch, named, allowed):
+    if named is not None:
+        monkeypatch.setenv(VARIABLE, named)
+    monkeypatch.setattr(backends, "_probe_failure", lambda name, device: None)
+    monkeypatch.setattr(backends, "_installed", lambda module: True)
+    assert triton_is_allowed(torch.device("cuda", 0)) is allowed
+    monkeypatch.setattr(backends, "_probe_failure", lambda name, device: "no such instruction")
+    assert not triton_is_allowed(torch.device("cuda", 0))
+
+
+def test_a_gpu_that_is_not_there_has_no_fused_kernels(forgetful):
+    if not torch.cuda.is_available():
+        assert not triton_is_allowed(torch.device("cuda", 0))

@@ -4,9 +4,7 @@ import importlib
 import math
 import re
 import subprocess
-import sys
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -24,59 +22,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning"
 _BACKEND = "nnunet_mamba.ops.scan.triton_gpu"
 
 
-def _of_triton(name):
-    # The extension modules of triton._C cannot be loaded twice; they know nothing of the interpreter.
-    is_triton = name.split(".")[0] == "triton" and not name.startswith("triton._C")
-    return is_triton or name.startswith("nnunet_mamba.ops.scan.triton_")
-
-
-@contextmanager
-def _triton_modules(modules):
-    """Put other copies of Triton's modules in place; torch and other tests keep theirs."""
-
-    def taken_out():
-        return {name: sys.modules.pop(name) for name in list(sys.modules) if _of_triton(name)}
-
-    before = taken_out()
-    sys.modules.update(modules)
-    try:
-        yield
-    finally:
-        modules.update(taken_out())
-        sys.modules.update(before)
-
-
-def _patch_once_per_kernel(interpreter):
-    """Keep the interpreter from patching triton.language again for every function that a kernel calls."""
-    patch, restore, patched = interpreter._patch_lang, interpreter._LangPatchScope.restore, {}
-    language = sys.modules["triton.language"]
-
-    def patch_lang(function):
-        key = tuple(language is value or language.core is value for value in function.__globals__.values())
-        if key not in patched:
-            patched[key] = patch(function)
-        return patched[key]
-
-    def restore_and_forget(scope):
-        patched.clear()
-        restore(scope)
-
-    interpreter._patch_lang, interpreter._LangPatchScope.restore = patch_lang, restore_and_forget
-
-
-_interpreted_modules = {}
-
-
 @pytest.fixture
-def interpreted(monkeypatch):
-    """The backend in Triton's interpreter, which Triton chooses when the kernels are imported."""
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    is_first = not _interpreted_modules
-    with _triton_modules(_interpreted_modules):
-        module = importlib.import_module(_BACKEND)
-        if is_first:
-            _patch_once_per_kernel(importlib.import_module("triton.runtime.interpreter"))
-        yield module
+def interpreted(triton_interpreted):
+    """The backend in Triton's interpreter."""
+    return triton_interpreted(_BACKEND)
 
 
 def _change_plan(monkeypatch, module, name, *, in_segments=False, **changes):
@@ -312,7 +261,7 @@ def test_the_interpreter_must_be_asked_for_and_then_serves_the_operator(
 @pytest.mark.parametrize("kind", ["compiler", "launcher", "driver"])
 def test_a_failing_compiler_is_a_reason_to_refuse(interpreted, forgetful, monkeypatch, kind):
     errors = {
-        "compiler": sys.modules["triton"].errors.TritonError("no such instruction"),
+        "compiler": importlib.import_module("triton").errors.TritonError("no such instruction"),
         "launcher": subprocess.CalledProcessError(1, "gcc"),
         "driver": AssertionError("libcuda.so cannot found!"),
     }
