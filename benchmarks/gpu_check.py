@@ -34,6 +34,7 @@ PARTS = (
     Part("accuracy", "gpu_checks.scan_accuracy", share=14),
     Part("large", "gpu_checks.large_tensors", share=5),
     Part("kernels", "gpu_checks.kernel_times", share=7),
+    Part("fused", "gpu_checks.fused_operators", share=6),
     Part("networks", "gpu_checks.network_steps", share=16),
     Part("streams", "gpu_checks.graphs_and_streams", share=4),
     Part("planning", "gpu_checks.planned_batch", share=14, needs="nnunetv2"),

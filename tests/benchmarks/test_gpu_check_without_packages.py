@@ -62,7 +62,17 @@ def test_every_part_has_its_rows_on_a_cpu(bare, tmp_path):
     by_part = {}
     for row in content["rows"]:
         by_part.setdefault(row["part"], []).append(row)
-    assert list(by_part) == ["machine", "accuracy", "large", "kernels", "networks", "streams", "planning", "trainers"]
+    assert list(by_part) == [
+        "machine",
+        "accuracy",
+        "large",
+        "kernels",
+        "fused",
+        "networks",
+        "streams",
+        "planning",
+        "trainers",
+    ]
     for part in ("machine", "accuracy", "large", "networks"):
         assert any(row["verdict"] == "ok" for row in by_part[part]), part
     for part in ("planning", "trainers"):
