@@ -1,7 +1,8 @@
-"""What a Mamba block does to its tokens, as one function that fuses small blocks on a CPU.
+"""What a Mamba block does to its tokens, as one function that fuses small blocks on a CPU and on an NVIDIA GPU.
 
-A small block's own arithmetic is little, and most of its time goes to writing and reading what lies between its
-operators. The fused kernel keeps all of it in the cache and computes it again for the backward pass.
+A small block's own arithmetic is little. On a CPU most of its time goes to writing and reading what lies between its
+operators: the fused kernel keeps all of it in the cache. On a GPU it goes to launching them: the fused block is one
+launch before its scan and one after it. Both compute what lies between again for the backward pass.
 """
 
 from torch import Tensor
@@ -69,7 +70,11 @@ def mamba_mixer(
         return composed.forward(x, in_bias, out_bias)
 
 
-def _load(_: MambaOperands) -> Implementation[MambaOperands]:
+def _load(x: MambaOperands) -> Implementation[MambaOperands]:
+    if x.tokens.is_cuda:
+        from nnunet_mamba.ops.mixer import triton_gpu
+
+        return triton_gpu
     from nnunet_mamba.ops.mixer import numba_cpu
 
     return numba_cpu
@@ -108,7 +113,7 @@ _mix, _probe_failure = register_fused(
         check_saved=check_saved,
         new_saved=lambda operands: (new_states(operands),),
         load=_load,
-        device="CPU",
+        device=("CPU", "CUDA"),
         with_batch=(0,),  # the tokens
     ),
     title="fused Mamba block",

@@ -13,11 +13,16 @@ from nnunet_mamba.ops.operand_checks import (
     require_shapes,
     require_sizes,
 )
+from nnunet_mamba.ops.scan import operands as scan_operands
 
 # Above this width a matrix product is better left to torch, which arranges its weights for the cache.
 LARGEST_D_INNER = 64
 # The convolution may look back into the chunk of tokens before its own, not further.
 LARGEST_D_CONV = 64
+# A GPU's program holds whole products in its registers, and every tap costs it one of them.
+LARGEST_D_MODEL_ON_GPU = 64
+LARGEST_D_CONV_ON_GPU = 8
+LARGEST_N_ON_GPU = 64
 
 
 class MambaOperands(NamedTuple):
@@ -62,11 +67,22 @@ _OWNER = "mamba_mixer"
 _BIASES = ("in_bias", "out_bias")
 
 
-def states_shape(x: MambaOperands) -> tuple[int, int, int, int, int]:
-    """Return the shape of the states that a fused forward pass saves, (jobs, chunks, n, blocks of channels, 16)."""
+def states_shape(x: MambaOperands) -> tuple[int, ...]:
+    """Return the shape of the states that a fused forward pass saves on the device of the tokens.
+
+    On a CPU it is (b * n_parallel, chunks, n, blocks of channels, 16), on a GPU that of ``scan_states_shape``.
+    """
+    if x.tokens.device.type == "cuda":
+        return scan_states_shape(x)
     (cases, length, _), (d_inner, n) = x.tokens.shape, x.A_log.shape
     # Not -(-length // CHUNK): torch's compiler cannot divide a negative size that it does not know.
     return cases * x.n_parallel, (length + CHUNK - 1) // CHUNK, n, (d_inner + LANES - 1) // LANES, LANES
+
+
+def scan_states_shape(x: MambaOperands) -> tuple[int, int, int, int]:
+    """Return the shape of the states that the scan within a block saves, (b * n_parallel, chunks, n, d_inner)."""
+    (cases, length, _), (d_inner, n) = x.tokens.shape, x.A_log.shape
+    return scan_operands.states_shape(cases * x.n_parallel, d_inner, length, n)
 
 
 def new_states(x: MambaOperands) -> Tensor:
@@ -150,7 +166,8 @@ def check_saved(dmixed: Tensor, states: Tensor, x: MambaOperands) -> None:
         ValueError: they have other shapes, or are on another device.
     """
     require_alike(_OWNER, ("tokens", "dmixed", "states"), (x.tokens, dmixed, states))
-    symbols = "(b * n_parallel, chunks of 64 tokens, n, blocks of 16 channels, 16)"
+    channels = "d_inner" if x.tokens.device.type == "cuda" else "blocks of 16 channels, 16"
+    symbols = f"(b * n_parallel, chunks of 64 tokens, n, {channels})"
     require_shapes(
         _OWNER,
         (
@@ -163,12 +180,21 @@ def check_saved(dmixed: Tensor, states: Tensor, x: MambaOperands) -> None:
 
 def refusal(x: MambaOperands) -> str | None:
     """Return why the fused kernels cannot take these operands, which are checked, or None if they can."""
-    d_inner, _, d_conv = x.conv.shape
+    (d_inner, _, d_conv), d_model, n = x.conv.shape, x.in_proj.shape[1], x.A_log.shape[1]
+    device = x.tokens.device.type
     if d_inner > LARGEST_D_INNER:
         return f"d_inner = {d_inner} is above {LARGEST_D_INNER}"
     if d_conv > LARGEST_D_CONV:
         return f"d_conv = {d_conv} is above {LARGEST_D_CONV}"
     # The other operands have the same dtype and device, or fail in either way of computing.
-    if x.tokens.dtype != torch.float32 or x.tokens.device.type != "cpu":
-        return f"{x.tokens.dtype} on {x.tokens.device} is not float32 on a CPU"
+    if x.tokens.dtype != torch.float32 or device not in ("cpu", "cuda"):
+        return f"{x.tokens.dtype} on {x.tokens.device} is not float32 on a CPU or an NVIDIA GPU"
+    on_gpu = (
+        ("d_model", d_model, LARGEST_D_MODEL_ON_GPU),
+        ("d_conv", d_conv, LARGEST_D_CONV_ON_GPU),
+        ("n", n, LARGEST_N_ON_GPU),
+    )
+    for name, size, largest in on_gpu:
+        if device == "cuda" and size > largest:
+            return f"{name} = {size} is above {largest}, the largest of the GPU's kernels"
     return None

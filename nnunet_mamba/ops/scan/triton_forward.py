@@ -31,7 +31,8 @@ def compiled(function: _Function) -> _Function:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that is launched as ``function[(n_programs,)](...)``."""
     # Triton compiles anew where an integer is 1 or a multiple of 16; for these that would gain nothing.
-    unspecialized = {"group_size", "n_items", "n_buffers", "n_segments"} & set(function.__annotations__)
+    sizes = {"group_size", "n_items", "n_buffers", "n_segments", "d_model", "d_inner", "dt_rank", "n_parallel"}
+    unspecialized = sizes & set(function.__annotations__)
     return triton.jit(function, do_not_specialize=sorted(unspecialized))
 
 

@@ -120,17 +120,18 @@ def _carries(
     return ends
 
 
-def _scan(operands: ScanOperands, states: Tensor | None) -> Tensor:
-    """Return y, and fill ``states`` unless it is None."""
+def _scan(operands: ScanOperands, states: Tensor | None, *, is_saved: bool = False) -> Tensor:
+    """Return y, and fill ``states`` unless it is None; if they are saved ones, start every 64 tokens from them."""
     y = _new(operands.u)
     if not y.numel():
         return y
     _, d, length, n, groups, _ = sizes = _sizes(operands)
     with launching(operands.u):
-        plan = forward_plan(sizes, n_multiprocessors(y.device))
+        plan = forward_plan(sizes, n_multiprocessors(y.device), SAVED_EVERY if is_saved else None)
         u, delta, _, B, C, _, z, _ = tensors = _kernel_tensors(operands)
+        carries, states = (states, None) if is_saved else (_carries(operands, tensors, plan), states)
         forward_kernel[(plan.n_programs,)](
-            *(*tensors, _carries(operands, tensors, plan), y, states),
+            *(*tensors, carries, y, states),
             *_strides(u, delta, B, C, z),
             *(d, length, d // groups, plan.segment_length, n, operands.delta_softplus),
             **vars(plan.tile),
@@ -150,6 +151,11 @@ def forward_saving(operands: ScanOperands) -> tuple[Tensor, Tensor]:
     b, d, length = operands.u.shape
     states = _sums(operands, *states_shape(b, d, length, operands.A.shape[1]))
     return _scan(operands, states), states
+
+
+def forward_again(operands: ScanOperands, states: Tensor) -> Tensor:
+    """Run a scan that saved its states a second time, in one launch: every 64 tokens by themselves."""
+    return _scan(operands, states.contiguous(), is_saved=True)
 
 
 def backward(dy: Tensor, operands: ScanOperands, states: Tensor | None = None) -> tuple[Tensor | None, ...]:
