@@ -5,8 +5,8 @@
 Compiles the kernels for each GPU and reads the machine code: instructions of a warp per channel and token, in the
 innermost loops, all states together; registers of a lane and bytes that it spills. Then, from sizes alone, how the
 scans of the GPU check are divided on 132 and on 20 multiprocessors, the memory beside operands, results, gradients and
-saved states, and what an SS2D block moves and launches around its scan. At last the time of a call whose kernels do
-nothing, which is Python's and torch's, on this CPU.
+saved states, what an SS2D block moves and launches around its scan, and the launches of UltraLight VM-UNet's forward
+pass. At last the time of a call whose kernels do nothing, which is Python's and torch's, on this CPU.
 
 The counts of one target lie beside this script; a test compares them. Write them anew after a change that is meant.
 """
@@ -25,10 +25,12 @@ import triton
 from gpu_checks.kernel_times import SHAPES
 from gpu_checks.scan_shapes import Shape
 from kernel_figures_parts.compiling import SCAN, TARGETS, MapShape, operands, recorded
+from kernel_figures_parts.launches import forward_launches
 from kernel_figures_parts.machine_code import code_of
 from kernel_figures_parts.ss2d_traffic import ss2d_traffic
 from timing import machine
 
+from nnunet_mamba import create_network
 from nnunet_mamba.ops.scan import triton_gpu
 from nnunet_mamba.ops.scan.triton_plan import Sizes, backward_plan, forward_plan
 
@@ -103,6 +105,14 @@ def map_figures() -> Figures:
     return found
 
 
+def network_launches(*, is_fused: bool) -> int:
+    """Return the launches of a forward pass of UltraLight VM-UNet on one image of 256²."""
+    network = create_network("ultralight_vm_unet", input_channels=3, num_classes=1)
+    images = (1, 3, 256, 256)
+    launches = forward_launches(network, images, n_multiprocessors=MULTIPROCESSORS[0], is_fused=is_fused)
+    return launches.total()
+
+
 class _Nothing:
     """A kernel that does nothing."""
 
@@ -163,6 +173,8 @@ def main() -> None:
     _print_table("SS2D, its scan and multiprocessors", map_figures())
     for target in options.targets.split(","):
         _print_table(f"{target}: kernel and shape", kernel_figures(target))
+    fused, composed = (network_launches(is_fused=is_fused) for is_fused in (True, False))
+    print(f"launches, UltraLight VM-UNet at 256², {fused}, composed {composed}\n")
     times = host_times(Shape(1, 16, 64))
     print("host, " + ", ".join(f"{name} {microseconds:.0f} µs" for name, microseconds in times.items()))
 

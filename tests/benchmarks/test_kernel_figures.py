@@ -52,6 +52,11 @@ def test_traffic_around_the_scan_of_a_map_does_not_grow(figures, baseline):
     assert now["forward, by index, 132"]["outside"] < 2
 
 
+def test_launches_of_a_network_do_not_grow(figures):
+    assert figures.network_launches(is_fused=False) == 208
+    assert figures.network_launches(is_fused=True) <= 154
+
+
 @pytest.mark.slow
 def test_instructions_and_registers_do_not_grow(figures, baseline):
     if triton.__version__ != baseline["triton"]:

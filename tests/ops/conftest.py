@@ -2,10 +2,13 @@
 
 import importlib
 import re
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -337,3 +340,61 @@ def triton_interpreted(monkeypatch):
         if is_first:
             _patch_once_per_kernel(importlib.import_module("triton.runtime.interpreter"))
         yield importlib.import_module
+
+
+class _CompiledOnly:
+    """A kernel that compiles for a GPU that is not there, and keeps the result instead of launching it."""
+
+    def __init__(self, kernel, results):
+        self._kernel, self._results = kernel, results
+
+    def __getitem__(self, grid):
+        return lambda *arguments, **options: self._results.append(self._kernel.warmup(*arguments, grid=grid, **options))
+
+
+@pytest.fixture
+def triton_compiling(monkeypatch, tmp_path):
+    """A context in which the kernels of modules compile for a GPU's capability, and a list takes what comes of it."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    # Triton has no way to unset a driver.
+    before = dict(vars(triton.runtime.driver))
+
+    @contextmanager
+    def compiling(capability, *modules):
+        driver = SimpleNamespace(
+            get_current_target=lambda: GPUTarget("cuda", capability, 32),
+            get_current_device=lambda: capability,
+            get_current_stream=lambda device: 0,
+        )
+        triton.runtime.driver.set_active(driver)
+        results = []
+        with monkeypatch.context() as patch:
+            for module in modules:
+                for name in [name for name in vars(module) if name.endswith("_kernel")]:
+                    patch.setattr(module, name, _CompiledOnly(getattr(module, name), results))
+            yield results
+
+    yield compiling
+    vars(triton.runtime.driver).clear()
+    vars(triton.runtime.driver).update(before)
+
+
+@pytest.fixture
+def registers_and_spills(tmp_path):
+    """A function that returns the registers of a lane and the bytes that it spills, of a compiled kernel."""
+    import triton
+
+    assembler = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
+
+    def assembled(kernel, capability):
+        (tmp_path / "kernel.ptx").write_text(kernel.asm["ptx"])
+        # Triton writes PTX for the architecture's own features from Hopper on.
+        architecture = f"--gpu-name=sm_{capability}{'a' if capability >= 90 else ''}"
+        command = [assembler, "-v", architecture, tmp_path / "kernel.ptx", "-o", tmp_path / "kernel.cubin"]
+        log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        return int(re.search(r"Used (\d+) registers", log)[1]), int(re.search(r"(\d+) bytes spill stores", log)[1])
+
+    return assembled

@@ -50,12 +50,13 @@ def write(
 
 
 @compiled
-def write_decay(A_ptr: tl.tensor, A_log_ptr: tl.tensor, d_inner: tl.tensor, n: tl.tensor, N: tl.constexpr) -> None:
+def write_decay(
+    A_ptr: tl.tensor, A_log_ptr: tl.tensor, channel: tl.tensor, state: tl.tensor, d_inner: tl.tensor, n: tl.tensor
+) -> None:
     """Store A = -exp(A_log), (d_inner, n)."""
-    state = tl.arange(0, N)
-    for channel in range(d_inner):
-        A_log = load_per_channel(A_log_ptr + channel * n, state, state < n)
-        tl.store(A_ptr + channel * n + state, -tl.exp(A_log), mask=state < n)
+    places = channel[:, None] * n + state[None, :]
+    mask = (channel < d_inner)[:, None] & (state < n)[None, :]
+    tl.store(A_ptr + places, -tl.exp(tl.load(A_log_ptr + places, mask=mask, other=0.0)), mask=mask)
 
 
 @compiled
@@ -158,7 +159,7 @@ def project_kernel(
     write(read_ptr, state, position, n, length, B)
     write(read_ptr + n * length, state, position, n, length, C)
     if tl.program_id(0) == 0:
-        write_decay(A_ptr, A_log_ptr, d_inner, n, N)
+        write_decay(A_ptr, A_log_ptr, channel, state, d_inner, n)
 
 
 @kernel

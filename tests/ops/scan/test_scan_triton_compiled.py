@@ -1,10 +1,6 @@
 """The Triton kernels compiled without a GPU, and on one where there is one."""
 
 import importlib
-import re
-import subprocess
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,72 +13,31 @@ pytest.importorskip("triton", reason="triton is not installed")
 _BACKEND = "nnunet_mamba.ops.scan.triton_gpu"
 
 
-class _CompiledOnly:
-    """A kernel that compiles for a GPU that is not there, and keeps the result instead of launching it."""
-
-    def __init__(self, kernel, results):
-        self._kernel, self._results = kernel, results
-
-    def __getitem__(self, grid):
-        return lambda *arguments, **options: self._results.append(self._kernel.warmup(*arguments, grid=grid, **options))
-
-
 @pytest.fixture
-def compiled_kernels(monkeypatch, tmp_path):
+def compiled_kernels(triton_compiling, monkeypatch):
     """Return a function that compiles what a scan and its gradients launch on a GPU with 132 multiprocessors."""
-    import triton
-    from triton.backends.compiler import GPUTarget
-
     module = importlib.import_module(_BACKEND)
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(module, "n_multiprocessors", lambda device: 132)
-    # Triton has no way to unset a driver.
-    before = dict(vars(triton.runtime.driver))
 
     def compile_for(capability, x):
-        driver = SimpleNamespace(
-            get_current_target=lambda: GPUTarget("cuda", capability, 32),
-            get_current_device=lambda: capability,
-            get_current_stream=lambda device: 0,
-        )
-        triton.runtime.driver.set_active(driver)
-        results = []
-        with monkeypatch.context() as patch:
-            for name in ("forward_kernel", "backward_kernel", "segment_ends_kernel", "carry_kernel"):
-                patch.setattr(module, name, _CompiledOnly(getattr(module, name), results))
+        with triton_compiling(capability, module) as kernels:
             y, states = module.forward_saving(x)
             module.backward(y, x, states)
-        return results
+        return kernels
 
-    yield compile_for
-    vars(triton.runtime.driver).clear()
-    vars(triton.runtime.driver).update(before)
-
-
-def _registers_and_spills(ptx, capability, folder):
-    import triton
-
-    assembler = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
-    (folder / "kernel.ptx").write_text(ptx)
-    # Triton writes PTX for the architecture's own features from Hopper on.
-    architecture = f"--gpu-name=sm_{capability}{'a' if capability >= 90 else ''}"
-    files = [str(folder / "kernel.ptx"), "-o", str(folder / "kernel.cubin")]
-    log = subprocess.run(
-        [str(assembler), "-v", architecture, *files], capture_output=True, text=True, check=True
-    ).stderr
-    return int(re.search(r"Used (\d+) registers", log)[1]), int(re.search(r"(\d+) bytes spill stores", log)[1])
+    return compile_for
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_compile_without_a_gpu_and_keep_to_their_registers(
-    compiled_kernels, real_shapes, meta_operands, capability, tmp_path
+    compiled_kernels, registers_and_spills, real_shapes, meta_operands, capability
 ):
     for case in real_shapes:
         kernels = compiled_kernels(capability, meta_operands(*case))
         assert kernels
         for kernel in kernels:
-            registers, spilled = _registers_and_spills(kernel.asm["ptx"], capability, tmp_path)
+            registers, spilled = registers_and_spills(kernel, capability)
             # With more, fewer than three warps share a scheduler, and plans count wrongly.
             assert registers <= 168, f"{kernel.name} at {case}"
             # Pointers, mostly; Triton 3.2 spills most, and the backward kernel of 64 states.
