@@ -13,7 +13,6 @@ from nnunet_mamba.ops.operand_checks import (
     require_shapes,
     require_sizes,
 )
-from nnunet_mamba.ops.scan import operands as scan_operands
 
 # Above this width a matrix product is better left to torch, which arranges its weights for the cache.
 LARGEST_D_INNER = 64
@@ -72,17 +71,15 @@ def states_shape(x: MambaOperands) -> tuple[int, ...]:
 
     On a CPU it is (b * n_parallel, chunks, n, blocks of channels, 16), on a GPU that of ``scan_states_shape``.
     """
-    if x.tokens.device.type == "cuda":
-        return scan_states_shape(x)
-    (cases, length, _), (d_inner, n) = x.tokens.shape, x.A_log.shape
-    # Not -(-length // CHUNK): torch's compiler cannot divide a negative size that it does not know.
-    return cases * x.n_parallel, (length + CHUNK - 1) // CHUNK, n, (d_inner + LANES - 1) // LANES, LANES
+    *shape, d_inner = scan_states_shape(x)
+    return (*shape, d_inner) if x.tokens.device.type == "cuda" else (*shape, (d_inner + LANES - 1) // LANES, LANES)
 
 
 def scan_states_shape(x: MambaOperands) -> tuple[int, int, int, int]:
     """Return the shape of the states that the scan within a block saves, (b * n_parallel, chunks, n, d_inner)."""
     (cases, length, _), (d_inner, n) = x.tokens.shape, x.A_log.shape
-    return scan_operands.states_shape(cases * x.n_parallel, d_inner, length, n)
+    # Not -(-length // CHUNK): torch's compiler cannot divide a negative size that it does not know.
+    return cases * x.n_parallel, (length + CHUNK - 1) // CHUNK, n, d_inner
 
 
 def new_states(x: MambaOperands) -> Tensor:
