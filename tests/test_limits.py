@@ -9,7 +9,10 @@ ROOT = Path(__file__).parents[1]
 PLACES = ("nnunet_mamba", "dataset_conversion", "trainers", "benchmarks", "docs", "packaging", "tests")
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, FILES_OF_A_FOLDER = 400, 60, 24
 # Triton compiles a kernel as one function, and typer reads a command's options from its signature.
-LONG_FUNCTIONS = ("nnunet_mamba/ops/scan/triton_", "nnunet_mamba/cli/")
+LONG_FUNCTIONS = (
+    *(f"nnunet_mamba/ops/{room}/triton_" for room in ("scan", "directions", "mixer")),
+    "nnunet_mamba/cli/",
+)
 
 FILES = {file.relative_to(ROOT).as_posix(): file for place in PLACES for file in sorted((ROOT / place).rglob("*.py"))}
 TEXTS = {name: file.read_text(encoding="utf-8") for name, file in FILES.items()}

@@ -26,7 +26,7 @@ def register_fused(
     refusal: Callable[[Operands], str | None],
     probes: Callable[[], Iterable[Operands]],
     contains_scan: bool = True,
-) -> tuple[Callable[[Operands], Tensor], Callable[[], str | None]]:
+) -> tuple[Callable[[Operands], Tensor], Callable[..., str | None]]:
     """Register an operator with torch whose kernels are used only where they agree with its definition.
 
     Args:
@@ -34,16 +34,14 @@ def register_fused(
         title: what the log calls it.
         definition: composes the same of torch's operators.
         refusal: says why the kernels cannot take operands that are checked, None if they can.
-        probes: makes the operands of the test runs, float32 on the CPU, none of them absent; kernels of another device
-            are run there.
+        probes: makes the operands of the test runs, float32 on the CPU, none of them absent; they are moved.
         contains_scan: whether the choice of the scan's backend holds for it too; "reference" means torch's operators
             for every operator.
 
     Returns:
         A function that computes operands that are checked, fused or composed. A function that says, from test runs
-        that take place once for each device, why the kernels are not used, None if they are; given True, it looks at
-        their results alone, which is all that a prediction needs and spares it the half second in which torch prepares
-        gradients.
+        once for each device, why the kernels are not used, None if they are; given True, it looks at results alone,
+        all that a prediction needs, and spares it the half second in which torch prepares gradients.
     """
     run = register(operator)
 
@@ -58,24 +56,21 @@ def register_fused(
         return None
 
     def kernels_work(is_forward_alone: bool, device: torch.device) -> bool:
+        if not _kernels_are_chosen(device, contains_scan):
+            return False
         if device.type == "cpu":
-            is_chosen = numba_is_chosen() if contains_scan else os.environ.get(VARIABLE) != "reference"
-            return is_chosen and (probe_failure(True) if is_forward_alone else probe_failure()) is None
-        return triton_is_allowed(device) and probe_failure(is_forward_alone, str(device)) is None
+            return (probe_failure(True) if is_forward_alone else probe_failure()) is None
+        return probe_failure(is_forward_alone, str(device)) is None
 
     # What torch.compiler.assume_constant_result does; its import of the compiler would cost every process a second.
     kernels_work._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def call(operands: Operands) -> Tensor:
-        is_direct = is_unwatched(*operands) and not will_be_differentiated(*operands)
-        if (
-            is_recorded()
-            or refusal(operands)
-            or needs_definition(*operands)
-            or not kernels_work(is_direct, operands[0].device)
-        ):
+        is_direct, device = is_unwatched(*operands) and not will_be_differentiated(*operands), operands[0].device
+        is_composed = is_recorded() or refusal(operands) or needs_definition(*operands)
+        if is_composed or not kernels_work(is_direct, device):
             # Autocast would reach the products and undo their float32.
-            with without_autocast(operands[0].device.type):
+            with without_autocast(device.type):
                 return definition(operands)
         if is_direct:
             # torch's way to the kernels takes longer than they do for the map of a single image.
@@ -83,6 +78,13 @@ def register_fused(
         return run(*operands)
 
     return call, probe_failure
+
+
+def _kernels_are_chosen(device: torch.device, contains_scan: bool) -> bool:
+    """Return whether the environment and the scan's backend leave kernels of a device to a fused operator."""
+    if device.type != "cpu":
+        return triton_is_allowed(device)
+    return numba_is_chosen() if contains_scan else os.environ.get(VARIABLE) != "reference"
 
 
 def _test_run(
